@@ -1,0 +1,44 @@
+//! Why the database did not do what it was asked for.
+
+use std::sync::Arc;
+
+/// One variant for each thing that a caller can do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Too much is asked of it at once: try again later.
+    #[error("the database is overloaded")]
+    Overloaded,
+    /// Another process kept it locked for longer than a call waits: try again.
+    #[error("the database is locked by another process")]
+    Busy,
+    /// This process is about to end: try another.
+    #[error("the database is being closed")]
+    ShuttingDown,
+    /// It failed, and a caller can do nothing. A failed COMMIT is everybody's who had
+    /// written in it, hence the shared cause.
+    #[error("the database failed")]
+    Engine(#[source] Arc<sqlx::Error>),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut => Self::Overloaded,
+            sqlx::Error::PoolClosed => Self::ShuttingDown,
+            error if is_busy(&error) => Self::Busy,
+            error => Self::Engine(Arc::new(error)),
+        }
+    }
+}
+
+/// Whether another connection holds the lock that this one needs: `SQLITE_BUSY` with
+/// any extension.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(libsqlite3_sys::SQLITE_BUSY)
+}
+
+/// The lower byte of the code, which says what happened; the upper ones say how.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}

@@ -1,0 +1,46 @@
+//! The SQLite library that is linked in.
+
+use crate::{database::ffi, process::Failure};
+
+/// The first version, as `sqlite3_libversion_number` has it, in which two processes
+/// that write to and checkpoint one WAL database at once cannot corrupt it.
+const FIRST_SAFE: i32 = 3_051_003;
+
+/// Refuses a library that could corrupt the database.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] if the library is older than 3.51.3.
+pub fn check() -> Result<(), Failure> {
+    check_number(ffi::library_version())
+}
+
+fn check_number(number: i32) -> Result<(), Failure> {
+    if number >= FIRST_SAFE {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "SQLite {}.{}.{} is linked in, which can corrupt a database that two processes write; \
+         build with 3.51.3 or later",
+        number / 1_000_000,
+        number / 1_000 % 1_000,
+        number % 1_000,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_that_is_linked_in_is_safe() {
+        assert!(check().is_ok());
+    }
+
+    #[test]
+    fn a_library_with_the_wal_reset_bug_is_refused() {
+        let refusal = check_number(3_051_002).unwrap_err().to_string();
+
+        assert!(refusal.contains("3.51.2"), "{refusal}");
+    }
+}

@@ -1,0 +1,149 @@
+//! The database as one service sees it: connections that read, one queue that writes,
+//! and the wait for its being there.
+//!
+//! This module and those below it are the only ones here that know that the engine is
+//! SQLite. They know no table but the migrator's history.
+
+mod access;
+mod error;
+mod ffi;
+mod history;
+pub mod library;
+mod ready;
+mod writer;
+
+use std::{path::PathBuf, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Sqlite, SqlitePool,
+    pool::PoolConnection,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use self::writer::Queue;
+pub use self::{
+    access::Access,
+    error::Error,
+    writer::{Scope, Stop, Work},
+};
+use crate::settings::{DatabaseSettings, DatabaseUrl};
+
+/// What `PRAGMA application_id` says of a database of this system: `MBLG` in ASCII.
+pub const APPLICATION_ID: i32 = 0x4D42_4C47;
+
+/// How large the write-ahead log may stay on the disk once it is checkpointed. One long
+/// read can make it grow far beyond what the next commits need.
+const JOURNAL_SIZE_LIMIT: &str = "67108864"; // bytes
+
+/// What a service needs of the database.
+#[derive(Debug)]
+pub struct Needs {
+    /// What its connections may touch.
+    pub access: &'static Access,
+    /// The number of the oldest migration that it works with.
+    pub version: i64,
+    /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
+    pub queries: fn() -> Vec<&'static str>,
+}
+
+/// A handle on the database. Copies of it are cheap and share its connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    url: DatabaseUrl,
+    wait: Duration,
+    needs: &'static Needs,
+    reads: SqlitePool,
+    writes: Queue,
+}
+
+impl Database {
+    /// The database of a service, which need not be there yet: [`Database::ready`] waits
+    /// for it, and only then is it read or written.
+    #[must_use]
+    pub fn new(settings: &DatabaseSettings, needs: &'static Needs) -> Self {
+        Self {
+            url: settings.database_url.clone(),
+            wait: settings.database_wait,
+            needs,
+            reads: read_pool(settings, needs.access),
+            writes: Queue::new(settings),
+        }
+    }
+
+    /// A connection for reading. It must not be held across anything but the reading:
+    /// there are few.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`] if none is free for as long as a read may wait.
+    pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+        Ok(self.reads.acquire().await?)
+    }
+
+    /// Does `work` in a transaction, together with what others want written at the same
+    /// time, and returns when it is on the disk.
+    ///
+    /// If the caller goes away before its turn comes, nothing is done; afterwards it is
+    /// done all the same.
+    ///
+    /// # Errors
+    ///
+    /// What the work was refused for; or [`Error::Overloaded`] at once if the queue is
+    /// full, [`Error::Busy`] if another process kept the database locked,
+    /// [`Error::ShuttingDown`] after [`Database::close`], and [`Error::Engine`] if the
+    /// work or its COMMIT failed. In all of them nothing was written.
+    pub async fn write<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: Work<T, E>,
+    {
+        self.writes.push(scope, work).await
+    }
+
+    /// Finishes the writes that are queued and closes all connections. Later writes fail
+    /// with [`Error::ShuttingDown`].
+    pub async fn close(&self) {
+        self.writes.close().await;
+        self.reads.close().await;
+    }
+
+    /// How a connection is opened that writes.
+    fn write_options(&self) -> SqliteConnectOptions {
+        options(self.url.path().to_owned())
+            // What is acknowledged survives the loss of power.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            // SQLite's own wait starves one of two busy processes: the queue waits itself.
+            .busy_timeout(Duration::ZERO)
+            .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
+    }
+}
+
+/// Few connections that cannot write, opened when they are needed and kept.
+fn read_pool(settings: &DatabaseSettings, access: &'static Access) -> SqlitePool {
+    let count = u32::try_from(settings.read_connections.get()).unwrap_or(u32::MAX);
+    let options = options(settings.database_url.path().to_owned())
+        .read_only(true)
+        // Readers wait for others only while a log is recovered after a crash.
+        .busy_timeout(settings.read_wait);
+    SqlitePoolOptions::new()
+        .max_connections(count)
+        .acquire_timeout(settings.read_wait)
+        // A connection is a file in this process: it does not go stale, and asking it
+        // whether it is alive costs as much as a read.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| Box::pin(ffi::authorize(connection, access)))
+        .connect_lazy_with(options)
+}
+
+/// What all connections have in common. Only the migrator creates the file and sets its
+/// journal mode.
+fn options(path: PathBuf) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .disable_statement_logging()
+}

@@ -1,0 +1,174 @@
+//! The wait for the database: the migrator creates it, perhaps only after this process
+//! was started.
+
+use std::{io, time::Duration};
+
+use serde::Deserialize;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
+use tokio::time::{Instant, sleep};
+
+use super::{APPLICATION_ID, Database, error::primary_code, ffi, history, library};
+use crate::process::Failure;
+
+/// Between two looks at a database that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a look at the database finds that is not as it should be.
+enum Finding {
+    /// The migrator has yet to come by. What is missing, for people.
+    NotYet(String),
+    /// No waiting helps.
+    Never(Failure),
+}
+
+/// A statement as sqlx records it when it checks it.
+#[derive(Deserialize)]
+struct Recorded {
+    query: String,
+}
+
+impl Database {
+    /// Waits for the database to be there, at a version that the service works with, and
+    /// starts the queue of writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::TryAgain`] if it is not there in time, [`Failure::Setting`] at once if
+    /// it belongs to another program or is too new, and [`Failure::Failed`] if it cannot
+    /// be opened or the SQLite library is an unsafe one.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        library::check()?;
+        let deadline = Instant::now() + self.wait;
+        let mut said = false;
+        let connection = loop {
+            match self.look().await {
+                Ok(connection) => break connection,
+                Err(Finding::Never(failure)) => return Err(failure),
+                Err(Finding::NotYet(what)) if Instant::now() >= deadline => {
+                    return Err(Failure::TryAgain(what));
+                }
+                Err(Finding::NotYet(what)) => {
+                    if !said {
+                        tracing::info!(
+                            limit = ?self.wait,
+                            "waiting for the database: {what}"
+                        );
+                    }
+                    said = true;
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+        };
+        self.writes
+            .start(connection, self.write_options(), self.needs.access)
+            .await;
+        Ok(())
+    }
+
+    /// A connection that may write, to a database that is as it should be.
+    async fn look(&self) -> Result<SqliteConnection, Finding> {
+        let path = self.url.path();
+        match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Finding::NotYet(format!(
+                    "there is no file {}; `migrator upgrade` creates it, and DATABASE_URL says \
+                     where it is",
+                    path.display()
+                )));
+            }
+            Err(error) => return Err(self.never(&error)),
+            Ok(_) => {}
+        }
+        let opened = self.write_options().connect().await;
+        let mut connection = opened.map_err(|error| self.unopened(&error))?;
+        self.look_at_owner(&mut connection).await?;
+        self.look_at_version(&mut connection).await?;
+        ffi::authorize(&mut connection, self.needs.access)
+            .await
+            .map_err(|error| self.never(&error))?;
+        self.prepare_all(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Whether the database is one of this system.
+    async fn look_at_owner(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+        let (owner, objects, journal): (i32, i64, String) = sqlx::query_as(
+            "select application_id, (select count(*) from sqlite_schema), journal_mode
+             from pragma_application_id, pragma_journal_mode",
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(|error| self.unopened(&error))?;
+        match (owner, objects) {
+            (APPLICATION_ID, _) if journal == "wal" => Ok(()),
+            (APPLICATION_ID, _) | (0, 0) => Err(self.behind(None)),
+            _ => Err(self.foreign()),
+        }
+    }
+
+    /// Whether it is at least at the version that the service needs.
+    async fn look_at_version(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+        let version = history::version(connection)
+            .await
+            .map_err(|error| self.unopened(&error))?;
+        match version {
+            Some(version) if version >= self.needs.version => Ok(()),
+            version => Err(self.behind(version)),
+        }
+    }
+
+    /// Whether every statement of the service can be run on it, which a newer version
+    /// need not allow.
+    async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+        for recorded in (self.needs.queries)() {
+            let Recorded { query } = serde_json::from_str(recorded).map_err(|error| {
+                Finding::Never(Failure::Failed(format!("a recorded statement: {error}")))
+            })?;
+            // It was recorded by the compiler, and is not a caller's text.
+            let query = AssertSqlSafe(query).into_sql_str();
+            if let Err(error) = connection.prepare(query).await {
+                return Err(Finding::Never(Failure::Setting(format!(
+                    "the schema of {} is one that this version of the service does not work \
+                     with ({error}); run a version as new as the database",
+                    self.url
+                ))));
+            }
+        }
+        Ok(())
+    }
+
+    fn unopened(&self, error: &sqlx::Error) -> Finding {
+        match primary_code(error) {
+            Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign(),
+            // Somebody is creating or recovering it.
+            Some(libsqlite3_sys::SQLITE_BUSY) => {
+                Finding::NotYet(format!("{} is locked by another process", self.url))
+            }
+            _ => self.never(error),
+        }
+    }
+
+    fn foreign(&self) -> Finding {
+        Finding::Never(Failure::Setting(format!(
+            "{} is not a database of this system, and is left alone; set DATABASE_URL to \
+             another file",
+            self.url
+        )))
+    }
+
+    fn behind(&self, version: Option<i64>) -> Finding {
+        Finding::NotYet(format!(
+            "{} is at version {} and this service needs {}; run `migrator upgrade`",
+            self.url,
+            version.unwrap_or(0),
+            self.needs.version
+        ))
+    }
+
+    fn never(&self, error: &dyn std::error::Error) -> Finding {
+        Finding::Never(Failure::Failed(format!(
+            "{} cannot be opened: {error}; check the permissions of the file and its folder",
+            self.url
+        )))
+    }
+}

@@ -1,0 +1,204 @@
+//! The queue of writes: what has gathered while the disk was busy is committed together
+//! (group commit), and everybody is answered only after COMMIT.
+//!
+//! One task and one connection in each process. Between processes SQLite's lock decides;
+//! the wait for it is made here, since SQLite's own starves one of two busy writers.
+
+mod batch;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::batch::{Call, Job, commit};
+use super::{Access, Error, ffi};
+use crate::settings::DatabaseSettings;
+
+/// A piece of writing: runs its statements on the connection that it is given, within a
+/// transaction that is begun and ended for it. What it returns goes to the caller.
+pub trait Work<T, E>:
+    for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Stop<E>>> + Send + 'static
+{
+}
+
+impl<T, E, W> Work<T, E> for W where
+    W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Stop<E>>>
+        + Send
+        + 'static
+{
+}
+
+/// Why a piece of work ended early.
+#[derive(Debug)]
+pub enum Stop<E> {
+    /// It was refused: what it wrote is undone, and the caller is told why. Others in the
+    /// same transaction are not touched.
+    Refused(E),
+    /// The engine failed: what it wrote is undone, and perhaps the whole transaction.
+    Engine(sqlx::Error),
+}
+
+impl<E> From<sqlx::Error> for Stop<E> {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// How much a piece of work can leave half done, and whether any of it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// It writes by one statement at the most, which a failure undoes by itself, and is
+    /// never refused after it.
+    Statement,
+    /// It writes by several: it gets a savepoint of its own.
+    Savepoint,
+    /// All of it is done, and then undone: whoever asks wants to know whether it could be.
+    Trial,
+}
+
+/// The end of the queue that callers hold.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    // The other end, until the task that drains it starts.
+    idle: Arc<Mutex<Option<mpsc::Receiver<Box<dyn Job>>>>>,
+    closing: CancellationToken,
+    task: TaskTracker,
+    batch: usize,
+    wait: Duration,
+}
+
+impl Queue {
+    /// A queue that is not yet drained.
+    pub(super) fn new(settings: &DatabaseSettings) -> Self {
+        let (jobs, waiting) = mpsc::channel(settings.write_queue.get());
+        Self {
+            jobs,
+            idle: Arc::new(Mutex::new(Some(waiting))),
+            closing: CancellationToken::new(),
+            task: TaskTracker::new(),
+            batch: settings.write_batch.get(),
+            wait: settings.write_wait,
+        }
+    }
+
+    /// Starts the task that drains it over `connection`. Only the first call does.
+    pub(super) async fn start(
+        &self,
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        access: &'static Access,
+    ) {
+        let Some(jobs) = self.idle.lock().await.take() else {
+            return;
+        };
+        let writer = Writer {
+            jobs,
+            batch: self.batch,
+            wait: self.wait,
+            line: Line {
+                connection: Some(connection),
+                options,
+                access,
+            },
+        };
+        self.task.spawn(writer.run(self.closing.clone()));
+    }
+
+    /// Queues a piece of work and waits for its COMMIT.
+    pub(super) async fn push<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: Work<T, E>,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.jobs
+            .try_send(Box::new(Call::new(scope, work, reply)))
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+            })?;
+        // The queue is dropped unanswered only when the process is being torn down.
+        answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
+    }
+
+    /// Takes no more work and waits until what is queued is done.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        // Never started: what waits is dropped, and so answered.
+        drop(self.idle.lock().await.take());
+        self.task.close();
+        self.task.wait().await;
+    }
+}
+
+/// The task that drains the queue.
+struct Writer {
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    batch: usize,
+    wait: Duration,
+    line: Line,
+}
+
+impl Writer {
+    async fn run(mut self, closing: CancellationToken) {
+        let mut batch = Vec::with_capacity(self.batch);
+        loop {
+            let gathered = tokio::select! {
+                biased;
+                gathered = self.jobs.recv_many(&mut batch, self.batch) => gathered,
+                () = closing.cancelled(), if !self.jobs.is_closed() => {
+                    // From now on nothing is accepted; what is queued is still done.
+                    self.jobs.close();
+                    continue;
+                }
+            };
+            if gathered == 0 {
+                break;
+            }
+            batch.retain(|job| !job.abandoned());
+            if !batch.is_empty() {
+                commit(&mut self.line, &mut batch, self.wait).await;
+            }
+        }
+        self.line.close().await;
+    }
+}
+
+/// The connection of the writer, opened again if a transaction on it could not be ended.
+struct Line {
+    connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+    access: &'static Access,
+}
+
+impl Line {
+    async fn open(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        use sqlx::ConnectOptions;
+
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = self.options.connect().await?;
+                ffi::authorize(&mut connection, self.access).await?;
+                connection
+            }
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Gives the connection up; SQLite rolls back what it had begun.
+    async fn close(&mut self) {
+        use sqlx::Connection;
+
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the writing connection did not close cleanly");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One transaction of the writer: BEGIN, the jobs, COMMIT, the answers.
+
+use std::{mem, panic::AssertUnwindSafe, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use sqlx::SqliteConnection;
+use tokio::{
+    sync::oneshot,
+    task::yield_now,
+    time::{Instant, sleep},
+};
+
+use super::{Line, Scope, Stop, Work};
+use crate::database::{
+    Error,
+    error::{is_busy, primary_code},
+};
+
+/// So many attempts to get the lock are made without a pause: the way to the
+/// connection's thread and back, some 20 µs, is one.
+const EAGER_ATTEMPTS: u32 = 16;
+
+/// The pause between the later ones. Longer ones would leave all turns to the other
+/// process; shorter ones burn a core.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A piece of work in the queue.
+pub(super) trait Job: Send {
+    /// Whether nobody waits for it any more.
+    fn abandoned(&self) -> bool;
+    /// What becomes of what it writes.
+    fn scope(&self) -> Scope;
+    /// Does it, once, and keeps the result for the answer. Says whether it was done, and
+    /// not refused.
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
+    /// Answers with the result.
+    fn succeed(self: Box<Self>);
+    /// Answers with a failure.
+    fn fail(self: Box<Self>, error: Error);
+}
+
+/// A job for one caller.
+pub(super) struct Call<T, E, W> {
+    scope: Scope,
+    state: State<T, E, W>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+enum State<T, E, W> {
+    Queued(W),
+    Running,
+    Done(Result<T, E>),
+}
+
+impl<T, E, W> Call<T, E, W> {
+    pub(super) fn new(scope: Scope, work: W, reply: oneshot::Sender<Result<T, E>>) -> Self {
+        Self {
+            scope,
+            state: State::Queued(work),
+            reply,
+        }
+    }
+}
+
+impl<T, E, W> Job for Call<T, E, W>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    W: Work<T, E>,
+{
+    fn abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn run<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
+        Box::pin(async move {
+            let State::Queued(work) = mem::replace(&mut self.state, State::Running) else {
+                return Ok(false);
+            };
+            let result = match work(connection).await {
+                Ok(value) => Ok(value),
+                Err(Stop::Refused(refusal)) => Err(refusal),
+                Err(Stop::Engine(error)) => return Err(error),
+            };
+            let done = result.is_ok();
+            self.state = State::Done(result);
+            Ok(done)
+        })
+    }
+
+    fn succeed(self: Box<Self>) {
+        if let State::Done(result) = self.state {
+            // A caller that went away meanwhile misses its answer, as over any network.
+            let _ = self.reply.send(result);
+        }
+    }
+
+    fn fail(self: Box<Self>, error: Error) {
+        let _ = self.reply.send(Err(error.into()));
+    }
+}
+
+/// Does the jobs in one transaction and answers them. `jobs` is empty afterwards.
+pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: Duration) {
+    let connection = match line.open().await {
+        Ok(connection) => connection,
+        Err(error) => return fail_all(jobs.drain(..), error),
+    };
+    if let Err(error) = begin(connection, wait).await {
+        return fail_all(jobs.drain(..), error);
+    }
+
+    let mut done = Vec::with_capacity(jobs.len());
+    let result = match run_all(connection, jobs, &mut done).await {
+        Ok(()) => execute(connection, "commit").await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => done.into_iter().for_each(Job::succeed),
+        Err(error) => {
+            // SQLite may have rolled back by itself, which makes this fail. A new
+            // connection has no transaction open, whatever happened to this one.
+            if execute(connection, "rollback").await.is_err() {
+                line.close().await;
+            }
+            fail_all(done.into_iter().chain(jobs.drain(..)), error);
+        }
+    }
+}
+
+/// `BEGIN IMMEDIATE`, tried again while another process has the lock.
+async fn begin(connection: &mut SqliteConnection, wait: Duration) -> Result<(), sqlx::Error> {
+    let deadline = Instant::now() + wait;
+    for attempt in 0_u32.. {
+        match execute(connection, "begin immediate").await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {}
+            result => return result,
+        }
+        if attempt < EAGER_ATTEMPTS {
+            yield_now().await;
+        } else {
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+/// Does each job and moves it to `done`. A job that fails alone is answered at once; any
+/// other failure is the whole transaction's, and leaves the rest of `jobs` undone.
+async fn run_all(
+    connection: &mut SqliteConnection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    done: &mut Vec<Box<dyn Job>>,
+) -> Result<(), sqlx::Error> {
+    let mut queued = mem::take(jobs).into_iter();
+    while let Some(mut job) = queued.next() {
+        match run(connection, &mut *job).await {
+            Ok(()) => done.push(job),
+            Err(Reach::Job(error)) => job.fail(error.into()),
+            Err(Reach::Transaction(error)) => {
+                done.push(job);
+                jobs.extend(queued);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How far a failure reaches.
+enum Reach {
+    /// The job is undone, and the transaction goes on.
+    Job(sqlx::Error),
+    /// The transaction is lost.
+    Transaction(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Reach {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Transaction(error)
+    }
+}
+
+/// Does one job, in a savepoint if it needs one.
+async fn run(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Reach> {
+    let scope = job.scope();
+    if scope == Scope::Statement {
+        return match caught(job.run(connection)).await {
+            // A statement that violates a constraint undoes itself, and only itself.
+            Err(error) if is_constraint(&error) => Err(Reach::Job(error)),
+            result => Ok(result.map(drop)?),
+        };
+    }
+    execute(connection, "savepoint job").await?;
+    let result = caught(job.run(connection)).await;
+    if scope == Scope::Trial || !matches!(result, Ok(true)) {
+        // After some failures, a full disk for one, SQLite has rolled the whole
+        // transaction back: then there is no such savepoint any more.
+        execute(connection, "rollback to job").await?;
+    }
+    execute(connection, "release job").await?;
+    result.map(drop).map_err(Reach::Job)
+}
+
+/// The result of a piece of work; a panic in it is a failure like any other, or it would
+/// end the queue for everybody.
+async fn caught(work: BoxFuture<'_, Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a piece of writing panicked".into())))
+}
+
+/// Whether a constraint was violated.
+fn is_constraint(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
+}
+
+async fn execute(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(statement).execute(connection).await.map(drop)
+}
+
+fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: sqlx::Error) {
+    let error = Error::from(error);
+    for job in jobs {
+        job.fail(error.clone());
+    }
+}

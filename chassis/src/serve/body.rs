@@ -1,0 +1,129 @@
+//! The body of an answer: what the path of a call does until the call's end, which is
+//! in the trailers.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use tonic::{Status, body::Body};
+
+use super::{
+    call::{Limits, Rules, panicked},
+    deadline, foreign,
+    outcome::{self, Record},
+    request_id::RequestId,
+};
+use crate::status;
+
+type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) struct CallBody {
+    inner: Body,
+    rules: Arc<Rules>,
+    id: RequestId,
+    record: Record,
+    limits: Limits,
+    ended: bool,
+}
+
+impl CallBody {
+    pub(super) fn new(
+        inner: Body,
+        rules: Arc<Rules>,
+        id: RequestId,
+        record: Record,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            inner,
+            rules,
+            id,
+            record,
+            limits,
+            ended: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        // Asked first: a stream that always has more to say ends in time, too.
+        if self.limits.poll_deadline(cx).is_ready() {
+            return self.fail(&deadline::exceeded(self.rules.domain));
+        }
+        let inner = Pin::new(&mut self.inner);
+        let polled = catch_unwind(AssertUnwindSafe(|| http_body::Body::poll_frame(inner, cx)));
+        match polled {
+            Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_trailers() {
+                Ok(trailers) => self.end(trailers),
+                Err(frame) => {
+                    // A single answer is whole here, and what is left is the client's
+                    // to read, at its own pace.
+                    self.limits.release();
+                    Poll::Ready(Some(Ok(frame)))
+                }
+            },
+            Ok(Poll::Ready(Some(Err(status)))) => self.fail(&status),
+            Ok(Poll::Ready(None)) => {
+                self.record.end(&HeaderMap::new());
+                self.close();
+                Poll::Ready(None)
+            }
+            // Asked last: a stream may say its last words before it has to end.
+            Ok(Poll::Pending) => match self.limits.poll_stop(cx) {
+                Poll::Ready(()) => self.fail(&status::shutting_down(self.rules.domain)),
+                Poll::Pending => Poll::Pending,
+            },
+            Err(panic) => {
+                let status = panicked(panic.as_ref(), self.record.path(), self.rules.domain);
+                self.fail(&status)
+            }
+        }
+    }
+
+    /// Ends the call with a failure of ours.
+    fn fail(&mut self, status: &Status) -> Polled {
+        let mut trailers = HeaderMap::new();
+        outcome::write(status, &mut trailers);
+        self.end(trailers)
+    }
+
+    fn end(&mut self, mut trailers: HeaderMap) -> Polled {
+        foreign::explain(&mut trailers, &self.rules.context(self.record.path()));
+        self.record.end(&trailers);
+        self.close();
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    /// Lets go of all that the call kept, at its end and not when the connection gets to
+    /// dropping the body.
+    fn close(&mut self) {
+        self.ended = true;
+        self.inner = Body::empty();
+        self.limits = Limits::default();
+    }
+}
+
+impl http_body::Body for CallBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let id = this.id.clone();
+        id.scope_step(|| this.poll(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+}

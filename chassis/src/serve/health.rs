@@ -1,0 +1,209 @@
+//! Health: the protocol `grpc.health.v1`, which load balancers and supervisors ask, and
+//! the question itself, for a process that asks another one.
+//!
+//! The whole server has the name `""`, the service its own, and both have one health.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    time::Duration,
+};
+
+use futures::Stream;
+use tokio::sync::watch;
+use tonic::{Code, Request, Response, Status, transport::Endpoint};
+
+use self::v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+    health_check_response::ServingStatus, health_client::HealthClient,
+};
+use crate::{
+    process::Failure,
+    status::{self, Metadata},
+};
+
+/// The package `grpc.health.v1`.
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("grpc.health.v1");
+
+    /// The compiled protocol, comments included: an encoded
+    /// `google.protobuf.FileDescriptorSet`.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/health.binpb"));
+}
+
+/// How long a question about another process's health may take, connecting included. A
+/// supervisor that gets no answer by then should act as if it were the wrong one.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where a server is between its start and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It cannot do its work yet.
+    Starting,
+    /// It does its work.
+    Serving,
+    /// It does its work still, for those who have not turned away yet.
+    Draining,
+}
+
+impl From<Phase> for ServingStatus {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Serving => Self::Serving,
+            Phase::Starting | Phase::Draining => Self::NotServing,
+        }
+    }
+}
+
+/// The health service of a server.
+#[derive(Debug)]
+pub(super) struct Health {
+    /// The service whose health it tells, beside that of the whole server.
+    pub(super) name: &'static str,
+    /// The domain of every ErrorInfo.
+    pub(super) domain: &'static str,
+    /// Where the server is.
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Health {
+    fn knows(&self, name: &str) -> bool {
+        name.is_empty() || name == self.name
+    }
+}
+
+#[tonic::async_trait]
+impl v1::health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let HealthCheckRequest { service } = request.into_inner();
+        if !self.knows(&service) {
+            return Err(status::refused(
+                self.domain,
+                Code::NotFound,
+                "UNKNOWN_SERVICE",
+                format!("there is no service {service:?} here, only {:?}", self.name),
+                Metadata::new(),
+            ));
+        }
+        Ok(Response::new(response(*self.phase.borrow())))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        let response = response(*self.phase.borrow());
+        let statuses = ["", self.name].map(|name| (name.to_owned(), response));
+        Ok(Response::new(HealthListResponse {
+            statuses: statuses.into(),
+        }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    /// Never ends by itself: the server ends every stream when it drains.
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let HealthCheckRequest { service } = request.into_inner();
+        let known = self.knows(&service);
+        let mut phase = self.phase.clone();
+        Ok(Response::new(Box::pin(async_stream::stream! {
+            let mut last = None;
+            loop {
+                let now = if known {
+                    response(*phase.borrow_and_update())
+                } else {
+                    status_response(ServingStatus::ServiceUnknown)
+                };
+                if last.replace(now) != Some(now) {
+                    yield Ok(now);
+                }
+                if phase.changed().await.is_err() {
+                    return;
+                }
+            }
+        })))
+    }
+}
+
+fn response(phase: Phase) -> HealthCheckResponse {
+    status_response(phase.into())
+}
+
+fn status_response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+/// Asks the server that listens on `address` for the health of the service `name`.
+/// Where it listens on every address, it is asked on the loopback one. Takes a second
+/// at the most.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] unless it answers that it is serving.
+pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure> {
+    let address = reachable(address);
+    let answer = match tokio::time::timeout(ANSWER_WITHIN, ask(address, name)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!(
+            "no answer within {}",
+            humantime::format_duration(ANSWER_WITHIN)
+        )),
+    };
+    match answer {
+        Ok(ServingStatus::Serving) => Ok(()),
+        Ok(status) => Err(status.as_str_name().to_owned()),
+        Err(said) => Err(said),
+    }
+    .map_err(|said| Failure::Failed(format!("{name} on {address} is not serving: {said}")))
+}
+
+async fn ask(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    let connect = async { endpoint?.connect().await };
+    let channel = connect.await.map_err(|error| status::chain(&error))?;
+    let request = HealthCheckRequest {
+        service: name.to_owned(),
+    };
+    match HealthClient::new(channel).check(request).await {
+        Ok(response) => Ok(response.into_inner().status()),
+        Err(status) => Err(status.message().to_owned()),
+    }
+}
+
+/// The address under which a server that listens on `address` is found on its own
+/// machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_asked_on_the_loopback_one() {
+        for (listens, asked) in [
+            ("0.0.0.0:5", "127.0.0.1:5"),
+            ("[::]:5", "[::1]:5"),
+            ("192.0.2.1:5", "192.0.2.1:5"),
+        ] {
+            assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}

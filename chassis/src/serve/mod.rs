@@ -1,0 +1,214 @@
+//! Serving gRPC: what surrounds a service from the socket to its handlers, so that a
+//! service is its handlers alone.
+//!
+//! Every connection, call and wait has a bound; every failure has its details; and a
+//! server that is asked to end does so, whatever its clients do.
+
+use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{self, Server},
+};
+
+use self::{
+    call::{Calls, Rules},
+    health::{Health, Phase, v1::health_server::HealthServer},
+    incoming::Connections,
+    methods::Methods,
+};
+use crate::{process::Failure, settings::ServerSettings, status};
+
+mod body;
+mod call;
+pub mod deadline;
+mod foreign;
+pub mod health;
+mod incoming;
+mod methods;
+mod outcome;
+mod reflection;
+pub mod request_id;
+#[cfg(test)]
+mod tests;
+
+pub use self::{health::healthcheck, incoming::listen};
+
+/// How long connections that are cut may take to notice it.
+const CUT_LIMIT: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What a process serves.
+#[derive(Debug)]
+pub struct Service {
+    /// Its full name, such as `package.v1.Service`: for health and reflection.
+    pub name: &'static str,
+    /// The domain of every ErrorInfo.
+    pub domain: &'static str,
+    /// Its compiled contract, an encoded `google.protobuf.FileDescriptorSet`: for
+    /// reflection, and to tell which of its methods answer with a stream.
+    pub descriptor_set: &'static [u8],
+    /// Its calls. Each server among them accepts messages of at most
+    /// [`ServerSettings::max_message_bytes`].
+    pub routes: Routes,
+}
+
+/// Serves until `shutdown`, and then drains: those who ask for its health are told to
+/// turn away, no more calls are accepted, those that run are waited for, and what is
+/// then left is cut.
+///
+/// Until `ready` says that the database is there, the health is `NOT_SERVING`, and calls
+/// fail with `UNAVAILABLE`. While it drains, `draining` is cancelled at the moment at
+/// which the service's own streams have to end; those that do not end by themselves are
+/// ended, with [`status::shutting_down`].
+///
+/// # Errors
+///
+/// The failure of `ready`, after a drain; or [`Failure::Failed`] if the service cannot
+/// be served at all. A drain that has to cut calls is no failure, but it is logged.
+pub async fn run(
+    settings: &ServerSettings,
+    listener: TcpListener,
+    service: Service,
+    ready: impl Future<Output = Result<(), Failure>> + Send,
+    shutdown: CancellationToken,
+    draining: CancellationToken,
+) -> Result<(), Failure> {
+    let name = service.name;
+    let address = listener.local_addr().map_err(ended)?;
+    let (phase, watching) = watch::channel(Phase::Starting);
+    let calls = calls(settings, service, watching, draining.clone())?;
+    let connections = Connections::new(settings);
+    let stop = CancellationToken::new();
+    let mut server = pin!(server(settings).serve_with_incoming_shutdown(
+        calls,
+        connections.accept(listener),
+        stop.clone().cancelled_owned(),
+    ));
+
+    let live = async {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            ready = ready => ready?,
+        }
+        phase.send_replace(Phase::Serving);
+        tracing::info!(service = name, %address, "serving");
+        shutdown.cancelled().await;
+        Ok(())
+    };
+    let outcome = tokio::select! {
+        outcome = live => outcome,
+        result = &mut server => return result.map_err(ended),
+    };
+
+    if phase.send_if_modified(drain_if_serving) && connections.open() > 0 {
+        // It goes on serving for that long: there is nothing to wait for but the time.
+        let _ = timeout(settings.drain_pause, server.as_mut()).await;
+    }
+    draining.cancel();
+    stop.cancel();
+    finish(settings, server, &connections).await;
+    outcome
+}
+
+/// Waits for the calls that run, and cuts what is left after the limit.
+async fn finish(
+    settings: &ServerSettings,
+    mut server: Pin<&mut impl Future<Output = Result<(), transport::Error>>>,
+    connections: &Connections,
+) {
+    connections.end_silent();
+    if timeout(settings.drain_limit, server.as_mut()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        connections = connections.open(),
+        "calls still run at the end of the drain; their connections are cut"
+    );
+    connections.cut();
+    let _ = timeout(CUT_LIMIT, server).await;
+}
+
+/// A server that never was ready has no calls that run, and nobody who has to be told.
+fn drain_if_serving(phase: &mut Phase) -> bool {
+    let serving = *phase == Phase::Serving;
+    if serving {
+        *phase = Phase::Draining;
+    }
+    serving
+}
+
+/// The HTTP/2 part of a server, with the limits that the library leaves open. An age for
+/// connections is not among them: its grace would cut calls without notice.
+fn server(settings: &ServerSettings) -> Server {
+    Server::builder()
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .http2_keepalive_interval(Some(settings.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
+        .http2_max_header_list_size(settings.max_header_bytes)
+}
+
+/// The service with its companions, health and reflection, and what surrounds them all.
+fn calls(
+    settings: &ServerSettings,
+    service: Service,
+    phase: watch::Receiver<Phase>,
+    draining: CancellationToken,
+) -> Result<Calls, Failure> {
+    let Service {
+        name,
+        domain,
+        descriptor_set,
+        routes,
+    } = service;
+    let max_message_bytes = settings.max_message_bytes.get();
+    let invalid = |error: &dyn std::error::Error| {
+        Failure::Failed(format!("the descriptor set of {name} is invalid: {error}"))
+    };
+
+    let health = Health {
+        name,
+        domain,
+        phase: phase.clone(),
+    };
+    let health = HealthServer::new(health).max_decoding_message_size(max_message_bytes);
+    let routes = reflection::add(
+        routes.add_service(health),
+        name,
+        descriptor_set,
+        max_message_bytes,
+    )
+    .map_err(|error| invalid(&error))?;
+    let descriptor_sets = [
+        descriptor_set,
+        health::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let rules = Rules {
+        domain,
+        methods: Methods::of(&descriptor_sets).map_err(|error| invalid(&error))?,
+        phase,
+        in_flight: Arc::new(Semaphore::new(settings.max_calls_in_flight.get())),
+        call_timeout: settings.call_timeout,
+        slow_call: settings.slow_call,
+        max_message_bytes,
+        draining,
+    };
+    Ok(Calls {
+        rules: Arc::new(rules),
+        routes: routes.prepare(),
+    })
+}
+
+fn ended(error: impl std::error::Error) -> Failure {
+    Failure::Failed(format!(
+        "the server ended by itself: {}",
+        status::chain(&error)
+    ))
+}

@@ -1,0 +1,106 @@
+//! Connections that do not behave.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Waits until the server closes the connection.
+async fn closed(mut stream: TcpStream) {
+    let mut read = Vec::new();
+    // A reset is an end, too.
+    let _ = soon(stream.read_to_end(&mut read)).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_speak_in_time_is_closed() {
+    let first_byte_timeout = Duration::from_millis(20);
+    let server = TestServer::start(ServerSettings {
+        first_byte_timeout,
+        ..settings()
+    })
+    .await;
+
+    for said in [&[], &PREFACE[..1], &PREFACE[..PREFACE.len() - 1]] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+
+        closed(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_spoken_stays_open() {
+    let first_byte_timeout = Duration::from_millis(20);
+    let server = TestServer::start(ServerSettings {
+        first_byte_timeout,
+        ..settings()
+    })
+    .await;
+    let client = server.client().await;
+    client.call("Echo", "x").await.unwrap();
+
+    // This one is closed after the other's time was over.
+    closed(TcpStream::connect(server.address).await.unwrap()).await;
+
+    assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
+}
+
+#[tokio::test]
+async fn a_connection_that_speaks_another_protocol_is_closed() {
+    let server = TestServer::start(settings()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        .await
+        .unwrap();
+
+    closed(stream).await;
+}
+
+#[tokio::test]
+async fn a_connection_too_many_waits_until_another_closes() {
+    let max_connections = NonZeroUsize::MIN;
+    let mut server = TestServer::start_unready(ServerSettings {
+        max_connections,
+        ..settings()
+    })
+    .await;
+    let first = server.client().await;
+    server.ready.take().unwrap().send(Ok(())).unwrap();
+    while first.call("Echo", "x").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(PREFACE).await.unwrap();
+    first.call("Echo", "x").await.unwrap();
+    // The server speaks first on a connection that it has accepted.
+    let early = second.try_read(&mut [0]);
+    drop(first);
+    let then = soon(second.read_u8()).await;
+
+    assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert!(then.is_ok());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
+    let server = TestServer::start(settings()).await;
+
+    let failure = super::super::listen(server.address).await.unwrap_err();
+
+    assert!(matches!(failure, Failure::Setting(_)));
+    assert!(failure.to_string().contains(&server.address.to_string()));
+}
+
+#[tokio::test]
+async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
+    let elsewhere = "192.0.2.1:0".parse().unwrap();
+
+    let failure = super::super::listen(elsewhere).await.unwrap_err();
+
+    assert!(matches!(failure, Failure::Setting(_)));
+}

@@ -1,0 +1,153 @@
+//! The end of a server, whatever its clients do.
+
+use tokio::io::AsyncWriteExt;
+
+use super::*;
+use crate::serve::health::v1::{HealthCheckRequest, health_client::HealthClient};
+
+#[tokio::test]
+async fn a_drain_waits_for_the_calls_that_run() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let call = tokio::spawn(async move { client.call("Wait", "").await });
+    server.waiting(1).await;
+
+    server.shutdown.cancel();
+    soon(server.draining.cancelled()).await;
+    server.handlers.done.cancel();
+
+    assert_eq!(soon(call).await.unwrap().unwrap(), "done");
+    assert!(server.end().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_open_watches_and_streams() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let mut stream = client.stream("Follow", None).await;
+    let mut watch = HealthClient::new(client.0.clone())
+        .watch(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    stream.message().await.unwrap();
+    watch.message().await.unwrap();
+
+    server.shutdown.cancel();
+
+    assert!(server.end().await.is_ok());
+    let status = soon(stream.message()).await.unwrap_err();
+    assert_refused(&status, Code::Unavailable, "SHUTTING_DOWN");
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_connections_that_do_not_speak() {
+    let server = TestServer::start(settings()).await;
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let mut hesitant = TcpStream::connect(server.address).await.unwrap();
+    hesitant.write_all(b"PRI").await.unwrap();
+    // Accepted after the others, so they are accepted by now.
+    server.client().await.call("Echo", "x").await.unwrap();
+
+    server.shutdown.cancel();
+
+    assert!(server.end().await.is_ok());
+    drop((silent, hesitant));
+}
+
+#[tokio::test]
+async fn a_drain_cuts_what_runs_after_its_limit() {
+    let drain_limit = Duration::from_millis(20);
+    let server = TestServer::start(ServerSettings {
+        drain_limit,
+        ..settings()
+    })
+    .await;
+    let client = server.client().await;
+    let call = tokio::spawn(async move { client.call("Wait", "").await });
+    server.waiting(1).await;
+
+    server.shutdown.cancel();
+
+    assert!(server.end().await.is_ok());
+    assert!(soon(call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_drained_server_accepts_no_connection() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let call = tokio::spawn(async move { client.call("Wait", "").await });
+    server.waiting(1).await;
+
+    server.shutdown.cancel();
+    soon(server.draining.cancelled()).await;
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+
+    server.handlers.done.cancel();
+    assert!(soon(call).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn while_it_pauses_a_draining_server_serves() {
+    let drain_pause = Duration::from_secs(3600);
+    let server = TestServer::start(ServerSettings {
+        drain_pause,
+        ..settings()
+    })
+    .await;
+    let client = server.client().await;
+
+    server.shutdown.cancel();
+    while super::super::healthcheck(server.address, NAME)
+        .await
+        .is_ok()
+    {
+        tokio::task::yield_now().await;
+    }
+
+    assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
+    assert!(!server.draining.is_cancelled());
+    server.running.abort();
+}
+
+#[tokio::test]
+async fn a_server_without_connections_does_not_pause() {
+    let drain_pause = Duration::from_secs(3600);
+    let server = TestServer::start_unready(ServerSettings {
+        drain_pause,
+        ..settings()
+    })
+    .await;
+
+    server.shutdown.cancel();
+
+    assert!(server.end().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_get_ready_ends_the_server_with_its_failure() {
+    let mut server = TestServer::start_unready(settings()).await;
+    let _client = server.client().await;
+
+    server
+        .be_ready(Err(Failure::TryAgain("not migrated".into())))
+        .await;
+
+    let failure = server.end().await.unwrap_err();
+    assert!(matches!(failure, Failure::TryAgain(said) if said == "not migrated"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_leaves_no_connection() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let call = tokio::spawn(async move { client.call("Wait", "").await });
+    server.waiting(1).await;
+
+    server.running.abort();
+
+    assert!(soon(call).await.unwrap().is_err());
+}

@@ -1,0 +1,223 @@
+//! Health and reflection, as load balancers and grpcurl ask for them.
+
+use futures::{FutureExt, poll};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use super::*;
+use crate::serve::health::v1::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest,
+    health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+async fn ask(server: &TestServer) -> HealthClient<Channel> {
+    HealthClient::new(server.client().await.0)
+}
+
+fn about(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+/// The next status of a Watch.
+async fn next(watch: &mut Streaming<HealthCheckResponse>) -> Result<ServingStatus, Status> {
+    let response = soon(watch.message()).await?;
+    Ok(response.expect("it ended").status())
+}
+
+#[tokio::test]
+async fn the_server_and_its_service_have_one_health() {
+    let mut server = TestServer::start_unready(settings()).await;
+    let mut health = ask(&server).await;
+
+    for name in ["", NAME] {
+        let early = health.check(about(name)).await.unwrap().into_inner();
+        assert_eq!(early.status(), ServingStatus::NotServing);
+    }
+    server.be_ready(Ok(())).await;
+    for name in ["", NAME] {
+        let then = health.check(about(name)).await.unwrap().into_inner();
+        assert_eq!(then.status(), ServingStatus::Serving);
+    }
+}
+
+#[tokio::test]
+async fn the_health_of_a_service_that_is_not_there_is_not_found() {
+    let server = TestServer::start(settings()).await;
+
+    let status = ask(&server)
+        .await
+        .check(about("missing.v1.X"))
+        .await
+        .unwrap_err();
+
+    assert_refused(&status, Code::NotFound, "UNKNOWN_SERVICE");
+}
+
+#[tokio::test]
+async fn every_name_is_listed() {
+    let server = TestServer::start(settings()).await;
+
+    let list = ask(&server)
+        .await
+        .list(HealthListRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+
+    let mut names: Vec<_> = list.statuses.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["", NAME]);
+    assert!(
+        list.statuses
+            .values()
+            .all(|health| health.status() == ServingStatus::Serving)
+    );
+}
+
+#[tokio::test]
+async fn a_watch_tells_the_health_and_each_change() {
+    let mut server = TestServer::start_unready(settings()).await;
+    let mut health = ask(&server).await;
+    let mut watch = health.watch(about(NAME)).await.unwrap().into_inner();
+
+    assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::NotServing);
+    server.be_ready(Ok(())).await;
+    assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::Serving);
+    server.shutdown.cancel();
+    assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::NotServing);
+    let status = next(&mut watch).await.unwrap_err();
+    assert_refused(&status, Code::Unavailable, "SHUTTING_DOWN");
+}
+
+#[tokio::test]
+async fn a_watch_on_a_service_that_is_not_there_stays_open() {
+    let mut server = TestServer::start_unready(settings()).await;
+    let mut health = ask(&server).await;
+    let mut watch = health
+        .watch(about("missing.v1.X"))
+        .await
+        .unwrap()
+        .into_inner();
+
+    assert_eq!(
+        next(&mut watch).await.unwrap(),
+        ServingStatus::ServiceUnknown
+    );
+    server.be_ready(Ok(())).await;
+    // On the same connection: whatever the change made the Watch say has come by now.
+    health.check(about(NAME)).await.unwrap();
+    assert!(poll!(watch.message().boxed()).is_pending());
+}
+
+#[tokio::test]
+async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
+    let mut server = TestServer::start_unready(settings()).await;
+
+    let early = super::super::healthcheck(server.address, NAME)
+        .await
+        .unwrap_err();
+    server.be_ready(Ok(())).await;
+    let then = super::super::healthcheck(server.address, NAME).await;
+    let unknown = super::super::healthcheck(server.address, "missing.v1.X")
+        .await
+        .unwrap_err();
+
+    assert!(
+        matches!(&early, Failure::Failed(said) if said.ends_with("NOT_SERVING")),
+        "{early}"
+    );
+    assert!(then.is_ok());
+    assert!(matches!(unknown, Failure::Failed(_)));
+}
+
+#[tokio::test]
+async fn a_healthcheck_fails_where_nobody_listens_or_answers() {
+    let silent = super::super::listen(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let silent_address = silent.local_addr().unwrap();
+    let closed = super::super::listen(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let closed_address = closed.local_addr().unwrap();
+    drop(closed);
+
+    for address in [silent_address, closed_address] {
+        let failure = soon(super::super::healthcheck(address, NAME))
+            .await
+            .unwrap_err();
+
+        assert!(matches!(failure, Failure::Failed(_)));
+    }
+}
+
+/// What reflection answers to one question.
+async fn reflected(server: &TestServer, question: MessageRequest) -> MessageResponse {
+    let mut client = ServerReflectionClient::new(server.client().await.0);
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(question),
+    };
+    let requests = stream::iter([request]);
+    let mut answers = client
+        .server_reflection_info(requests)
+        .await
+        .unwrap()
+        .into_inner();
+    soon(answers.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap()
+}
+
+#[tokio::test]
+async fn reflection_lists_what_is_served_and_nothing_else() {
+    let server = TestServer::start_unready(settings()).await;
+
+    let answer = reflected(&server, MessageRequest::ListServices(String::new())).await;
+
+    let MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("not a list: {answer:?}");
+    };
+    let mut names: Vec<_> = list
+        .service
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
+            NAME,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn reflection_knows_every_service_and_the_details_of_failures() {
+    let server = TestServer::start(settings()).await;
+
+    for symbol in [
+        NAME,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "google.rpc.ErrorInfo",
+    ] {
+        let question = MessageRequest::FileContainingSymbol(symbol.to_owned());
+        let answer = reflected(&server, question).await;
+
+        assert!(
+            matches!(answer, MessageResponse::FileDescriptorResponse(_)),
+            "{symbol}"
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! The settings that every process shares: flags, each with an environment variable.
+//!
+//! Nothing is read from the environment but through these structs and those of the
+//! binaries that embed them, so `--help` lists all there is.
+
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+/// Where the database is, and how long things may wait for it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// The database file, as a URL: `sqlite:` and a path.
+    #[arg(
+        long,
+        env,
+        value_name = "URL",
+        default_value = "sqlite:data/microblog.db"
+    )]
+    pub database_url: DatabaseUrl,
+
+    /// How long a service waits at its start for the database to be there and migrated,
+    /// before it exits with 75.
+    #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub database_wait: Duration,
+
+    /// Connections for reading. Each has a thread of its own.
+    #[arg(long, env, value_name = "COUNT", default_value = "4")]
+    pub read_connections: NonZeroUsize,
+
+    /// How long a read waits for a connection before it fails with OVERLOADED.
+    #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub read_wait: Duration,
+
+    /// Writes that may wait in the queue. The next one fails with OVERLOADED.
+    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    pub write_queue: NonZeroUsize,
+
+    /// Writes that are committed together at most.
+    #[arg(long, env, value_name = "COUNT", default_value = "128")]
+    pub write_batch: NonZeroUsize,
+
+    /// How long a write waits for another process that is writing, before it fails with
+    /// `DATABASE_BUSY`.
+    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub write_wait: Duration,
+}
+
+/// A path to the database, from a URL of the form `sqlite:path` or `sqlite://path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseUrl(PathBuf);
+
+impl DatabaseUrl {
+    /// The URL of the file at `path`.
+    #[must_use]
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let path = url
+            .strip_prefix("sqlite:")
+            .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
+            .ok_or(
+                "it does not begin with `sqlite:`; write for example sqlite:data/microblog.db",
+            )?;
+        if path.is_empty() || path.starts_with(":memory:") {
+            return Err(
+                "it names no file, and processes share the database through one; write for \
+                 example sqlite:data/microblog.db"
+                    .into(),
+            );
+        }
+        if path.contains(['?', '#']) {
+            return Err("options in the URL are not supported; give the path alone".into());
+        }
+        Ok(Self(path.into()))
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sqlite:{}", self.0.display())
+    }
+}
+
+/// The limits of a server. Each holds for one service of one process.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub struct ServerSettings {
+    /// Connections that are open at once. The next one waits to be accepted.
+    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    pub max_connections: NonZeroUsize,
+
+    /// How long a connection may be open before it sends its first byte.
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub first_byte_timeout: Duration,
+
+    /// Streams, which are calls that run, on one connection.
+    #[arg(long, env, value_name = "COUNT", default_value = "128")]
+    pub max_concurrent_streams: u32,
+
+    /// Calls that run at once, without those that answer with a stream. The next one
+    /// fails with OVERLOADED.
+    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    pub max_calls_in_flight: NonZeroUsize,
+
+    /// The largest message that is accepted, in bytes.
+    #[arg(long, env, value_name = "BYTES", default_value = "4194304")]
+    pub max_message_bytes: NonZeroUsize,
+
+    /// The largest list of request headers that is accepted, in bytes.
+    #[arg(long, env, value_name = "BYTES", default_value = "8192")]
+    pub max_header_bytes: u32,
+
+    /// How long a call may take if the client sets no deadline or a longer one. Calls
+    /// that answer with a stream have the client's deadline only.
+    #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub call_timeout: Duration,
+
+    /// How often an idle connection is sent an HTTP/2 PING.
+    #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub keepalive_interval: Duration,
+
+    /// How long the answer to such a PING may take, before the connection is closed.
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub keepalive_timeout: Duration,
+
+    /// A call that takes this long is logged, even if it succeeds.
+    #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = humantime::parse_duration)]
+    pub slow_call: Duration,
+
+    /// How long a draining server goes on accepting calls, while it already says
+    /// `NOT_SERVING`, so that load balancers can turn away.
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub drain_pause: Duration,
+
+    /// How long the calls that run may still take, once no more are accepted.
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub drain_limit: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logs")]
+pub struct LogSettings {
+    /// How a line of the log looks.
+    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level, or directives such as `info,chassis=debug`.
+    #[arg(
+        id = "RUST_LOG",
+        long = "log",
+        env = "RUST_LOG",
+        value_name = "DIRECTIVES",
+        default_value = "info"
+    )]
+    pub directives: LogDirectives,
+}
+
+/// How a line of the log looks.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, on standard error.
+    Text,
+    /// One JSON object a line, on standard output: for containers.
+    Json,
+}
+
+/// Which lines are logged, checked when the process starts.
+#[derive(Clone, Debug)]
+pub struct LogDirectives(String);
+
+impl LogDirectives {
+    /// The filter that they mean.
+    #[must_use]
+    pub fn filter(&self) -> tracing_subscriber::EnvFilter {
+        tracing_subscriber::EnvFilter::new(&self.0)
+    }
+}
+
+impl FromStr for LogDirectives {
+    type Err = String;
+
+    fn from_str(directives: &str) -> Result<Self, Self::Err> {
+        tracing_subscriber::EnvFilter::try_new(directives)
+            .map(|_| Self(directives.to_owned()))
+            .map_err(|error| format!("{error}; write for example `info` or `info,chassis=debug`"))
+    }
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+/// The documented defaults of a group of settings, whatever the environment says: they
+/// stand in one place, the declarations.
+///
+/// # Panics
+///
+/// If a declared default is no valid value, which a test of this module would show.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "the defaults are constants of this module"
+)]
+pub fn defaults<S: Args>() -> S {
+    let mut command = S::augment_args(clap::Command::new("defaults"));
+    let names: Vec<_> = command
+        .get_arguments()
+        .map(|argument| argument.get_id().clone())
+        .collect();
+    for name in names {
+        command = command.mut_arg(name, |argument| argument.env(None::<&str>));
+    }
+    let matches = command
+        .try_get_matches_from(["defaults"])
+        .expect("the declared defaults parse");
+    S::from_arg_matches(&matches).expect("the declared defaults parse")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_valid_value() {
+        let _: (DatabaseSettings, ServerSettings) = Default::default();
+        let logs: LogSettings = defaults();
+        assert_eq!(logs.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn a_database_url_is_a_path_with_the_scheme_sqlite() {
+        for url in ["sqlite:data/x.db", "sqlite://data/x.db"] {
+            let parsed: DatabaseUrl = url.parse().unwrap();
+            assert_eq!(parsed.path(), std::path::Path::new("data/x.db"));
+        }
+        let absolute: DatabaseUrl = "sqlite:///var/x.db".parse().unwrap();
+        assert_eq!(absolute.path(), std::path::Path::new("/var/x.db"));
+    }
+
+    #[test]
+    fn a_url_that_names_no_file_is_refused() {
+        for url in [
+            "",
+            "postgres://x",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:x?mode=ro",
+        ] {
+            assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
+        }
+    }
+}

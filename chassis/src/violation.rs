@@ -1,0 +1,146 @@
+//! What is wrong with a request's fields, gathered, so that a caller learns of all of
+//! it at once.
+
+use std::fmt::Display;
+
+/// The reason of a violation that has no more special one.
+pub const INVALID_FIELD: &str = "INVALID_FIELD";
+
+/// One thing that is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field from the request, such as `user.nickname`.
+    pub field: String,
+    /// The stable reason, for programs.
+    pub reason: &'static str,
+    /// What is wrong and what would be right, for people.
+    pub description: String,
+}
+
+/// The violations of a request. Decoding goes on after the first, to find them all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Just one, with the reason [`INVALID_FIELD`].
+    pub fn one(field: impl Into<String>, description: impl Display) -> Self {
+        let mut violations = Self::new();
+        violations.add(field, description);
+        violations
+    }
+
+    /// Just one, with a reason of its own.
+    pub fn special(
+        reason: &'static str,
+        field: impl Into<String>,
+        description: impl Display,
+    ) -> Self {
+        Self(vec![Violation {
+            field: field.into(),
+            reason,
+            description: description.to_string(),
+        }])
+    }
+
+    /// Adds one with the reason [`INVALID_FIELD`].
+    pub fn add(&mut self, field: impl Into<String>, description: impl Display) {
+        self.append(Self::special(INVALID_FIELD, field, description));
+    }
+
+    /// Adds those of a part of the request.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// The value of a field, or `None` and a violation that says why there is none.
+    pub fn check<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.add(field, error)).ok()
+    }
+
+    /// The value of a part of the request, or `None` and its violations.
+    pub fn collect<T>(&mut self, decoded: Result<T, Self>) -> Option<T> {
+        decoded.map_err(|others| self.append(others)).ok()
+    }
+
+    /// The same, with `prefix` and a dot before each path.
+    #[must_use]
+    pub fn within(mut self, prefix: &str) -> Self {
+        for violation in &mut self.0 {
+            violation.field = if violation.field.is_empty() {
+                prefix.to_owned()
+            } else {
+                format!("{prefix}.{}", violation.field)
+            };
+        }
+        self
+    }
+
+    /// What was decoded, if there is no violation. A part is `None` only after one was
+    /// added for it.
+    ///
+    /// # Errors
+    ///
+    /// The violations, if there are any.
+    pub fn finish<T>(self, decoded: Option<T>) -> Result<T, Self> {
+        match decoded {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self),
+        }
+    }
+
+    /// The reason of the whole: the one that all share, or [`INVALID_FIELD`].
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self.0.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|v| v.reason == first.reason) => first.reason,
+            _ => INVALID_FIELD,
+        }
+    }
+
+    /// Each of them, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+}
+
+impl Display for Violations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(
+                f,
+                "{separator}{}: {}",
+                violation.field, violation.description
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_all_share_is_the_reason_of_the_whole() {
+        let mut violations = Violations::special("UNKNOWN_MASK_PATH", "update_mask", "no `x`");
+        assert_eq!(violations.reason(), "UNKNOWN_MASK_PATH");
+
+        violations.add("user.nickname", "it is empty");
+
+        assert_eq!(violations.reason(), INVALID_FIELD);
+    }
+
+    #[test]
+    fn a_path_is_told_from_the_request_on() {
+        let violations = Violations::one("nickname", "it is empty").within("user");
+
+        assert_eq!(violations.to_string(), "user.nickname: it is empty");
+    }
+}

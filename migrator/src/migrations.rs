@@ -1,0 +1,325 @@
+//! The migrations as they are written down: numbered pairs of scripts, each owned by a
+//! service. Knows file names; knows neither a database nor what is in the scripts.
+
+use std::{collections::BTreeMap, fmt};
+
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha384};
+
+/// The services' folders. The numbers are one sequence over all of them; the folder says
+/// who owns the change.
+static OWNERS: [(&str, Dir<'static>); 2] = [
+    (
+        "user-service",
+        include_dir!("$CARGO_MANIFEST_DIR/../user-service/migrations"),
+    ),
+    (
+        "post-service",
+        include_dir!("$CARGO_MANIFEST_DIR/../post-service/migrations"),
+    ),
+];
+
+/// One change of the schema, and its undoing.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    number: i64,
+    name: String,
+    owner: String,
+    up: String,
+    down: String,
+}
+
+impl Migration {
+    /// Its place in the sequence, from 1.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// What it does, in words joined by `_`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The service whose tables it changes.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The script that goes in `direction`.
+    #[must_use]
+    pub fn script(&self, direction: Direction) -> &str {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    /// What tells whether it was changed after it had been applied: SHA-384 of the bytes
+    /// of its way up, as sqlx has it, so that sqlx's own tools can read the history.
+    #[must_use]
+    pub fn checksum(&self) -> Vec<u8> {
+        Sha384::digest(self.up.as_bytes()).to_vec()
+    }
+}
+
+/// Which way a migration is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It is applied.
+    Up,
+    /// It is undone.
+    Down,
+}
+
+impl Direction {
+    /// How its files end.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Up => ".up.sql",
+            Self::Down => ".down.sql",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "applied",
+            Self::Down => "undone",
+        })
+    }
+}
+
+/// All migrations, in the order of their numbers, each number once.
+#[derive(Clone, Debug)]
+pub struct Migrations(Vec<Migration>);
+
+impl Migrations {
+    /// Those of the services, as they were when this program was compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], as of [`Migrations::from_files`]. A test keeps such a program from
+    /// being delivered.
+    pub fn embedded() -> Result<Self, Invalid> {
+        let mut files = Vec::new();
+        for (owner, folder) in &OWNERS {
+            for entry in folder.entries() {
+                let name = entry.path().display().to_string();
+                let text = entry.as_file().and_then(|file| file.contents_utf8());
+                let text = text.ok_or_else(|| Invalid::Name {
+                    file: path(owner, &name),
+                })?;
+                files.push((*owner, name, text));
+            }
+        }
+        Self::from_files(
+            files
+                .iter()
+                .map(|(owner, name, text)| (*owner, name.as_str(), *text)),
+        )
+    }
+
+    /// Those of some files, each given by its owner, its name and its text.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if a name is not of the form `0001_name.up.sql` or
+    /// `0001_name.down.sql`, if one of the two is missing, or if a number is used twice.
+    pub fn from_files<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<Self, Invalid> {
+        let mut pairs: BTreeMap<_, [Option<&str>; 2]> = BTreeMap::new();
+        for (owner, file, text) in files {
+            let (number, name, direction) = parse(file).ok_or_else(|| Invalid::Name {
+                file: path(owner, file),
+            })?;
+            pairs.entry((number, owner, name)).or_default()[direction as usize] = Some(text);
+        }
+
+        let mut migrations: Vec<Migration> = Vec::with_capacity(pairs.len());
+        for ((number, owner, name), [up, down]) in pairs {
+            let missing = |direction: Direction| Invalid::Missing {
+                file: path(owner, &format!("{number:04}_{name}{}", direction.suffix())),
+            };
+            let migration = Migration {
+                number,
+                name: name.to_owned(),
+                owner: owner.to_owned(),
+                up: up.ok_or_else(|| missing(Direction::Up))?.to_owned(),
+                down: down.ok_or_else(|| missing(Direction::Down))?.to_owned(),
+            };
+            if let Some(first) = migrations.last()
+                && first.number == number
+            {
+                return Err(Invalid::Duplicate {
+                    number,
+                    first: format!("{} of {}", first.name, first.owner),
+                    second: format!("{name} of {owner}"),
+                });
+            }
+            migrations.push(migration);
+        }
+        Ok(Self(migrations))
+    }
+
+    /// All of them, from the oldest to the newest.
+    pub fn iter(&self) -> std::slice::Iter<'_, Migration> {
+        self.0.iter()
+    }
+
+    /// The one with this number.
+    #[must_use]
+    pub fn get(&self, number: i64) -> Option<&Migration> {
+        self.0.iter().find(|migration| migration.number == number)
+    }
+
+    /// The number of the newest, or 0 if there is none.
+    #[must_use]
+    pub fn newest(&self) -> i64 {
+        self.0.last().map_or(0, Migration::number)
+    }
+}
+
+impl<'a> IntoIterator for &'a Migrations {
+    type Item = &'a Migration;
+    type IntoIter = std::slice::Iter<'a, Migration>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Why some files are no valid set of migrations.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// A file that is none, or whose name does not say which.
+    #[error("{file} is not a text file named like 0001_create_users.up.sql")]
+    Name {
+        /// The file.
+        file: String,
+    },
+    /// Half of a pair.
+    #[error("{file} is missing")]
+    Missing {
+        /// The file that is not there.
+        file: String,
+    },
+    /// A number that stands for two.
+    #[error("number {number:04} is used by {first} and by {second}")]
+    Duplicate {
+        /// The number.
+        number: i64,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// A file as the repository has it.
+fn path(owner: &str, file: &str) -> String {
+    format!("{owner}/migrations/{file}")
+}
+
+/// The number, the name and the direction that a file name says.
+fn parse(file: &str) -> Option<(i64, &str, Direction)> {
+    let (stem, direction) = [Direction::Up, Direction::Down]
+        .into_iter()
+        .find_map(|direction| Some((file.strip_suffix(direction.suffix())?, direction)))?;
+    let (digits, name) = stem.split_once('_')?;
+    if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(plain) {
+        return None;
+    }
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    Some((number, name, direction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_in_is_a_valid_set() {
+        let migrations = Migrations::embedded().unwrap();
+
+        let numbers: Vec<_> = migrations.iter().map(Migration::number).collect();
+        let sequence: Vec<_> = (1..=migrations.newest()).collect();
+        assert_eq!(numbers, sequence, "the numbers have gaps");
+        assert_eq!(migrations.get(1).unwrap().owner(), "user-service");
+        assert_eq!(migrations.get(2).unwrap().owner(), "post-service");
+    }
+
+    #[test]
+    fn a_file_with_another_name_is_refused() {
+        for file in [
+            "create_users.up.sql",
+            "0001.up.sql",
+            "0001_.up.sql",
+            "1_create.up.sql",
+            "00001_create.up.sql",
+            "0000_create.up.sql",
+            "+001_create.up.sql",
+            "0001_create.sql",
+            "0001_create.up.sql~",
+            "0001_Create users.up.sql",
+        ] {
+            let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
+
+            let file = format!("users/migrations/{file}");
+            assert_eq!(refusal, Invalid::Name { file });
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_is_refused() {
+        for (file, missing) in [
+            ("0001_create.up.sql", "0001_create.down.sql"),
+            ("0001_create.down.sql", "0001_create.up.sql"),
+        ] {
+            let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
+
+            let file = format!("users/migrations/{missing}");
+            assert_eq!(refusal, Invalid::Missing { file });
+        }
+    }
+
+    #[test]
+    fn a_number_that_two_services_use_is_refused() {
+        let files = [
+            ("users", "0001_create.up.sql", ""),
+            ("users", "0001_create.down.sql", ""),
+            ("posts", "0001_create.up.sql", ""),
+            ("posts", "0001_create.down.sql", ""),
+        ];
+
+        let refusal = Migrations::from_files(files).unwrap_err();
+
+        assert!(
+            matches!(refusal, Invalid::Duplicate { number: 1, .. }),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_numbers() {
+        let files = [
+            ("users", "0010_b.up.sql", ""),
+            ("users", "0010_b.down.sql", ""),
+            ("zoo", "0002_a.down.sql", ""),
+            ("zoo", "0002_a.up.sql", ""),
+        ];
+
+        let migrations = Migrations::from_files(files).unwrap();
+
+        let names: Vec<_> = migrations.iter().map(Migration::name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! Several at once: migrators beside migrators, and beside somebody who writes.
+
+use std::{process::Child, time::Duration};
+
+use chassis::settings::DatabaseUrl;
+use migrator::{Error, Migrations, Migrator};
+
+use crate::{Place, Run, execute};
+
+/// As many as start together when a deployment is scaled or restarted.
+const MIGRATORS: usize = 8;
+
+/// Starts all of them, then waits for all of them.
+fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<Run> {
+    let children: Vec<Child> = commands
+        .iter()
+        .map(|command| place.program(&[command]).spawn().unwrap())
+        .collect();
+    children
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().into())
+        .collect()
+}
+
+fn count(runs: &[Run], text: &str) -> usize {
+    runs.iter()
+        .map(|run| run.stdout.matches(text).count())
+        .sum()
+}
+
+async fn assert_sound(place: &Place) {
+    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert!(place.query("pragma foreign_key_check").await.is_empty());
+    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+}
+
+#[tokio::test]
+async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
+    for _ in 0..5 {
+        let place = Place::new();
+
+        let runs = run_together(&place, ["upgrade"; MIGRATORS]);
+
+        for run in &runs {
+            assert_eq!(run.code, 0, "{run:?}");
+            assert_eq!(run.last_line(), "Current database version: 2");
+        }
+        for text in ["Created", "Applied 0001", "Applied 0002"] {
+            assert_eq!(count(&runs, text), 1, "{text}: {runs:?}");
+        }
+        assert_sound(&place).await;
+    }
+}
+
+#[tokio::test]
+async fn eight_at_once_may_create_and_look_as_well() {
+    for _ in 0..5 {
+        let place = Place::new();
+        let commands = [
+            "create", "upgrade", "create", "upgrade", "create", "upgrade", "create", "upgrade",
+        ];
+
+        let runs = run_together(&place, commands);
+
+        assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
+        assert_eq!(count(&runs, "Created"), 1, "{runs:?}");
+
+        let commands = [
+            "status",
+            "downgrade",
+            "status",
+            "upgrade",
+            "status",
+            "upgrade",
+            "status",
+            "create",
+        ];
+        let runs = run_together(&place, commands);
+
+        assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
+        assert_sound(&place).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
+    let place = Place::new();
+    place.migrator().upgrade(Some(1)).await.unwrap();
+    let mut writer = place.connect().await;
+    execute(&mut writer, "begin immediate").await;
+
+    let run = place.run(&["upgrade", "--lock-timeout", "200ms"]);
+
+    assert_eq!(run.code, 75, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    assert!(
+        run.stderr
+            .contains("was locked by another process for 200ms"),
+        "{run:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_lock_does_not_keep_anybody_from_looking() {
+    let place = Place::new();
+    place.migrator().upgrade(None).await.unwrap();
+    let mut writer = place.connect().await;
+    execute(&mut writer, "begin immediate").await;
+
+    for command in ["status", "create"] {
+        let run = place.run(&[command, "--lock-timeout", "0s"]);
+
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(run.last_line(), "Current database version: 2");
+    }
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_lock_that_is_given_up() {
+    let place = Place::new();
+    let migrator = place.migrator();
+    migrator.create().await.unwrap();
+    let mut writer = place.connect().await;
+    execute(&mut writer, "begin immediate").await;
+
+    let mut upgrade = Box::pin(migrator.upgrade(None));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut upgrade).await;
+    execute(&mut writer, "commit").await;
+    let report = upgrade.await.unwrap();
+
+    assert!(early.is_err(), "it did not wait");
+    assert_eq!(report.version, 2);
+}
+
+#[tokio::test]
+async fn a_database_that_is_held_before_it_has_a_log_is_waited_for_too() {
+    let place = Place::new();
+    let mut writer = place.connect().await;
+    execute(&mut writer, "begin exclusive").await;
+    let url = DatabaseUrl::from_path(place.path());
+    let short = Duration::from_millis(100);
+    let migrator = Migrator::with_migrations(&url, short, Migrations::embedded().unwrap());
+
+    let locked = migrator.create().await.unwrap_err();
+    execute(&mut writer, "rollback").await;
+    let report = migrator.create().await.unwrap();
+
+    assert!(
+        matches!(locked, Error::Locked(limit) if limit == short),
+        "{locked}"
+    );
+    assert!(report.created);
+}

@@ -1,0 +1,153 @@
+//! The migrator from outside: as a program, and as a library with migrations made for
+//! the test.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+mod concurrency;
+mod program;
+mod refusals;
+mod runs;
+mod schema;
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use chassis::settings::DatabaseUrl;
+use migrator::{Migrations, Migrator};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+/// How long the library waits for a lock in a test that expects none to be held for long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder of its own with the path of a database that is not there yet.
+struct Place(TempDir);
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    /// Without the last line break.
+    stdout: String,
+    /// Without the last line break.
+    stderr: String,
+}
+
+impl Run {
+    fn last_line(&self) -> &str {
+        self.stdout.lines().last().unwrap_or("")
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("microblog.db")
+    }
+
+    /// The program, which sees nothing of this process's environment.
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_migrator"));
+        command
+            .env_clear()
+            .env("DATABASE_URL", format!("sqlite:{}", self.path().display()))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        self.program(arguments).output().unwrap().into()
+    }
+
+    /// The library with the services' migrations.
+    fn migrator(&self) -> Migrator {
+        Migrator::new(&DatabaseUrl::from_path(self.path()), PATIENCE).unwrap()
+    }
+
+    /// The library with these migrations.
+    fn migrator_with(&self, migrations: Migrations) -> Migrator {
+        Migrator::with_migrations(&DatabaseUrl::from_path(self.path()), PATIENCE, migrations)
+    }
+
+    /// A connection as other programs have it, foreign keys enforced. Makes the file if
+    /// it is not there.
+    async fn connect(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.path())
+            .create_if_missing(true)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// Runs a script.
+    async fn execute(&self, script: &str) {
+        let mut connection = self.connect().await;
+        execute(&mut connection, script).await;
+        sqlx::Connection::close(connection).await.unwrap();
+    }
+
+    /// The first column of what a query yields, as text.
+    async fn query(&self, query: &str) -> Vec<String> {
+        let mut connection = self.connect().await;
+        let rows = query_texts(&mut connection, query).await;
+        sqlx::Connection::close(connection).await.unwrap();
+        rows
+    }
+}
+
+async fn execute(connection: &mut SqliteConnection, script: &str) {
+    sqlx::raw_sql(AssertSqlSafe(script))
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+async fn query_texts(connection: &mut SqliteConnection, query: &str) -> Vec<String> {
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_all(connection)
+        .await
+        .unwrap()
+}
+
+/// Migrations with the numbers 1, 2, …, each given by its way up and its way down.
+fn migrations(scripts: &[(&str, &str)]) -> Migrations {
+    let names: Vec<_> = (1..=scripts.len())
+        .map(|n| {
+            [
+                format!("{n:04}_step.up.sql"),
+                format!("{n:04}_step.down.sql"),
+            ]
+        })
+        .collect();
+    let files = names
+        .iter()
+        .zip(scripts)
+        .flat_map(|([up, down], (up_script, down_script))| {
+            [
+                ("test", up.as_str(), *up_script),
+                ("test", down.as_str(), *down_script),
+            ]
+        });
+    Migrations::from_files(files).unwrap()
+}

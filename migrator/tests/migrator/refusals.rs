@@ -1,0 +1,173 @@
+//! Files that are none of ours, and histories that these migrations did not make.
+
+use std::fs;
+
+use migrator::{Error, State};
+
+use crate::{Place, migrations};
+
+/// Refuses, in one line, and leaves the file as it is.
+fn assert_refused_as_foreign(place: &Place) {
+    let before = fs::read(place.path()).unwrap();
+
+    for command in ["create", "upgrade", "downgrade", "status"] {
+        let run = place.run(&[command]);
+
+        assert_eq!(run.code, 64, "{command}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{command}: {run:?}");
+        assert!(
+            run.stderr.contains("is not a database of the microblog"),
+            "{command}: {run:?}"
+        );
+        assert!(
+            before == fs::read(place.path()).unwrap(),
+            "{command} changed the file"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_with_another_application_id_is_refused_unchanged() {
+    let place = Place::new();
+    place
+        .execute("pragma application_id = 7; create table notes (id integer primary key)")
+        .await;
+
+    assert_refused_as_foreign(&place);
+}
+
+#[tokio::test]
+async fn an_empty_database_with_another_application_id_is_refused_unchanged() {
+    let place = Place::new();
+    place.execute("pragma application_id = 7").await;
+
+    assert_refused_as_foreign(&place);
+}
+
+#[tokio::test]
+async fn tables_without_a_history_are_refused_unchanged() {
+    for id in [0, chassis::database::APPLICATION_ID] {
+        let place = Place::new();
+        place
+            .execute(&format!(
+                "pragma application_id = {id}; create table notes (id)"
+            ))
+            .await;
+
+        assert_refused_as_foreign(&place);
+    }
+}
+
+#[tokio::test]
+async fn a_view_without_a_history_is_refused_unchanged() {
+    let place = Place::new();
+    place.execute("create view one as select 1").await;
+
+    assert_refused_as_foreign(&place);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_unchanged() {
+    for text in ["x", "Dear diary, today", &"lorem ipsum ".repeat(1_000)] {
+        let place = Place::new();
+        fs::write(place.path(), text).unwrap();
+
+        assert_refused_as_foreign(&place);
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_file_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.path()).unwrap();
+
+    let run = place.run(&["create"]);
+
+    assert_eq!(run.code, 64, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused() {
+    let place = Place::new();
+    fs::write(place.path(), "").unwrap();
+    let url = format!("sqlite:{}/below/microblog.db", place.path().display());
+
+    let run = place.run(&["create", "--database-url", &url]);
+
+    assert_eq!(run.code, 64, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+}
+
+#[tokio::test]
+async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
+    let place = Place::new();
+    let before = migrations(&[("create table a (id)", "drop table a"), ("", "")]);
+    place.migrator_with(before).upgrade(Some(1)).await.unwrap();
+    let edited = migrations(&[("create table a (id) -- ", "drop table a"), ("", "")]);
+    let migrator = place.migrator_with(edited);
+
+    let up = migrator.upgrade(None).await.unwrap_err();
+    let down = migrator.downgrade(None).await.unwrap_err();
+    let status = migrator.status().await.unwrap();
+
+    assert!(matches!(up, Error::Changed { number: 1, .. }), "{up}");
+    assert!(matches!(down, Error::Changed { number: 1, .. }), "{down}");
+    assert!(
+        matches!(status.migrations[0].1, State::Changed(_)),
+        "{status}"
+    );
+    assert_eq!(status.version, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_migrator_is_refused() {
+    let place = Place::new();
+    let newer = migrations(&[("", ""), ("", ""), ("", "")]);
+    place.migrator_with(newer).upgrade(None).await.unwrap();
+    let migrator = place.migrator_with(migrations(&[("", "")]));
+
+    let up = migrator.upgrade(None).await.unwrap_err();
+    let down = migrator.downgrade(Some(0)).await.unwrap_err();
+    let status = migrator.status().await.unwrap();
+
+    assert!(
+        up.to_string()
+            .contains("a newer migrator made this database"),
+        "{up}"
+    );
+    assert!(
+        matches!(
+            down,
+            Error::Newer {
+                found: 3,
+                newest: 1
+            }
+        ),
+        "{down}"
+    );
+    assert!(
+        matches!(status.migrations[2].1, State::Missing(_)),
+        "{status}"
+    );
+    assert_eq!(status.version, 3);
+}
+
+#[tokio::test]
+async fn what_the_history_refuses_ends_the_program_with_1_and_one_line() {
+    for edit in [
+        "update _sqlx_migrations set checksum = x'00' where version = 1",
+        "update _sqlx_migrations set version = 99 where version = 2",
+        "delete from _sqlx_migrations where version = 1",
+    ] {
+        let place = Place::new();
+        place.migrator().upgrade(None).await.unwrap();
+        place.execute(edit).await;
+
+        let run = place.run(&["upgrade"]);
+
+        assert_eq!(run.code, 1, "{edit}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{edit}: {run:?}");
+        assert_eq!(run.stdout, "", "{edit}");
+    }
+}

@@ -1,0 +1,217 @@
+//! A run ends whole or not at all, and keeps the rows that it finds.
+
+use migrator::{Direction, Error};
+
+use crate::{Place, migrations};
+
+const TABLES: &str = "select name from sqlite_schema
+                      where type = 'table' and name <> '_sqlx_migrations' order by name";
+
+const HISTORY: &str = "select version || ' ' || description from _sqlx_migrations order by version";
+
+/// What refers, and what is referred to, with rows in both.
+const PARENT_AND_CHILD: (&str, &str) = (
+    "create table parents (id integer primary key);
+     create table children (id integer primary key,
+                            parent_id integer references parents (id) on delete cascade);
+     insert into parents values (1), (2);
+     insert into children values (10, 1), (20, 2);",
+    "drop table children; drop table parents;",
+);
+
+#[tokio::test]
+async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", "drop table a"),
+        (
+            "create table b (id); insert into nowhere values (1); create table c (id)",
+            "",
+        ),
+        ("create table d (id)", "drop table d"),
+    ]));
+    migrator.create().await.unwrap();
+
+    let error = migrator.upgrade(None).await.unwrap_err();
+
+    let line = chassis::process::Failure::from(error);
+    assert_eq!(line.exit_code(), 1);
+    let line = line.to_string();
+    assert!(
+        line.starts_with("migration 0002 step could not be applied"),
+        "{line}"
+    );
+    assert!(line.ends_with("no such table: nowhere"), "{line}");
+    assert!(place.query(TABLES).await.is_empty());
+    assert!(place.query(HISTORY).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", "drop table nowhere"),
+        ("create table b (id)", "drop table b"),
+    ]));
+    migrator.upgrade(None).await.unwrap();
+
+    let error = migrator.downgrade(Some(0)).await.unwrap_err();
+
+    let first = matches!(
+        error,
+        Error::Script {
+            number: 1,
+            direction: Direction::Down,
+            ..
+        }
+    );
+    assert!(first, "{error}");
+    assert_eq!(place.query(TABLES).await, ["a", "b"]);
+    assert_eq!(place.query(HISTORY).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_script_cannot_end_the_transaction_of_the_run() {
+    for script in [
+        "create table b (id); commit",
+        "create table b (id); commit; begin",
+        "create table b (id); end; create table c (id)",
+        "create table b (id); rollback",
+        "rollback; create table b (id)",
+        "rollback; begin; create table b (id)",
+        "release migration; commit; begin; savepoint migration",
+    ] {
+        let place = Place::new();
+        let first = ("create table a (id)", "drop table a");
+        let migrator = place.migrator_with(migrations(&[first, (script, "")]));
+        migrator.create().await.unwrap();
+
+        let error = migrator.upgrade(None).await.unwrap_err();
+
+        assert!(
+            matches!(error, Error::Script { number: 2, .. }),
+            "{script}: {error}"
+        );
+        assert!(place.query(TABLES).await.is_empty(), "{script}");
+        assert!(place.query(HISTORY).await.is_empty(), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        PARENT_AND_CHILD,
+        (
+            "create table b (id); delete from parents where id = 2",
+            "drop table b",
+        ),
+    ]));
+    migrator.upgrade(Some(1)).await.unwrap();
+
+    let error = migrator.upgrade(None).await.unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "row 20 of children refers to a row of parents that is not there; nothing was changed"
+    );
+    assert_eq!(
+        place.query("select id || '' from parents").await,
+        ["1", "2"]
+    );
+    assert_eq!(place.query(TABLES).await, ["children", "parents"]);
+    assert_eq!(place.query(HISTORY).await, ["1 step"]);
+}
+
+#[tokio::test]
+async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
+    let place = Place::new();
+    let rebuild = "create table new_parents (id integer primary key, name text not null) strict;
+                   insert into new_parents (id, name) select id, 'nobody' from parents;
+                   drop table parents;
+                   alter table new_parents rename to parents;";
+    let migrator = place.migrator_with(migrations(&[PARENT_AND_CHILD, (rebuild, "")]));
+    migrator.upgrade(Some(1)).await.unwrap();
+
+    migrator.upgrade(None).await.unwrap();
+
+    assert_eq!(
+        place
+            .query("select id || ' ' || parent_id from children")
+            .await,
+        ["10 1", "20 2"]
+    );
+    assert_eq!(
+        place.query("select name from parents where id = 2").await,
+        ["nobody"]
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", "drop table a"),
+        ("create table b (id)", "drop table b"),
+    ]));
+    migrator.upgrade(None).await.unwrap();
+    place
+        .execute("delete from _sqlx_migrations where version = 1")
+        .await;
+
+    let error = migrator.upgrade(None).await.unwrap_err();
+
+    assert!(
+        matches!(
+            error,
+            Error::OutOfOrder {
+                number: 1,
+                applied: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_migration_that_says_nothing_is_applied_and_undone() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[("-- nothing yet", "")]));
+
+    let up = migrator.upgrade(None).await.unwrap();
+    let down = migrator.downgrade(None).await.unwrap();
+
+    assert_eq!((up.version, up.steps.len(), up.created), (1, 1, true));
+    assert_eq!(
+        (down.version, down.steps.len(), down.created),
+        (0, 1, false)
+    );
+}
+
+#[tokio::test]
+async fn without_any_migration_there_is_nothing_to_do() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[]));
+
+    let created = migrator.upgrade(None).await.unwrap();
+    let again = migrator.upgrade(None).await.unwrap();
+
+    assert_eq!((created.version, created.created), (0, true));
+    assert_eq!((again.version, again.created), (0, false));
+}
+
+#[tokio::test]
+async fn a_run_can_be_spawned_as_a_task() {
+    let place = Place::new();
+    let migrator = place.migrator();
+
+    let report = tokio::spawn(async move {
+        migrator.create().await?;
+        migrator.upgrade(None).await?;
+        migrator.status().await?;
+        migrator.downgrade(None).await
+    });
+
+    assert_eq!(report.await.unwrap().unwrap().version, 1);
+}

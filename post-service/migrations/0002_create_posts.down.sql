@@ -1,0 +1,2 @@
+drop table post_requests;
+drop table posts;

@@ -1,0 +1,86 @@
+//! The settings that only this service has.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use chassis::settings::ServerSettings;
+use clap::Args;
+use http::Uri;
+
+/// What the service works with, apart from its listener and its database.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Where the user service is.
+    #[arg(
+        long,
+        env,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
+    pub user_service_url: Uri,
+    /// How authors are resolved.
+    #[command(flatten)]
+    pub authors: AuthorSettings,
+    /// How new posts are sent.
+    #[command(flatten)]
+    pub watch: WatchSettings,
+    /// The limits of the server.
+    #[command(flatten)]
+    pub server: ServerSettings,
+}
+
+/// How authors are resolved.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Authors")]
+pub struct AuthorSettings {
+    /// How long one call to the user service may take.
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub user_service_timeout: Duration,
+
+    /// How long a read waits for authors before it answers without them.
+    #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = humantime::parse_duration)]
+    pub author_wait: Duration,
+
+    /// How old what is known of an author may be.
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub author_ttl: Duration,
+
+    /// How many authors are remembered.
+    #[arg(long, env, value_name = "COUNT", default_value = "10000")]
+    pub author_cache: NonZeroUsize,
+}
+
+/// How new posts are sent to those who watch.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Watching")]
+pub struct WatchSettings {
+    /// How many may watch at once. The next one fails with OVERLOADED.
+    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    pub max_watchers: NonZeroUsize,
+
+    /// How often the database is asked for posts of other processes.
+    #[arg(long, env, value_name = "DURATION", default_value = "250ms", value_parser = humantime::parse_duration)]
+    pub watch_poll: Duration,
+
+    /// How many batches of new posts are kept for a watcher who is slow. One who is slower
+    /// reads the rest from the database.
+    #[arg(long, env, value_name = "COUNT", default_value = "64")]
+    pub watch_buffer: NonZeroUsize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        chassis::settings::defaults()
+    }
+}
+
+impl Default for AuthorSettings {
+    fn default() -> Self {
+        chassis::settings::defaults()
+    }
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        chassis::settings::defaults()
+    }
+}

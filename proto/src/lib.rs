@@ -1,0 +1,35 @@
+//! The wire: the messages and services of the contract, their descriptor sets, and
+//! the conversion of times.
+//!
+//! Everything here but the conversion is generated from the `.proto` files beside it.
+//! It knows what travels, and nothing of what it means.
+
+pub mod timestamp;
+
+/// The accounts of the microblog.
+pub mod user {
+    /// The package `microblog.user.v1`.
+    #[expect(clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("microblog.user.v1");
+
+        /// The compiled contract of the user service, imports and comments included: an
+        /// encoded `google.protobuf.FileDescriptorSet`.
+        pub const FILE_DESCRIPTOR_SET: &[u8] =
+            include_bytes!(concat!(env!("OUT_DIR"), "/user_service.binpb"));
+    }
+}
+
+/// The posts of the microblog.
+pub mod post {
+    /// The package `microblog.post.v1`.
+    #[expect(clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("microblog.post.v1");
+
+        /// The compiled contract of the post service, imports and comments included: an
+        /// encoded `google.protobuf.FileDescriptorSet`.
+        pub const FILE_DESCRIPTOR_SET: &[u8] =
+            include_bytes!(concat!(env!("OUT_DIR"), "/post_service.binpb"));
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo run`: the whole system, on an embedded database.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use chassis::{
+    clock::Clock,
+    process::{self, Failure},
+    serve,
+    settings::LogSettings,
+};
+use clap::Parser;
+use microblog::System;
+use tokio::net::TcpListener;
+
+/// Migrates the database, then runs both services of the microblog in one process.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Settings {
+    /// The address of the user service.
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    user_service_listen: SocketAddr,
+    /// The address of the post service.
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50052")]
+    post_service_listen: SocketAddr,
+    #[command(flatten)]
+    system: microblog::Settings,
+    #[command(flatten)]
+    logs: LogSettings,
+}
+
+fn main() -> ExitCode {
+    process::main(|settings: &Settings| &settings.logs, run)
+}
+
+async fn run(settings: Settings) -> Result<(), Failure> {
+    let shutdown = process::shutdown_on_signals()?;
+    let users = serve::listen(settings.user_service_listen).await?;
+    let posts = serve::listen(settings.post_service_listen).await?;
+    let (user_address, post_address) = (address(&users)?, address(&posts)?);
+
+    let database = settings.system.database.database_url.clone();
+    let system = System::prepare(settings.system, users, posts).await?;
+    println!(
+        "The microblog is running on {database}
+
+  UserService  {user_address}
+  PostService  {post_address}
+
+Try it, in another terminal:
+
+  grpcurl -plaintext -d '{{\"user\": {{\"nickname\": \"john\", \"email\": \"john@example.com\"}}}}' \\
+    {user_address} microblog.user.v1.UserService/CreateUser
+  grpcurl -plaintext -d '{{\"post\": {{\"author_id\": 1, \"body\": \"my first post!\"}}}}' \\
+    {post_address} microblog.post.v1.PostService/CreatePost
+  grpcurl -plaintext {post_address} microblog.post.v1.PostService/ListPosts
+  grpcurl -plaintext {post_address} describe microblog.post.v1.PostService
+
+Ctrl-C ends it."
+    );
+    system.run(Clock::system(), shutdown).await
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::Failed(format!("a service has no address: {error}")))
+}

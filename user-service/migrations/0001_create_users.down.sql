@@ -1,0 +1,2 @@
+drop table user_requests;
+drop table users;

@@ -1,0 +1,91 @@
+//! The user service: owns the accounts, and is the only one to change them.
+//!
+//! [`run`] is the only door: for the binary, for the whole system in one process, and
+//! for tests.
+
+mod error;
+mod rpc;
+pub mod store;
+mod user;
+
+use chassis::{
+    clock::Clock,
+    database::Database,
+    idempotency::PRUNED_EVERY,
+    process::Failure,
+    serve::{self, Service},
+    settings::ServerSettings,
+};
+use proto::user::v1::{self, user_service_server::UserServiceServer};
+use tokio::{net::TcpListener, time};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{rpc::Rpc, store::Store};
+
+/// The full name of the gRPC service.
+pub const NAME: &str = v1::user_service_server::SERVICE_NAME;
+
+/// Serves the accounts in `database` on `listener` until `shutdown`, then drains.
+///
+/// # Errors
+///
+/// [`Failure`] if the database cannot be used, or is not there in time.
+pub async fn run(
+    settings: &ServerSettings,
+    listener: TcpListener,
+    database: Database,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let store = Store::new(database.clone(), clock);
+    let calls = UserServiceServer::new(Rpc::new(store.clone()))
+        .max_decoding_message_size(settings.max_message_bytes.get());
+    let service = Service {
+        name: NAME,
+        domain: error::DOMAIN,
+        descriptor_set: v1::FILE_DESCRIPTOR_SET,
+        routes: Routes::new(calls),
+    };
+    let draining = CancellationToken::new();
+    let ready = async {
+        database.ready().await?;
+        tokio::spawn(prune(store, draining.clone()));
+        Ok(())
+    };
+
+    let served = serve::run(
+        settings,
+        listener,
+        service,
+        ready,
+        shutdown,
+        draining.clone(),
+    )
+    .await;
+
+    draining.cancel();
+    database.close().await;
+    served
+}
+
+/// Forgets old requests, in small steps, for as long as the service serves.
+async fn prune(store: Store, draining: CancellationToken) {
+    let mut ticks = time::interval(PRUNED_EVERY);
+    let steps = async {
+        loop {
+            ticks.tick().await;
+            loop {
+                match store.prune_requests().await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "old requests were not forgotten");
+                        break;
+                    }
+                }
+            }
+        }
+    };
+    draining.run_until_cancelled(steps).await;
+}

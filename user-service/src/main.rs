@@ -1,0 +1,69 @@
+//! The user service as a process.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode};
+
+use chassis::{
+    clock::Clock,
+    database::Database,
+    process::{self, Failure},
+    serve,
+    settings::{DatabaseSettings, LogSettings, ServerSettings},
+};
+use clap::{Parser, Subcommand};
+
+/// Serves the accounts of the microblog over gRPC.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Settings {
+    /// The address to serve on.
+    #[arg(
+        long = "listen",
+        env = "USER_SERVICE_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50051",
+        global = true
+    )]
+    listen: SocketAddr,
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    server: ServerSettings,
+    #[command(flatten)]
+    logs: LogSettings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Asks a running service for its health, and exits with 0 or 1.
+    Healthcheck,
+    /// Writes the compiled contract to standard output: a FileDescriptorSet, for clients.
+    Descriptor,
+}
+
+fn main() -> ExitCode {
+    process::main(|settings: &Settings| &settings.logs, run)
+}
+
+async fn run(settings: Settings) -> Result<(), Failure> {
+    match settings.command {
+        Some(Command::Healthcheck) => serve::healthcheck(settings.listen, user_service::NAME).await,
+        Some(Command::Descriptor) => std::io::stdout()
+            .write_all(proto::user::v1::FILE_DESCRIPTOR_SET)
+            .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
+        None => {
+            let shutdown = process::shutdown_on_signals()?;
+            let listener = serve::listen(settings.listen).await?;
+            let database = Database::new(&settings.database, &user_service::store::NEEDS);
+            user_service::run(
+                &settings.server,
+                listener,
+                database,
+                Clock::system(),
+                shutdown,
+            )
+            .await
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The calls of `UserService`: decode, do, encode.
+//!
+//! It knows the wire and the domain, and nothing of how users are stored.
+
+mod decode;
+mod encode;
+
+use proto::user::v1::{
+    BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
+    GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest, LookupUserResponse,
+    PurgeUsersRequest, PurgeUsersResponse, UpdateUserRequest, UpdateUserResponse,
+    UserMutationResult, user_service_server::UserService,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{error::Error, store::Store};
+
+/// The calls, over the users that are stored.
+#[derive(Debug)]
+pub struct Rpc {
+    store: Store,
+}
+
+impl Rpc {
+    /// The calls over `store`.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Rpc {
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<CreateUserResponse>, Status> {
+        let (draft, write) = decode::create(request.into_inner())?;
+
+        let user = self.store.create(draft, write).await?;
+
+        Ok(Response::new(CreateUserResponse {
+            user: Some(user.into()),
+        }))
+    }
+
+    async fn get_user(
+        &self,
+        request: Request<GetUserRequest>,
+    ) -> Result<Response<GetUserResponse>, Status> {
+        let id = decode::get(request.into_inner())?;
+
+        let user = self.store.get(id).await?;
+
+        Ok(Response::new(GetUserResponse {
+            user: Some(user.into()),
+        }))
+    }
+
+    async fn lookup_user(
+        &self,
+        request: Request<LookupUserRequest>,
+    ) -> Result<Response<LookupUserResponse>, Status> {
+        let key = decode::lookup(request.into_inner())?;
+
+        let user = self.store.lookup(&key).await?;
+
+        Ok(Response::new(LookupUserResponse {
+            user: Some(user.into()),
+        }))
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<BatchGetUsersRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let (ids, allow_missing) = decode::batch_get(request.into_inner())?;
+
+        let mut found = self.store.batch_get(&ids).await?;
+
+        let mut response = BatchGetUsersResponse::default();
+        for id in ids {
+            match found.remove(&id.get()) {
+                Some(user) => response.users.push(user.into()),
+                None if allow_missing => response.missing_ids.push(id.get()),
+                None => return Err(Error::NotFound(id.get()).into()),
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<ListUsersResponse>, Status> {
+        let list = decode::list(request.into_inner())?;
+
+        let page = self.store.list(&list).await?;
+
+        Ok(Response::new(encode::page(&list, page)?))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<UpdateUserRequest>,
+    ) -> Result<Response<UpdateUserResponse>, Status> {
+        let (change, validate_only) = decode::update(request.into_inner())?;
+
+        let user = self.store.update(change, validate_only).await?;
+
+        Ok(Response::new(UpdateUserResponse {
+            user: Some(user.into()),
+        }))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<DeleteUserRequest>,
+    ) -> Result<Response<DeleteUserResponse>, Status> {
+        let deletion = decode::delete(request.into_inner())?;
+
+        self.store.delete(deletion).await?;
+
+        Ok(Response::new(DeleteUserResponse {}))
+    }
+
+    async fn commit_users(
+        &self,
+        request: Request<CommitUsersRequest>,
+    ) -> Result<Response<CommitUsersResponse>, Status> {
+        let (mutations, write) = decode::commit(request.into_inner())?;
+
+        let users = self.store.commit(mutations, write).await?;
+
+        let results = users
+            .into_iter()
+            .map(|user| UserMutationResult {
+                user: user.map(Into::into),
+            })
+            .collect();
+        Ok(Response::new(CommitUsersResponse { results }))
+    }
+
+    async fn purge_users(
+        &self,
+        request: Request<PurgeUsersRequest>,
+    ) -> Result<Response<PurgeUsersResponse>, Status> {
+        let (selection, force) = decode::purge(request.into_inner())?;
+
+        let (purge_count, purge_sample) = if force {
+            (self.store.purge(selection).await?, Vec::new())
+        } else {
+            self.store.preview_purge(selection).await?
+        };
+
+        Ok(Response::new(PurgeUsersResponse {
+            purge_count,
+            purge_sample,
+        }))
+    }
+}

@@ -1,0 +1,347 @@
+//! Requests, parsed into what they ask for. All that is wrong with a request is told at
+//! once.
+
+use std::collections::HashSet;
+
+use chassis::{
+    idempotency::{RequestId, Write},
+    pagination::{self, PageSize},
+    violation::Violations,
+};
+use proto::user::v1::{
+    self, BatchGetUsersRequest, CommitUsersRequest, CreateUserRequest, DeleteUserRequest,
+    GetUserRequest, ListUsersRequest, LookupUserRequest, PurgeUsersRequest, UpdateUserRequest,
+    UserMutation, lookup_user_request, purge_users_request,
+    user_mutation::Mutation as WireMutation,
+};
+use serde::Serialize;
+
+use crate::{
+    error::{Error, reason},
+    store::{Cursor, List},
+    user::{
+        Change, Deletion, Email, Etag, Key, Mutation, NewUser, Nickname, Order, Role, Selection,
+        UserId,
+    },
+};
+
+/// How many ids or changes one request may have.
+const LARGEST_BATCH: usize = 1000;
+
+/// The fields of a user that can be changed, as an update mask names them.
+const CHANGEABLE: [&str; 3] = ["nickname", "email", "role"];
+
+pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, Write), Error> {
+    let CreateUserRequest {
+        user,
+        request_id,
+        validate_only,
+    } = request;
+    let mut violations = Violations::new();
+    let draft = violations.collect(new_user(user).map_err(|v| v.within("user")));
+    let write = write(&mut violations, &request_id, validate_only);
+    Ok(violations.finish(draft.zip(write))?)
+}
+
+pub(super) fn get(request: GetUserRequest) -> Result<UserId, Error> {
+    let GetUserRequest { id } = request;
+    Ok(UserId::parse(id).map_err(|error| Violations::one("id", error))?)
+}
+
+pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
+    let LookupUserRequest { key } = request;
+    let key = match key {
+        None => Err(Violations::one(
+            "key",
+            "it is not set; give a nickname or an email",
+        )),
+        Some(lookup_user_request::Key::Nickname(nickname)) => Nickname::parse(&nickname)
+            .map(Key::Nickname)
+            .map_err(|error| Violations::one("nickname", error)),
+        Some(lookup_user_request::Key::Email(email)) => Email::parse(&email)
+            .map(Key::Email)
+            .map_err(|error| Violations::one("email", error)),
+    };
+    Ok(key?)
+}
+
+pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, bool), Error> {
+    let BatchGetUsersRequest { ids, allow_missing } = request;
+    let mut violations = Violations::new();
+    check_batch(&mut violations, "ids", ids.len());
+    let mut seen = HashSet::new();
+    let mut parsed = Vec::new();
+    for (index, &id) in ids.iter().enumerate().take(LARGEST_BATCH) {
+        let field = format!("ids[{index}]");
+        if !seen.insert(id) {
+            violations.add(&field, format!("{id} stands there twice"));
+        }
+        parsed.extend(violations.check(&field, UserId::parse(id)));
+    }
+    Ok(violations.finish(Some((parsed, allow_missing)))?)
+}
+
+pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
+    let ListUsersRequest {
+        page_size,
+        page_token,
+        order_by,
+        role,
+        return_total_size,
+    } = request;
+    let mut violations = Violations::new();
+    let size = violations.check("page_size", PageSize::parse(page_size));
+    let order = violations.collect(
+        Order::parse(&order_by)
+            .map_err(|error| Violations::special(reason::ORDER_BY, "order_by", error)),
+    );
+    let role = violations.check("role", wire_role(role));
+    let list = match (size, order, role) {
+        (Some(size), Some(order), Some(role)) => Some(List {
+            order,
+            role,
+            size,
+            after: None,
+            count: return_total_size,
+        }),
+        _ => None,
+    };
+    let mut list = violations.finish(list)?;
+    if !page_token.is_empty() {
+        list.after = Some(cursor(&list, &page_token)?);
+    }
+    Ok(list)
+}
+
+/// What a page token is bound to: all that chooses and orders what is listed, and
+/// whether it is counted.
+pub(super) fn page_context(list: &List) -> impl Serialize {
+    ("ListUsers", list.order.clone(), list.role, list.count)
+}
+
+fn cursor(list: &List, token: &str) -> Result<Cursor, Violations> {
+    pagination::decode(&page_context(list), token)
+        .filter(|cursor: &Cursor| cursor.fits(&list.order))
+        .ok_or_else(|| {
+            Violations::special(
+                reason::PAGE_TOKEN,
+                "page_token",
+                "it was not given out for this list; repeat the request of the page before with \
+                 its next_page_token, or begin again without one",
+            )
+        })
+}
+
+pub(super) fn update(request: UpdateUserRequest) -> Result<(Change, bool), Error> {
+    let validate_only = request.validate_only;
+    Ok((change(request)?, validate_only))
+}
+
+pub(super) fn delete(request: DeleteUserRequest) -> Result<Deletion, Error> {
+    Ok(deletion(request)?)
+}
+
+pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Write), Error> {
+    let CommitUsersRequest {
+        mutations,
+        request_id,
+        validate_only,
+    } = request;
+    let mut violations = Violations::new();
+    check_batch(&mut violations, "mutations", mutations.len());
+    let write = write(&mut violations, &request_id, validate_only);
+    let mut first_wrong = None;
+    let mut parsed = Vec::with_capacity(mutations.len().min(LARGEST_BATCH));
+    for (index, wire) in mutations.into_iter().enumerate().take(LARGEST_BATCH) {
+        match mutation(wire) {
+            Ok(mutation) => parsed.push(mutation),
+            Err(wrong) => {
+                first_wrong.get_or_insert(index);
+                violations.append(wrong.within(&format!("mutations[{index}]")));
+            }
+        }
+    }
+    violations
+        .finish(Some(parsed).zip(write))
+        .map_err(|violations| {
+            let error = Error::Invalid(violations);
+            match first_wrong {
+                Some(index) => error.at(index),
+                None => error,
+            }
+        })
+}
+
+pub(super) fn purge(request: PurgeUsersRequest) -> Result<(Selection, bool), Error> {
+    let PurgeUsersRequest { selection, force } = request;
+    let selection = match selection {
+        None => Err(Violations::one(
+            "selection",
+            "it is not set; give `all` or a role",
+        )),
+        Some(purge_users_request::Selection::All(true)) => Ok(Selection::All),
+        Some(purge_users_request::Selection::All(false)) => {
+            Err(Violations::one("all", "it must be true"))
+        }
+        Some(purge_users_request::Selection::Role(role)) => match wire_role(role) {
+            Ok(Some(role)) => Ok(Selection::Role(role)),
+            Ok(None) => Err(Violations::one("role", "it is not set")),
+            Err(error) => Err(Violations::one("role", error)),
+        },
+    };
+    Ok((selection?, force))
+}
+
+fn new_user(user: Option<v1::User>) -> Result<NewUser, Violations> {
+    let v1::User {
+        nickname,
+        email,
+        role,
+        // Output only.
+        id: _,
+        create_time: _,
+        update_time: _,
+        etag: _,
+    } = user.ok_or_else(|| Violations::one("", "it is not set"))?;
+    let mut violations = Violations::new();
+    let nickname = violations.check("nickname", Nickname::parse(&nickname));
+    let email = violations.check("email", Email::parse(&email));
+    let role = violations.check("role", wire_role(role));
+    let draft = match (nickname, email, role) {
+        (Some(nickname), Some(email), Some(role)) => Some(NewUser {
+            nickname,
+            email,
+            role: role.unwrap_or(Role::User),
+        }),
+        _ => None,
+    };
+    violations.finish(draft)
+}
+
+fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
+    let UpdateUserRequest {
+        user,
+        update_mask,
+        // Of the whole request.
+        validate_only: _,
+    } = request;
+    let v1::User {
+        id,
+        nickname,
+        email,
+        role,
+        etag,
+        // Output only.
+        create_time: _,
+        update_time: _,
+    } = user.ok_or_else(|| Violations::one("user", "it is not set"))?;
+    let mut violations = Violations::new();
+    let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
+    for path in &paths {
+        if path != "*" && !CHANGEABLE.contains(&path.as_str()) {
+            violations.append(Violations::special(
+                reason::MASK_PATH,
+                "update_mask",
+                format!("`{path}` cannot be changed; there are nickname, email, role and *"),
+            ));
+        }
+    }
+    // A field is changed if the mask names it, or, without a mask, if it is set.
+    let named = |field: &str, set: bool| {
+        if paths.is_empty() {
+            set
+        } else {
+            paths.iter().any(|path| path == field || path == "*")
+        }
+    };
+    let id = violations.check("user.id", UserId::parse(id));
+    let nickname = named("nickname", !nickname.is_empty())
+        .then(|| violations.check("user.nickname", Nickname::parse(&nickname)))
+        .flatten();
+    let email = named("email", !email.is_empty())
+        .then(|| violations.check("user.email", Email::parse(&email)))
+        .flatten();
+    let role = named("role", role != 0)
+        .then(|| {
+            let set = wire_role(role).and_then(|role| role.ok_or("it is not set".into()));
+            violations.check("user.role", set)
+        })
+        .flatten();
+    violations.finish(id.map(|id| Change {
+        id,
+        etag: Etag::parse(etag),
+        nickname,
+        email,
+        role,
+    }))
+}
+
+fn deletion(request: DeleteUserRequest) -> Result<Deletion, Violations> {
+    let DeleteUserRequest {
+        id,
+        etag,
+        allow_missing,
+    } = request;
+    Ok(Deletion {
+        id: UserId::parse(id).map_err(|error| Violations::one("id", error))?,
+        etag: Etag::parse(etag),
+        allow_missing,
+    })
+}
+
+fn mutation(mutation: UserMutation) -> Result<Mutation, Violations> {
+    let UserMutation { mutation } = mutation;
+    match mutation {
+        None => Err(Violations::one(
+            "mutation",
+            "it is not set; give create, update or delete",
+        )),
+        Some(WireMutation::Create(user)) => new_user(Some(user))
+            .map(Mutation::Create)
+            .map_err(|violations| violations.within("create")),
+        Some(WireMutation::Update(request)) => {
+            let mut violations = Violations::new();
+            if request.validate_only {
+                violations.add(
+                    "validate_only",
+                    "it must be false here; set it for the whole request",
+                );
+            }
+            let change = violations.collect(change(request));
+            violations
+                .finish(change)
+                .map(Mutation::Update)
+                .map_err(|violations| violations.within("update"))
+        }
+        Some(WireMutation::Delete(request)) => deletion(request)
+            .map(Mutation::Delete)
+            .map_err(|violations| violations.within("delete")),
+    }
+}
+
+fn write(violations: &mut Violations, request_id: &str, validate_only: bool) -> Option<Write> {
+    let request_id = violations.check("request_id", RequestId::parse(request_id))?;
+    Some(Write {
+        request_id,
+        validate_only,
+    })
+}
+
+/// The role that a number means: none for the one that means that none is set.
+fn wire_role(role: i32) -> Result<Option<Role>, String> {
+    match v1::Role::try_from(role) {
+        Ok(v1::Role::Unspecified) => Ok(None),
+        Ok(v1::Role::User) => Ok(Some(Role::User)),
+        Ok(v1::Role::Admin) => Ok(Some(Role::Admin)),
+        Err(_) => Err(format!("there is no role {role}")),
+    }
+}
+
+fn check_batch(violations: &mut Violations, field: &str, length: usize) {
+    if length == 0 || length > LARGEST_BATCH {
+        violations.add(
+            field,
+            format!("there are {length}; give 1 to {LARGEST_BATCH}"),
+        );
+    }
+}

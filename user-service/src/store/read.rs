@@ -1,0 +1,304 @@
+//! Finding users. Every list is read by key, never by offset: a user who is created or
+//! deleted meanwhile shifts no page.
+
+use std::collections::HashMap;
+
+use chassis::pagination::PageSize;
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, SqliteConnection};
+
+use super::{
+    Store,
+    row::{Row, role, select_users},
+};
+use crate::{
+    error::Error,
+    user::{Field, Key, Order, Role, Selection, User, UserId},
+};
+
+/// Beyond every nickname and address: a code point that none of them can have.
+const BEYOND_TEXT: &str = "\u{10FFFF}";
+
+/// How many ids a preview of a purge names at most.
+const SAMPLE: i64 = 100;
+
+/// Which users to list, and in which order.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// What comes first.
+    pub order: Order,
+    /// Only users of this role.
+    pub role: Option<Role>,
+    /// How many.
+    pub size: PageSize,
+    /// The end of the page before.
+    pub after: Option<Cursor>,
+    /// Whether to count the users of all pages.
+    pub count: bool,
+}
+
+/// Where a page ends: the key of its last user in the order of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cursor {
+    /// In the order of the ids.
+    Id(i64),
+    /// In the order of a text.
+    Text(String),
+}
+
+/// A page of users.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The users, in order.
+    pub users: Vec<User>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+    /// How many users there are on all pages, if it was asked for.
+    pub total: Option<i64>,
+}
+
+impl Store {
+    /// The user with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn get(&self, id: UserId) -> Result<User, Error> {
+        let mut reader = self.database.reader().await?;
+        find(&mut reader, id)
+            .await?
+            .ok_or(Error::NotFound(id.get()))?
+            .try_into()
+    }
+
+    /// The user with this nickname or address, in any letter case.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyNotFound`].
+    pub async fn lookup(&self, key: &Key) -> Result<User, Error> {
+        let mut reader = self.database.reader().await?;
+        let (row, name) = match key {
+            Key::Nickname(nickname) => {
+                let key = nickname.key();
+                let query = select_users!("users where nickname_key = ?1", key);
+                (query.fetch_optional(&mut *reader).await, "nickname")
+            }
+            Key::Email(email) => {
+                let key = email.key();
+                let query = select_users!("users where email_key = ?1", key);
+                (query.fetch_optional(&mut *reader).await, "email address")
+            }
+        };
+        row?.ok_or(Error::KeyNotFound(name))?.try_into()
+    }
+
+    /// Those of the users with these ids that there are, in the order of `ids`, all read
+    /// by one statement and so from one snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn batch_get(&self, ids: &[UserId]) -> Result<HashMap<i64, User>, Error> {
+        let ids = serde_json::json!(ids).to_string();
+        let mut reader = self.database.reader().await?;
+        let rows = select_users!(
+            "json_each(?1) as asked join users on users.id = asked.value",
+            ids
+        )
+        .fetch_all(&mut *reader)
+        .await?;
+        rows.into_iter()
+            .map(|row| Ok((row.id, User::try_from(row)?)))
+            .collect()
+    }
+
+    /// A page of users.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn list(&self, list: &List) -> Result<Page, Error> {
+        let mut reader = self.database.reader().await?;
+        // The page and the count are of one snapshot.
+        let mut snapshot = reader.begin().await?;
+        let mut rows = page(&mut snapshot, list).await?;
+        let total = if list.count {
+            let selection = list.role.map_or(Selection::All, Selection::Role);
+            Some(count(&mut snapshot, selection).await?)
+        } else {
+            None
+        };
+        snapshot.rollback().await?;
+
+        let more = list.size.cut(&mut rows);
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor::at(last, list.order.decisive().0));
+        let users = rows
+            .into_iter()
+            .map(User::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Page { users, next, total })
+    }
+
+    /// How many users a purge would delete, and the lowest ids among them, at most 100.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let count = count(&mut snapshot, selection).await?;
+        let sample = sample(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        Ok((count, sample))
+    }
+}
+
+impl Cursor {
+    /// The end of a page whose last user is `row`.
+    fn at(row: &Row, field: Field) -> Self {
+        match field {
+            // Creation times rise with the ids.
+            Field::Id | Field::CreateTime => Self::Id(row.id),
+            Field::Nickname => Self::Text(row.nickname_key.clone()),
+            Field::Email => Self::Text(row.email_key.clone()),
+        }
+    }
+
+    /// Whether it can be the end of a page in this order.
+    #[must_use]
+    pub fn fits(&self, order: &Order) -> bool {
+        let by_id = matches!(order.decisive().0, Field::Id | Field::CreateTime);
+        by_id == matches!(self, Self::Id(_))
+    }
+}
+
+/// The row of one user.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    id: UserId,
+) -> Result<Option<Row>, sqlx::Error> {
+    let id = id.get();
+    select_users!("users where id = ?1", id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// The rows of a page, and of one user more if there is another page. Each order has its
+/// index, and the administrators, who are few, have indexes of their own.
+async fn page(connection: &mut SqliteConnection, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+    let (field, descending) = list.order.decisive();
+    let limit = list.size.limit();
+    let role = list.role.map(role);
+    let admins = list.role == Some(Role::Admin);
+    let (id, text) = match &list.after {
+        Some(Cursor::Id(id)) => (*id, ""),
+        Some(Cursor::Text(text)) => (0, text.as_str()),
+        // Before the first of them all.
+        None if descending => (i64::MAX, BEYOND_TEXT),
+        None => (0, ""),
+    };
+    macro_rules! page {
+        ($after:expr, $others:tt, $admins:tt) => {
+            if admins {
+                select_users!($admins, $after, limit)
+                    .fetch_all(connection)
+                    .await
+            } else {
+                select_users!($others, $after, role, limit)
+                    .fetch_all(connection)
+                    .await
+            }
+        };
+    }
+    match (field, descending) {
+        (Field::Id | Field::CreateTime, false) => page!(
+            id,
+            "users where id > ?1 and (?2 is null or role = ?2) order by id limit ?3",
+            "users where id > ?1 and role = 1 order by id limit ?2"
+        ),
+        (Field::Id | Field::CreateTime, true) => page!(
+            id,
+            "users where id < ?1 and (?2 is null or role = ?2) order by id desc limit ?3",
+            "users where id < ?1 and role = 1 order by id desc limit ?2"
+        ),
+        (Field::Nickname, false) => page!(
+            text,
+            "users where nickname_key > ?1 and (?2 is null or role = ?2)
+            order by nickname_key limit ?3",
+            "users where nickname_key > ?1 and role = 1 order by nickname_key limit ?2"
+        ),
+        (Field::Nickname, true) => page!(
+            text,
+            "users where nickname_key < ?1 and (?2 is null or role = ?2)
+            order by nickname_key desc limit ?3",
+            "users where nickname_key < ?1 and role = 1 order by nickname_key desc limit ?2"
+        ),
+        (Field::Email, false) => page!(
+            text,
+            "users where email_key > ?1 and (?2 is null or role = ?2)
+            order by email_key limit ?3",
+            "users where email_key > ?1 and role = 1 order by email_key limit ?2"
+        ),
+        (Field::Email, true) => page!(
+            text,
+            "users where email_key < ?1 and (?2 is null or role = ?2)
+            order by email_key desc limit ?3",
+            "users where email_key < ?1 and role = 1 order by email_key desc limit ?2"
+        ),
+    }
+}
+
+async fn count(
+    connection: &mut SqliteConnection,
+    selection: Selection,
+) -> Result<i64, sqlx::Error> {
+    match selection {
+        Selection::All => sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users"#),
+        Selection::Role(Role::User) => {
+            sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users where role = 0"#)
+        }
+        Selection::Role(Role::Admin) => {
+            sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users where role = 1"#)
+        }
+    }
+    .fetch_one(connection)
+    .await
+}
+
+async fn sample(
+    connection: &mut SqliteConnection,
+    selection: Selection,
+) -> Result<Vec<i64>, sqlx::Error> {
+    match selection {
+        Selection::All => {
+            sqlx::query_scalar!(
+                r#"select id as "id!" from users order by id limit ?1"#,
+                SAMPLE
+            )
+            .fetch_all(connection)
+            .await
+        }
+        Selection::Role(Role::User) => {
+            sqlx::query_scalar!(
+                r#"select id as "id!" from users where role = 0 order by id limit ?1"#,
+                SAMPLE
+            )
+            .fetch_all(connection)
+            .await
+        }
+        Selection::Role(Role::Admin) => {
+            sqlx::query_scalar!(
+                r#"select id as "id!" from users where role = 1 order by id limit ?1"#,
+                SAMPLE
+            )
+            .fetch_all(connection)
+            .await
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A row of `users`, and what it means.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    error::Error,
+    user::{Role, User},
+};
+
+/// The columns of a user, as SQLite has them.
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) nickname: String,
+    pub(super) nickname_key: String,
+    pub(super) email: String,
+    pub(super) email_key: String,
+    pub(super) role: i64,
+    pub(super) create_time: i64,
+    pub(super) update_time: i64,
+    pub(super) revision: i64,
+}
+
+/// Reads users by a query whose text begins after the columns.
+macro_rules! select_users {
+    ($tail:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            crate::store::row::Row,
+            r#"select users.id as "id!", nickname as "nickname!",
+                nickname_key as "nickname_key!", email as "email!", email_key as "email_key!",
+                role as "role!", create_time as "create_time!", update_time as "update_time!",
+                revision as "revision!"
+            from "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+pub(super) use select_users;
+
+impl TryFrom<Row> for User {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.id,
+            nickname: row.nickname,
+            email: row.email,
+            role: match row.role {
+                0 => Role::User,
+                1 => Role::Admin,
+                role => {
+                    return Err(Error::Corrupt(format!(
+                        "the role {role} of user {}",
+                        row.id
+                    )));
+                }
+            },
+            create_time: time(row.create_time)?,
+            update_time: time(row.update_time)?,
+            revision: row.revision,
+        })
+    }
+}
+
+/// The role as the column has it.
+pub(super) fn role(role: Role) -> i64 {
+    match role {
+        Role::User => 0,
+        Role::Admin => 1,
+    }
+}
+
+/// The time as a column has it, which counts microseconds.
+pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, Error> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| Error::Corrupt(format!("the time {micros}")))
+}

@@ -1,0 +1,171 @@
+//! Nicknames, by the Nickname profile of [RFC 8266](https://www.rfc-editor.org/rfc/rfc8266).
+
+use precis_core::{
+    CodepointInfo, Error, UnexpectedError,
+    profile::{Profile, Rules, stabilize},
+};
+use precis_profiles::Nickname as Rfc8266;
+use serde::Serialize;
+
+/// The longest nickname, in code points.
+const LONGEST: usize = 64;
+
+/// A nickname as people see it, and the form in which two of them are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Nickname {
+    text: String,
+    #[serde(skip)]
+    key: String,
+}
+
+impl Nickname {
+    /// The nickname that is meant by a text: white space is trimmed and collapsed, and
+    /// what looks alike to machines is made alike (RFC 8266, section 2.3).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text: it is empty, longer than 64 code points, or has a
+    /// character that the profile does not allow, such as a control character.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("it is empty; give 1 to 64 characters".into());
+        }
+        let profile = Rfc8266::new();
+        let text = profile.enforce(text).map_err(explain)?.into_owned();
+        let length = text.chars().count();
+        if length > LONGEST {
+            return Err(format!(
+                "it has {length} characters; at most {LONGEST} are allowed"
+            ));
+        }
+        let key = comparison_form(&profile, &text).map_err(explain)?;
+        Ok(Self { text, key })
+    }
+
+    /// As people see it: 1 to 64 code points.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Equal for nicknames that differ in nothing but letter case and what the profile
+    /// makes alike.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// The form that section 2.4 compares. The profile's crate compares two texts, but does
+/// not give the form of one; the steps and their order are the same.
+fn comparison_form(profile: &Rfc8266, text: &str) -> Result<String, Error> {
+    let form = stabilize(text, |text| {
+        let text = profile.prepare(text)?;
+        let text = profile.additional_mapping_rule(text)?;
+        let text = profile.case_mapping_rule(text)?;
+        profile.normalization_rule(text)
+    })?;
+    Ok(form.into_owned())
+}
+
+fn explain(error: Error) -> String {
+    match error {
+        Error::BadCodepoint(CodepointInfo { cp, position, .. })
+        | Error::Unexpected(UnexpectedError::ContextRuleNotApplicable(CodepointInfo {
+            cp,
+            position,
+            ..
+        })) => format!(
+            "character {} is U+{cp:04X}, which is not allowed in a nickname (RFC 8266)",
+            position + 1
+        ),
+        Error::Invalid | Error::Unexpected(_) => {
+            "it is no nickname that can be compared (RFC 8266)".into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(nickname: &str) -> String {
+        Nickname::parse(nickname).unwrap().text
+    }
+
+    fn key(nickname: &str) -> String {
+        Nickname::parse(nickname).unwrap().key
+    }
+
+    #[test]
+    fn white_space_is_trimmed_and_collapsed() {
+        assert_eq!(text("  John \u{3000}\u{2003} Doe "), "John Doe");
+    }
+
+    #[test]
+    fn the_letter_case_that_people_see_is_kept() {
+        assert_eq!(text("McGregor"), "McGregor");
+    }
+
+    #[test]
+    fn nicknames_that_differ_in_letter_case_have_one_key() {
+        for (one, other) in [
+            ("Susan", "sUSAN"),
+            ("ÉMILE", "émile"),
+            ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ] {
+            assert_eq!(key(one), key(other));
+        }
+    }
+
+    #[test]
+    fn what_looks_alike_to_machines_has_one_key() {
+        for (one, other) in [("e\u{301}", "é"), ("ｊｏｈｎ", "john"), ("ﬁn", "fin")] {
+            assert_eq!(key(one), key(other));
+        }
+    }
+
+    #[test]
+    fn nicknames_that_differ_in_a_letter_have_two_keys() {
+        assert_ne!(key("susan"), key("suzan"));
+    }
+
+    #[test]
+    fn a_nickname_agrees_with_the_comparison_of_the_profile() {
+        let profile = Rfc8266::new();
+        for (one, other) in [("Foo Bar", "foo  bar"), ("ß", "ss"), ("İ", "i"), ("ſ", "s")] {
+            assert_eq!(
+                key(one) == key(other),
+                profile.compare(one, other).unwrap(),
+                "{one} and {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn sixty_four_characters_are_a_nickname_however_many_bytes_they_take() {
+        assert_eq!(text(&"😀".repeat(64)).chars().count(), 64);
+        assert!(Nickname::parse(&"😀".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn what_the_profile_does_not_allow_is_refused_with_its_place() {
+        for (nickname, place) in [
+            ("a\u{0}b", "character 2 is U+0000"),
+            ("ab\ncd", "character 3 is U+000A"),
+            ("\u{202e}nasus", "character 1 is U+202E"),
+            ("jo\u{200b}hn", "character 3 is U+200B"),
+        ] {
+            let refusal = Nickname::parse(nickname).unwrap_err();
+            assert!(refusal.starts_with(place), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_white_space_is_refused() {
+        for nickname in ["", " ", "\u{3000}\t"] {
+            let refusal = Nickname::parse(nickname).unwrap_err();
+            assert!(refusal.contains("empty"), "{refusal}");
+        }
+    }
+}
