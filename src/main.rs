@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 /// Migrates the database, then runs both services of the microblog in one process.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Settings {
+struct CommandLine {
     /// The address of the user service.
     #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     user_service_listen: SocketAddr,
@@ -29,17 +29,17 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    process::main(|settings: &Settings| &settings.logs, run)
+    process::main(|line: &CommandLine| &line.logs, run)
 }
 
-async fn run(settings: Settings) -> Result<(), Failure> {
+async fn run(line: CommandLine) -> Result<(), Failure> {
     let shutdown = process::shutdown_on_signals()?;
-    let users = serve::listen(settings.user_service_listen).await?;
-    let posts = serve::listen(settings.post_service_listen).await?;
+    let users = serve::listen(line.user_service_listen).await?;
+    let posts = serve::listen(line.post_service_listen).await?;
     let (user_address, post_address) = (address(&users)?, address(&posts)?);
 
-    let database = settings.system.database.database_url.clone();
-    let system = System::prepare(settings.system, users, posts).await?;
+    let database = line.system.database.database_url.clone();
+    let system = System::prepare(line.system, users, posts).await?;
     println!(
         "The microblog is running on {database}
 

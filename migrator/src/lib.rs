@@ -6,7 +6,7 @@
 //! number of migrators may run at once: each does what the ones before it left to do.
 //! It ends whole or not at all.
 //!
-//! SQL stands in [`session`] and [`history`] only.
+//! SQL stands in the modules `session` and `history` only.
 
 mod error;
 mod history;

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 /// Serves the accounts of the microblog over gRPC.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Settings {
+struct CommandLine {
     /// The address to serve on.
     #[arg(
         long = "listen",
@@ -43,21 +43,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    process::main(|settings: &Settings| &settings.logs, run)
+    process::main(|line: &CommandLine| &line.logs, run)
 }
 
-async fn run(settings: Settings) -> Result<(), Failure> {
-    match settings.command {
-        Some(Command::Healthcheck) => serve::healthcheck(settings.listen, user_service::NAME).await,
+async fn run(line: CommandLine) -> Result<(), Failure> {
+    match line.command {
+        Some(Command::Healthcheck) => serve::healthcheck(line.listen, user_service::NAME).await,
         Some(Command::Descriptor) => std::io::stdout()
             .write_all(proto::user::v1::FILE_DESCRIPTOR_SET)
             .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
         None => {
             let shutdown = process::shutdown_on_signals()?;
-            let listener = serve::listen(settings.listen).await?;
-            let database = Database::new(&settings.database, &user_service::store::NEEDS);
+            let listener = serve::listen(line.listen).await?;
+            let database = Database::new(&line.database, &user_service::store::NEEDS);
             user_service::run(
-                &settings.server,
+                &line.server,
                 listener,
                 database,
                 Clock::system(),

@@ -84,14 +84,14 @@ impl tower::Service<Request<Body>> for Calls {
         let routes = self.routes.clone();
         Box::pin(id.clone().scope(async move {
             let mut limits = limits;
-            let response = if !is_grpc(request.headers()) {
-                not_grpc(rules.domain)
-            } else {
+            let response = if is_grpc(request.headers()) {
                 match &mut limits {
                     Ok(limits) => answer(&rules, routes, request, kind, limits).await,
                     Err(refused) => Err(refused.clone()),
                 }
                 .unwrap_or_else(Status::into_http)
+            } else {
+                not_grpc(rules.domain)
             };
             Ok(finish(
                 response,

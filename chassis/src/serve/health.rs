@@ -23,7 +23,13 @@ use crate::{
 };
 
 /// The package `grpc.health.v1`.
-#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::pedantic,
+    rustdoc::bare_urls,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("grpc.health.v1");
 

@@ -1,5 +1,6 @@
 //! Connections that do not behave.
 
+use futures::{FutureExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -39,12 +40,15 @@ async fn a_connection_that_has_spoken_stays_open() {
     })
     .await;
     let client = server.client().await;
-    client.call("Echo", "x").await.unwrap();
+    let mut stream = client.stream("Follow", None).await;
+    soon(stream.message()).await.unwrap();
 
     // This one is closed after the other's time was over.
     closed(TcpStream::connect(server.address).await.unwrap()).await;
 
+    // The client would connect again, but its stream would have ended.
     assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
+    assert!(poll!(stream.message().boxed()).is_pending());
 }
 
 #[tokio::test]

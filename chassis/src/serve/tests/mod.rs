@@ -52,10 +52,13 @@ async fn soon<F: Future>(future: F) -> F::Output {
         .expect("it takes too long")
 }
 
-/// Defaults, without the pause that suits load balancers.
+/// Defaults, but without the pause that suits load balancers, and with limits so far off
+/// that a test that needs one to end does not end.
 fn settings() -> ServerSettings {
     ServerSettings {
         drain_pause: Duration::from_millis(1),
+        drain_limit: Duration::from_secs(3600),
+        first_byte_timeout: Duration::from_secs(3600),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
         ..ServerSettings::default()
     }
@@ -93,10 +96,16 @@ impl Test {
         }
     }
 
+    /// Not at once: what a stream has ready goes out in one piece.
+    async fn panic_later() -> Result<String, Status> {
+        tokio::task::yield_now().await;
+        panic!("a deliberate panic")
+    }
+
     fn stream(method: &str) -> Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>> {
         let first = stream::iter([Ok("first".to_owned())]);
         match method {
-            "PanicInStream" => Box::pin(first.chain(stream::poll_fn(|_| panic!("deliberate")))),
+            "PanicInStream" => Box::pin(first.chain(stream::once(Self::panic_later()))),
             "Busy" => Box::pin(stream::repeat_with(|| Ok("more".to_owned()))),
             _ => Box::pin(first.chain(stream::pending())),
         }
