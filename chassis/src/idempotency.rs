@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::{database::Scope, violation::Violations};
 
 /// How long the answer to a request is kept for its repeat.
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,37 +40,6 @@ impl RequestId {
                  3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10"),
         }
     }
-
-    /// The 16 bytes of the UUID.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-/// Tells two payloads apart: SHA-256 of the method and of what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of `payload`, asked of `method`.
-    ///
-    /// # Errors
-    ///
-    /// If the payload has no form as JSON.
-    pub fn of(method: &str, payload: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let mut hash = Sha256::new();
-        hash.update(method);
-        hash.update([0]);
-        hash.update(serde_json::to_vec(payload)?);
-        Ok(Self(hash.finalize().into()))
-    }
-
-    /// Its 32 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 /// How a change is to be made.
@@ -77,6 +49,137 @@ pub struct Write {
     pub request_id: Option<RequestId>,
     /// Whether everything is done and then rolled back.
     pub validate_only: bool,
+}
+
+impl Write {
+    /// What the fields `request_id` and `validate_only` of a request ask for, or `None`
+    /// and a violation.
+    pub fn decode(
+        violations: &mut Violations,
+        request_id: &str,
+        validate_only: bool,
+    ) -> Option<Self> {
+        let request_id = violations.check("request_id", RequestId::parse(request_id))?;
+        Some(Self {
+            request_id,
+            validate_only,
+        })
+    }
+
+    /// How far a write reaches that, but for its answer, is as `alone` says.
+    #[must_use]
+    pub fn scope(self, alone: Scope) -> Scope {
+        match self {
+            Self {
+                validate_only: true,
+                ..
+            } => Scope::Trial,
+            // The answer is written too.
+            Self {
+                request_id: Some(_),
+                ..
+            } => Scope::Savepoint,
+            Self {
+                request_id: None, ..
+            } => alone,
+        }
+    }
+}
+
+/// A request with an id, at the time at which it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    id: RequestId,
+    fingerprint: [u8; 32],
+    now: i64, // microseconds
+}
+
+/// Why a request is not answered with what was answered before.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// That was another request.
+    #[error("the request id belongs to another request")]
+    Reused,
+    /// What was kept cannot be read.
+    #[error("an answer that was kept cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl Request {
+    /// The request of `method` for `payload`, if the client gave it an id.
+    ///
+    /// # Errors
+    ///
+    /// If the payload has no form as JSON.
+    pub fn of(
+        write: Write,
+        method: &str,
+        payload: &impl Serialize,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, serde_json::Error> {
+        let Some(id) = write.request_id else {
+            return Ok(None);
+        };
+        let mut hash = Sha256::new();
+        hash.update(method);
+        hash.update([0]);
+        hash.update(serde_json::to_vec(payload)?);
+        Ok(Some(Self {
+            id,
+            fingerprint: hash.finalize().into(),
+            now: now.timestamp_micros(),
+        }))
+    }
+
+    /// The 16 bytes of its id.
+    #[must_use]
+    pub fn id(&self) -> &[u8] {
+        self.id.0.as_bytes()
+    }
+
+    /// What tells its payload and method from others: a SHA-256.
+    #[must_use]
+    pub fn fingerprint(&self) -> &[u8] {
+        &self.fingerprint
+    }
+
+    /// When it came, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.now
+    }
+
+    /// The time since which answers are kept for it.
+    #[must_use]
+    pub fn kept_since(&self) -> i64 {
+        before(self.now)
+    }
+
+    /// The answer that was kept for a request with the same id, if it was the same request.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer::Reused`] if it was another one.
+    pub fn answer<T: DeserializeOwned>(
+        &self,
+        fingerprint: &[u8],
+        answer: &str,
+    ) -> Result<T, NoAnswer> {
+        if fingerprint != self.fingerprint {
+            return Err(NoAnswer::Reused);
+        }
+        Ok(serde_json::from_str(answer)?)
+    }
+}
+
+/// The time up to which answers are forgotten, in microseconds since the Unix epoch.
+#[must_use]
+pub fn forgotten_until(now: DateTime<Utc>) -> i64 {
+    before(now.timestamp_micros())
+}
+
+fn before(now: i64) -> i64 {
+    now.saturating_sub(i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -109,11 +212,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn another_method_is_another_fingerprint() {
-        let one = Fingerprint::of("Create", &"x").unwrap();
-        let other = Fingerprint::of("Commit", &"x").unwrap();
+    fn request(method: &str, payload: &str) -> Request {
+        let write = Write {
+            request_id: RequestId::parse("3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10").unwrap(),
+            validate_only: false,
+        };
+        Request::of(write, method, &payload, DateTime::UNIX_EPOCH)
+            .unwrap()
+            .unwrap()
+    }
 
-        assert_ne!(one.as_bytes(), other.as_bytes());
+    #[test]
+    fn a_repeat_is_answered_as_the_first_time() {
+        let first = request("Create", "x");
+
+        let answer: Result<i64, _> = request("Create", "x").answer(first.fingerprint(), "7");
+
+        assert_eq!(answer.unwrap(), 7);
+    }
+
+    #[test]
+    fn another_payload_or_method_is_no_repeat() {
+        let first = request("Create", "x");
+
+        for other in [request("Create", "y"), request("Commit", "x")] {
+            let answer: Result<i64, _> = other.answer(first.fingerprint(), "7");
+            assert!(matches!(answer, Err(NoAnswer::Reused)));
+        }
     }
 }

@@ -5,8 +5,10 @@
 //! [`database`] module and those below it know that the engine is SQLite, [`serve`]
 //! and those below it know gRPC, and nothing else knows either.
 
+pub mod batch;
 pub mod clock;
 pub mod database;
+pub mod etag;
 pub mod idempotency;
 pub mod pagination;
 pub mod process;

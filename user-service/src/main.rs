@@ -56,14 +56,7 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(line.listen).await?;
             let database = Database::new(&line.database, &user_service::store::NEEDS);
-            user_service::run(
-                &line.server,
-                listener,
-                database,
-                Clock::system(),
-                shutdown,
-            )
-            .await
+            user_service::run(&line.server, listener, database, Clock::system(), shutdown).await
         }
     }
 }

@@ -7,6 +7,7 @@ mod email;
 mod nickname;
 mod order;
 
+use chassis::etag::Etag;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ impl User {
     /// Tells this state of the user from every other one.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag(self.revision.to_string())
+        Etag::of(self.revision)
     }
 }
 
@@ -74,25 +75,6 @@ impl UserId {
     /// The number.
     #[must_use]
     pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-/// The state that a caller last saw a user in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Etag(String);
-
-impl Etag {
-    /// The etag in a request: none if it is empty. One that was never given out is no
-    /// error; it matches nothing.
-    #[must_use]
-    pub fn parse(etag: String) -> Option<Self> {
-        (!etag.is_empty()).then_some(Self(etag))
-    }
-
-    /// Its text.
-    #[must_use]
-    pub fn into_string(self) -> String {
         self.0
     }
 }

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use chassis::{
-    idempotency::{RequestId, Write},
+    batch,
+    etag::Etag,
+    idempotency::Write,
     pagination::{self, PageSize},
     violation::Violations,
 };
@@ -20,13 +22,9 @@ use crate::{
     error::{Error, reason},
     store::{Cursor, List},
     user::{
-        Change, Deletion, Email, Etag, Key, Mutation, NewUser, Nickname, Order, Role, Selection,
-        UserId,
+        Change, Deletion, Email, Key, Mutation, NewUser, Nickname, Order, Role, Selection, UserId,
     },
 };
-
-/// How many ids or changes one request may have.
-const LARGEST_BATCH: usize = 1000;
 
 /// The fields of a user that can be changed, as an update mask names them.
 const CHANGEABLE: [&str; 3] = ["nickname", "email", "role"];
@@ -39,7 +37,7 @@ pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, Write), Err
     } = request;
     let mut violations = Violations::new();
     let draft = violations.collect(new_user(user).map_err(|v| v.within("user")));
-    let write = write(&mut violations, &request_id, validate_only);
+    let write = Write::decode(&mut violations, &request_id, validate_only);
     Ok(violations.finish(draft.zip(write))?)
 }
 
@@ -68,17 +66,14 @@ pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
 pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, bool), Error> {
     let BatchGetUsersRequest { ids, allow_missing } = request;
     let mut violations = Violations::new();
-    check_batch(&mut violations, "ids", ids.len());
     let mut seen = HashSet::new();
-    let mut parsed = Vec::new();
-    for (index, &id) in ids.iter().enumerate().take(LARGEST_BATCH) {
-        let field = format!("ids[{index}]");
+    let (ids, _) = batch::decode(&mut violations, "ids", ids, |id| {
         if !seen.insert(id) {
-            violations.add(&field, format!("{id} stands there twice"));
+            return Err(Violations::one("", format!("{id} stands there twice")));
         }
-        parsed.extend(violations.check(&field, UserId::parse(id)));
-    }
-    Ok(violations.finish(Some((parsed, allow_missing)))?)
+        UserId::parse(id).map_err(|error| Violations::one("", error))
+    });
+    Ok(violations.finish(Some((ids, allow_missing)))?)
 }
 
 pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
@@ -148,19 +143,8 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
         validate_only,
     } = request;
     let mut violations = Violations::new();
-    check_batch(&mut violations, "mutations", mutations.len());
-    let write = write(&mut violations, &request_id, validate_only);
-    let mut first_wrong = None;
-    let mut parsed = Vec::with_capacity(mutations.len().min(LARGEST_BATCH));
-    for (index, wire) in mutations.into_iter().enumerate().take(LARGEST_BATCH) {
-        match mutation(wire) {
-            Ok(mutation) => parsed.push(mutation),
-            Err(wrong) => {
-                first_wrong.get_or_insert(index);
-                violations.append(wrong.within(&format!("mutations[{index}]")));
-            }
-        }
-    }
+    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let (parsed, first_wrong) = batch::decode(&mut violations, "mutations", mutations, mutation);
     violations
         .finish(Some(parsed).zip(write))
         .map_err(|violations| {
@@ -319,14 +303,6 @@ fn mutation(mutation: UserMutation) -> Result<Mutation, Violations> {
     }
 }
 
-fn write(violations: &mut Violations, request_id: &str, validate_only: bool) -> Option<Write> {
-    let request_id = violations.check("request_id", RequestId::parse(request_id))?;
-    Some(Write {
-        request_id,
-        validate_only,
-    })
-}
-
 /// The role that a number means: none for the one that means that none is set.
 fn wire_role(role: i32) -> Result<Option<Role>, String> {
     match v1::Role::try_from(role) {
@@ -334,14 +310,5 @@ fn wire_role(role: i32) -> Result<Option<Role>, String> {
         Ok(v1::Role::User) => Ok(Some(Role::User)),
         Ok(v1::Role::Admin) => Ok(Some(Role::Admin)),
         Err(_) => Err(format!("there is no role {role}")),
-    }
-}
-
-fn check_batch(violations: &mut Violations, field: &str, length: usize) {
-    if length == 0 || length > LARGEST_BATCH {
-        violations.add(
-            field,
-            format!("there are {length}; give 1 to {LARGEST_BATCH}"),
-        );
     }
 }

@@ -1,67 +1,14 @@
 //! Requests that were answered, kept so that a repeat is answered alike.
 
 use chassis::{
-    clock::Clock,
     database::{Scope, Stop},
-    idempotency::{Fingerprint, KEPT_FOR, PRUNED_AT_ONCE, RequestId, Write},
+    idempotency::{NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
 
 use super::Store;
 use crate::error::Error;
-
-/// A request with an id, at the time at which it came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    id: RequestId,
-    fingerprint: Fingerprint,
-    now: i64, // microseconds
-}
-
-impl Request {
-    /// The request that `write` is for, if the client gave it an id.
-    pub(super) fn of(
-        write: Write,
-        method: &str,
-        payload: &impl Serialize,
-        clock: &Clock,
-    ) -> Result<Option<Self>, Error> {
-        let Some(id) = write.request_id else {
-            return Ok(None);
-        };
-        let fingerprint = Fingerprint::of(method, payload)
-            .map_err(|error| Error::Corrupt(format!("a request: {error}")))?;
-        Ok(Some(Self {
-            id,
-            fingerprint,
-            now: clock.now().timestamp_micros(),
-        }))
-    }
-
-    /// The oldest time of which answers are still kept.
-    fn kept_since(&self) -> i64 {
-        kept_since(self.now)
-    }
-}
-
-/// How much a write by one statement can leave half done.
-pub(super) fn scope(write: Write) -> Scope {
-    match write {
-        Write {
-            validate_only: true,
-            ..
-        } => Scope::Trial,
-        // The answer is written too.
-        Write {
-            request_id: Some(_),
-            ..
-        } => Scope::Savepoint,
-        Write {
-            request_id: None, ..
-        } => Scope::Statement,
-    }
-}
 
 /// What the request was answered with before, if it was.
 pub(super) async fn answer<T: DeserializeOwned>(
@@ -71,7 +18,7 @@ pub(super) async fn answer<T: DeserializeOwned>(
     let Some(request) = request else {
         return Ok(None);
     };
-    let (id, since) = (request.id.as_bytes(), request.kept_since());
+    let (id, since) = (request.id(), request.kept_since());
     let answered = sqlx::query!(
         "select fingerprint, result from user_requests
         where request_id = ?1 and create_time > ?2",
@@ -80,15 +27,19 @@ pub(super) async fn answer<T: DeserializeOwned>(
     )
     .fetch_optional(connection)
     .await?;
-    match answered {
-        None => Ok(None),
-        Some(answered) if answered.fingerprint != request.fingerprint.as_bytes() => {
-            Err(Error::RequestIdReused.into())
-        }
-        Some(answered) => serde_json::from_str(&answered.result)
-            .map(Some)
-            .map_err(|error| Error::Corrupt(format!("an answer: {error}")).into()),
+    let Some(answered) = answered else {
+        return Ok(None);
+    };
+    match request.answer(&answered.fingerprint, &answered.result) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NoAnswer::Reused) => Err(Error::RequestIdReused.into()),
+        Err(NoAnswer::Unreadable(error)) => Err(unreadable(&error).into()),
     }
+}
+
+/// The failure of what should have a form as JSON.
+pub(super) fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Corrupt(format!("a request or its answer: {error}"))
 }
 
 /// Keeps what the request is answered with. An answer that is no longer valid gives way.
@@ -100,16 +51,15 @@ pub(super) async fn keep(
     let Some(request) = request else {
         return Ok(());
     };
-    let result = serde_json::to_string(result)
-        .map_err(|error| Error::Corrupt(format!("an answer: {error}")))?;
-    let (id, fingerprint) = (request.id.as_bytes(), request.fingerprint.as_bytes());
+    let result = serde_json::to_string(result).map_err(|error| unreadable(&error))?;
+    let (id, fingerprint, time) = (request.id(), request.fingerprint(), request.time());
     sqlx::query!(
         "insert or replace into user_requests (request_id, fingerprint, result, create_time)
         values (?1, ?2, ?3, ?4)",
         id,
         fingerprint,
         result,
-        request.now
+        time
     )
     .execute(connection)
     .await?;
@@ -124,7 +74,7 @@ impl Store {
     ///
     /// Those of the database.
     pub async fn prune_requests(&self) -> Result<bool, Error> {
-        let since = kept_since(self.clock.now().timestamp_micros());
+        let until = forgotten_until(self.clock.now());
         let pruned = self
             .database
             .write(Scope::Statement, move |connection| {
@@ -134,7 +84,7 @@ impl Store {
                         where id in (select id from user_requests order by id limit ?1)
                             and create_time <= ?2",
                         PRUNED_AT_ONCE,
-                        since
+                        until
                     )
                     .execute(connection)
                     .await?;
@@ -144,9 +94,4 @@ impl Store {
             .await?;
         Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
     }
-}
-
-fn kept_since(now: i64) -> i64 {
-    let kept = i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
-    now.saturating_sub(kept)
 }

@@ -2,18 +2,19 @@
 
 use chassis::{
     database::{Scope, Stop},
-    idempotency::Write,
+    etag::Etag,
+    idempotency::{Request, Write},
 };
+use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store, read,
-    requests::{self, Request, scope},
+    Store, read, requests,
     row::{role, time},
 };
 use crate::{
     error::Error,
-    user::{Change, Deletion, Email, Etag, Mutation, NewUser, Nickname, Role, Selection, User},
+    user::{Change, Deletion, Email, Mutation, NewUser, Nickname, Role, Selection, User},
 };
 
 impl Store {
@@ -23,11 +24,12 @@ impl Store {
     ///
     /// [`Error::NicknameTaken`], [`Error::EmailTaken`] and [`Error::RequestIdReused`].
     pub async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
-        let request = Request::of(write, "CreateUser", &draft, &self.clock)?;
-        let now = self.now();
+        let now = self.clock.now();
+        let request = Request::of(write, "CreateUser", &draft, now)
+            .map_err(|error| requests::unreadable(&error))?;
         let mut user: User = self
             .database
-            .write(scope(write), move |connection| {
+            .write(write.scope(Scope::Statement), move |connection| {
                 Box::pin(async move {
                     if let Some(user) = requests::answer(connection, request).await? {
                         return Ok(user);
@@ -56,9 +58,9 @@ impl Store {
             validate_only,
             ..Write::default()
         };
-        let now = self.now();
+        let now = self.clock.now();
         self.database
-            .write(scope(write), move |connection| {
+            .write(write.scope(Scope::Statement), move |connection| {
                 Box::pin(update(connection, change, now))
             })
             .await
@@ -88,20 +90,16 @@ impl Store {
         mutations: Vec<Mutation>,
         write: Write,
     ) -> Result<Vec<Option<User>>, Error> {
-        let request = Request::of(write, "CommitUsers", &mutations, &self.clock)?;
-        let scope = if write.validate_only {
-            Scope::Trial
-        } else {
-            Scope::Savepoint
-        };
+        let now = self.clock.now();
+        let request = Request::of(write, "CommitUsers", &mutations, now)
+            .map_err(|error| requests::unreadable(&error))?;
         let created: Vec<_> = mutations
             .iter()
             .map(|mutation| matches!(mutation, Mutation::Create(_)))
             .collect();
-        let now = self.now();
         let mut users: Vec<Option<User>> = self
             .database
-            .write(scope, move |connection| {
+            .write(write.scope(Scope::Savepoint), move |connection| {
                 Box::pin(async move {
                     if let Some(users) = requests::answer(connection, request).await? {
                         return Ok(users);
@@ -138,10 +136,6 @@ impl Store {
             })
             .await
     }
-
-    fn now(&self) -> i64 {
-        self.clock.now().timestamp_micros()
-    }
 }
 
 /// The failure of a change, if it is one that the caller is told of, with its place.
@@ -155,7 +149,7 @@ fn at(index: usize, stop: Stop<Error>) -> Stop<Error> {
 async fn mutate(
     connection: &mut SqliteConnection,
     mutation: Mutation,
-    now: i64,
+    now: DateTime<Utc>,
 ) -> Result<Option<User>, Stop<Error>> {
     match mutation {
         Mutation::Create(draft) => insert(connection, draft, now).await.map(Some),
@@ -169,7 +163,7 @@ async fn mutate(
 async fn insert(
     connection: &mut SqliteConnection,
     draft: NewUser,
-    now: i64,
+    now: DateTime<Utc>,
 ) -> Result<User, Stop<Error>> {
     let NewUser {
         nickname,
@@ -178,7 +172,7 @@ async fn insert(
     } = &draft;
     let (text, key) = (nickname.as_str(), nickname.key());
     let (address, address_key) = (email.as_str(), email.key());
-    let role = role(*user_role);
+    let (role, now) = (role(*user_role), now.timestamp_micros());
     let inserted = sqlx::query!(
         r#"insert into users
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
@@ -216,7 +210,7 @@ async fn insert(
 async fn update(
     connection: &mut SqliteConnection,
     change: Change,
-    now: i64,
+    now: DateTime<Utc>,
 ) -> Result<User, Stop<Error>> {
     let row = read::find(connection, change.id)
         .await?
@@ -242,7 +236,7 @@ async fn update(
         role: change.role.unwrap_or(user.role),
         create_time: user.create_time,
         // Never earlier than the change before, even if the clock was put back.
-        update_time: time(now)?.max(user.update_time),
+        update_time: now.max(user.update_time),
         revision: user.revision + 1,
     };
     let (role, update_time) = (role(changed.role), changed.update_time.timestamp_micros());

@@ -1,0 +1,245 @@
+//! The whole system under test: put together as `cargo run` puts it together, on a
+//! database and on ports of its own, and spoken to over TCP.
+//!
+//! Every test starts a [`System`] of its own, which ends when it is dropped.
+
+#![expect(
+    clippy::allow_attributes,
+    reason = "which of this is used differs from one test target to the next"
+)]
+#![allow(dead_code, reason = "each test target uses another part of it")]
+
+mod refusal;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use chassis::{
+    clock::Clock,
+    process::Failure,
+    serve::{
+        self,
+        health::v1::{
+            HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+        },
+    },
+    settings::DatabaseUrl,
+};
+use microblog::Settings;
+use proto::{
+    post::v1::post_service_client::PostServiceClient,
+    user::v1::{CreateUserRequest, User, user_service_client::UserServiceClient},
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+
+pub use self::refusal::{assert_refused, assert_violations};
+
+/// Longer than anything takes that goes well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `future` gives, which must not take long.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it takes too long")
+}
+
+/// Both services, migrated and running in this process.
+#[derive(Debug)]
+pub struct System {
+    /// What the services go by.
+    pub clock: Clock,
+    /// Where the user service listens.
+    pub users_address: SocketAddr,
+    /// Where the post service listens.
+    pub posts_address: SocketAddr,
+    settings: Settings,
+    users: Channel,
+    posts: Channel,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), Failure>>,
+    created: AtomicUsize,
+    // Gone only when a system is stopped to be started again.
+    folder: Option<TempDir>,
+}
+
+impl System {
+    /// A system with the settings of tests and the machine's clock.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A system with some settings changed.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::launch(TempDir::new().unwrap(), Clock::system(), change).await
+    }
+
+    /// A system that goes by `clock`.
+    pub async fn at(clock: Clock) -> Self {
+        Self::launch(TempDir::new().unwrap(), clock, |_| {}).await
+    }
+
+    /// Stops the system and starts another one on the same database, which goes by
+    /// `clock`.
+    pub async fn restart(mut self, clock: Clock) -> Self {
+        let folder = self.folder.take().unwrap();
+        let settings = self.settings.clone();
+        self.stop().await;
+        Self::launch(folder, clock, |changed| *changed = settings).await
+    }
+
+    async fn launch(folder: TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        settings.database.database_url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
+        settings.server.drain_pause = Duration::ZERO;
+        settings.server.drain_limit = Duration::from_secs(5);
+        change(&mut settings);
+
+        let (users_listener, posts_listener) = (listen().await, listen().await);
+        let users_address = users_listener.local_addr().unwrap();
+        let posts_address = posts_listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let prepared =
+            microblog::System::prepare(settings.clone(), users_listener, posts_listener).await;
+        let running = tokio::spawn(prepared.unwrap().run(clock.clone(), shutdown.clone()));
+
+        let mut system = Self {
+            clock,
+            users_address,
+            posts_address,
+            settings,
+            users: connect(users_address),
+            posts: connect(posts_address),
+            shutdown,
+            running,
+            created: AtomicUsize::new(0),
+            folder: Some(folder),
+        };
+        tokio::select! {
+            () = serving(system.users.clone(), user_service::NAME) => system,
+            ended = &mut system.running => panic!("the system ended: {ended:?}"),
+        }
+    }
+
+    /// A client of the user service.
+    pub fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.users.clone())
+    }
+
+    /// A client of the post service, as soon as that serves.
+    pub async fn posts(&self) -> PostServiceClient<Channel> {
+        use proto::post::v1::post_service_server::SERVICE_NAME;
+
+        serving(self.posts.clone(), SERVICE_NAME).await;
+        PostServiceClient::new(self.posts.clone())
+    }
+
+    /// The connection to the user service, for what its client does not do.
+    pub fn users_channel(&self) -> Channel {
+        self.users.clone()
+    }
+
+    /// Creates a user with this nickname and an address that no other has.
+    pub async fn create_user(&self, nickname: &str) -> Result<User, Status> {
+        let number = self.created.fetch_add(1, Ordering::Relaxed);
+        let request = CreateUserRequest {
+            user: Some(User {
+                nickname: nickname.into(),
+                email: format!("{number}@created.example"),
+                ..User::default()
+            }),
+            ..CreateUserRequest::default()
+        };
+        let response = self.users().create_user(request).await?;
+        Ok(response.into_inner().user.unwrap())
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.settings.database.database_url.path().to_owned()
+    }
+
+    /// A connection to the database as no service has it: it may do everything.
+    pub async fn connection(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.database())
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// Runs a script in the database.
+    pub async fn execute(&self, script: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(AssertSqlSafe(script))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// The first column of what a query yields, which is to be text.
+    pub async fn query(&self, query: &str) -> Vec<String> {
+        let mut connection = self.connection().await;
+        let rows = sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows
+    }
+
+    /// Drains, as a signal would make it, and waits for the end, which has to be a good one.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        soon(&mut self.running).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.running.abort();
+    }
+}
+
+async fn listen() -> tokio::net::TcpListener {
+    serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap()
+}
+
+fn connect(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_lazy()
+}
+
+/// Waits until a service says that it serves.
+async fn serving(channel: Channel, service: &str) {
+    let request = HealthCheckRequest {
+        service: service.into(),
+    };
+    let serving = async {
+        let mut watch = HealthClient::new(channel).watch(request).await?.into_inner();
+        while let Some(health) = watch.message().await? {
+            if health.status() == ServingStatus::Serving {
+                return Ok(());
+            }
+        }
+        Err(Status::unavailable("it ended"))
+    };
+    soon(serving).await.unwrap();
+}
