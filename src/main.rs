@@ -57,7 +57,7 @@ Try it, in another terminal:
 
 Ctrl-C ends it."
     );
-    system.run(Clock::system(), shutdown).await
+    Box::pin(system.run(Clock::system(), shutdown)).await
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {

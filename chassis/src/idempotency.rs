@@ -17,8 +17,8 @@ pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// write among others.
 pub const PRUNED_AT_ONCE: i64 = 500;
 
-/// Between two steps of pruning.
-pub const PRUNED_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether there are some.
+const PRUNED_EVERY: Duration = Duration::from_secs(10);
 
 /// The id that a client gave to a request, to be able to repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,29 @@ impl Request {
             return Err(NoAnswer::Reused);
         }
         Ok(serde_json::from_str(answer)?)
+    }
+}
+
+/// Forgets old answers for as long as it is polled: by small steps, each of which says
+/// whether there may be more to forget.
+pub async fn prune<F, E>(mut step: impl FnMut() -> F)
+where
+    F: Future<Output = Result<bool, E>>,
+    E: std::fmt::Display,
+{
+    let mut ticks = tokio::time::interval(PRUNED_EVERY);
+    loop {
+        ticks.tick().await;
+        loop {
+            match step().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "old answers were not forgotten; trying again later");
+                    break;
+                }
+            }
+        }
     }
 }
 

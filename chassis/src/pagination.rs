@@ -21,6 +21,10 @@ const CHECKSUM: usize = 8;
 /// No token of ours is longer, in characters: the longest key of a page is far shorter.
 const LONGEST: usize = 4096;
 
+/// What is wrong with a token that [`decode`] finds no cursor in.
+pub const FOREIGN: &str = "it was not given out for this list; repeat the request of the page \
+                           before with its next_page_token, or begin again without one";
+
 /// How many items a page has at most: 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(i64);
@@ -39,6 +43,16 @@ impl PageSize {
                 "{size} is negative; leave it out for {DEFAULT_SIZE}"
             )),
         }
+    }
+
+    /// A size that no caller asked for, cut down to what a page may have.
+    #[must_use]
+    pub fn of(size: usize) -> Self {
+        Self(
+            i64::try_from(size)
+                .unwrap_or(LARGEST_SIZE)
+                .clamp(1, LARGEST_SIZE),
+        )
     }
 
     /// How many rows to read: one more than the page has, which tells whether there is

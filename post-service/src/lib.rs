@@ -3,35 +3,81 @@
 //! [`run`] is the only door: for the binary, for the whole system in one process, and
 //! for tests.
 
+mod authors;
+mod error;
+mod post;
+mod rpc;
 mod settings;
+pub mod store;
+mod watch;
 
-use chassis::{clock::Clock, database::Database, process::Failure};
+use chassis::{
+    clock::Clock,
+    database::Database,
+    idempotency,
+    process::Failure,
+    serve::{self, Service},
+};
+use proto::post::v1::{self, post_service_server::PostServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 pub use crate::settings::{AuthorSettings, Settings, WatchSettings};
+use crate::{authors::Authors, rpc::Rpc, store::Store, watch::Feed};
 
-/// Placeholder until wired.
+/// The full name of the gRPC service.
+pub const NAME: &str = v1::post_service_server::SERVICE_NAME;
+
+/// Serves the posts in `database` on `listener` until `shutdown`, then drains. The user
+/// service need not be there.
+///
+/// # Errors
+///
+/// [`Failure`] if a setting cannot work, if the database cannot be used, or if it is not
+/// there in time.
 pub async fn run(
-    _settings: &Settings,
-    _listener: TcpListener,
-    _database: Database,
-    _clock: Clock,
+    settings: &Settings,
+    listener: TcpListener,
+    database: Database,
+    clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    shutdown.cancelled().await;
-    Ok(())
-}
-pub mod store {
-    //! x
-    use chassis::database::{Access, Needs};
-    /// x
-    pub static NEEDS: Needs = Needs {
-        access: &Access {
-            tables: &["posts", "post_requests"],
-            columns: &[("users", "id")],
-        },
-        version: 2,
-        queries: Vec::new,
+    let store = Store::new(database.clone(), clock);
+    let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
+    let feed = Feed::new(store.clone(), &settings.watch);
+    let calls = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))
+        .max_decoding_message_size(settings.server.max_message_bytes.get());
+    let service = Service {
+        name: NAME,
+        domain: error::DOMAIN,
+        descriptor_set: v1::FILE_DESCRIPTOR_SET,
+        routes: Routes::new(calls),
     };
+    let draining = CancellationToken::new();
+    let ready = async {
+        database.ready().await?;
+        let end = draining.clone();
+        tokio::spawn(async move {
+            let pruning = idempotency::prune(|| store.prune_requests());
+            end.run_until_cancelled(pruning).await
+        });
+        let end = draining.clone();
+        tokio::spawn(async move { end.run_until_cancelled(feed.run()).await });
+        Ok(())
+    };
+
+    let served = serve::run(
+        &settings.server,
+        listener,
+        service,
+        ready,
+        shutdown,
+        draining.clone(),
+    )
+    .await;
+
+    draining.cancel();
+    database.close().await;
+    served
 }

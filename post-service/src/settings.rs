@@ -36,6 +36,10 @@ pub struct AuthorSettings {
     #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub user_service_timeout: Duration,
 
+    /// Calls to the user service that run at once. Further ones wait, within the same time.
+    #[arg(long, env, value_name = "COUNT", default_value = "64")]
+    pub user_service_calls: NonZeroUsize,
+
     /// How long a read waits for authors before it answers without them.
     #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = humantime::parse_duration)]
     pub author_wait: Duration,

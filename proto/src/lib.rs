@@ -9,7 +9,7 @@ pub mod timestamp;
 /// The accounts of the microblog.
 pub mod user {
     /// The package `microblog.user.v1`.
-    #[expect(clippy::pedantic, reason = "generated code")]
+    #[expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
     pub mod v1 {
         tonic::include_proto!("microblog.user.v1");
 
@@ -23,7 +23,7 @@ pub mod user {
 /// The posts of the microblog.
 pub mod post {
     /// The package `microblog.post.v1`.
-    #[expect(clippy::pedantic, reason = "generated code")]
+    #[expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
     pub mod v1 {
         tonic::include_proto!("microblog.post.v1");
 

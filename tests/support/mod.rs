@@ -233,7 +233,10 @@ async fn serving(channel: Channel, service: &str) {
         service: service.into(),
     };
     let serving = async {
-        let mut watch = HealthClient::new(channel).watch(request).await?.into_inner();
+        let mut watch = HealthClient::new(channel)
+            .watch(request)
+            .await?
+            .into_inner();
         while let Some(health) = watch.message().await? {
             if health.status() == ServingStatus::Serving {
                 return Ok(());

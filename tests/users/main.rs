@@ -1,15 +1,171 @@
-//! The user service from outside.
+//! The user service from outside: every call, and every way in which it can be refused.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::System;
+mod batches;
+mod commit;
+mod create;
+mod delete;
+mod failures;
+mod invalid;
+mod list;
+mod pages;
+mod purge;
+mod read;
+mod repeats;
+mod times;
+mod update;
 
-#[tokio::test]
-async fn a_user_is_created() {
-    let system = System::start().await;
-    system.create_user("susan").await.unwrap();
-    system.stop().await;
+use proto::user::v1::{
+    CommitUsersRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest,
+    ListUsersResponse, UpdateUserRequest, User, UserMutation, user_mutation::Mutation,
+};
+use support::System;
+use tonic::{Code, Status};
+
+/// The domain of every ErrorInfo of this service.
+const DOMAIN: &str = "microblog.user.v1";
+
+#[track_caller]
+fn assert_refused(status: &Status, code: Code, reason: &str) {
+    support::assert_refused(DOMAIN, status, code, reason);
+}
+
+/// Asserts that exactly these fields are at fault, and for no special reason.
+#[track_caller]
+fn assert_invalid(status: &Status, fields: &[&str]) {
+    support::assert_violations(DOMAIN, status, "INVALID_FIELD", fields);
+}
+
+/// Asserts that this one field is at fault, for a reason of its own.
+#[track_caller]
+fn assert_violation(status: &Status, reason: &str, field: &str) {
+    support::assert_violations(DOMAIN, status, reason, &[field]);
+}
+
+/// What a failure says for programs under `key`.
+fn metadata(status: &Status, key: &str) -> Option<String> {
+    use tonic_types::StatusExt;
+
+    let info = status.get_details_error_info()?;
+    info.metadata.get(key).cloned()
+}
+
+/// A user to create.
+fn user(nickname: &str, email: &str) -> User {
+    User {
+        nickname: nickname.into(),
+        email: email.into(),
+        ..User::default()
+    }
+}
+
+/// A user to create, whose address comes from the nickname.
+fn named(nickname: &str) -> User {
+    user(nickname, &format!("{nickname}@example.com"))
+}
+
+fn update(user: User, paths: &[&str]) -> UpdateUserRequest {
+    UpdateUserRequest {
+        user: Some(user),
+        update_mask: (!paths.is_empty()).then(|| prost_types::FieldMask {
+            paths: paths.iter().map(|&path| path.into()).collect(),
+        }),
+        validate_only: false,
+    }
+}
+
+fn delete(id: i64) -> DeleteUserRequest {
+    DeleteUserRequest {
+        id,
+        ..DeleteUserRequest::default()
+    }
+}
+
+fn commit(mutations: impl IntoIterator<Item = Mutation>) -> CommitUsersRequest {
+    let mutations = mutations.into_iter().map(|mutation| UserMutation {
+        mutation: Some(mutation),
+    });
+    CommitUsersRequest {
+        mutations: mutations.collect(),
+        ..CommitUsersRequest::default()
+    }
+}
+
+fn nicknames(users: &[User]) -> Vec<&str> {
+    users.iter().map(|user| user.nickname.as_str()).collect()
+}
+
+/// The calls, without what surrounds their arguments and results.
+impl System {
+    async fn create(&self, user: User) -> Result<User, Status> {
+        self.create_by(CreateUserRequest {
+            user: Some(user),
+            ..CreateUserRequest::default()
+        })
+        .await
+    }
+
+    async fn create_by(&self, request: CreateUserRequest) -> Result<User, Status> {
+        let response = self.users().create_user(request).await?;
+        Ok(response.into_inner().user.unwrap())
+    }
+
+    async fn get(&self, id: i64) -> Result<User, Status> {
+        let response = self.users().get_user(GetUserRequest { id }).await?;
+        Ok(response.into_inner().user.unwrap())
+    }
+
+    async fn update(&self, request: UpdateUserRequest) -> Result<User, Status> {
+        let response = self.users().update_user(request).await?;
+        Ok(response.into_inner().user.unwrap())
+    }
+
+    async fn delete(&self, request: DeleteUserRequest) -> Result<(), Status> {
+        self.users().delete_user(request).await.map(drop)
+    }
+
+    async fn commit(&self, request: CommitUsersRequest) -> Result<Vec<Option<User>>, Status> {
+        let response = self.users().commit_users(request).await?;
+        let results = response.into_inner().results;
+        Ok(results.into_iter().map(|result| result.user).collect())
+    }
+
+    async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
+        Ok(self.users().list_users(request).await?.into_inner())
+    }
+
+    /// Creates users who differ in nothing but their names, in one transaction.
+    async fn create_all(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<User> {
+        let created = names
+            .into_iter()
+            .map(|name| Mutation::Create(named(name.as_ref())));
+        let users = self.commit(commit(created)).await.unwrap();
+        users.into_iter().map(Option::unwrap).collect()
+    }
+
+    /// Gives a user a post.
+    async fn post_by(&self, user: &User) {
+        let id = user.id;
+        self.execute(&format!(
+            "insert into posts (body, create_time, update_time, revision, user_id)
+            values ('first', 0, 0, 1, {id})"
+        ))
+        .await;
+    }
+
+    /// All that the service has written, to tell whether anything was changed.
+    async fn stored(&self) -> Vec<String> {
+        self.query(
+            "select json_array(id, nickname, nickname_key, email, email_key, role, create_time,
+                update_time, revision) from users
+            union all
+            select json_array(id, hex(request_id), hex(fingerprint), result, create_time)
+                from user_requests",
+        )
+        .await
+    }
 }

@@ -11,13 +11,13 @@ mod user;
 use chassis::{
     clock::Clock,
     database::Database,
-    idempotency::PRUNED_EVERY,
+    idempotency,
     process::Failure,
     serve::{self, Service},
     settings::ServerSettings,
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};
-use tokio::{net::TcpListener, time};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -50,7 +50,11 @@ pub async fn run(
     let draining = CancellationToken::new();
     let ready = async {
         database.ready().await?;
-        tokio::spawn(prune(store, draining.clone()));
+        let end = draining.clone();
+        tokio::spawn(async move {
+            let pruning = idempotency::prune(|| store.prune_requests());
+            end.run_until_cancelled(pruning).await
+        });
         Ok(())
     };
 
@@ -67,25 +71,4 @@ pub async fn run(
     draining.cancel();
     database.close().await;
     served
-}
-
-/// Forgets old requests, in small steps, for as long as the service serves.
-async fn prune(store: Store, draining: CancellationToken) {
-    let mut ticks = time::interval(PRUNED_EVERY);
-    let steps = async {
-        loop {
-            ticks.tick().await;
-            loop {
-                match store.prune_requests().await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::warn!(%error, "old requests were not forgotten");
-                        break;
-                    }
-                }
-            }
-        }
-    };
-    draining.run_until_cancelled(steps).await;
 }

@@ -38,7 +38,7 @@ struct CommandLine {
 enum Command {
     /// Asks a running service for its health, and exits with 0 or 1.
     Healthcheck,
-    /// Writes the compiled contract to standard output: a FileDescriptorSet, for clients.
+    /// Writes the compiled contract to standard output: a file descriptor set, for clients.
     Descriptor,
 }
 

@@ -59,12 +59,15 @@ pub enum Scope {
     Trial,
 }
 
+/// The end of the queue that the writer drains.
+type Jobs = mpsc::Receiver<Box<dyn Job>>;
+
 /// The end of the queue that callers hold.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     jobs: mpsc::Sender<Box<dyn Job>>,
     // The other end, until the task that drains it starts.
-    idle: Arc<Mutex<Option<mpsc::Receiver<Box<dyn Job>>>>>,
+    idle: Arc<Mutex<Option<Jobs>>>,
     closing: CancellationToken,
     task: TaskTracker,
     batch: usize,
@@ -138,7 +141,7 @@ impl Queue {
 
 /// The task that drains the queue.
 struct Writer {
-    jobs: mpsc::Receiver<Box<dyn Job>>,
+    jobs: Jobs,
     batch: usize,
     wait: Duration,
     line: Line,
@@ -180,13 +183,12 @@ impl Line {
     async fn open(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         use sqlx::ConnectOptions;
 
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let mut connection = self.options.connect().await?;
-                ffi::authorize(&mut connection, self.access).await?;
-                connection
-            }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let mut connection = self.options.connect().await?;
+            ffi::authorize(&mut connection, self.access).await?;
+            connection
         };
         Ok(self.connection.insert(connection))
     }

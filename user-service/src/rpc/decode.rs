@@ -117,14 +117,7 @@ pub(super) fn page_context(list: &List) -> impl Serialize {
 fn cursor(list: &List, token: &str) -> Result<Cursor, Violations> {
     pagination::decode(&page_context(list), token)
         .filter(|cursor: &Cursor| cursor.fits(&list.order))
-        .ok_or_else(|| {
-            Violations::special(
-                reason::PAGE_TOKEN,
-                "page_token",
-                "it was not given out for this list; repeat the request of the page before with \
-                 its next_page_token, or begin again without one",
-            )
-        })
+        .ok_or_else(|| Violations::special(reason::PAGE_TOKEN, "page_token", pagination::FOREIGN))
 }
 
 pub(super) fn update(request: UpdateUserRequest) -> Result<(Change, bool), Error> {

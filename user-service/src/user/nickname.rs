@@ -31,14 +31,17 @@ impl Nickname {
             return Err("it is empty; give 1 to 64 characters".into());
         }
         let profile = Rfc8266::new();
-        let text = profile.enforce(text).map_err(explain)?.into_owned();
+        let text = profile
+            .enforce(text)
+            .map_err(|error| explain(&error))?
+            .into_owned();
         let length = text.chars().count();
         if length > LONGEST {
             return Err(format!(
                 "it has {length} characters; at most {LONGEST} are allowed"
             ));
         }
-        let key = comparison_form(&profile, &text).map_err(explain)?;
+        let key = comparison_form(profile, &text).map_err(|error| explain(&error))?;
         Ok(Self { text, key })
     }
 
@@ -58,7 +61,7 @@ impl Nickname {
 
 /// The form that section 2.4 compares. The profile's crate compares two texts, but does
 /// not give the form of one; the steps and their order are the same.
-fn comparison_form(profile: &Rfc8266, text: &str) -> Result<String, Error> {
+fn comparison_form(profile: Rfc8266, text: &str) -> Result<String, Error> {
     let form = stabilize(text, |text| {
         let text = profile.prepare(text)?;
         let text = profile.additional_mapping_rule(text)?;
@@ -68,7 +71,7 @@ fn comparison_form(profile: &Rfc8266, text: &str) -> Result<String, Error> {
     Ok(form.into_owned())
 }
 
-fn explain(error: Error) -> String {
+fn explain(error: &Error) -> String {
     match error {
         Error::BadCodepoint(CodepointInfo { cp, position, .. })
         | Error::Unexpected(UnexpectedError::ContextRuleNotApplicable(CodepointInfo {

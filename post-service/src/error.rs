@@ -1,0 +1,140 @@
+//! What can go wrong, by what a caller can do about it, and the only mapping to
+//! `tonic::Status`.
+
+use chassis::{
+    database,
+    status::{self, Metadata},
+    violation::Violations,
+};
+use tonic::{Code, Status};
+
+use crate::authors::Unavailable;
+
+/// The domain of every `google.rpc.ErrorInfo` of this service.
+pub const DOMAIN: &str = "microblog.post.v1";
+
+/// A failure of a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong.
+    #[error("{0}")]
+    Invalid(Violations),
+    /// There is no post with this id.
+    #[error("there is no post with the id {0}")]
+    NotFound(i64),
+    /// There is no user with this id to write a post.
+    #[error("there is no author with the id {0}")]
+    AuthorNotFound(i64),
+    /// Nobody could say whether there is such an author.
+    #[error("whether there is an author with the id {0} cannot be told now; try again")]
+    UserServiceUnavailable(i64),
+    /// The post was changed since the caller looked.
+    #[error("post {id} has changed: its etag is now `{etag}`; read it again")]
+    EtagMismatch {
+        /// Which post.
+        id: i64,
+        /// The etag of the state that it is in now.
+        etag: String,
+    },
+    /// The request id belongs to another request.
+    #[error("this request id was used for another request within the last 24 hours")]
+    RequestIdReused,
+    /// One of several changes failed, and so all did.
+    #[error("mutations[{index}]: {error}")]
+    Mutation {
+        /// Its place, from 0.
+        index: usize,
+        /// Why.
+        error: Box<Error>,
+    },
+    /// As many watch as may.
+    #[error("{0} watch already, which is as many as may; try again later")]
+    TooManyWatchers(usize),
+    /// The database did not do it.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// Something that is stored could not have been written.
+    #[error("the database holds what cannot be: {0}")]
+    Corrupt(String),
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(Unavailable(author): Unavailable) -> Self {
+        Self::UserServiceUnavailable(author.get())
+    }
+}
+
+impl Error {
+    /// The failure of one of several changes.
+    #[must_use]
+    pub fn at(self, index: usize) -> Self {
+        Self::Mutation {
+            index,
+            error: Box::new(self),
+        }
+    }
+
+    /// The status of the failure, whose ErrorInfo has `metadata` and its own.
+    fn status(&self, message: String, mut metadata: Metadata) -> Status {
+        let mut tell = |key: &str, value: String| metadata.insert(key.into(), value);
+        let (code, reason) = match self {
+            Self::Invalid(violations) => return status::invalid(DOMAIN, violations, metadata),
+            Self::NotFound(id) => {
+                tell("id", id.to_string());
+                (Code::NotFound, "POST_NOT_FOUND")
+            }
+            Self::AuthorNotFound(id) => {
+                tell("author_id", id.to_string());
+                (Code::FailedPrecondition, "AUTHOR_NOT_FOUND")
+            }
+            Self::UserServiceUnavailable(id) => {
+                tell("author_id", id.to_string());
+                let reason = "USER_SERVICE_UNAVAILABLE";
+                return status::unavailable(DOMAIN, reason, message, metadata);
+            }
+            Self::EtagMismatch { id, etag } => {
+                tell("id", id.to_string());
+                tell("etag", etag.clone());
+                (Code::Aborted, "ETAG_MISMATCH")
+            }
+            Self::RequestIdReused => {
+                let reason = "REQUEST_ID_REUSED";
+                let violations = Violations::special(reason, "request_id", self);
+                return status::invalid(DOMAIN, &violations, metadata);
+            }
+            Self::Mutation { index, error } => {
+                tell("mutation_index", index.to_string());
+                return error.status(message, metadata);
+            }
+            Self::TooManyWatchers(_) => {
+                return status::unavailable(DOMAIN, "OVERLOADED", message, metadata);
+            }
+            Self::Database(error) => return status::database(DOMAIN, error, metadata),
+            Self::Corrupt(_) => return status::internal(DOMAIN, self),
+        };
+        status::refused(DOMAIN, code, reason, message, metadata)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.status(error.to_string(), Metadata::new())
+    }
+}
+
+/// The reasons that violations can have, beyond the one of any field; those of other
+/// failures stand above.
+pub mod reason {
+    /// An update mask that names what there is not.
+    pub const MASK_PATH: &str = "UNKNOWN_MASK_PATH";
+    /// An order that names what there is not.
+    pub const ORDER_BY: &str = "INVALID_ORDER_BY";
+    /// A page token that was not given out for this list.
+    pub const PAGE_TOKEN: &str = "INVALID_PAGE_TOKEN";
+}

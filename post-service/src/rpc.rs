@@ -1,0 +1,251 @@
+//! The calls of `PostService`: decode, do, encode.
+//!
+//! It knows the wire and the domain, and nothing of how posts are stored or authors are
+//! resolved.
+
+mod decode;
+mod encode;
+
+use std::{collections::HashMap, pin::Pin, time::Duration};
+
+use chassis::serve::deadline;
+use futures::Stream;
+use proto::post::v1::{
+    self, CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
+    DeletePostRequest, DeletePostResponse, GetPostRequest, GetPostResponse, ListPostsRequest,
+    ListPostsResponse, PostMutationResult, PurgePostsRequest, PurgePostsResponse,
+    UpdatePostRequest, UpdatePostResponse, WatchPostsRequest, WatchPostsResponse,
+    post_service_server::PostService,
+};
+use tonic::{Request, Response, Status};
+
+use self::decode::View;
+use crate::{
+    authors::{Author, Authors},
+    error::Error,
+    post::{AuthorId, Mutation, Post},
+    store::Store,
+    watch::Feed,
+};
+
+/// The calls, over the posts that are stored, the authors who wrote them, and the feed of
+/// new ones.
+#[derive(Clone, Debug)]
+pub struct Rpc {
+    store: Store,
+    authors: Authors,
+    feed: Feed,
+}
+
+impl Rpc {
+    /// The calls over `store`.
+    #[must_use]
+    pub fn new(store: Store, authors: Authors, feed: Feed) -> Self {
+        Self {
+            store,
+            authors,
+            feed,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl PostService for Rpc {
+    async fn create_post(
+        &self,
+        request: Request<CreatePostRequest>,
+    ) -> Result<Response<CreatePostResponse>, Status> {
+        let remaining = deadline::remaining(request.extensions());
+        let (draft, write) = decode::create(request.into_inner())?;
+        let author = draft.author;
+        let once = self.store.creation(draft, write)?;
+
+        // What was done before is answered as it was, whoever is there now.
+        let authors = if self.store.is_repeat(&once).await? {
+            self.authors.resolve([author], remaining).await
+        } else {
+            let authors = self.authors.resolve_for_write([author], remaining);
+            let authors = authors.await.map_err(Error::from)?;
+            if authors.get(&author) == Some(&Author::Missing) {
+                return Err(Error::AuthorNotFound(author.get()).into());
+            }
+            authors
+        };
+        let created = self.store.create(once).await.inspect_err(|error| {
+            // It was known from before, and deleted since: the foreign key told.
+            if let Error::AuthorNotFound(_) = error {
+                self.authors.forget(author);
+            }
+        });
+        self.feed.wake();
+
+        Ok(Response::new(CreatePostResponse {
+            post: Some(encode::post(created?, &authors)),
+        }))
+    }
+
+    async fn get_post(
+        &self,
+        request: Request<GetPostRequest>,
+    ) -> Result<Response<GetPostResponse>, Status> {
+        let remaining = deadline::remaining(request.extensions());
+        let (id, view) = decode::get(request.into_inner())?;
+
+        let post = self.store.get(id).await?;
+
+        Ok(Response::new(GetPostResponse {
+            post: Some(self.show(post, view, remaining).await),
+        }))
+    }
+
+    async fn list_posts(
+        &self,
+        request: Request<ListPostsRequest>,
+    ) -> Result<Response<ListPostsResponse>, Status> {
+        let remaining = deadline::remaining(request.extensions());
+        let (list, view) = decode::list(request.into_inner())?;
+
+        let page = self.store.list(&list).await?;
+        let authors = self.authors_of(&page.posts, view, remaining).await;
+
+        Ok(Response::new(encode::page(&list, view, page, &authors)?))
+    }
+
+    async fn update_post(
+        &self,
+        request: Request<UpdatePostRequest>,
+    ) -> Result<Response<UpdatePostResponse>, Status> {
+        let remaining = deadline::remaining(request.extensions());
+        let (change, validate_only) = decode::update(request.into_inner())?;
+
+        let post = self.store.update(change, validate_only).await?;
+
+        Ok(Response::new(UpdatePostResponse {
+            post: Some(self.show(post, View::Full, remaining).await),
+        }))
+    }
+
+    async fn delete_post(
+        &self,
+        request: Request<DeletePostRequest>,
+    ) -> Result<Response<DeletePostResponse>, Status> {
+        let deletion = decode::delete(request.into_inner())?;
+
+        self.store.delete(deletion).await?;
+
+        Ok(Response::new(DeletePostResponse {}))
+    }
+
+    async fn commit_posts(
+        &self,
+        request: Request<CommitPostsRequest>,
+    ) -> Result<Response<CommitPostsResponse>, Status> {
+        let remaining = deadline::remaining(request.extensions());
+        let (mutations, write) = decode::commit(request.into_inner())?;
+        let once = self.store.commitment(mutations, write)?;
+
+        if !self.store.is_repeat(&once).await? {
+            self.check_authors(once.payload(), remaining).await?;
+        }
+        let posts = self.store.commit(once).await;
+        self.feed.wake();
+
+        let results = posts?
+            .into_iter()
+            .map(|post| PostMutationResult {
+                post: post.map(|post| encode::post(post, &HashMap::new())),
+            })
+            .collect();
+        Ok(Response::new(CommitPostsResponse { results }))
+    }
+
+    async fn purge_posts(
+        &self,
+        request: Request<PurgePostsRequest>,
+    ) -> Result<Response<PurgePostsResponse>, Status> {
+        let (selection, force) = decode::purge(request.into_inner())?;
+
+        let (purge_count, purge_sample) = if force {
+            (self.store.purge(selection).await?, Vec::new())
+        } else {
+            self.store.preview_purge(selection).await?
+        };
+
+        Ok(Response::new(PurgePostsResponse {
+            purge_count,
+            purge_sample,
+        }))
+    }
+
+    type WatchPostsStream = Pin<Box<dyn Stream<Item = Result<WatchPostsResponse, Status>> + Send>>;
+
+    async fn watch_posts(
+        &self,
+        request: Request<WatchPostsRequest>,
+    ) -> Result<Response<Self::WatchPostsStream>, Status> {
+        let (author, after, view) = decode::watch(request.into_inner())?;
+
+        let mut watch = self.feed.watch(author, after).await?;
+
+        // It goes on only as fast as the client takes what it is sent, and is ended by the
+        // server when that drains.
+        let rpc = self.clone();
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            loop {
+                let posts = watch.next().await?;
+                let authors = rpc.authors_of(&posts, view, None).await;
+                for post in posts {
+                    yield WatchPostsResponse { post: Some(encode::post(post, &authors)) };
+                }
+            }
+        })))
+    }
+}
+
+impl Rpc {
+    /// A post as `view` shows it.
+    async fn show(&self, post: Post, view: View, remaining: Option<Duration>) -> v1::Post {
+        let authors = self.authors_of([&post], view, remaining).await;
+        encode::post(post, &authors)
+    }
+
+    /// The authors that `view` shows of `posts`: none in the basic one.
+    async fn authors_of(
+        &self,
+        posts: impl IntoIterator<Item = &Post>,
+        view: View,
+        remaining: Option<Duration>,
+    ) -> HashMap<AuthorId, Author> {
+        let ids: Vec<_> = posts.into_iter().map(|post| post.author).collect();
+        match view {
+            View::Basic => HashMap::new(),
+            View::Full => self.authors.resolve(ids, remaining).await,
+        }
+    }
+
+    /// Whether it can be told that the authors of new posts are there. Those who are not
+    /// are left to the foreign key, which finds the first of them in the order of the
+    /// changes.
+    async fn check_authors(
+        &self,
+        mutations: &[Mutation],
+        remaining: Option<Duration>,
+    ) -> Result<(), Error> {
+        let author = |mutation: &Mutation| match mutation {
+            Mutation::Create(draft) => Some(draft.author),
+            Mutation::Update(_) | Mutation::Delete(_) => None,
+        };
+        let ids: Vec<_> = mutations.iter().filter_map(author).collect();
+        let Err(unavailable) = self.authors.resolve_for_write(ids, remaining).await else {
+            return Ok(());
+        };
+        let index = mutations
+            .iter()
+            .position(|mutation| author(mutation) == Some(unavailable.0));
+        let error = Error::from(unavailable);
+        Err(match index {
+            Some(index) => error.at(index),
+            None => error,
+        })
+    }
+}

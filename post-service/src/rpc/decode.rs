@@ -1,0 +1,274 @@
+//! Requests, parsed into what they ask for. All that is wrong with a request is told at
+//! once.
+
+use chassis::{
+    batch,
+    etag::Etag,
+    idempotency::Write,
+    pagination::{self, PageSize},
+    violation::Violations,
+};
+use proto::post::v1::{
+    self, CommitPostsRequest, CreatePostRequest, DeletePostRequest, GetPostRequest,
+    ListPostsRequest, PostMutation, PostView, PurgePostsRequest, UpdatePostRequest,
+    WatchPostsRequest, post_mutation::Mutation as WireMutation, purge_posts_request,
+};
+use serde::Serialize;
+
+use crate::{
+    error::{Error, reason},
+    post::{AuthorId, Body, Change, Deletion, Mutation, NewPost, Order, PostId, Selection},
+    store::List,
+};
+
+/// How much of a post is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum View {
+    /// What is stored.
+    Basic,
+    /// Its author, too.
+    Full,
+}
+
+pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, Write), Error> {
+    let CreatePostRequest {
+        post,
+        request_id,
+        validate_only,
+    } = request;
+    let mut violations = Violations::new();
+    let draft = violations.collect(new_post(post).map_err(|v| v.within("post")));
+    let write = Write::decode(&mut violations, &request_id, validate_only);
+    Ok(violations.finish(draft.zip(write))?)
+}
+
+pub(super) fn get(request: GetPostRequest) -> Result<(PostId, View), Error> {
+    let GetPostRequest { id, view } = request;
+    let mut violations = Violations::new();
+    let id = violations.check("id", PostId::parse(id));
+    let view = violations.check("view", wire_view(view));
+    Ok(violations.finish(id.zip(view))?)
+}
+
+pub(super) fn list(request: ListPostsRequest) -> Result<(List, View), Error> {
+    let ListPostsRequest {
+        page_size,
+        page_token,
+        order_by,
+        author_id,
+        view,
+        return_total_size,
+    } = request;
+    let mut violations = Violations::new();
+    let size = violations.check("page_size", PageSize::parse(page_size));
+    let order = violations.collect(
+        Order::parse(&order_by)
+            .map_err(|error| Violations::special(reason::ORDER_BY, "order_by", error)),
+    );
+    let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
+    let view = violations.check("view", wire_view(view));
+    let list = match (size, order, author) {
+        (Some(size), Some(order), Some(author)) => Some(List {
+            order,
+            author,
+            size,
+            after: None,
+            count: return_total_size,
+        }),
+        _ => None,
+    };
+    let (mut list, view) = violations.finish(list.zip(view))?;
+    if !page_token.is_empty() {
+        list.after = Some(cursor(&list, view, &page_token)?);
+    }
+    Ok((list, view))
+}
+
+/// What a page token is bound to: all that chooses, orders and shows what is listed, and
+/// whether it is counted.
+pub(super) fn page_context(list: &List, view: View) -> impl Serialize {
+    ("ListPosts", list.order, list.author, view, list.count)
+}
+
+fn cursor(list: &List, view: View, token: &str) -> Result<i64, Violations> {
+    pagination::decode(&page_context(list, view), token)
+        .ok_or_else(|| Violations::special(reason::PAGE_TOKEN, "page_token", pagination::FOREIGN))
+}
+
+pub(super) fn update(request: UpdatePostRequest) -> Result<(Change, bool), Error> {
+    let validate_only = request.validate_only;
+    Ok((change(request)?, validate_only))
+}
+
+pub(super) fn delete(request: DeletePostRequest) -> Result<Deletion, Error> {
+    Ok(deletion(request)?)
+}
+
+pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Write), Error> {
+    let CommitPostsRequest {
+        mutations,
+        request_id,
+        validate_only,
+    } = request;
+    let mut violations = Violations::new();
+    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let (parsed, first_wrong) = batch::decode(&mut violations, "mutations", mutations, mutation);
+    violations
+        .finish(Some(parsed).zip(write))
+        .map_err(|violations| {
+            let error = Error::Invalid(violations);
+            match first_wrong {
+                Some(index) => error.at(index),
+                None => error,
+            }
+        })
+}
+
+pub(super) fn purge(request: PurgePostsRequest) -> Result<(Selection, bool), Error> {
+    let PurgePostsRequest { selection, force } = request;
+    let selection = match selection {
+        None => Err(Violations::one(
+            "selection",
+            "it is not set; give `all` or an author_id",
+        )),
+        Some(purge_posts_request::Selection::All(true)) => Ok(Selection::All),
+        Some(purge_posts_request::Selection::All(false)) => {
+            Err(Violations::one("all", "it must be true"))
+        }
+        Some(purge_posts_request::Selection::AuthorId(id)) => AuthorId::parse(id)
+            .map(Selection::Author)
+            .map_err(|error| Violations::one("author_id", error)),
+    };
+    Ok((selection?, force))
+}
+
+pub(super) fn watch(
+    request: WatchPostsRequest,
+) -> Result<(Option<AuthorId>, Option<i64>, View), Error> {
+    let WatchPostsRequest {
+        author_id,
+        after_id,
+        view,
+    } = request;
+    let mut violations = Violations::new();
+    let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
+    if let Some(after) = after_id
+        && after < 0
+    {
+        let hint = "is no id; give the last id that you saw, or 0 for all posts";
+        violations.add("after_id", format!("{after} {hint}"));
+    }
+    let view = violations.check("view", wire_view(view));
+    let (author, view) = violations.finish(author.zip(view))?;
+    Ok((author, after_id, view))
+}
+
+fn new_post(post: Option<v1::Post>) -> Result<NewPost, Violations> {
+    let v1::Post {
+        body,
+        author_id,
+        // Output only.
+        id: _,
+        create_time: _,
+        author: _,
+        update_time: _,
+        etag: _,
+    } = post.ok_or_else(|| Violations::one("", "it is not set"))?;
+    let mut violations = Violations::new();
+    let body = violations.check("body", Body::parse(&body));
+    let author = violations.check("author_id", AuthorId::parse(author_id));
+    violations.finish(
+        body.zip(author)
+            .map(|(body, author)| NewPost { body, author }),
+    )
+}
+
+fn change(request: UpdatePostRequest) -> Result<Change, Violations> {
+    let UpdatePostRequest {
+        post,
+        update_mask,
+        // Of the whole request.
+        validate_only: _,
+    } = request;
+    let v1::Post {
+        id,
+        body,
+        etag,
+        // Immutable or output only.
+        create_time: _,
+        author_id: _,
+        author: _,
+        update_time: _,
+    } = post.ok_or_else(|| Violations::one("post", "it is not set"))?;
+    let mut violations = Violations::new();
+    // Without a mask it is the body that is changed: there is nothing else to name.
+    for path in update_mask.map(|mask| mask.paths).unwrap_or_default() {
+        if path != "body" && path != "*" {
+            violations.append(Violations::special(
+                reason::MASK_PATH,
+                "update_mask",
+                format!("`{path}` cannot be changed; there are body and *"),
+            ));
+        }
+    }
+    let id = violations.check("post.id", PostId::parse(id));
+    let body = violations.check("post.body", Body::parse(&body));
+    violations.finish(id.zip(body).map(|(id, body)| Change {
+        id,
+        etag: Etag::parse(etag),
+        body,
+    }))
+}
+
+fn deletion(request: DeletePostRequest) -> Result<Deletion, Violations> {
+    let DeletePostRequest {
+        id,
+        etag,
+        allow_missing,
+    } = request;
+    Ok(Deletion {
+        id: PostId::parse(id).map_err(|error| Violations::one("id", error))?,
+        etag: Etag::parse(etag),
+        allow_missing,
+    })
+}
+
+fn mutation(mutation: PostMutation) -> Result<Mutation, Violations> {
+    let PostMutation { mutation } = mutation;
+    match mutation {
+        None => Err(Violations::one(
+            "mutation",
+            "it is not set; give create, update or delete",
+        )),
+        Some(WireMutation::Create(post)) => new_post(Some(post))
+            .map(Mutation::Create)
+            .map_err(|violations| violations.within("create")),
+        Some(WireMutation::Update(request)) => {
+            let mut violations = Violations::new();
+            if request.validate_only {
+                violations.add(
+                    "validate_only",
+                    "it must be false here; set it for the whole request",
+                );
+            }
+            let change = violations.collect(change(request));
+            violations
+                .finish(change)
+                .map(Mutation::Update)
+                .map_err(|violations| violations.within("update"))
+        }
+        Some(WireMutation::Delete(request)) => deletion(request)
+            .map(Mutation::Delete)
+            .map_err(|violations| violations.within("delete")),
+    }
+}
+
+/// The view that a number means.
+fn wire_view(view: i32) -> Result<View, String> {
+    match PostView::try_from(view) {
+        Ok(PostView::Unspecified | PostView::Full) => Ok(View::Full),
+        Ok(PostView::Basic) => Ok(View::Basic),
+        Err(_) => Err(format!("there is no view {view}")),
+    }
+}

@@ -1,0 +1,64 @@
+//! All SQL of the post service: how posts are kept, found and changed.
+//!
+//! It knows the tables `posts` and `post_requests`, and nothing of how posts are sent or
+//! of who their authors are.
+
+mod read;
+mod requests;
+mod row;
+mod write;
+
+use chassis::{
+    clock::Clock,
+    database::{Access, Database, Needs, Stop},
+};
+use include_dir::{Dir, include_dir};
+
+pub use self::read::{List, News, Page};
+use crate::error::Error;
+
+/// The statements below, as sqlx recorded them when it checked them.
+static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
+
+/// What the service needs of the database.
+pub static NEEDS: Needs = Needs {
+    access: &Access {
+        tables: &["posts", "post_requests"],
+        // Creating a post looks up whether there is its author.
+        columns: &[("users", "id")],
+    },
+    version: 2,
+    queries: || {
+        QUERIES
+            .files()
+            .filter_map(include_dir::File::contents_utf8)
+            .collect()
+    },
+};
+
+/// The posts, as they are stored.
+#[derive(Clone, Debug)]
+pub struct Store {
+    database: Database,
+    clock: Clock,
+}
+
+impl Store {
+    /// The posts in `database`.
+    #[must_use]
+    pub fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<Error> for Stop<Error> {
+    fn from(refusal: Error) -> Self {
+        Self::Refused(refusal)
+    }
+}

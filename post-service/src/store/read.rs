@@ -1,0 +1,272 @@
+//! Finding posts. Every list is read by key, never by offset: a post that is created or
+//! deleted meanwhile shifts no page.
+
+use chassis::pagination::PageSize;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{
+    Store,
+    row::{Row, posts, select_posts},
+};
+use crate::{
+    error::Error,
+    post::{AuthorId, Order, Post, PostId, Selection},
+};
+
+/// How many ids a preview of a purge names at most.
+const SAMPLE: i64 = 100;
+
+/// How many posts are read at once for those who watch.
+const NEWS: usize = 200;
+
+/// Which posts to list, and in which order.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// What comes first.
+    pub order: Order,
+    /// Only posts of this author.
+    pub author: Option<AuthorId>,
+    /// How many.
+    pub size: PageSize,
+    /// The id of the last post of the page before.
+    pub after: Option<i64>,
+    /// Whether to count the posts of all pages.
+    pub count: bool,
+}
+
+/// A page of posts.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The posts, in order.
+    pub posts: Vec<Post>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<i64>,
+    /// How many posts there are on all pages, if it was asked for.
+    pub total: Option<i64>,
+}
+
+/// The posts that came after some id.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// In the order of their ids.
+    pub posts: Vec<Post>,
+    /// Everything up to this id is in `posts`, or came before.
+    pub until: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Store {
+    /// The post with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn get(&self, id: PostId) -> Result<Post, Error> {
+        let mut reader = self.database.reader().await?;
+        find(&mut reader, id)
+            .await?
+            .ok_or(Error::NotFound(id.get()))?
+            .try_into()
+    }
+
+    /// A page of posts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn list(&self, list: &List) -> Result<Page, Error> {
+        let mut reader = self.database.reader().await?;
+        if !list.count {
+            return Page::new(page(&mut reader, list).await?, list, None);
+        }
+        // The page and the count are of one snapshot.
+        let mut snapshot = reader.begin().await?;
+        let rows = page(&mut snapshot, list).await?;
+        let selection = list.author.map_or(Selection::All, Selection::Author);
+        let total = count(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        Page::new(rows, list, Some(total))
+    }
+
+    /// How many posts a purge would delete, and the lowest ids among them, at most 100.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let count = count(&mut snapshot, selection).await?;
+        let sample = sample(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        Ok((count, sample))
+    }
+
+    /// The highest id of all posts: 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn newest(&self) -> Result<i64, Error> {
+        let mut reader = self.database.reader().await?;
+        Ok(newest(&mut reader).await?)
+    }
+
+    /// The first posts with a higher id than `after`, of one author if one is given.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn news(&self, after: i64, author: Option<AuthorId>) -> Result<News, Error> {
+        let list = List {
+            order: Order::OldestFirst,
+            author,
+            size: PageSize::of(NEWS),
+            after: Some(after),
+            count: false,
+        };
+        let mut reader = self.database.reader().await?;
+        // Ids are given out in the order of the commits, so a snapshot that has one id has
+        // all lower ones.
+        let mut snapshot = reader.begin().await?;
+        let rows = page(&mut snapshot, &list).await?;
+        let newest = newest(&mut snapshot).await?;
+        snapshot.rollback().await?;
+        let page = Page::new(rows, &list, None)?;
+        Ok(News {
+            until: page.next.unwrap_or(newest).max(after),
+            more: page.next.is_some(),
+            posts: page.posts,
+        })
+    }
+}
+
+impl News {
+    /// Nothing new, up to this id.
+    #[must_use]
+    pub fn none(until: i64) -> Self {
+        Self {
+            posts: Vec::new(),
+            until,
+            more: false,
+        }
+    }
+}
+
+impl Page {
+    fn new(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Self, Error> {
+        let more = list.size.cut(&mut rows);
+        Ok(Self {
+            next: rows.last().filter(|_| more).map(|last| last.id),
+            posts: posts(rows)?,
+            total,
+        })
+    }
+}
+
+/// The row of one post.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    id: PostId,
+) -> Result<Option<Row>, sqlx::Error> {
+    let id = id.get();
+    select_posts!("where id = ?1", id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// The rows of a page, and of one post more if there is another page.
+async fn page(connection: &mut SqliteConnection, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+    let limit = list.size.limit();
+    let after = list.after.unwrap_or(match list.order {
+        Order::NewestFirst => i64::MAX,
+        Order::OldestFirst => 0,
+    });
+    match (list.order, list.author.map(AuthorId::get)) {
+        (Order::NewestFirst, None) => {
+            select_posts!("where id < ?1 order by id desc limit ?2", after, limit)
+                .fetch_all(connection)
+                .await
+        }
+        (Order::OldestFirst, None) => {
+            select_posts!("where id > ?1 order by id limit ?2", after, limit)
+                .fetch_all(connection)
+                .await
+        }
+        (Order::NewestFirst, Some(author)) => {
+            select_posts!(
+                "where user_id = ?1 and id < ?2 order by id desc limit ?3",
+                author,
+                after,
+                limit
+            )
+            .fetch_all(connection)
+            .await
+        }
+        (Order::OldestFirst, Some(author)) => {
+            select_posts!(
+                "where user_id = ?1 and id > ?2 order by id limit ?3",
+                author,
+                after,
+                limit
+            )
+            .fetch_all(connection)
+            .await
+        }
+    }
+}
+
+async fn newest(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(r#"select coalesce(max(id), 0) as "newest!: i64" from posts"#)
+        .fetch_one(connection)
+        .await
+}
+
+async fn count(
+    connection: &mut SqliteConnection,
+    selection: Selection,
+) -> Result<i64, sqlx::Error> {
+    match selection {
+        Selection::All => {
+            sqlx::query_scalar!(r#"select count(*) as "count!: i64" from posts"#)
+                .fetch_one(connection)
+                .await
+        }
+        Selection::Author(author) => {
+            let author = author.get();
+            sqlx::query_scalar!(
+                r#"select count(*) as "count!: i64" from posts where user_id = ?1"#,
+                author
+            )
+            .fetch_one(connection)
+            .await
+        }
+    }
+}
+
+async fn sample(
+    connection: &mut SqliteConnection,
+    selection: Selection,
+) -> Result<Vec<i64>, sqlx::Error> {
+    match selection {
+        Selection::All => {
+            sqlx::query_scalar!(
+                r#"select id as "id!" from posts order by id limit ?1"#,
+                SAMPLE
+            )
+            .fetch_all(connection)
+            .await
+        }
+        Selection::Author(author) => {
+            let author = author.get();
+            sqlx::query_scalar!(
+                r#"select id as "id!" from posts where user_id = ?1 order by id limit ?2"#,
+                author,
+                SAMPLE
+            )
+            .fetch_all(connection)
+            .await
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Requests that were answered, kept so that a repeat is answered alike.
+
+use chassis::{
+    database::{Scope, Stop},
+    idempotency::{NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::SqliteConnection;
+
+use super::Store;
+use crate::error::Error;
+
+/// What the request was answered with before, if it was.
+pub(super) async fn answer<T: DeserializeOwned>(
+    connection: &mut SqliteConnection,
+    request: Option<Request>,
+) -> Result<Option<T>, Stop<Error>> {
+    let Some(request) = request else {
+        return Ok(None);
+    };
+    let (id, since) = (request.id(), request.kept_since());
+    let answered = sqlx::query!(
+        "select fingerprint, result from post_requests
+        where request_id = ?1 and create_time > ?2",
+        id,
+        since
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(answered) = answered else {
+        return Ok(None);
+    };
+    match request.answer(&answered.fingerprint, &answered.result) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NoAnswer::Reused) => Err(Error::RequestIdReused.into()),
+        Err(NoAnswer::Unreadable(error)) => Err(unreadable(&error).into()),
+    }
+}
+
+/// The failure of what should have a form as JSON.
+pub(super) fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Corrupt(format!("a request or its answer: {error}"))
+}
+
+/// Keeps what the request is answered with. An answer that is no longer valid gives way.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    request: Option<Request>,
+    result: &impl Serialize,
+) -> Result<(), Stop<Error>> {
+    let Some(request) = request else {
+        return Ok(());
+    };
+    let result = serde_json::to_string(result).map_err(|error| unreadable(&error))?;
+    let (id, fingerprint, time) = (request.id(), request.fingerprint(), request.time());
+    sqlx::query!(
+        "insert or replace into post_requests (request_id, fingerprint, result, create_time)
+        values (?1, ?2, ?3, ?4)",
+        id,
+        fingerprint,
+        result,
+        time
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Forgets the oldest answers, if they are no longer valid: one small step, so that
+    /// no write waits for it. Says whether there may be more of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn prune_requests(&self) -> Result<bool, Error> {
+        let until = forgotten_until(self.clock.now());
+        let pruned = self
+            .database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(async move {
+                    let done = sqlx::query!(
+                        "delete from post_requests
+                        where id in (select id from post_requests order by id limit ?1)
+                            and create_time <= ?2",
+                        PRUNED_AT_ONCE,
+                        until
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok::<_, Stop<Error>>(done.rows_affected())
+                })
+            })
+            .await?;
+        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
+    }
+}

@@ -1,0 +1,59 @@
+//! A row of `posts`, and what it means.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    error::Error,
+    post::{AuthorId, Post},
+};
+
+/// The columns of a post, as SQLite has them.
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) body: String,
+    pub(super) create_time: i64,
+    pub(super) update_time: i64,
+    pub(super) revision: i64,
+    pub(super) user_id: i64,
+}
+
+/// Reads posts by a query whose text begins after the table.
+macro_rules! select_posts {
+    ($tail:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            crate::store::row::Row,
+            r#"select id as "id!", body, create_time, update_time, revision, user_id
+            from posts "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+pub(super) use select_posts;
+
+impl TryFrom<Row> for Post {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.id,
+            body: row.body,
+            create_time: time(row.create_time)?,
+            update_time: time(row.update_time)?,
+            revision: row.revision,
+            author: AuthorId::parse(row.user_id).map_err(|error| {
+                Error::Corrupt(format!("the author of post {}: {error}", row.id))
+            })?,
+        })
+    }
+}
+
+/// The posts that rows mean.
+pub(super) fn posts(rows: Vec<Row>) -> Result<Vec<Post>, Error> {
+    rows.into_iter().map(Post::try_from).collect()
+}
+
+/// The time as a column has it, which counts microseconds.
+pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, Error> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| Error::Corrupt(format!("the time {micros}")))
+}

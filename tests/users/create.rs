@@ -1,0 +1,240 @@
+//! `CreateUser`.
+
+use futures::future::join_all;
+use proto::user::v1::{CreateUserRequest, Role, User};
+use tonic::Code;
+
+use super::{assert_invalid, assert_refused, delete, named, update, user};
+use crate::support::System;
+
+fn only_validate(user: User) -> CreateUserRequest {
+    CreateUserRequest {
+        user: Some(user),
+        validate_only: true,
+        ..CreateUserRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_created_user_is_returned_as_stored() {
+    let system = System::start().await;
+
+    let created = system
+        .create(user("Susan", "Susan@Example.com"))
+        .await
+        .unwrap();
+
+    assert!(created.id > 0);
+    assert_eq!(created.nickname, "Susan");
+    assert_eq!(created.email, "Susan@Example.com");
+    assert_eq!(created.role(), Role::User);
+    assert!(created.create_time.is_some());
+    assert_eq!(created.update_time, created.create_time);
+    assert_ne!(created.etag, "");
+    assert_eq!(system.get(created.id).await.unwrap(), created);
+}
+
+#[tokio::test]
+async fn a_user_is_created_in_the_role_that_was_asked_for() {
+    let system = System::start().await;
+
+    for role in [Role::User, Role::Admin] {
+        let created = system
+            .create(User {
+                role: role.into(),
+                ..named(role.as_str_name())
+            })
+            .await
+            .unwrap();
+
+        assert_eq!(created.role(), role);
+        assert_eq!(system.get(created.id).await.unwrap().role(), role);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_only_the_server_sets_are_ignored() {
+    let system = System::start().await;
+    let time = prost_types::Timestamp {
+        seconds: 1,
+        nanos: 1,
+    };
+
+    let created = system
+        .create(User {
+            id: -7,
+            create_time: Some(time),
+            update_time: Some(time),
+            etag: "mine".into(),
+            ..named("susan")
+        })
+        .await
+        .unwrap();
+
+    assert!(created.id > 0);
+    assert_ne!(created.create_time, Some(time));
+    assert_ne!(created.update_time, Some(time));
+    assert_ne!(created.etag, "mine");
+}
+
+#[tokio::test]
+async fn white_space_in_a_nickname_is_trimmed_and_collapsed() {
+    let system = System::start().await;
+
+    let created = system
+        .create(user("  John \u{3000} Doe ", "john@example.com"))
+        .await
+        .unwrap();
+
+    assert_eq!(created.nickname, "John Doe");
+}
+
+#[tokio::test]
+async fn a_nickname_has_up_to_64_code_points_and_an_address_up_to_120() {
+    let system = System::start().await;
+    let nickname = "😀".repeat(64);
+    let email = format!("{}@{}.com", "é".repeat(30), "b".repeat(59));
+    let email = format!("{}{email}", "a".repeat(120 - email.chars().count()));
+
+    let created = system.create(user(&nickname, &email)).await.unwrap();
+
+    assert_eq!(created.nickname, nickname);
+    assert_eq!(created.email, email);
+}
+
+#[tokio::test]
+async fn a_nickname_taken_in_another_letter_case_is_refused() {
+    let system = System::start().await;
+    for (taken, refused) in [
+        ("Susan", "sUSAN"),
+        ("ÉMILE", "e\u{301}mile"),
+        ("ｊｏｈｎ", "John"),
+    ] {
+        system.create_user(taken).await.unwrap();
+        let before = system.stored().await;
+
+        let status = system.create_user(refused).await.unwrap_err();
+
+        assert_refused(&status, Code::AlreadyExists, "NICKNAME_TAKEN");
+        assert_eq!(system.stored().await, before);
+    }
+}
+
+#[tokio::test]
+async fn an_address_taken_in_another_letter_case_is_refused() {
+    let system = System::start().await;
+    for (number, (taken, refused)) in [
+        ("susan@example.com", "SUSAN@Example.COM"),
+        ("straße@example.com", "STRASSE@example.com"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let first = user(&format!("first {number}"), taken);
+        system.create(first).await.unwrap();
+        let before = system.stored().await;
+
+        let second = user(&format!("second {number}"), refused);
+        let status = system.create(second).await.unwrap_err();
+
+        assert_refused(&status, Code::AlreadyExists, "EMAIL_TAKEN");
+        assert_eq!(system.stored().await, before);
+    }
+}
+
+#[tokio::test]
+async fn names_that_were_given_up_are_free() {
+    let system = System::start().await;
+    let renamed = system.create(named("susan")).await.unwrap();
+    let change = User {
+        id: renamed.id,
+        ..named("sue")
+    };
+    system.update(update(change, &[])).await.unwrap();
+    let deleted = system.create(named("john")).await.unwrap();
+    system.delete(delete(deleted.id)).await.unwrap();
+
+    let again = (
+        system.create(named("susan")).await,
+        system.create(named("john")).await,
+    );
+
+    assert!(again.0.is_ok() && again.1.is_ok(), "{again:?}");
+}
+
+#[tokio::test]
+async fn an_id_is_never_used_twice() {
+    let system = System::start().await;
+    let first = system.create(named("susan")).await.unwrap();
+    system.delete(delete(first.id)).await.unwrap();
+
+    let second = system.create(named("susan")).await.unwrap();
+
+    assert!(second.id > first.id);
+}
+
+#[tokio::test]
+async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
+    let system = System::start().await;
+
+    let tried = system
+        .create_by(only_validate(user("  Susan ", "susan@example.com")))
+        .await
+        .unwrap();
+
+    assert_eq!(tried.id, 0);
+    assert_eq!(tried.nickname, "Susan");
+    assert_eq!(tried.role(), Role::User);
+    assert!(tried.create_time.is_some());
+    assert_eq!(system.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_only_validated_is_refused_where_the_real_one_would_be() {
+    let system = System::start().await;
+    system.create(named("susan")).await.unwrap();
+    let before = system.stored().await;
+
+    let nickname = only_validate(user("SUSAN", "other@example.com"));
+    let status = system.create_by(nickname).await.unwrap_err();
+    assert_refused(&status, Code::AlreadyExists, "NICKNAME_TAKEN");
+
+    let email = only_validate(user("other", "SUSAN@example.com"));
+    let status = system.create_by(email).await.unwrap_err();
+    assert_refused(&status, Code::AlreadyExists, "EMAIL_TAKEN");
+
+    let invalid = only_validate(user("", "susan"));
+    let status = system.create_by(invalid).await.unwrap_err();
+    assert_invalid(&status, &["user.nickname", "user.email"]);
+
+    assert_eq!(system.stored().await, before);
+}
+
+#[tokio::test]
+async fn of_64_who_want_one_nickname_at_once_one_gets_it() {
+    let system = System::start().await;
+
+    let results = join_all((0..64).map(|_| system.create_user("susan"))).await;
+
+    let refused: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).collect();
+    assert_eq!(refused.len(), 63);
+    for status in refused {
+        assert_refused(status, Code::AlreadyExists, "NICKNAME_TAKEN");
+    }
+    assert_eq!(system.stored().await.len(), 1);
+}
+
+#[tokio::test]
+async fn users_created_at_once_all_are_there_with_ids_of_their_own() {
+    let system = System::start().await;
+
+    let created = join_all((0..64).map(|n| system.create(named(&format!("user{n}"))))).await;
+
+    let mut ids: Vec<_> = created.into_iter().map(|user| user.unwrap().id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 64);
+    for id in ids {
+        assert!(system.get(id).await.is_ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! Failures of a call as a whole: requests that are no message, and a database that does
+//! not answer in time.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use futures::future::join_all;
+use sqlx::{Connection, SqliteConnection};
+use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use super::{DOMAIN, assert_refused, named};
+use crate::support::{self, System};
+
+/// Sends `bytes` as the first field of a request to `method`.
+async fn call(system: &System, method: &str, bytes: Vec<u8>) -> Status {
+    let mut grpc = Grpc::new(system.users_channel());
+    grpc.ready().await.unwrap();
+    let path = format!("/{}/{method}", user_service::NAME);
+    let path = PathAndQuery::try_from(path).unwrap();
+    // On the wire such a message is a message with the bytes as its field 1.
+    let codec = ProstCodec::<Vec<u8>, ()>::default();
+    grpc.unary(Request::new(bytes), path, codec)
+        .await
+        .unwrap_err()
+}
+
+/// Locks the database as another process would.
+async fn lock(system: &System) -> SqliteConnection {
+    let mut connection = system.connection().await;
+    let begun = sqlx::query("begin immediate")
+        .execute(&mut connection)
+        .await;
+    begun.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_the_method_is_refused() {
+    let system = System::start().await;
+
+    for (method, bytes) in [
+        // An id that is a text.
+        ("GetUser", b"1".to_vec()),
+        // A user that ends too early.
+        ("CreateUser", vec![0x12, 0x05, b'x']),
+        // A nickname that is not UTF-8.
+        ("CreateUser", vec![0x12, 0x01, 0xff]),
+        // A tag that there is not.
+        ("CreateUser", vec![0x07]),
+    ] {
+        let status = call(&system, method, bytes).await;
+
+        assert_refused(&status, Code::InvalidArgument, "MALFORMED_MESSAGE");
+    }
+    assert_eq!(system.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused() {
+    let system = System::with(|settings| {
+        settings.server.max_message_bytes = NonZeroUsize::new(1000).unwrap();
+    })
+    .await;
+
+    let status = system.create(named(&"a".repeat(1000))).await.unwrap_err();
+
+    assert_refused(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    assert_eq!(system.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_far_over_the_limit_is_refused() {
+    let system = System::start().await;
+
+    let status = system
+        .create(named(&"a".repeat(8 << 20)))
+        .await
+        .unwrap_err();
+
+    assert_refused(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    assert_eq!(system.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_method_that_there_is_not_is_unimplemented() {
+    let system = System::start().await;
+
+    let status = call(&system, "DropUsers", vec![]).await;
+
+    assert_refused(&status, Code::Unimplemented, "UNIMPLEMENTED");
+}
+
+#[tokio::test]
+async fn a_write_waits_for_another_process_and_then_gives_up() {
+    let system = System::with(|settings| {
+        settings.database.write_wait = Duration::from_millis(50);
+    })
+    .await;
+    let before = system.create(named("susan")).await.unwrap();
+    let lock = lock(&system).await;
+
+    let status = system.create(named("john")).await.unwrap_err();
+    let read = system.get(before.id).await;
+    lock.close().await.unwrap();
+    let afterwards = system.create(named("jack")).await;
+
+    assert_refused(&status, Code::Unavailable, "DATABASE_BUSY");
+    assert_eq!(read.unwrap(), before);
+    assert!(afterwards.is_ok());
+    let stored = system.query("select nickname from users").await;
+    assert_eq!(stored, ["susan", "jack"]);
+}
+
+#[tokio::test]
+async fn a_write_is_refused_at_once_if_too_many_wait() {
+    let system = System::with(|settings| {
+        settings.database.write_queue = NonZeroUsize::MIN;
+        settings.database.write_batch = NonZeroUsize::MIN;
+        settings.database.write_wait = Duration::from_secs(1);
+    })
+    .await;
+    let lock = lock(&system).await;
+
+    let results = join_all((0..10).map(|n| system.create(named(&format!("user{n}"))))).await;
+    drop(lock);
+
+    let reasons: Vec<_> = results.iter().map(|r| r.as_ref().unwrap_err()).collect();
+    let overloaded = |status: &&&Status| {
+        status.message().contains("database at once")
+            || status.message().contains("than it does at once")
+    };
+    let refused: Vec<_> = reasons.iter().filter(overloaded).collect();
+    // One is being written and one waits.
+    assert_eq!(refused.len(), 8, "{reasons:?}");
+    for status in refused {
+        assert_refused(status, Code::Unavailable, "OVERLOADED");
+    }
+    assert_eq!(system.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_ends() {
+    let system = System::with(|settings| {
+        settings.server.call_timeout = Duration::from_millis(100);
+        settings.database.write_wait = Duration::from_secs(60);
+    })
+    .await;
+    let lock = lock(&system).await;
+
+    let status = support::soon(system.create(named("susan")))
+        .await
+        .unwrap_err();
+
+    support::assert_refused(DOMAIN, &status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    lock.close().await.unwrap();
+    // Whoever gave up waiting does not have it written afterwards.
+    system.create(named("john")).await.unwrap();
+    let stored = system.query("select nickname from users").await;
+    assert_eq!(stored, ["john"]);
+}

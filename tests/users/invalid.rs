@@ -1,0 +1,469 @@
+//! Requests that are wrong: each field that can be, and all of them at once.
+//!
+//! Each test asserts, besides, that nothing was changed.
+
+use proto::user::v1::{
+    BatchGetUsersRequest, CommitUsersRequest, CreateUserRequest, ListUsersRequest,
+    LookupUserRequest, PurgeUsersRequest, UpdateUserRequest, User, UserMutation,
+    lookup_user_request::Key, purge_users_request::Selection, user_mutation::Mutation,
+};
+use tonic::Status;
+
+use super::{
+    assert_invalid, assert_violation, commit, delete, metadata, named, nicknames, update, user,
+};
+use crate::support::System;
+
+/// A system with one user, and all that is stored in it.
+async fn with_susan() -> (System, User, Vec<String>) {
+    let system = System::start().await;
+    let susan = system.create(named("susan")).await.unwrap();
+    let stored = system.stored().await;
+    (system, susan, stored)
+}
+
+async fn lookup(system: &System, key: Option<Key>) -> Status {
+    let request = LookupUserRequest { key };
+    system.users().lookup_user(request).await.unwrap_err()
+}
+
+async fn batch_get(system: &System, ids: Vec<i64>) -> Status {
+    let request = BatchGetUsersRequest {
+        ids,
+        allow_missing: true,
+    };
+    system.users().batch_get_users(request).await.unwrap_err()
+}
+
+async fn purge(system: &System, selection: Option<Selection>) -> Status {
+    let request = PurgeUsersRequest {
+        selection,
+        force: true,
+    };
+    system.users().purge_users(request).await.unwrap_err()
+}
+
+async fn commit_one(system: &System, mutation: Mutation) -> Status {
+    system.commit(commit([mutation])).await.unwrap_err()
+}
+
+/// A thousand and one different users.
+fn too_many() -> Vec<Mutation> {
+    (0..1001)
+        .map(|n| Mutation::Create(named(&format!("user{n}"))))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_no_nickname_is_refused_wherever_it_stands() {
+    let (system, susan, stored) = with_susan().await;
+
+    for nickname in [
+        "",
+        " ",
+        "\u{3000}",
+        &"a".repeat(65),
+        &"😀".repeat(65),
+        "a\u{0}b",
+        "a\nb",
+        "a\tb",
+        "a\u{7f}",
+        "a\u{85}",
+        "\u{202e}nasus",
+        "susan\u{200f}",
+        "sus\u{200b}an",
+        "\u{feff}susan",
+        "\u{fdd0}",
+        "\u{10ffff}",
+        "\u{e000}",
+    ] {
+        let wrong = user(nickname, "other@example.com");
+        let change = User {
+            id: susan.id,
+            ..wrong.clone()
+        };
+
+        let status = system.create(wrong.clone()).await.unwrap_err();
+        assert_invalid(&status, &["user.nickname"]);
+        let status = system.update(update(change.clone(), &["nickname"])).await;
+        assert_invalid(&status.unwrap_err(), &["user.nickname"]);
+        let status = lookup(&system, Some(Key::Nickname(nickname.into()))).await;
+        assert_invalid(&status, &["nickname"]);
+        let status = commit_one(&system, Mutation::Create(wrong)).await;
+        assert_invalid(&status, &["mutations[0].create.nickname"]);
+        let status = commit_one(&system, Mutation::Update(update(change, &["*"]))).await;
+        let role = "mutations[0].update.user.role";
+        assert_invalid(&status, &["mutations[0].update.user.nickname", role]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_wherever_it_stands() {
+    let (system, susan, stored) = with_susan().await;
+
+    for email in [
+        "",
+        " ",
+        "susan",
+        "@example.com",
+        "susan@",
+        "su san@example.com",
+        "susan@@example.com",
+        "susan@example.com\n",
+        "susan\u{0}@example.com",
+        "\u{202e}susan@example.com",
+        "Susan <susan@example.com>",
+        "susan@example.com,john@example.com",
+        &format!("{}@{}.com", "a".repeat(60), "b".repeat(56)),
+    ] {
+        let wrong = user("other", email);
+        let change = User {
+            id: susan.id,
+            ..wrong.clone()
+        };
+
+        let status = system.create(wrong.clone()).await.unwrap_err();
+        assert_invalid(&status, &["user.email"]);
+        let status = system.update(update(change.clone(), &["email"])).await;
+        assert_invalid(&status.unwrap_err(), &["user.email"]);
+        let status = lookup(&system, Some(Key::Email(email.into()))).await;
+        assert_invalid(&status, &["email"]);
+        let status = commit_one(&system, Mutation::Create(wrong)).await;
+        assert_invalid(&status, &["mutations[0].create.email"]);
+        let status = commit_one(&system, Mutation::Update(update(change, &["email"]))).await;
+        assert_invalid(&status, &["mutations[0].update.user.email"]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_refused_wherever_it_stands() {
+    let (system, _, stored) = with_susan().await;
+
+    for id in [0, -1, i64::MIN] {
+        let change = update(User { id, ..named("sue") }, &[]);
+
+        let status = system.get(id).await.unwrap_err();
+        assert_invalid(&status, &["id"]);
+        let status = batch_get(&system, vec![7, id]).await;
+        assert_invalid(&status, &["ids[1]"]);
+        let status = system.update(change.clone()).await.unwrap_err();
+        assert_invalid(&status, &["user.id"]);
+        let mut deletion = delete(id);
+        deletion.allow_missing = true;
+        let status = system.delete(deletion.clone()).await.unwrap_err();
+        assert_invalid(&status, &["id"]);
+        let status = commit_one(&system, Mutation::Update(change)).await;
+        assert_invalid(&status, &["mutations[0].update.user.id"]);
+        let status = commit_one(&system, Mutation::Delete(deletion)).await;
+        assert_invalid(&status, &["mutations[0].delete.id"]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_no_role_is_refused_wherever_it_stands() {
+    let (system, susan, stored) = with_susan().await;
+
+    for role in [3, -1, i32::MAX, i32::MIN] {
+        let wrong = User {
+            role,
+            ..named("john")
+        };
+        let change = User {
+            id: susan.id,
+            role,
+            ..User::default()
+        };
+
+        let status = system.create(wrong.clone()).await.unwrap_err();
+        assert_invalid(&status, &["user.role"]);
+        // With a mask that names it, and without one.
+        for paths in [&["role"][..], &[]] {
+            let status = system.update(update(change.clone(), paths)).await;
+            assert_invalid(&status.unwrap_err(), &["user.role"]);
+        }
+        let list = ListUsersRequest {
+            role,
+            ..ListUsersRequest::default()
+        };
+        let status = system.list(list).await.unwrap_err();
+        assert_invalid(&status, &["role"]);
+        let status = purge(&system, Some(Selection::Role(role))).await;
+        assert_invalid(&status, &["role"]);
+        let status = commit_one(&system, Mutation::Create(wrong)).await;
+        assert_invalid(&status, &["mutations[0].create.role"]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn a_role_that_is_to_be_changed_or_purged_has_to_be_set() {
+    let (system, susan, stored) = with_susan().await;
+    let unset = User {
+        role: 0,
+        ..susan.clone()
+    };
+
+    let status = system.update(update(unset, &["role"])).await.unwrap_err();
+    assert_invalid(&status, &["user.role"]);
+    let status = purge(&system, Some(Selection::Role(0))).await;
+    assert_invalid(&status, &["role"]);
+
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_required_has_to_be_set() {
+    let (system, _, stored) = with_susan().await;
+
+    let status = system.create_by(CreateUserRequest::default()).await;
+    assert_invalid(&status.unwrap_err(), &["user"]);
+    let status = system.update(UpdateUserRequest::default()).await;
+    assert_invalid(&status.unwrap_err(), &["user"]);
+    let status = lookup(&system, None).await;
+    assert_invalid(&status, &["key"]);
+    let status = purge(&system, None).await;
+    assert_invalid(&status, &["selection"]);
+    let status = purge(&system, Some(Selection::All(false))).await;
+    assert_invalid(&status, &["all"]);
+    let status = commit_one(&system, Mutation::Update(UpdateUserRequest::default())).await;
+    assert_invalid(&status, &["mutations[0].update.user"]);
+    let mut one_unset = commit([Mutation::Create(named("john"))]);
+    one_unset.mutations.push(UserMutation::default());
+    let status = system.commit(one_unset).await.unwrap_err();
+    assert_invalid(&status, &["mutations[1].mutation"]);
+
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn a_batch_has_1_to_1000_members() {
+    let (system, _, stored) = with_susan().await;
+
+    let status = system.commit(commit([])).await.unwrap_err();
+    assert_invalid(&status, &["mutations"]);
+    let status = system.commit(commit(too_many())).await.unwrap_err();
+    assert_invalid(&status, &["mutations"]);
+    let status = batch_get(&system, vec![]).await;
+    assert_invalid(&status, &["ids"]);
+    let status = batch_get(&system, (1..=1001).collect()).await;
+    assert_invalid(&status, &["ids"]);
+
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn an_id_stands_once_in_a_batch() {
+    let (system, susan, stored) = with_susan().await;
+
+    let status = batch_get(&system, vec![susan.id, 7, susan.id, 7]).await;
+
+    assert_invalid(&status, &["ids[2]", "ids[3]"]);
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn a_page_size_is_not_negative() {
+    let (system, _, stored) = with_susan().await;
+
+    for page_size in [-1, i32::MIN] {
+        let list = ListUsersRequest {
+            page_size,
+            ..ListUsersRequest::default()
+        };
+
+        let status = system.list(list).await.unwrap_err();
+
+        assert_invalid(&status, &["page_size"]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_no_order_is_refused() {
+    let (system, _, stored) = with_susan().await;
+
+    for order_by in [
+        "age",
+        "role",
+        "update_time",
+        "nickname_key",
+        "Nickname",
+        "1",
+        "nickname asc",
+        "nickname DESC",
+        "nickname desc desc",
+        "nickname email",
+        "nickname,",
+        ",",
+        "id, id desc",
+        "nickname; drop table users",
+        "nickname desc; drop table users",
+        "(select email from users)",
+        "nickname --",
+        "\u{0}",
+    ] {
+        let list = ListUsersRequest {
+            order_by: order_by.into(),
+            ..ListUsersRequest::default()
+        };
+
+        let status = system.list(list).await.unwrap_err();
+
+        assert_violation(&status, "INVALID_ORDER_BY", "order_by");
+    }
+    assert_eq!(system.stored().await, stored);
+    let listed = system.list(ListUsersRequest::default()).await.unwrap();
+    assert_eq!(nicknames(&listed.users), ["susan"]);
+}
+
+#[tokio::test]
+async fn a_mask_names_only_fields_that_can_be_changed() {
+    let (system, susan, stored) = with_susan().await;
+    let change = User {
+        id: susan.id,
+        role: 2,
+        ..named("sue")
+    };
+
+    for path in [
+        "age",
+        "id",
+        "create_time",
+        "etag",
+        "user.nickname",
+        "Nickname",
+        "",
+        "nick*",
+    ] {
+        for paths in [&[path][..], &["nickname", path], &["*", path]] {
+            let status = system.update(update(change.clone(), paths)).await;
+            assert_violation(&status.unwrap_err(), "UNKNOWN_MASK_PATH", "update_mask");
+        }
+        let status = commit_one(&system, Mutation::Update(update(change.clone(), &[path]))).await;
+        let field = "mutations[0].update.update_mask";
+        assert_violation(&status, "UNKNOWN_MASK_PATH", field);
+        assert_eq!(metadata(&status, "mutation_index"), Some("0".into()));
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn what_is_no_uuid_is_no_request_id() {
+    let (system, _, stored) = with_susan().await;
+
+    for request_id in [
+        "1",
+        "susan",
+        " ",
+        "3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e1",
+        "3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e1g",
+        "3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10 ",
+        "00000000-0000-0000-0000-000000000000",
+    ] {
+        let request = CreateUserRequest {
+            user: Some(named("john")),
+            request_id: request_id.into(),
+            validate_only: false,
+        };
+        let status = system.create_by(request).await.unwrap_err();
+        assert_invalid(&status, &["request_id"]);
+
+        let request = CommitUsersRequest {
+            request_id: request_id.into(),
+            ..commit([Mutation::Create(named("john"))])
+        };
+        let status = system.commit(request).await.unwrap_err();
+        assert_invalid(&status, &["request_id"]);
+    }
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn one_change_of_a_batch_is_not_validated_alone() {
+    let (system, susan, stored) = with_susan().await;
+    let change = UpdateUserRequest {
+        validate_only: true,
+        ..update(susan, &["nickname"])
+    };
+
+    let status = commit_one(&system, Mutation::Update(change)).await;
+
+    assert_invalid(&status, &["mutations[0].update.validate_only"]);
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+    let (system, _, stored) = with_susan().await;
+    let wrong = User {
+        id: -1,
+        role: 7,
+        ..user("", "nobody")
+    };
+
+    let create = CreateUserRequest {
+        user: Some(wrong.clone()),
+        request_id: "1".into(),
+        validate_only: false,
+    };
+    let status = system.create_by(create).await.unwrap_err();
+    let fields = ["user.nickname", "user.email", "user.role", "request_id"];
+    assert_invalid(&status, &fields);
+
+    let list = ListUsersRequest {
+        page_size: -1,
+        order_by: "age".into(),
+        role: 7,
+        ..ListUsersRequest::default()
+    };
+    let status = system.list(list).await.unwrap_err();
+    assert_invalid(&status, &["page_size", "order_by", "role"]);
+
+    let change = update(wrong.clone(), &["*", "age"]);
+    let status = system.update(change.clone()).await.unwrap_err();
+    let fields = [
+        "update_mask",
+        "user.id",
+        "user.nickname",
+        "user.email",
+        "user.role",
+    ];
+    assert_invalid(&status, &fields);
+
+    let status = batch_get(&system, vec![0, -1, -1]).await;
+    assert_invalid(&status, &["ids[0]", "ids[1]", "ids[2]", "ids[2]"]);
+
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_named() {
+    let (system, susan, stored) = with_susan().await;
+    let changes = CommitUsersRequest {
+        request_id: "1".into(),
+        ..commit([
+            Mutation::Create(named("first")),
+            Mutation::Delete(delete(susan.id)),
+            Mutation::Create(named("third")),
+            Mutation::Create(user("", "nobody")),
+            Mutation::Delete(delete(0)),
+        ])
+    };
+
+    let status = system.commit(changes).await.unwrap_err();
+
+    assert_invalid(
+        &status,
+        &[
+            "request_id",
+            "mutations[3].create.nickname",
+            "mutations[3].create.email",
+            "mutations[4].delete.id",
+        ],
+    );
+    assert_eq!(metadata(&status, "mutation_index"), Some("3".into()));
+    assert_eq!(system.stored().await, stored);
+}

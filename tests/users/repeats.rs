@@ -1,0 +1,269 @@
+//! Requests with an id, which may be repeated.
+
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use proto::user::v1::{CommitUsersRequest, CreateUserRequest, User, user_mutation::Mutation};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::{assert_refused, assert_violation, commit, delete, named, update, user};
+use crate::support::System;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn request_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn create(request_id: &str, user: User) -> CreateUserRequest {
+    CreateUserRequest {
+        user: Some(user),
+        request_id: request_id.into(),
+        validate_only: false,
+    }
+}
+
+fn commit_by(
+    request_id: &str,
+    mutations: impl IntoIterator<Item = Mutation>,
+) -> CommitUsersRequest {
+    CommitUsersRequest {
+        request_id: request_id.into(),
+        ..commit(mutations)
+    }
+}
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+#[tokio::test]
+async fn a_repeat_returns_the_first_result_and_creates_nothing() {
+    let system = System::start().await;
+    let id = request_id();
+    let first = system.create_by(create(&id, named("susan"))).await.unwrap();
+    let before = system.stored().await;
+
+    // Letter case does not tell UUIDs apart.
+    for id in [id.clone(), id.to_uppercase()] {
+        let repeated = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+        assert_eq!(repeated, first);
+    }
+    assert_eq!(system.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_repeat_returns_the_first_result_whatever_became_of_the_user() {
+    let system = System::start().await;
+    let id = request_id();
+    let first = system.create_by(create(&id, named("susan"))).await.unwrap();
+    let renamed = User {
+        id: first.id,
+        nickname: "sue".into(),
+        ..User::default()
+    };
+
+    system.update(update(renamed, &[])).await.unwrap();
+    let after_update = system.create_by(create(&id, named("susan"))).await.unwrap();
+    system.delete(delete(first.id)).await.unwrap();
+    let after_delete = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+    assert_eq!((&after_update, &after_delete), (&first, &first));
+    assert_eq!(system.query("select nickname from users").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_user() {
+    let system = System::start().await;
+    let id = request_id();
+
+    let results = join_all((0..20).map(|_| system.create_by(create(&id, named("susan"))))).await;
+
+    let first = results[0].as_ref().unwrap();
+    assert!(
+        results
+            .iter()
+            .all(|result| result.as_ref().unwrap() == first)
+    );
+    let stored = system.query("select nickname from users").await;
+    assert_eq!(stored, ["susan"]);
+}
+
+#[tokio::test]
+async fn a_request_without_an_id_is_no_repeat() {
+    let system = System::start().await;
+    system.create(named("susan")).await.unwrap();
+
+    let status = system.create(named("susan")).await.unwrap_err();
+
+    assert_refused(&status, Code::AlreadyExists, "NICKNAME_TAKEN");
+}
+
+#[tokio::test]
+async fn a_request_id_that_another_request_had_is_refused() {
+    let system = System::start().await;
+    let id = request_id();
+    system.create_by(create(&id, named("susan"))).await.unwrap();
+    let before = system.stored().await;
+    let other_email = user("susan", "sue@example.com");
+    let other_role = User {
+        role: 2,
+        ..named("susan")
+    };
+
+    for other in [named("john"), other_email, other_role] {
+        let only_validated = CreateUserRequest {
+            validate_only: true,
+            ..create(&id, other.clone())
+        };
+        for request in [create(&id, other), only_validated] {
+            let status = system.create_by(request).await.unwrap_err();
+
+            assert_violation(&status, "REQUEST_ID_REUSED", "request_id");
+        }
+    }
+    assert_eq!(system.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_request_id_that_another_method_had_is_refused() {
+    let system = System::start().await;
+    let (one, other) = (request_id(), request_id());
+    let susan = || Mutation::Create(named("susan"));
+    let john = || Mutation::Create(named("john"));
+    system
+        .create_by(create(&one, named("susan")))
+        .await
+        .unwrap();
+    system.commit(commit_by(&other, [john()])).await.unwrap();
+    let before = system.stored().await;
+
+    let committed = system.commit(commit_by(&one, [susan()])).await.unwrap_err();
+    let created = system
+        .create_by(create(&other, named("john")))
+        .await
+        .unwrap_err();
+
+    assert_violation(&committed, "REQUEST_ID_REUSED", "request_id");
+    assert_violation(&created, "REQUEST_ID_REUSED", "request_id");
+    assert_eq!(system.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
+    let system = System::start().await;
+    let id = request_id();
+    let john = system.create(named("john")).await.unwrap();
+    let renamed = User {
+        id: john.id,
+        nickname: "jack".into(),
+        ..User::default()
+    };
+    let request = commit_by(
+        &id,
+        [
+            Mutation::Create(named("susan")),
+            Mutation::Update(update(renamed.clone(), &[])),
+            Mutation::Delete(delete(john.id)),
+        ],
+    );
+    let first = system.commit(request.clone()).await.unwrap();
+    let before = system.stored().await;
+
+    let repeats = join_all((0..20).map(|_| system.commit(request.clone()))).await;
+    let shorter = commit_by(&id, [Mutation::Create(named("susan"))]);
+    let reused = system.commit(shorter).await.unwrap_err();
+
+    assert!(
+        repeats
+            .iter()
+            .all(|repeat| repeat.as_ref().unwrap() == &first)
+    );
+    assert_violation(&reused, "REQUEST_ID_REUSED", "request_id");
+    assert_eq!(system.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_request_is_remembered_for_24_hours() {
+    let clock = Clock::manual(noon());
+    let system = System::at(clock.clone()).await;
+    let id = request_id();
+    let first = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+    clock.advance(DAY - Duration::from_micros(1));
+    let within = system.create_by(create(&id, named("susan"))).await.unwrap();
+    clock.advance(Duration::from_micros(1));
+    let afterwards = system.create_by(create(&id, named("susan"))).await;
+    let another = system.create_by(create(&id, named("john"))).await.unwrap();
+    let repeated = system.create_by(create(&id, named("john"))).await.unwrap();
+
+    assert_eq!(within, first);
+    assert_refused(
+        &afterwards.unwrap_err(),
+        Code::AlreadyExists,
+        "NICKNAME_TAKEN",
+    );
+    assert_ne!(another.id, first.id);
+    assert_eq!(repeated, another);
+}
+
+#[tokio::test]
+async fn a_request_is_remembered_by_the_next_process() {
+    let system = System::at(Clock::manual(noon())).await;
+    let id = request_id();
+    let first = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+    let system = system.restart(Clock::manual(noon())).await;
+    let repeated = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+    assert_eq!(repeated, first);
+}
+
+#[tokio::test]
+async fn a_request_that_was_refused_may_be_made_again() {
+    let system = System::start().await;
+    let id = request_id();
+    let in_the_way = system.create_user("SUSAN").await.unwrap();
+    let refused = system
+        .create_by(create(&id, named("susan")))
+        .await
+        .unwrap_err();
+    system.delete(delete(in_the_way.id)).await.unwrap();
+
+    let created = system.create_by(create(&id, named("susan"))).await.unwrap();
+
+    assert_refused(&refused, Code::AlreadyExists, "NICKNAME_TAKEN");
+    assert_eq!(system.get(created.id).await.unwrap(), created);
+}
+
+#[tokio::test]
+async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
+    let system = System::start().await;
+    let (one, other) = (request_id(), request_id());
+    let validated = CreateUserRequest {
+        validate_only: true,
+        ..create(&one, named("susan"))
+    };
+    let john = commit_by(&other, [Mutation::Create(named("john"))]);
+    let validated_john = CommitUsersRequest {
+        validate_only: true,
+        ..john.clone()
+    };
+    system.create_by(validated).await.unwrap();
+    system.commit(validated_john).await.unwrap();
+    assert_eq!(system.stored().await, [""; 0]);
+
+    let susan = system
+        .create_by(create(&one, named("susan")))
+        .await
+        .unwrap();
+    system.commit(john).await.unwrap();
+
+    assert!(susan.id > 0);
+    let stored = system.query("select nickname from users").await;
+    assert_eq!(stored, ["susan", "john"]);
+}

@@ -1,0 +1,92 @@
+//! Creation and update times.
+
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+use proto::user::v1::{ListUsersRequest, User};
+
+use super::{named, nicknames, update};
+use crate::support::System;
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap()
+}
+
+fn micros(timestamp: Option<Timestamp>) -> i64 {
+    let Timestamp { seconds, nanos } = timestamp.unwrap();
+    assert_eq!(nanos % 1000, 0, "it is no whole microsecond");
+    seconds * 1_000_000 + i64::from(nanos) / 1000
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_clock_to_the_microsecond() {
+    let clock = Clock::manual(noon());
+    let system = System::at(clock.clone()).await;
+
+    let created = system.create(named("susan")).await.unwrap();
+    clock.advance(Duration::from_micros(7));
+    let renamed = User {
+        nickname: "sue".into(),
+        ..created.clone()
+    };
+    let updated = system.update(update(renamed, &["nickname"])).await.unwrap();
+
+    assert_eq!(micros(created.create_time), noon().timestamp_micros());
+    assert_eq!(micros(updated.update_time), noon().timestamp_micros() + 7);
+}
+
+#[tokio::test]
+async fn creation_times_rise_while_the_clock_stands_still() {
+    let system = System::at(Clock::manual(noon())).await;
+
+    let mut users = vec![system.create(named("first")).await.unwrap()];
+    users.extend(system.create_all(["second", "third"]).await);
+    users.push(system.create(named("fourth")).await.unwrap());
+
+    let times: Vec<_> = users.iter().map(|user| micros(user.create_time)).collect();
+    assert_eq!(times[0], noon().timestamp_micros());
+    assert!(
+        times.is_sorted_by(|earlier, later| earlier < later),
+        "{times:?}"
+    );
+    for user in users {
+        assert_eq!(user.create_time, user.update_time);
+    }
+}
+
+#[tokio::test]
+async fn creation_times_rise_though_the_clock_was_put_back() {
+    let system = System::at(Clock::manual(noon())).await;
+    let first = system.create(named("first")).await.unwrap();
+
+    let system = system.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let second = system.create(named("second")).await.unwrap();
+    let listed = system
+        .list(ListUsersRequest {
+            order_by: "create_time desc".into(),
+            ..ListUsersRequest::default()
+        })
+        .await
+        .unwrap();
+
+    assert!(micros(second.create_time) > micros(first.create_time));
+    assert_eq!(nicknames(&listed.users), ["second", "first"]);
+}
+
+#[tokio::test]
+async fn an_update_time_never_falls_though_the_clock_was_put_back() {
+    let system = System::at(Clock::manual(noon())).await;
+    let created = system.create(named("susan")).await.unwrap();
+
+    let system = system.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let renamed = User {
+        nickname: "sue".into(),
+        ..created.clone()
+    };
+    let updated = system.update(update(renamed, &["nickname"])).await.unwrap();
+
+    assert!(micros(updated.update_time) >= micros(created.update_time));
+    assert_ne!(updated.etag, created.etag);
+}
