@@ -1,6 +1,6 @@
 //! The log: where lines go and how they look.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::fmt;
 
@@ -14,6 +14,8 @@ pub fn start(settings: &LogSettings) {
         LogFormat::Text => fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
+            // Colours are for eyes, not for files.
+            .with_ansi(io::stderr().is_terminal())
             .with_target(false)
             .try_init(),
         LogFormat::Json => fmt()

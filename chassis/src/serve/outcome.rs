@@ -153,7 +153,8 @@ impl Record {
         let slow = self
             .slow_call
             .is_some_and(|limit| self.answered.unwrap_or(took) > limit);
-        let ms = took.as_secs_f64() * 1000.0;
+        // To the microsecond: more digits would be noise.
+        let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
         let (method, request_id) = (self.path(), self.id.as_str());
         // The level of an event has to be known when it is compiled.
         macro_rules! line {
@@ -165,7 +166,7 @@ impl Record {
                     reason,
                     ms,
                     request_id,
-                    "call"
+                    "the call ended"
                 )
             };
         }
