@@ -103,7 +103,7 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "COUNT", default_value = "1024")]
     pub max_connections: NonZeroUsize,
 
-    /// How long a connection may be open before it sends its first byte.
+    /// How long a connection may be open before it has begun to speak HTTP/2.
     #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub first_byte_timeout: Duration,
 
