@@ -8,7 +8,7 @@ use chassis::{
 };
 use tonic::{Code, Status};
 
-use crate::authors::Unavailable;
+use crate::{authors::Unavailable, post::AuthorId};
 
 /// The domain of every `google.rpc.ErrorInfo` of this service.
 pub const DOMAIN: &str = "microblog.post.v1";
@@ -23,8 +23,8 @@ pub enum Error {
     #[error("there is no post with the id {0}")]
     NotFound(i64),
     /// There is no user with this id to write a post.
-    #[error("there is no author with the id {0}")]
-    AuthorNotFound(i64),
+    #[error("there is no author with the id {}", .0.get())]
+    AuthorNotFound(AuthorId),
     /// Nobody could say whether there is such an author.
     #[error("whether there is an author with the id {0} cannot be told now; try again")]
     UserServiceUnavailable(i64),
@@ -90,7 +90,7 @@ impl Error {
                 (Code::NotFound, "POST_NOT_FOUND")
             }
             Self::AuthorNotFound(id) => {
-                tell("author_id", id.to_string());
+                tell("author_id", id.get().to_string());
                 (Code::FailedPrecondition, "AUTHOR_NOT_FOUND")
             }
             Self::UserServiceUnavailable(id) => {

@@ -67,16 +67,12 @@ impl PostService for Rpc {
             let authors = self.authors.resolve_for_write([author], remaining);
             let authors = authors.await.map_err(Error::from)?;
             if authors.get(&author) == Some(&Author::Missing) {
-                return Err(Error::AuthorNotFound(author.get()).into());
+                return Err(Error::AuthorNotFound(author).into());
             }
             authors
         };
-        let created = self.store.create(once).await.inspect_err(|error| {
-            // It was known from before, and deleted since: the foreign key told.
-            if let Error::AuthorNotFound(_) = error {
-                self.authors.forget(author);
-            }
-        });
+        let created = self.store.create(once).await;
+        let created = created.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
         Ok(Response::new(CreatePostResponse {
@@ -148,6 +144,7 @@ impl PostService for Rpc {
             self.check_authors(once.payload(), remaining).await?;
         }
         let posts = self.store.commit(once).await;
+        let posts = posts.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
         let results = posts?
@@ -220,6 +217,16 @@ impl Rpc {
         match view {
             View::Basic => HashMap::new(),
             View::Full => self.authors.resolve(ids, remaining).await,
+        }
+    }
+
+    /// Forgets the author of whom the foreign key told that it is gone: it was known from
+    /// before, and was deleted since.
+    fn forget_missing(&self, error: &Error) {
+        match error {
+            Error::AuthorNotFound(author) => self.authors.forget(*author),
+            Error::Mutation { error, .. } => self.forget_missing(error),
+            _ => {}
         }
     }
 

@@ -3,10 +3,6 @@
 //!
 //! Every test starts a [`System`] of its own, which ends when it is dropped.
 
-#![expect(
-    clippy::allow_attributes,
-    reason = "which of this is used differs from one test target to the next"
-)]
 #![allow(dead_code, reason = "each test target uses another part of it")]
 
 mod refusal;
@@ -217,18 +213,20 @@ impl Drop for System {
     }
 }
 
-async fn listen() -> tokio::net::TcpListener {
+/// A listener on a port of its own.
+pub async fn listen() -> tokio::net::TcpListener {
     serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap()
 }
 
-fn connect(address: SocketAddr) -> Channel {
+/// A connection to `address`, as soon as it is needed.
+pub fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
 }
 
 /// Waits until a service says that it serves.
-async fn serving(channel: Channel, service: &str) {
+pub async fn serving(channel: Channel, service: &str) {
     let request = HealthCheckRequest {
         service: service.into(),
     };

@@ -289,8 +289,8 @@ async fn a_token_that_was_cut_or_forged_is_refused() {
     };
     let token = system.list(list.clone()).await.unwrap().next_page_token;
     let mut other = token.clone();
-    let last = other.pop().unwrap();
-    other.push(if last == 'A' { 'B' } else { 'A' });
+    let end = other.pop().unwrap();
+    other.push(if end == 'A' { 'B' } else { 'A' });
 
     for forged in [
         &token[..token.len() - 1],

@@ -1,6 +1,10 @@
 //! The user service from outside: every call, and every way in which it can be refused.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that fails is a failed test"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,6 +20,7 @@ mod pages;
 mod purge;
 mod read;
 mod repeats;
+mod several;
 mod times;
 mod update;
 
@@ -97,6 +102,14 @@ fn commit(mutations: impl IntoIterator<Item = Mutation>) -> CommitUsersRequest {
 
 fn nicknames(users: &[User]) -> Vec<&str> {
     users.iter().map(|user| user.nickname.as_str()).collect()
+}
+
+/// A system with one user, and all that is stored in it.
+async fn with_susan() -> (System, User, Vec<String>) {
+    let system = System::start().await;
+    let susan = system.create(named("susan")).await.unwrap();
+    let stored = system.stored().await;
+    (system, susan, stored)
 }
 
 /// The calls, without what surrounds their arguments and results.

@@ -26,8 +26,8 @@ struct Case {
     order: Vec<(&'static str, bool)>,
     role: Role,
     count: bool,
-    /// The size of each page, and what happens after it; again from the begin if there
-    /// are more pages.
+    /// The size of each page, and what happens after it. If there are more pages, they have
+    /// these sizes again, and nothing happens any more: a list can grow without end.
     pages: Vec<(i32, Vec<Event>)>,
 }
 
@@ -216,7 +216,12 @@ async fn check(system: &System, case: Case) -> Result<(), TestCaseError> {
         format!("{field}{direction}")
     });
     let order_by = names.collect::<Vec<_>>().join(", ");
-    for (page_size, events) in case.pages.iter().cycle() {
+    let rest = case.pages.iter().map(|(page_size, _)| (page_size, &[][..]));
+    let eventful = case
+        .pages
+        .iter()
+        .map(|(size, events)| (size, events.as_slice()));
+    for (page_size, events) in eventful.chain(rest.cycle()) {
         let page = system
             .list(ListUsersRequest {
                 page_size: *page_size,
@@ -245,7 +250,7 @@ async fn check(system: &System, case: Case) -> Result<(), TestCaseError> {
         if page_token.is_empty() {
             break;
         }
-        let touched = model.happen(system, events.clone()).await;
+        let touched = model.happen(system, events.to_vec()).await;
         still.retain(|id| !touched.contains(id));
     }
 

@@ -81,6 +81,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let name = service.name;
     let address = listener.local_addr().map_err(ended)?;
+    tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
     let calls = calls(settings, service, watching, draining.clone())?;
     let connections = Connections::new(settings);

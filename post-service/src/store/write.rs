@@ -259,7 +259,7 @@ async fn insert(
     .fetch_one(connection)
     .await
     .map_err(|error| match error.as_database_error() {
-        Some(cause) if cause.is_foreign_key_violation() => Error::AuthorNotFound(user_id).into(),
+        Some(cause) if cause.is_foreign_key_violation() => Error::AuthorNotFound(author).into(),
         _ => Stop::Engine(error),
     })?;
     let create_time = time(inserted.create_time)?;

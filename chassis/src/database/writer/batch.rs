@@ -119,6 +119,8 @@ pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: 
     if let Err(error) = begin(connection, wait).await {
         return fail_all(jobs.drain(..), error);
     }
+    // Another process may have had the lock for longer than some callers wait.
+    jobs.retain(|job| !job.abandoned());
 
     let mut done = Vec::with_capacity(jobs.len());
     let result = match run_all(connection, jobs, &mut done).await {

@@ -1,0 +1,100 @@
+//! The post service as a process.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+#[path = "../../tests/support/process.rs"]
+mod process;
+#[path = "../../tests/support/service.rs"]
+mod service;
+
+use chassis::serve::health::v1::health_check_response::ServingStatus;
+use process::{Place, Process, connect, run, soon};
+use proto::post::v1::{
+    GetPostRequest, WatchPostsRequest, author::State, post_service_client::PostServiceClient,
+};
+use service::{Program, health};
+use tonic::Code;
+
+/// What is under test.
+const PROGRAM: Program = Program {
+    path: env!("CARGO_BIN_EXE_post-service"),
+    name: post_service::NAME,
+    listen: "POST_SERVICE_LISTEN",
+    column: ("posts", "body"),
+};
+
+/// A database with one post.
+async fn place_with_a_post() -> Place {
+    let place = Place::migrated().await;
+    place
+        .execute(
+            "insert into users (nickname, nickname_key, email, email_key, role, create_time,
+                update_time, revision) values ('susan', 'susan', 's@x.org', 's@x.org', 0, 0, 0, 1);
+            insert into posts (body, create_time, update_time, revision, user_id)
+                values ('first', 0, 0, 1, 1)",
+        )
+        .await;
+    place
+}
+
+#[tokio::test]
+async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
+    let place = Place::migrated().await;
+
+    for (url, says) in [
+        ("nonsense", "http://127.0.0.1:50051"),
+        ("https://127.0.0.1:50051", "http://127.0.0.1:50051"),
+        ("http://", "--user-service-url"),
+        ("", "--user-service-url"),
+    ] {
+        let mut command = place.command(PROGRAM.path, &[]);
+        command.env("USER_SERVICE_URL", url);
+        let run = run(command).await;
+
+        run.assert_refused(64, &[url, says]);
+    }
+}
+
+#[tokio::test]
+async fn it_serves_while_the_user_service_is_down() {
+    let place = place_with_a_post().await;
+    let mut command = place.command(PROGRAM.path, &[]);
+    // Nobody listens on the port of discarded data.
+    command.env("USER_SERVICE_URL", "http://127.0.0.1:9");
+    let mut service = Process::start(command);
+    let address = service.serving().await;
+
+    let request = GetPostRequest {
+        id: 1,
+        ..GetPostRequest::default()
+    };
+    let answer = soon(PostServiceClient::new(connect(address)).get_post(request)).await;
+
+    let post = answer.unwrap().into_inner().post.unwrap();
+    assert_eq!(post.body, "first");
+    assert_eq!(post.author.unwrap().state(), State::Unavailable);
+    let now = health(address, PROGRAM.name).await;
+    assert_eq!(now, ServingStatus::Serving);
+}
+
+#[tokio::test]
+async fn who_watches_when_the_signal_comes_is_told_to_go_elsewhere() {
+    let place = place_with_a_post().await;
+    let mut service = Process::start(place.command(PROGRAM.path, &[]));
+    let request = WatchPostsRequest {
+        after_id: Some(0),
+        ..WatchPostsRequest::default()
+    };
+    let mut client = PostServiceClient::new(connect(service.serving().await));
+    let mut posts = client.watch_posts(request).await.unwrap().into_inner();
+    let first = soon(posts.message()).await.unwrap().unwrap();
+
+    service.signal("TERM");
+    let status = soon(posts.message()).await.unwrap_err();
+    let run = service.end().await;
+
+    assert_eq!(first.post.unwrap().body, "first");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("shutting down"), "{status:?}");
+    assert_eq!(run.code, Some(0), "{run:?}");
+}

@@ -1,0 +1,192 @@
+//! A post service by itself: on a database of its own or on one of a system, in front of
+//! a user service that does what a test tells it.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+
+use chassis::{
+    clock::Clock,
+    database::Database,
+    process::Failure,
+    settings::{DatabaseSettings, DatabaseUrl},
+};
+use migrator::Migrator;
+use post_service::Settings;
+use proto::post::v1::post_service_client::PostServiceClient;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    blog::Posts,
+    user_service::{Served, Users, listen_again},
+};
+use crate::support::{connect, listen, serving};
+
+/// Longer than any test takes.
+pub const FOREVER: Duration = Duration::from_secs(3600);
+
+/// A post service that runs in this process.
+#[derive(Debug)]
+pub struct Instance {
+    pub posts: Posts,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), Failure>>,
+}
+
+/// A post service and the user service that it asks. The user n has the nickname
+/// `user n` and wrote the post n.
+#[derive(Debug)]
+pub struct Alone {
+    pub users: Users,
+    pub posts: Posts,
+    served: Option<Served>,
+    address: SocketAddr,
+    folder: TempDir,
+    _instance: Instance,
+}
+
+impl Instance {
+    /// A post service on the database at `path`, as soon as it serves.
+    pub async fn start(path: &Path, settings: Settings) -> Self {
+        let listener = listen().await;
+        let channel = connect(listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let database = DatabaseSettings {
+            database_url: DatabaseUrl::from_path(path),
+            ..DatabaseSettings::default()
+        };
+        let running = tokio::spawn(async move {
+            let database = Database::new(&database, &post_service::store::NEEDS);
+            post_service::run(&settings, listener, database, Clock::system(), token).await
+        });
+        serving(channel.clone(), post_service::NAME).await;
+        Self {
+            posts: Posts(PostServiceClient::new(channel)),
+            shutdown,
+            running,
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.running.abort();
+    }
+}
+
+impl Alone {
+    /// With so many users, of whom nothing is known yet, and settings under which what is
+    /// known stays fresh.
+    pub async fn start(users: i64) -> Self {
+        Self::with(users, |_| {}).await
+    }
+
+    /// The same with some settings changed.
+    pub async fn with(users: i64, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("microblog.db");
+        Migrator::new(&DatabaseUrl::from_path(&path), FOREVER)
+            .unwrap()
+            .upgrade(None)
+            .await
+            .unwrap();
+
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let fake = Users::new();
+        let mut settings = Settings {
+            user_service_url: format!("http://{address}").parse().unwrap(),
+            ..Settings::default()
+        };
+        settings.server.drain_pause = Duration::ZERO;
+        settings.authors.author_ttl = FOREVER;
+        change(&mut settings);
+        let instance = Instance::start(&path, settings).await;
+
+        let alone = Self {
+            served: Some(fake.serve(listener)),
+            users: fake,
+            posts: instance.posts.clone(),
+            address,
+            folder,
+            _instance: instance,
+        };
+        alone.add(1..=users).await;
+        alone
+    }
+
+    /// Adds users, and a post of each.
+    pub async fn add(&self, ids: RangeInclusive<i64>) {
+        for id in ids.clone() {
+            self.users.know(id, &format!("user {id}"));
+        }
+        let (first, last) = (ids.start(), ids.end());
+        self.execute(&format!(
+            "begin;
+            with recursive ids(id) as (
+                select {first} where {first} <= {last}
+                union all select id + 1 from ids where id < {last}
+            )
+            insert into users (id, nickname, nickname_key, email, email_key, role,
+                create_time, update_time, revision)
+            select id, 'user ' || id, 'user ' || id, id || '@x', id || '@x', 0, id, id, 1
+            from ids;
+            insert into posts (id, body, create_time, update_time, revision, user_id)
+            select id, 'post ' || id, id, id, 1, id from users
+            where id between {first} and {last};
+            commit;"
+        ))
+        .await;
+    }
+
+    /// Deletes a user and the posts of it, as the services would.
+    pub async fn remove(&self, id: i64) {
+        self.users.lose(id);
+        self.execute(&format!(
+            "delete from posts where user_id = {id}; delete from users where id = {id};"
+        ))
+        .await;
+    }
+
+    /// The user service can no longer be reached.
+    pub async fn stop_users(&mut self) {
+        self.served.take().unwrap().stop().await;
+    }
+
+    /// It can be reached again, where it was.
+    pub async fn restart_users(&mut self) {
+        let listener = listen_again(self.address).await;
+        self.served = Some(self.users.serve(listener));
+    }
+
+    /// How many posts there are.
+    pub async fn count(&self) -> i64 {
+        let mut connection = self.connection().await;
+        let count = sqlx::query_scalar("select count(*) from posts")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
+    async fn execute(&self, script: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(AssertSqlSafe(script))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn connection(&self) -> sqlx::SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.folder.path().join("microblog.db"))
+            .connect()
+            .await
+            .unwrap()
+    }
+}

@@ -1,0 +1,291 @@
+//! How authors are resolved: how often the user service is asked, for whom, and what is
+//! remembered.
+
+use std::{
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use proto::post::v1::{GetPostRequest, ListPostsRequest, Post, PostView, author::State};
+use tonic::Request;
+
+use super::{
+    alone::{Alone, FOREVER},
+    author,
+    user_service::{Call, Mood},
+};
+use crate::support::soon;
+
+/// Up to 1000 posts, the oldest first.
+fn all() -> ListPostsRequest {
+    ListPostsRequest {
+        page_size: 1000,
+        order_by: "id".into(),
+        ..ListPostsRequest::default()
+    }
+}
+
+async fn list(alone: &Alone) -> Vec<Post> {
+    alone.posts.list(all()).await.unwrap().posts
+}
+
+/// The ids that a call asked for, in ascending order.
+fn asked(call: &Call) -> Vec<i64> {
+    let mut ids = call.ids.clone();
+    ids.sort_unstable();
+    ids
+}
+
+#[track_caller]
+fn assert_resolved(posts: &[Post]) {
+    for post in posts {
+        let nickname = format!("user {}", post.author_id);
+        assert_eq!(post.author, Some(author(State::Resolved, &nickname)));
+    }
+}
+
+#[tokio::test]
+async fn the_authors_of_a_page_are_asked_for_in_one_call_and_then_remembered() {
+    let alone = Alone::start(50).await;
+
+    for _ in 0..2 {
+        let posts = list(&alone).await;
+
+        assert_eq!(posts.len(), 50);
+        assert_resolved(&posts);
+        let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+        assert_eq!(calls, [(1..=50).collect::<Vec<_>>()]);
+    }
+}
+
+#[tokio::test]
+async fn of_a_page_only_authors_who_are_not_remembered_are_asked_for() {
+    let alone = Alone::start(10).await;
+    list(&alone).await;
+    alone.add(11..=13).await;
+
+    let posts = list(&alone).await;
+
+    assert_resolved(&posts);
+    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    assert_eq!(calls[1..], [vec![11, 12, 13]]);
+}
+
+#[tokio::test]
+async fn an_author_of_many_posts_is_asked_for_once() {
+    let alone = Alone::start(1).await;
+    let posts = alone.posts.create_all(1, ["x"; 100]).await;
+
+    let listed = list(&alone).await;
+
+    assert_eq!(listed.len(), posts.len() + 1);
+    assert_resolved(&listed);
+    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    assert_eq!(calls, [[1]]);
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_asked_for_again_in_one_call() {
+    let alone = Alone::with(50, |settings| {
+        settings.authors.author_ttl = Duration::ZERO;
+    })
+    .await;
+
+    for calls in 1..=3 {
+        assert_resolved(&list(&alone).await);
+        assert_eq!(alone.users.calls().len(), calls);
+        assert_eq!(alone.users.calls()[calls - 1].ids.len(), 50);
+    }
+}
+
+#[tokio::test]
+async fn a_new_nickname_is_seen_when_the_old_one_is_too_old() {
+    let ttl = Duration::from_millis(200);
+    let alone = Alone::with(1, |settings| settings.authors.author_ttl = ttl).await;
+    let begun = Instant::now();
+    let before = alone.posts.get(1).await.unwrap();
+    alone.users.know(1, "sue");
+
+    let seen = async {
+        loop {
+            let post = alone.posts.get(1).await.unwrap();
+            if post.author != before.author {
+                return post;
+            }
+        }
+    };
+    let after = soon(seen).await;
+
+    assert!(begun.elapsed() >= ttl);
+    assert_eq!(before.author, Some(author(State::Resolved, "user 1")));
+    assert_eq!(after.author, Some(author(State::Resolved, "sue")));
+    assert_eq!(alone.users.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn those_who_want_one_author_at_once_share_one_call() {
+    let alone = Alone::with(1, |settings| settings.authors.author_wait = FOREVER).await;
+    alone.users.be(Mood::Hang);
+
+    let gets = join_all((0..50).map(|_| alone.posts.get(1)));
+    let answer = async {
+        alone.users.called(1).await;
+        alone.users.release();
+    };
+    let (posts, ()) = soon(futures::future::join(gets, answer)).await;
+
+    let posts: Vec<_> = posts.into_iter().map(Result::unwrap).collect();
+    assert_eq!(posts.len(), 50);
+    assert_resolved(&posts);
+    assert_eq!(alone.users.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn those_who_want_different_authors_at_once_wait_for_no_other() {
+    let alone = Alone::with(3, |settings| settings.authors.author_wait = FOREVER).await;
+    alone.users.be(Mood::Hang);
+    let first = tokio::spawn({
+        let posts = alone.posts.clone();
+        async move { posts.get(1).await }
+    });
+    alone.users.called(1).await;
+    alone.users.be(Mood::Answer);
+
+    let second = soon(alone.posts.get(2)).await.unwrap();
+    // Of all three, one is being asked for and one is known.
+    let page = tokio::spawn({
+        let posts = alone.posts.clone();
+        async move { posts.list(all()).await }
+    });
+    alone.users.called(3).await;
+    alone.users.release();
+    let (first, page) = (soon(first).await.unwrap(), soon(page).await.unwrap());
+
+    assert_resolved(&[first.unwrap(), second]);
+    assert_resolved(&page.unwrap().posts);
+    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    assert_eq!(calls, [[1], [2], [3]]);
+}
+
+#[tokio::test]
+async fn the_basic_view_asks_for_nobody() {
+    let alone = Alone::start(3).await;
+    let view = PostView::Basic.into();
+
+    let post = alone.posts.get_by(GetPostRequest { id: 1, view }).await;
+    let page = alone.posts.list(ListPostsRequest { view, ..all() }).await;
+
+    let mut posts = page.unwrap().posts;
+    posts.push(post.unwrap());
+    assert_eq!(posts.len(), 4);
+    assert!(posts.iter().all(|post| post.author.is_none()));
+    assert_eq!(alone.users.calls(), []);
+}
+
+#[tokio::test]
+async fn an_empty_page_asks_for_nobody() {
+    let alone = Alone::start(0).await;
+
+    assert_eq!(list(&alone).await, []);
+
+    assert_eq!(alone.users.calls(), []);
+}
+
+#[tokio::test]
+async fn an_author_who_is_missing_is_shown_as_deleted_and_asked_for_again() {
+    let alone = Alone::start(2).await;
+    alone.users.lose(1);
+
+    let before = list(&alone).await;
+    alone.users.know(1, "again");
+    let after = list(&alone).await;
+
+    assert_eq!(before[0].author, Some(author(State::Deleted, "")));
+    assert_eq!(before[1].author, Some(author(State::Resolved, "user 2")));
+    assert_eq!(after[0].author, Some(author(State::Resolved, "again")));
+    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    assert_eq!(calls, [vec![1, 2], vec![1]]);
+}
+
+#[tokio::test]
+async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
+    let mut alone = Alone::with(1, |settings| {
+        settings.authors.author_ttl = Duration::ZERO;
+    })
+    .await;
+    alone.posts.get(1).await.unwrap();
+    alone.users.lose(1);
+
+    let missing = alone.posts.get(1).await.unwrap();
+    alone.stop_users().await;
+    let unavailable = alone.posts.get(1).await.unwrap();
+
+    assert_eq!(missing.author, Some(author(State::Deleted, "")));
+    assert_eq!(unavailable.author, Some(author(State::Unavailable, "")));
+}
+
+#[tokio::test]
+async fn no_more_authors_are_remembered_than_the_settings_say() {
+    let alone = Alone::with(1000, |settings| {
+        settings.authors.author_cache = NonZeroUsize::new(10).unwrap();
+    })
+    .await;
+
+    assert_resolved(&list(&alone).await);
+    assert_resolved(&list(&alone).await);
+
+    let calls = alone.users.calls();
+    assert_eq!(calls[0].ids.len(), 1000);
+    assert!(calls[1].ids.len() >= 990, "{}", calls[1].ids.len());
+}
+
+#[tokio::test]
+async fn the_user_service_is_told_how_long_the_caller_waits() {
+    let limit = Duration::from_secs(20);
+    let alone = Alone::with(3, |settings| {
+        settings.authors.user_service_timeout = limit;
+    })
+    .await;
+    let get = |id| Request::new(GetPostRequest { id, view: 0 });
+    let hasty = Duration::from_secs(5);
+    let mut in_haste = get(1);
+    in_haste.set_timeout(hasty);
+    let mut at_leisure = get(2);
+    at_leisure.set_timeout(FOREVER);
+
+    for request in [in_haste, at_leisure, get(3)] {
+        alone.posts.client().get_post(request).await.unwrap();
+    }
+
+    let calls = alone.users.calls();
+    let told: Vec<_> = calls.iter().map(|call| call.timeout.unwrap()).collect();
+    assert!(told[0] < hasty, "{told:?}");
+    assert!(told[0] > hasty / 2, "{told:?}");
+    for told in &told[1..] {
+        assert!(*told <= limit && *told > limit / 2, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_user_service_gets_the_request_id_of_the_caller() {
+    let alone = Alone::start(2).await;
+    let mut given = Request::new(GetPostRequest { id: 1, view: 0 });
+    given
+        .metadata_mut()
+        .insert("x-request-id", "order-7/a".parse().unwrap());
+    let none = Request::new(GetPostRequest { id: 2, view: 0 });
+
+    let mut answered = Vec::new();
+    for request in [given, none] {
+        let response = alone.posts.client().get_post(request).await.unwrap();
+        let id = response.metadata().get("x-request-id").unwrap();
+        answered.push(Some(id.to_str().unwrap().to_owned()));
+    }
+
+    let calls = alone.users.calls();
+    let told: Vec<_> = calls.into_iter().map(|call| call.request_id).collect();
+    assert_eq!(told[0].as_deref(), Some("order-7/a"));
+    assert_eq!(told, answered);
+    assert_ne!(told[0], told[1]);
+}

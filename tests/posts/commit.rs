@@ -1,0 +1,204 @@
+//! `CommitPosts`.
+
+use proto::post::v1::{CommitPostsRequest, Post, post_mutation::Mutation};
+use tonic::Code;
+
+use super::{assert_refused, basic, blog::Blog, bodies, commit, delete, draft, metadata, rewrite};
+
+#[tokio::test]
+async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
+    let blog = Blog::start().await;
+    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+
+    let results = blog
+        .posts
+        .commit(commit([
+            Mutation::Delete(delete(posts[0].id)),
+            Mutation::Create(draft(blog.john, "3")),
+            Mutation::Update(rewrite(posts[1].id, "new 2")),
+        ]))
+        .await
+        .unwrap();
+
+    let [None, Some(third), Some(second)] = results.as_slice() else {
+        panic!("{results:?}");
+    };
+    // In the basic view, which has no author.
+    for post in [third, second] {
+        assert_eq!(post, &basic(&blog.posts.get(post.id).await.unwrap()));
+    }
+    assert_eq!((third.body.as_str(), third.author_id), ("3", blog.john));
+    assert_eq!(second.body, "new 2");
+    assert_eq!(blog.stored_bodies().await, ["new 2", "3"]);
+}
+
+#[tokio::test]
+async fn each_change_sees_those_before_it() {
+    let blog = Blog::start().await;
+    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let next = first.id + 1;
+
+    let results = blog
+        .posts
+        .commit(commit([
+            Mutation::Create(draft(blog.susan, "2")),
+            Mutation::Update(rewrite(next, "new 2")),
+            Mutation::Update(rewrite(first.id, "new 1")),
+            Mutation::Delete(delete(first.id)),
+            Mutation::Create(draft(blog.susan, "3")),
+            Mutation::Delete(delete(next + 1)),
+        ]))
+        .await
+        .unwrap();
+
+    let states: Vec<_> = results
+        .iter()
+        .map(|post| post.as_ref().map(|post| post.body.as_str()))
+        .collect();
+    let expected = [
+        Some("2"),
+        Some("new 2"),
+        Some("new 1"),
+        None,
+        Some("3"),
+        None,
+    ];
+    assert_eq!(states, expected);
+    assert_eq!(blog.stored_bodies().await, ["new 2"]);
+}
+
+#[tokio::test]
+async fn an_etag_is_compared_with_what_the_changes_before_made() {
+    let blog = Blog::start().await;
+    let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let before = blog.stored().await;
+    let mut guarded = delete(post.id);
+    guarded.etag = post.etag;
+
+    let status = blog
+        .posts
+        .commit(commit([
+            Mutation::Update(rewrite(post.id, "2")),
+            Mutation::Delete(guarded.clone()),
+        ]))
+        .await
+        .unwrap_err();
+    let alone = commit([Mutation::Delete(guarded)]);
+
+    assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
+    assert_eq!(metadata(&status, "mutation_index"), Some("1".into()));
+    assert_eq!(blog.stored().await, before);
+    assert!(blog.posts.commit(alone).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_change_that_fails_undoes_all_and_is_named() {
+    let blog = Blog::start().await;
+    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+    let before = blog.stored().await;
+    let mut guarded = rewrite(posts[1].id, "new");
+    guarded.post.as_mut().unwrap().etag = "never given out".into();
+
+    for (failing, code, reason) in [
+        (
+            Mutation::Create(draft(99, "x")),
+            Code::FailedPrecondition,
+            "AUTHOR_NOT_FOUND",
+        ),
+        (
+            Mutation::Update(rewrite(99, "x")),
+            Code::NotFound,
+            "POST_NOT_FOUND",
+        ),
+        // It was deleted in its own batch.
+        (
+            Mutation::Update(rewrite(posts[0].id, "x")),
+            Code::NotFound,
+            "POST_NOT_FOUND",
+        ),
+        (
+            Mutation::Delete(delete(posts[0].id)),
+            Code::NotFound,
+            "POST_NOT_FOUND",
+        ),
+        (Mutation::Update(guarded), Code::Aborted, "ETAG_MISMATCH"),
+    ] {
+        let request = commit([
+            Mutation::Delete(delete(posts[0].id)),
+            Mutation::Create(draft(blog.john, "3")),
+            failing,
+            // The first one that fails is told of.
+            Mutation::Create(draft(100, "nobody")),
+        ]);
+        let only_validated = CommitPostsRequest {
+            validate_only: true,
+            ..request.clone()
+        };
+        for request in [request, only_validated] {
+            let status = blog.posts.commit(request).await.unwrap_err();
+
+            assert_refused(&status, code, reason);
+            assert_eq!(metadata(&status, "mutation_index"), Some("2".into()));
+            assert_eq!(blog.stored().await, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_post_fails_no_batch_if_that_is_allowed() {
+    let blog = Blog::start().await;
+    let mut deletion = delete(7);
+    deletion.allow_missing = true;
+
+    let results = blog
+        .posts
+        .commit(commit([
+            Mutation::Delete(deletion),
+            Mutation::Create(draft(blog.susan, "1")),
+        ]))
+        .await
+        .unwrap();
+
+    let there: Vec<_> = results.iter().map(Option::is_some).collect();
+    assert_eq!(there, [false, true]);
+}
+
+#[tokio::test]
+async fn changes_that_are_only_validated_are_answered_and_not_stored() {
+    let blog = Blog::start().await;
+    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+    let before = blog.stored().await;
+
+    let results = blog
+        .posts
+        .commit(CommitPostsRequest {
+            validate_only: true,
+            ..commit([
+                Mutation::Delete(delete(posts[0].id)),
+                Mutation::Create(draft(blog.john, "3")),
+                Mutation::Update(rewrite(posts[1].id, "new 2")),
+            ])
+        })
+        .await
+        .unwrap();
+
+    let [None, Some(third), Some(second)] = results.as_slice() else {
+        panic!("{results:?}");
+    };
+    assert_eq!((third.id, third.body.as_str()), (0, "3"));
+    assert_eq!((second.id, second.body.as_str()), (posts[1].id, "new 2"));
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_thousand_changes_are_made_together() {
+    let blog = Blog::start().await;
+    let numbers: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
+
+    let posts = blog.posts.create_all(blog.susan, &numbers).await;
+
+    assert!(posts.is_sorted_by(|one, other| one.id < other.id));
+    assert!(posts.iter().all(|post: &Post| post.author.is_none()));
+    assert_eq!(bodies(&posts), numbers);
+    assert_eq!(blog.stored_bodies().await, numbers);
+}

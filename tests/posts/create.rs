@@ -1,0 +1,221 @@
+//! `CreatePost`.
+
+use futures::future::join_all;
+use proto::post::v1::{Author, CreatePostRequest, Post, author::State};
+use tonic::Code;
+
+use super::{
+    assert_invalid, assert_refused, author, basic, blog::Blog, bodies, delete, draft, metadata,
+};
+
+fn only_validate(post: Post) -> CreatePostRequest {
+    CreatePostRequest {
+        post: Some(post),
+        validate_only: true,
+        ..CreatePostRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_created_post_is_returned_as_stored_with_its_author() {
+    let blog = Blog::start().await;
+
+    let created = blog
+        .posts
+        .create(draft(blog.susan, "my first post!"))
+        .await
+        .unwrap();
+
+    assert!(created.id > 0);
+    assert_eq!(created.body, "my first post!");
+    assert_eq!(created.author_id, blog.susan);
+    assert_eq!(created.author, Some(author(State::Resolved, "susan")));
+    assert!(created.create_time.is_some());
+    assert_eq!(created.update_time, created.create_time);
+    assert_ne!(created.etag, "");
+    assert_eq!(blog.posts.get(created.id).await.unwrap(), created);
+}
+
+#[tokio::test]
+async fn fields_that_only_the_server_sets_are_ignored() {
+    let blog = Blog::start().await;
+    let time = prost_types::Timestamp {
+        seconds: 1,
+        nanos: 1,
+    };
+
+    let created = blog
+        .posts
+        .create(Post {
+            id: -7,
+            create_time: Some(time),
+            update_time: Some(time),
+            etag: "mine".into(),
+            author: Some(Author {
+                state: 99,
+                nickname: "somebody".into(),
+            }),
+            ..draft(blog.susan, "first")
+        })
+        .await
+        .unwrap();
+
+    assert!(created.id > 0);
+    assert_ne!(created.create_time, Some(time));
+    assert_ne!(created.update_time, Some(time));
+    assert_ne!(created.etag, "mine");
+    assert_eq!(created.author, Some(author(State::Resolved, "susan")));
+}
+
+#[tokio::test]
+async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
+    let blog = Blog::start().await;
+
+    for body in [
+        "x",
+        " ",
+        " two\n\tlines ",
+        "' or 1 = 1; drop table posts --",
+        "\u{202e}\u{feff}\u{10ffff}",
+        &"a".repeat(140),
+        // Four bytes each.
+        &"😀".repeat(140),
+    ] {
+        let created = blog.posts.create(draft(blog.susan, body)).await.unwrap();
+
+        assert_eq!(created.body, body);
+        let stored = blog.posts.get(created.id).await.unwrap();
+        assert_eq!(stored.body, body);
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_counted_and_kept_in_normalization_form_c() {
+    let blog = Blog::start().await;
+
+    let created = blog
+        .posts
+        .create(draft(blog.susan, &"e\u{301}".repeat(140)))
+        .await
+        .unwrap();
+    // One of these is two code points in that form, though it is sent as one.
+    let status = blog
+        .posts
+        .create(draft(blog.susan, &"\u{958}".repeat(71)))
+        .await
+        .unwrap_err();
+
+    assert_eq!(created.body, "\u{e9}".repeat(140));
+    assert_invalid(&status, &["post.body"]);
+    assert_eq!(blog.stored_bodies().await, ["\u{e9}".repeat(140)]);
+}
+
+#[tokio::test]
+async fn a_post_of_nobody_is_refused() {
+    let blog = Blog::start().await;
+
+    for request in [draft(99, "first"), draft(i64::MAX, "first")] {
+        let nobody = request.author_id;
+        let validated = only_validate(request.clone());
+        for status in [
+            blog.posts.create(request).await.unwrap_err(),
+            blog.posts.create_by(validated).await.unwrap_err(),
+        ] {
+            assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+            assert_eq!(metadata(&status, "author_id"), Some(nobody.to_string()));
+        }
+    }
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn two_posts_may_say_the_same() {
+    let blog = Blog::start().await;
+
+    let first = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let second = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert!(second.id > first.id);
+    assert_eq!(blog.stored_bodies().await, ["x", "x"]);
+}
+
+#[tokio::test]
+async fn an_id_is_never_used_twice() {
+    let blog = Blog::start().await;
+    let first = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    blog.posts.delete(delete(first.id)).await.unwrap();
+
+    let second = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert!(second.id > first.id);
+}
+
+#[tokio::test]
+async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
+    let blog = Blog::start().await;
+
+    let tried = blog
+        .posts
+        .create_by(only_validate(draft(blog.susan, "e\u{301}")))
+        .await
+        .unwrap();
+    let created = blog.posts.create(draft(blog.susan, "next")).await.unwrap();
+
+    assert_eq!((tried.id, tried.body.as_str()), (0, "\u{e9}"));
+    assert_eq!(tried.author, Some(author(State::Resolved, "susan")));
+    assert!(tried.create_time.is_some());
+    assert_eq!(blog.stored_bodies().await, ["next"]);
+    // Not even an id was used up.
+    assert_eq!(created.id, 1);
+}
+
+#[tokio::test]
+async fn what_is_only_validated_is_refused_as_the_real_one_is() {
+    let blog = Blog::start().await;
+
+    for post in [
+        None,
+        Some(draft(blog.susan, "")),
+        Some(draft(0, "x")),
+        Some(draft(99, "x")),
+    ] {
+        let real = CreatePostRequest {
+            post: post.clone(),
+            ..CreatePostRequest::default()
+        };
+        let validated = CreatePostRequest {
+            validate_only: true,
+            ..real.clone()
+        };
+
+        let real = blog.posts.create_by(real).await.unwrap_err();
+        let validated = blog.posts.create_by(validated).await.unwrap_err();
+
+        assert_eq!(
+            (real.code(), real.message(), real.details()),
+            (validated.code(), validated.message(), validated.details())
+        );
+    }
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
+    let blog = Blog::start().await;
+
+    let created = join_all((0..64).map(|n| {
+        let author = if n % 2 == 0 { blog.susan } else { blog.john };
+        blog.posts.create(draft(author, &n.to_string()))
+    }))
+    .await;
+
+    let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
+    created.sort_by_key(|post| post.id);
+    created.dedup_by_key(|post| post.id);
+    assert_eq!(created.len(), 64);
+    assert_eq!(blog.stored_bodies().await, bodies(&created));
+    for post in created {
+        let got = blog.posts.get(post.id).await.unwrap();
+        assert_eq!(basic(&got), basic(&post));
+    }
+}

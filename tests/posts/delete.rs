@@ -1,0 +1,70 @@
+//! `DeletePost`.
+
+use proto::post::v1::DeletePostRequest;
+use tonic::Code;
+
+use super::{assert_refused, blog::Blog, delete, draft, metadata, rewrite};
+
+#[tokio::test]
+async fn a_deleted_post_is_gone_and_no_other() {
+    let blog = Blog::start().await;
+    let posts = blog.posts.create_all(blog.susan, ["first", "second"]).await;
+
+    blog.posts.delete(delete(posts[0].id)).await.unwrap();
+
+    let status = blog.posts.get(posts[0].id).await.unwrap_err();
+    assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
+    assert_eq!(blog.stored_bodies().await, ["second"]);
+}
+
+#[tokio::test]
+async fn a_post_that_is_not_there_is_not_deleted_unless_that_is_fine() {
+    let blog = Blog::start().await;
+    let posts = blog.posts.create_all(blog.susan, ["first", "second"]).await;
+    let gone = posts[0].id;
+    blog.posts.delete(delete(gone)).await.unwrap();
+
+    for id in [gone, 99] {
+        let status = blog.posts.delete(delete(id)).await.unwrap_err();
+        let allowed = blog
+            .posts
+            .delete(DeletePostRequest {
+                allow_missing: true,
+                etag: "any".into(),
+                id,
+            })
+            .await;
+
+        assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
+        assert_eq!(metadata(&status, "id"), Some(id.to_string()));
+        assert!(allowed.is_ok());
+    }
+    assert_eq!(blog.stored_bodies().await, ["second"]);
+}
+
+#[tokio::test]
+async fn a_delete_with_the_etag_of_another_state_is_refused() {
+    let blog = Blog::start().await;
+    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let second = blog.posts.update(rewrite(first.id, "2")).await.unwrap();
+    let guarded = |etag: &str, allow_missing| DeletePostRequest {
+        id: first.id,
+        etag: etag.into(),
+        allow_missing,
+    };
+    let before = blog.stored().await;
+
+    for etag in [&first.etag, "never given out"] {
+        for allow_missing in [false, true] {
+            let request = guarded(etag, allow_missing);
+            let status = blog.posts.delete(request).await.unwrap_err();
+
+            assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
+            assert_eq!(metadata(&status, "etag"), Some(second.etag.clone()));
+        }
+    }
+    assert_eq!(blog.stored().await, before);
+    let request = guarded(&second.etag, false);
+    blog.posts.delete(request).await.unwrap();
+    assert_eq!(blog.stored().await, [""; 0]);
+}

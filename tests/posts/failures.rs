@@ -1,0 +1,176 @@
+//! Failures of a call as a whole: requests that are no message, and a database that does
+//! not answer in time.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use futures::future::join_all;
+use sqlx::{Connection, SqliteConnection};
+use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use super::{
+    assert_refused, assert_violation, basic, blog::Blog, commit, delete, draft, masked, rewrite,
+};
+use crate::support::{connect, soon};
+use proto::post::v1::{ListPostsRequest, post_mutation::Mutation};
+
+/// Sends `bytes` as the first field of a request to `method`.
+async fn call(blog: &Blog, method: &str, bytes: Vec<u8>) -> Status {
+    let mut grpc = Grpc::new(connect(blog.system.posts_address));
+    grpc.ready().await.unwrap();
+    let path = format!("/{}/{method}", post_service::NAME);
+    let path = PathAndQuery::try_from(path).unwrap();
+    // On the wire such a message is a message with the bytes as its field 1.
+    let codec = ProstCodec::<Vec<u8>, ()>::default();
+    grpc.unary(Request::new(bytes), path, codec)
+        .await
+        .unwrap_err()
+}
+
+/// Locks the database as another process would.
+async fn lock(blog: &Blog) -> SqliteConnection {
+    let mut connection = blog.system.connection().await;
+    let begun = sqlx::query("begin immediate")
+        .execute(&mut connection)
+        .await;
+    begun.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_the_method_is_refused() {
+    let blog = Blog::start().await;
+
+    for (method, bytes) in [
+        // An id that is a text.
+        ("GetPost", b"1".to_vec()),
+        // A body that ends too early.
+        ("CreatePost", vec![0x12, 0x05, b'x']),
+        // A body that is not UTF-8.
+        ("CreatePost", vec![0x12, 0x01, 0xff]),
+        // A tag that there is not.
+        ("CreatePost", vec![0x07]),
+    ] {
+        let status = call(&blog, method, bytes).await;
+
+        assert_refused(&status, Code::InvalidArgument, "MALFORMED_MESSAGE");
+    }
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "what is wrong fills more headers than clients take, who then see INTERNAL"]
+async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
+    let blog = Blog::start().await;
+    let wrong = std::iter::repeat_n(Mutation::Create(draft(0, "")), 1000);
+    let unordered = ListPostsRequest {
+        order_by: "x".repeat(100_000),
+        ..ListPostsRequest::default()
+    };
+    let long = "x".repeat(100_000);
+
+    let committed = blog.posts.commit(commit(wrong)).await.unwrap_err();
+    let listed = blog.posts.list(unordered).await.unwrap_err();
+    let masked = masked(rewrite(1, "x"), &[&long]);
+    let updated = blog.posts.update(masked).await.unwrap_err();
+
+    assert_refused(&committed, Code::InvalidArgument, "INVALID_FIELD");
+    assert_violation(&listed, "INVALID_ORDER_BY", "order_by");
+    assert_violation(&updated, "UNKNOWN_MASK_PATH", "update_mask");
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused() {
+    let blog = Blog::with(|settings| {
+        settings.server.max_message_bytes = NonZeroUsize::new(1000).unwrap();
+    })
+    .await;
+
+    let status = blog
+        .posts
+        .create(draft(blog.susan, &"a".repeat(1000)))
+        .await
+        .unwrap_err();
+
+    assert_refused(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_write_waits_for_another_process_and_then_gives_up() {
+    let blog = Blog::with(|settings| {
+        settings.database.write_wait = Duration::from_millis(50);
+    })
+    .await;
+    let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let before = blog.stored().await;
+    let lock = lock(&blog).await;
+
+    let created = blog.posts.create(draft(blog.susan, "2")).await;
+    let updated = blog.posts.update(rewrite(post.id, "2")).await;
+    let deleted = blog.posts.delete(delete(post.id)).await;
+    let read = blog.posts.get(post.id).await;
+    let stored = blog.stored().await;
+    lock.close().await.unwrap();
+    let afterwards = blog.posts.create(draft(blog.susan, "3")).await;
+
+    for status in [
+        created.unwrap_err(),
+        updated.unwrap_err(),
+        deleted.unwrap_err(),
+    ] {
+        assert_refused(&status, Code::Unavailable, "DATABASE_BUSY");
+    }
+    assert_eq!(basic(&read.unwrap()), basic(&post));
+    assert_eq!(stored, before);
+    assert!(afterwards.is_ok());
+    assert_eq!(blog.stored_bodies().await, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn a_write_is_refused_at_once_if_too_many_wait() {
+    let blog = Blog::with(|settings| {
+        settings.database.write_queue = NonZeroUsize::MIN;
+        settings.database.write_batch = NonZeroUsize::MIN;
+        settings.database.write_wait = Duration::from_millis(500);
+    })
+    .await;
+    let lock = lock(&blog).await;
+
+    let results = join_all((0..10).map(|_| blog.posts.create(draft(blog.susan, "x")))).await;
+    drop(lock);
+
+    let (busy, overloaded): (Vec<_>, Vec<_>) = results
+        .into_iter()
+        .map(Result::unwrap_err)
+        .partition(|status| status.message().contains("another process"));
+    for status in &busy {
+        assert_refused(status, Code::Unavailable, "DATABASE_BUSY");
+    }
+    for status in &overloaded {
+        assert_refused(status, Code::Unavailable, "OVERLOADED");
+    }
+    // One waits, and perhaps one is being written.
+    assert!([1, 2].contains(&busy.len()), "{busy:?}");
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_ends() {
+    let blog = Blog::with(|settings| {
+        settings.server.call_timeout = Duration::from_millis(200);
+        settings.database.write_wait = Duration::from_secs(60);
+    })
+    .await;
+    let lock = lock(&blog).await;
+
+    let status = soon(blog.posts.create(draft(blog.susan, "1")))
+        .await
+        .unwrap_err();
+
+    assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    lock.close().await.unwrap();
+    // Whoever gave up waiting does not have it written afterwards.
+    blog.posts.create(draft(blog.susan, "2")).await.unwrap();
+    assert_eq!(blog.stored_bodies().await, ["2"]);
+}

@@ -1,0 +1,172 @@
+//! What those who watch get while much is written: everything, in order, once, whoever
+//! writes it and however slow they are.
+
+use std::{
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use proto::post::v1::{PostView, WatchPostsRequest, post_service_client::PostServiceClient};
+use tokio::sync::watch;
+use tonic::transport::Endpoint;
+
+use super::{
+    alone::{FOREVER, Instance},
+    blog::{Blog, Posts},
+    draft,
+};
+
+/// How soon a post of another process has to come.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How often it is tried: other processes of the machine may keep this one from running
+/// for a while, but not each time.
+const TRIES: usize = 3;
+
+const WRITERS: i64 = 4;
+const POSTS_OF_EACH: i64 = 200;
+const POSTS: i64 = WRITERS * POSTS_OF_EACH;
+
+fn basic_view(after_id: Option<i64>) -> WatchPostsRequest {
+    WatchPostsRequest {
+        after_id,
+        view: PostView::Basic.into(),
+        ..WatchPostsRequest::default()
+    }
+}
+
+/// Writes as several clients do, and counts the posts in `written`.
+async fn write(blog: &Blog, written: &watch::Sender<i64>) {
+    let writers = (0..WRITERS).map(|number| async move {
+        let author = if number % 2 == 0 {
+            blog.susan
+        } else {
+            blog.john
+        };
+        for _ in 0..POSTS_OF_EACH {
+            blog.posts.create(draft(author, "x")).await.unwrap();
+            written.send_modify(|written| *written += 1);
+        }
+    });
+    join_all(writers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
+    let blog = Blog::start().await;
+    let written = watch::Sender::new(0);
+
+    let read = async {
+        written
+            .subscribe()
+            .wait_for(|&written| written >= POSTS / 3)
+            .await
+            .unwrap();
+        let mut from_the_begin = blog.posts.watch(basic_view(Some(0))).await.unwrap();
+        let mut new_ones = blog.posts.watch(basic_view(None)).await.unwrap();
+        let first_new = new_ones.next().await.unwrap().id;
+        let rest = usize::try_from(POSTS - first_new).unwrap();
+        let all = from_the_begin.ids(usize::try_from(POSTS).unwrap()).await;
+        (all, first_new, new_ones.ids(rest).await)
+    };
+    let ((), (all, first_new, rest)) = tokio::join!(write(&blog, &written), read);
+
+    assert!(all.into_iter().eq(1..=POSTS));
+    assert!(first_new > POSTS / 3);
+    assert!(rest.into_iter().eq(first_new + 1..=POSTS));
+}
+
+#[tokio::test]
+async fn posts_of_another_process_come_within_a_second() {
+    let blog = Blog::start().await;
+    let settings = post_service::Settings {
+        user_service_url: format!("http://{}", blog.system.users_address)
+            .parse()
+            .unwrap(),
+        ..post_service::Settings::default()
+    };
+    let other = Instance::start(&blog.system.database(), settings).await;
+    let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
+
+    let mut took = Vec::new();
+    for _ in 0..TRIES {
+        let created = other.posts.create(draft(blog.susan, "x")).await.unwrap();
+        let begun = Instant::now();
+        let come = watching.next().await.unwrap();
+        took.push(begun.elapsed());
+
+        assert_eq!(come.id, created.id);
+    }
+    assert!(took.iter().min() < Some(&SOON), "{took:?}");
+}
+
+#[tokio::test]
+async fn own_posts_come_at_once() {
+    // Nothing is ever looked for.
+    let blog = Blog::with(|settings| settings.watch.watch_poll = FOREVER).await;
+    let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
+
+    for _ in 0..3 {
+        let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        assert_eq!(watching.next().await.unwrap().id, created.id);
+
+        let created = blog.posts.create_all(blog.susan, ["x"; 300]).await;
+        let come = watching.ids(300).await;
+        assert!(come.into_iter().eq(created.iter().map(|post| post.id)));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_one_gets_everything_in_order() {
+    let blog = Blog::with(|settings| {
+        settings.watch.watch_buffer = NonZeroUsize::new(2).unwrap();
+    })
+    .await;
+    // It takes so little at once that most of what is written waits for it.
+    let channel = Endpoint::from_shared(format!("http://{}", blog.system.posts_address))
+        .unwrap()
+        .initial_stream_window_size(1024)
+        .connect_lazy();
+    let slow = Posts(PostServiceClient::new(channel));
+    let mut watching = slow.watch(basic_view(None)).await.unwrap();
+    let mut quick = blog.posts.watch(basic_view(None)).await.unwrap();
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    assert_eq!(watching.ids(1).await, [1]);
+
+    let long = "😀".repeat(140);
+    for _ in 0..20 {
+        blog.posts.create_all(blog.susan, vec![&long; 100]).await;
+    }
+    // By now all of it was handed out.
+    let all = quick.ids(2001).await;
+    let come = watching.ids(2000).await;
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert!(all.into_iter().eq(1..=2001));
+    assert!(come.into_iter().eq(2..=2001));
+    assert_eq!(watching.ids(1).await, [2002]);
+}
+
+#[tokio::test]
+async fn hundreds_who_watch_all_get_everything() {
+    let blog = Blog::start().await;
+    let channel = || {
+        let address = format!("http://{}", blog.system.posts_address);
+        Endpoint::from_shared(address).unwrap().connect_lazy()
+    };
+    let mut watching = Vec::new();
+    // A connection has at most so many streams.
+    for _ in 0..4 {
+        let posts = Posts(PostServiceClient::new(channel()));
+        for _ in 0..50 {
+            watching.push(posts.watch(basic_view(Some(0))).await.unwrap());
+        }
+    }
+
+    blog.posts.create_all(blog.susan, ["x"; 20]).await;
+
+    for watching in &mut watching {
+        assert!(watching.ids(20).await.into_iter().eq(1..=20));
+    }
+}

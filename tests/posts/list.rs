@@ -1,0 +1,260 @@
+//! `ListPosts`.
+
+use proto::post::v1::{ListPostsRequest, Post, PostView};
+
+use super::{assert_violation, blog::Blog, bodies};
+
+/// Every text that names an order, and whether the newest comes first.
+pub const ORDERS: [(&str, bool); 7] = [
+    ("", true),
+    ("create_time desc", true),
+    ("id desc", true),
+    ("  create_time   desc ", true),
+    ("create_time", false),
+    ("id", false),
+    (" id ", false),
+];
+
+/// Four posts: the second and the third are john's.
+async fn with_four() -> Blog {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["1"]).await;
+    blog.posts.create_all(blog.john, ["2", "3"]).await;
+    blog.posts.create_all(blog.susan, ["4"]).await;
+    blog
+}
+
+fn in_order(order_by: &str) -> ListPostsRequest {
+    ListPostsRequest {
+        order_by: order_by.into(),
+        ..ListPostsRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
+    let blog = with_four().await;
+
+    for (order, newest_first) in ORDERS {
+        for (author_id, mut expected) in [
+            (None, vec!["1", "2", "3", "4"]),
+            (Some(blog.susan), vec!["1", "4"]),
+            (Some(blog.john), vec!["2", "3"]),
+            // One who is not there has none.
+            (Some(99), vec![]),
+            (Some(i64::MAX), vec![]),
+        ] {
+            let list = ListPostsRequest {
+                author_id,
+                return_total_size: true,
+                ..in_order(order)
+            };
+            let listed = blog.posts.list(list).await.unwrap();
+
+            if newest_first {
+                expected.reverse();
+            }
+            assert_eq!(bodies(&listed.posts), expected, "{order:?} {author_id:?}");
+            assert_eq!(listed.next_page_token, "");
+            let total = i64::try_from(expected.len()).unwrap();
+            assert_eq!(listed.total_size, Some(total));
+        }
+    }
+}
+
+#[tokio::test]
+async fn posts_are_counted_on_request_only_and_on_all_pages() {
+    let blog = with_four().await;
+    let counted = |author_id| ListPostsRequest {
+        page_size: 1,
+        author_id,
+        return_total_size: true,
+        ..ListPostsRequest::default()
+    };
+
+    let uncounted = blog.posts.list(in_order("")).await.unwrap();
+    let all = blog.posts.list(counted(None)).await.unwrap();
+    let second = blog
+        .posts
+        .list(ListPostsRequest {
+            page_token: all.next_page_token,
+            ..counted(None)
+        })
+        .await
+        .unwrap();
+    let his = blog.posts.list(counted(Some(blog.john))).await.unwrap();
+
+    assert_eq!(uncounted.total_size, None);
+    assert_eq!(all.total_size, Some(4));
+    assert_eq!(second.total_size, Some(4));
+    assert_eq!(his.total_size, Some(2));
+}
+
+#[tokio::test]
+async fn where_there_are_no_posts_there_is_one_empty_page() {
+    let blog = Blog::start().await;
+
+    let listed = blog.posts.list(in_order("id")).await.unwrap();
+
+    assert_eq!(listed.posts, []);
+    assert_eq!(listed.next_page_token, "");
+}
+
+#[tokio::test]
+async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, vec!["x"; 1000]).await;
+    blog.posts.create_all(blog.susan, ["last"]).await;
+
+    for (asked, given) in [
+        (0, 50),
+        (1, 1),
+        (1000, 1000),
+        (1001, 1000),
+        (i32::MAX, 1000),
+    ] {
+        for author_id in [None, Some(blog.susan)] {
+            let listed = blog
+                .posts
+                .list(ListPostsRequest {
+                    page_size: asked,
+                    author_id,
+                    ..ListPostsRequest::default()
+                })
+                .await
+                .unwrap();
+
+            assert_eq!(listed.posts.len(), given, "{asked}");
+            assert_ne!(listed.next_page_token, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_page_has_no_token_though_it_is_full() {
+    let blog = with_four().await;
+    let page = |page_size, page_token| ListPostsRequest {
+        page_size,
+        page_token,
+        ..in_order("id")
+    };
+
+    let first = blog.posts.list(page(1, String::new())).await.unwrap();
+    // The size may differ from page to page.
+    let second = blog.posts.list(page(3, first.next_page_token)).await;
+
+    let second = second.unwrap();
+    assert_eq!(bodies(&second.posts), ["2", "3", "4"]);
+    assert_eq!(second.next_page_token, "");
+}
+
+#[tokio::test]
+async fn a_token_works_only_for_the_list_that_it_was_given_for() {
+    let blog = with_four().await;
+    let list = ListPostsRequest {
+        page_size: 1,
+        view: PostView::Basic.into(),
+        ..in_order("id")
+    };
+    let page_token = blog.posts.list(list.clone()).await.unwrap().next_page_token;
+    let next = ListPostsRequest { page_token, ..list };
+    assert!(blog.posts.list(next.clone()).await.is_ok());
+
+    for other in [
+        ListPostsRequest {
+            order_by: "id desc".into(),
+            ..next.clone()
+        },
+        ListPostsRequest {
+            order_by: String::new(),
+            ..next.clone()
+        },
+        ListPostsRequest {
+            author_id: Some(blog.john),
+            ..next.clone()
+        },
+        ListPostsRequest {
+            view: PostView::Full.into(),
+            ..next.clone()
+        },
+        ListPostsRequest {
+            return_total_size: true,
+            ..next.clone()
+        },
+    ] {
+        let status = blog.posts.list(other).await.unwrap_err();
+
+        assert_violation(&status, "INVALID_PAGE_TOKEN", "page_token");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_service_is_refused() {
+    let blog = with_four().await;
+    let list = proto::user::v1::ListUsersRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    let users = blog.system.users().list_users(list).await.unwrap();
+
+    let status = blog
+        .posts
+        .list(ListPostsRequest {
+            page_token: users.into_inner().next_page_token,
+            ..in_order("id")
+        })
+        .await
+        .unwrap_err();
+
+    assert_violation(&status, "INVALID_PAGE_TOKEN", "page_token");
+}
+
+#[tokio::test]
+async fn a_token_that_was_cut_or_forged_is_refused() {
+    let blog = with_four().await;
+    let list = ListPostsRequest {
+        page_size: 1,
+        ..ListPostsRequest::default()
+    };
+    let token = blog.posts.list(list.clone()).await.unwrap().next_page_token;
+    let mut other = token.clone();
+    let end = other.pop().unwrap();
+    other.push(if end == 'A' { 'B' } else { 'A' });
+
+    for forged in [
+        &token[..token.len() - 1],
+        &token[..1],
+        &token[1..],
+        &other,
+        &format!("{token}A"),
+        &format!("{token}{token}"),
+        &format!(" {token}"),
+        "1",
+        "x' or '1' = '1",
+        "\u{0}",
+        &"A".repeat(100_000),
+    ] {
+        let status = blog
+            .posts
+            .list(ListPostsRequest {
+                page_token: forged.into(),
+                ..list.clone()
+            })
+            .await
+            .unwrap_err();
+
+        assert_violation(&status, "INVALID_PAGE_TOKEN", "page_token");
+    }
+}
+
+#[tokio::test]
+async fn posts_are_shown_alike_by_every_call() {
+    let blog = with_four().await;
+
+    let listed = blog.posts.list(in_order("")).await.unwrap();
+
+    for post in listed.posts {
+        let got: Post = blog.posts.get(post.id).await.unwrap();
+        assert_eq!(got, post);
+    }
+}

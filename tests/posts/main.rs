@@ -1,0 +1,140 @@
+//! The post service from outside: every call, every way in which it can be refused, and
+//! how it gets on with a user service that is slow, down or wrong.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that fails is a failed test"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alone;
+mod authors;
+mod blog;
+mod commit;
+mod create;
+mod delete;
+mod failures;
+mod feed;
+mod invalid;
+mod list;
+mod outage;
+mod pages;
+mod purge;
+mod read;
+mod repeats;
+mod several;
+mod times;
+mod tutorial;
+mod update;
+mod user_service;
+mod watch;
+mod writers;
+
+use proto::post::v1::{
+    Author, CommitPostsRequest, DeletePostRequest, Post, PostMutation, UpdatePostRequest,
+    author::State, post_mutation::Mutation,
+};
+use tonic::{Code, Status};
+
+/// The domain of every ErrorInfo of this service.
+const DOMAIN: &str = "microblog.post.v1";
+
+#[track_caller]
+fn assert_refused(status: &Status, code: Code, reason: &str) {
+    support::assert_refused(DOMAIN, status, code, reason);
+}
+
+/// Asserts that exactly these fields are at fault, and for no special reason.
+#[track_caller]
+fn assert_invalid(status: &Status, fields: &[&str]) {
+    support::assert_violations(DOMAIN, status, "INVALID_FIELD", fields);
+}
+
+/// Asserts that this one field is at fault, for a reason of its own.
+#[track_caller]
+fn assert_violation(status: &Status, reason: &str, field: &str) {
+    support::assert_violations(DOMAIN, status, reason, &[field]);
+}
+
+/// What a failure says for programs under `key`.
+fn metadata(status: &Status, key: &str) -> Option<String> {
+    use tonic_types::StatusExt;
+
+    let info = status.get_details_error_info()?;
+    info.metadata.get(key).cloned()
+}
+
+/// A post to create.
+fn draft(author_id: i64, body: &str) -> Post {
+    Post {
+        body: body.into(),
+        author_id,
+        ..Post::default()
+    }
+}
+
+/// A new body for a post, whatever it says now.
+fn rewrite(id: i64, body: &str) -> UpdatePostRequest {
+    UpdatePostRequest {
+        post: Some(Post {
+            id,
+            body: body.into(),
+            ..Post::default()
+        }),
+        ..UpdatePostRequest::default()
+    }
+}
+
+/// The same change, of the fields that a mask names.
+fn masked(request: UpdatePostRequest, paths: &[&str]) -> UpdatePostRequest {
+    UpdatePostRequest {
+        update_mask: Some(prost_types::FieldMask {
+            paths: paths.iter().map(|&path| path.into()).collect(),
+        }),
+        ..request
+    }
+}
+
+fn delete(id: i64) -> DeletePostRequest {
+    DeletePostRequest {
+        id,
+        ..DeletePostRequest::default()
+    }
+}
+
+fn commit(mutations: impl IntoIterator<Item = Mutation>) -> CommitPostsRequest {
+    let mutations = mutations.into_iter().map(|mutation| PostMutation {
+        mutation: Some(mutation),
+    });
+    CommitPostsRequest {
+        mutations: mutations.collect(),
+        ..CommitPostsRequest::default()
+    }
+}
+
+fn bodies(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| post.body.as_str()).collect()
+}
+
+fn ids(posts: &[Post]) -> Vec<i64> {
+    posts.iter().map(|post| post.id).collect()
+}
+
+/// An author as a post shows it.
+fn author(state: State, nickname: &str) -> Author {
+    Author {
+        state: state.into(),
+        nickname: nickname.into(),
+    }
+}
+
+/// The post as `POST_VIEW_BASIC` shows it.
+fn basic(post: &Post) -> Post {
+    Post {
+        author: None,
+        ..post.clone()
+    }
+}

@@ -1,0 +1,306 @@
+//! Requests with an id, which may be repeated.
+
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use proto::{
+    post::v1::{
+        CommitPostsRequest, CreatePostRequest, Post, author::State, post_mutation::Mutation,
+    },
+    user::v1::DeleteUserRequest,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::{
+    alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit, delete,
+    draft, rewrite,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MICROSECOND: Duration = Duration::from_micros(1);
+
+fn request_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn create(request_id: &str, post: Post) -> CreatePostRequest {
+    CreatePostRequest {
+        post: Some(post),
+        request_id: request_id.into(),
+        validate_only: false,
+    }
+}
+
+fn commit_by(
+    request_id: &str,
+    mutations: impl IntoIterator<Item = Mutation>,
+) -> CommitPostsRequest {
+    CommitPostsRequest {
+        request_id: request_id.into(),
+        ..commit(mutations)
+    }
+}
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+#[tokio::test]
+async fn a_repeat_returns_the_first_result_and_creates_nothing() {
+    let blog = Blog::start().await;
+    let id = request_id();
+    let request = |id: &str| create(id, draft(blog.susan, "é"));
+    let first = blog.posts.create_by(request(&id)).await.unwrap();
+    let before = blog.stored().await;
+
+    // Letter case does not tell UUIDs apart, nor its normalization a body.
+    for repeat in [
+        request(&id),
+        request(&id.to_uppercase()),
+        create(&id, draft(blog.susan, "e\u{301}")),
+    ] {
+        let repeated = blog.posts.create_by(repeat).await.unwrap();
+
+        assert_eq!(repeated, first);
+    }
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_repeat_returns_the_first_result_whatever_became_of_the_post_and_its_author() {
+    let blog = Blog::start().await;
+    let id = request_id();
+    let request = create(&id, draft(blog.susan, "1"));
+    let first = blog.posts.create_by(request.clone()).await.unwrap();
+
+    blog.posts.update(rewrite(first.id, "2")).await.unwrap();
+    let after_update = blog.posts.create_by(request.clone()).await.unwrap();
+    blog.posts.delete(delete(first.id)).await.unwrap();
+    let after_delete = blog.posts.create_by(request.clone()).await.unwrap();
+    let deletion = DeleteUserRequest {
+        id: blog.susan,
+        ..DeleteUserRequest::default()
+    };
+    blog.system.users().delete_user(deletion).await.unwrap();
+    let after_all = blog.posts.create_by(request).await.unwrap();
+
+    assert_eq!((&after_update, &after_delete), (&first, &first));
+    assert_eq!(basic(&after_all), basic(&first));
+    assert_eq!(blog.stored_bodies().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_repeat_needs_no_user_service() {
+    let mut alone = Alone::with(1, |settings| {
+        settings.authors.author_ttl = Duration::ZERO;
+        settings.authors.author_cache = std::num::NonZeroUsize::MIN;
+    })
+    .await;
+    let (one, other) = (request_id(), request_id());
+    let creation = create(&one, draft(1, "created"));
+    let commitment = commit_by(&other, [Mutation::Create(draft(1, "committed"))]);
+    let created = alone.posts.create_by(creation.clone()).await.unwrap();
+    let committed = alone.posts.commit(commitment.clone()).await.unwrap();
+    let before = alone.count().await;
+
+    alone.stop_users().await;
+    let created_again = alone.posts.create_by(creation).await.unwrap();
+    let committed_again = alone.posts.commit(commitment).await.unwrap();
+
+    assert_eq!(basic(&created_again), basic(&created));
+    assert_eq!(created_again.author.unwrap().state(), State::Unavailable);
+    assert_eq!(committed_again, committed);
+    assert_eq!(alone.count().await, before);
+}
+
+#[tokio::test]
+async fn a_repeat_shows_a_deleted_author_as_such() {
+    let alone = Alone::with(1, |settings| {
+        settings.authors.author_ttl = Duration::ZERO;
+    })
+    .await;
+    let request = create(&request_id(), draft(1, "x"));
+    let first = alone.posts.create_by(request.clone()).await.unwrap();
+    alone.remove(1).await;
+
+    let repeated = alone.posts.create_by(request).await.unwrap();
+
+    let expected = Post {
+        author: Some(author(State::Deleted, "")),
+        ..first
+    };
+    assert_eq!(repeated, expected);
+}
+
+#[tokio::test]
+async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_post() {
+    let blog = Blog::start().await;
+    let request = create(&request_id(), draft(blog.susan, "1"));
+
+    let results = join_all((0..20).map(|_| blog.posts.create_by(request.clone()))).await;
+
+    let first = results[0].as_ref().unwrap();
+    for result in &results {
+        assert_eq!(result.as_ref().unwrap(), first);
+    }
+    assert_eq!(blog.stored_bodies().await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_request_id_that_another_request_had_is_refused() {
+    let blog = Blog::start().await;
+    let id = request_id();
+    let request = create(&id, draft(blog.susan, "1"));
+    blog.posts.create_by(request).await.unwrap();
+    let before = blog.stored().await;
+
+    // Whether there is such an author does not matter.
+    for other in [
+        draft(blog.susan, "2"),
+        draft(blog.john, "1"),
+        draft(99, "1"),
+    ] {
+        let only_validated = CreatePostRequest {
+            validate_only: true,
+            ..create(&id, other.clone())
+        };
+        for request in [create(&id, other), only_validated] {
+            let status = blog.posts.create_by(request).await.unwrap_err();
+
+            assert_violation(&status, "REQUEST_ID_REUSED", "request_id");
+        }
+    }
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_request_id_that_another_method_had_is_refused() {
+    let blog = Blog::start().await;
+    let (one, other) = (request_id(), request_id());
+    let post = draft(blog.susan, "1");
+    let creation = create(&one, post.clone());
+    let commitment = commit_by(&other, [Mutation::Create(post.clone())]);
+    blog.posts.create_by(creation.clone()).await.unwrap();
+    blog.posts.commit(commitment.clone()).await.unwrap();
+    let before = blog.stored().await;
+
+    let committed = blog
+        .posts
+        .commit(CommitPostsRequest {
+            request_id: one,
+            ..commitment
+        })
+        .await
+        .unwrap_err();
+    let created = blog
+        .posts
+        .create_by(CreatePostRequest {
+            request_id: other,
+            ..creation
+        })
+        .await
+        .unwrap_err();
+
+    assert_violation(&committed, "REQUEST_ID_REUSED", "request_id");
+    assert_violation(&created, "REQUEST_ID_REUSED", "request_id");
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
+    let blog = Blog::start().await;
+    let id = request_id();
+    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+    let request = commit_by(
+        &id,
+        [
+            Mutation::Create(draft(blog.john, "3")),
+            Mutation::Update(rewrite(posts[0].id, "new 1")),
+            Mutation::Delete(delete(posts[1].id)),
+        ],
+    );
+    let first = blog.posts.commit(request.clone()).await.unwrap();
+    let before = blog.stored().await;
+
+    let repeats = join_all((0..20).map(|_| blog.posts.commit(request.clone()))).await;
+    let shorter = commit_by(&id, [Mutation::Create(draft(blog.john, "3"))]);
+    let reused = blog.posts.commit(shorter).await.unwrap_err();
+
+    for repeat in &repeats {
+        assert_eq!(repeat.as_ref().unwrap(), &first);
+    }
+    assert_violation(&reused, "REQUEST_ID_REUSED", "request_id");
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_request_is_remembered_for_24_hours() {
+    let clock = Clock::manual(noon());
+    let blog = Blog::at(clock.clone()).await;
+    let request = create(&request_id(), draft(blog.susan, "1"));
+    let first = blog.posts.create_by(request.clone()).await.unwrap();
+
+    clock.advance(DAY.checked_sub(MICROSECOND).unwrap());
+    let within = blog.posts.create_by(request.clone()).await.unwrap();
+    clock.advance(MICROSECOND);
+    let afterwards = blog.posts.create_by(request.clone()).await.unwrap();
+    let repeated = blog.posts.create_by(request).await.unwrap();
+
+    assert_eq!(within, first);
+    assert!(afterwards.id > first.id);
+    assert_eq!(repeated, afterwards);
+    assert_eq!(blog.stored_bodies().await, ["1", "1"]);
+}
+
+#[tokio::test]
+async fn a_request_is_remembered_by_the_next_process() {
+    let blog = Blog::at(Clock::manual(noon())).await;
+    let request = create(&request_id(), draft(blog.susan, "1"));
+    let first = blog.posts.create_by(request.clone()).await.unwrap();
+
+    let blog = blog.restart(Clock::manual(noon())).await;
+    let repeated = blog.posts.create_by(request).await.unwrap();
+
+    assert_eq!(repeated, first);
+}
+
+#[tokio::test]
+async fn a_request_that_was_refused_may_be_made_again() {
+    let alone = Alone::start(1).await;
+    let request = create(&request_id(), draft(2, "x"));
+    let refused = alone.posts.create_by(request.clone()).await.unwrap_err();
+    alone.add(2..=2).await;
+
+    let created = alone.posts.create_by(request).await.unwrap();
+
+    assert_refused(&refused, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+    assert_eq!(alone.posts.get(created.id).await.unwrap(), created);
+}
+
+#[tokio::test]
+async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
+    let blog = Blog::start().await;
+    let creation = create(&request_id(), draft(blog.susan, "created"));
+    let committed = Mutation::Create(draft(blog.susan, "committed"));
+    let commitment = commit_by(&request_id(), [committed]);
+    let validated = CreatePostRequest {
+        validate_only: true,
+        ..creation.clone()
+    };
+    let validated_batch = CommitPostsRequest {
+        validate_only: true,
+        ..commitment.clone()
+    };
+    blog.posts.create_by(validated).await.unwrap();
+    blog.posts.commit(validated_batch).await.unwrap();
+    assert_eq!(blog.stored().await, [""; 0]);
+
+    let created = blog.posts.create_by(creation).await.unwrap();
+    blog.posts.commit(commitment).await.unwrap();
+
+    assert!(created.id > 0);
+    assert_eq!(blog.stored_bodies().await, ["created", "committed"]);
+}

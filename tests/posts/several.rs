@@ -1,0 +1,115 @@
+//! Requests with several parts, of which one or more are wrong: all that is wrong is told
+//! at once, and nothing is changed.
+
+use proto::post::v1::{
+    CommitPostsRequest, CreatePostRequest, GetPostRequest, ListPostsRequest, UpdatePostRequest,
+    WatchPostsRequest, post_mutation::Mutation,
+};
+
+use super::{assert_invalid, blog::Blog, commit, delete, draft, masked, metadata, rewrite};
+
+#[tokio::test]
+async fn a_batch_has_1_to_1000_changes() {
+    let (blog, _, stored) = Blog::with_post().await;
+    let creation = Mutation::Create(draft(blog.susan, "x"));
+
+    for count in [0, 1001] {
+        let request = commit(std::iter::repeat_n(creation.clone(), count));
+
+        let status = blog.posts.commit(request).await.unwrap_err();
+
+        assert_invalid(&status, &["mutations"]);
+        // It is no change of the batch that is at fault.
+        assert_eq!(metadata(&status, "mutation_index"), None);
+    }
+    assert_eq!(blog.stored().await, stored);
+}
+
+#[tokio::test]
+async fn one_change_of_a_batch_is_not_validated_alone() {
+    let (blog, post, stored) = Blog::with_post().await;
+    let change = UpdatePostRequest {
+        validate_only: true,
+        ..rewrite(post.id, "new")
+    };
+
+    let status = blog.posts.commit(commit([Mutation::Update(change)])).await;
+    let status = status.unwrap_err();
+
+    assert_invalid(&status, &["mutations[0].update.validate_only"]);
+    assert_eq!(blog.stored().await, stored);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+    let (blog, _, stored) = Blog::with_post().await;
+
+    let create = CreatePostRequest {
+        post: Some(draft(-1, "")),
+        request_id: "1".into(),
+        validate_only: true,
+    };
+    let status = blog.posts.create_by(create).await.unwrap_err();
+    assert_invalid(&status, &["post.body", "post.author_id", "request_id"]);
+
+    let got = GetPostRequest { id: 0, view: 7 };
+    let status = blog.posts.get_by(got).await.unwrap_err();
+    assert_invalid(&status, &["id", "view"]);
+
+    let listed = ListPostsRequest {
+        page_size: -1,
+        page_token: "1".into(),
+        order_by: "body".into(),
+        author_id: Some(0),
+        view: 7,
+        return_total_size: true,
+    };
+    let fields = ["page_size", "order_by", "author_id", "view"];
+    let status = blog.posts.list(listed).await.unwrap_err();
+    assert_invalid(&status, &fields);
+
+    let change = masked(rewrite(0, ""), &["body", "id"]);
+    let status = blog.posts.update(change).await.unwrap_err();
+    assert_invalid(&status, &["update_mask", "post.id", "post.body"]);
+
+    let watched = WatchPostsRequest {
+        author_id: Some(0),
+        after_id: Some(-1),
+        view: 7,
+    };
+    let fields = ["author_id", "after_id", "view"];
+    let status = blog.posts.watch(watched).await.unwrap_err();
+    assert_invalid(&status, &fields);
+
+    assert_eq!(blog.stored().await, stored);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_named() {
+    let (blog, post, stored) = Blog::with_post().await;
+    let request = CommitPostsRequest {
+        request_id: "1".into(),
+        ..commit([
+            Mutation::Create(draft(blog.susan, "2")),
+            Mutation::Delete(delete(post.id)),
+            Mutation::Create(draft(blog.susan, "3")),
+            Mutation::Create(draft(0, "")),
+            Mutation::Update(masked(rewrite(-1, "new"), &["id"])),
+            Mutation::Delete(delete(0)),
+        ])
+    };
+
+    let status = blog.posts.commit(request).await.unwrap_err();
+
+    let fields = [
+        "request_id",
+        "mutations[3].create.body",
+        "mutations[3].create.author_id",
+        "mutations[4].update.update_mask",
+        "mutations[4].update.post.id",
+        "mutations[5].delete.id",
+    ];
+    assert_invalid(&status, &fields);
+    assert_eq!(metadata(&status, "mutation_index"), Some("3".into()));
+    assert_eq!(blog.stored().await, stored);
+}

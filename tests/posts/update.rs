@@ -1,0 +1,163 @@
+//! `UpdatePost`.
+
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chrono::DateTime;
+use proto::post::v1::{Author, Post, UpdatePostRequest, author::State};
+use tonic::Code;
+
+use super::{assert_refused, author, blog::Blog, draft, masked, metadata, rewrite};
+
+fn only_validate(request: UpdatePostRequest) -> UpdatePostRequest {
+    UpdatePostRequest {
+        validate_only: true,
+        ..request
+    }
+}
+
+/// The same change, if the post still has this etag.
+fn guarded(request: UpdatePostRequest, etag: &str) -> UpdatePostRequest {
+    let mut request = request;
+    request.post.as_mut().unwrap().etag = etag.into();
+    request
+}
+
+#[tokio::test]
+async fn a_change_shows_in_the_body_the_etag_and_the_update_time_only() {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH);
+    let blog = Blog::at(clock.clone()).await;
+    let before = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
+    clock.advance(Duration::from_secs(7));
+
+    let after = blog.posts.update(rewrite(before.id, "new")).await.unwrap();
+
+    assert_ne!(after.etag, before.etag);
+    assert_eq!(after.update_time.unwrap().seconds, 7);
+    let expected = Post {
+        body: "new".into(),
+        etag: after.etag.clone(),
+        update_time: after.update_time,
+        ..before
+    };
+    assert_eq!(after, expected);
+    assert_eq!(blog.posts.get(after.id).await.unwrap(), after);
+}
+
+#[tokio::test]
+async fn every_mask_there_is_changes_the_body() {
+    let blog = Blog::start().await;
+    let post = blog.posts.create(draft(blog.susan, "0")).await.unwrap();
+
+    for (number, paths) in [&[][..], &["body"], &["*"], &["*", "body"]]
+        .iter()
+        .enumerate()
+    {
+        let body = format!("new {number}");
+        let after = blog
+            .posts
+            .update(masked(rewrite(post.id, &body), paths))
+            .await
+            .unwrap();
+
+        assert_eq!(after.body, body, "{paths:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_to_what_the_post_says_already_changes_nothing() {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH);
+    let blog = Blog::at(clock.clone()).await;
+    let post = blog.posts.create(draft(blog.susan, "é")).await.unwrap();
+    let before = blog.stored().await;
+    clock.advance(Duration::from_secs(7));
+
+    for body in ["é", "e\u{301}"] {
+        let after = blog.posts.update(rewrite(post.id, body)).await.unwrap();
+
+        assert_eq!(after, post);
+    }
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn fields_that_cannot_be_changed_are_not() {
+    let blog = Blog::start().await;
+    let before = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
+    let time = prost_types::Timestamp {
+        seconds: 1,
+        nanos: 1,
+    };
+    let mut request = rewrite(before.id, "new");
+    request.post = request.post.map(|post| Post {
+        create_time: Some(time),
+        update_time: Some(time),
+        author_id: blog.john,
+        author: Some(Author {
+            state: State::Resolved.into(),
+            nickname: "john".into(),
+        }),
+        ..post
+    });
+
+    let after = blog.posts.update(masked(request, &["*"])).await.unwrap();
+
+    assert_eq!(after.create_time, before.create_time);
+    assert_ne!(after.update_time, Some(time));
+    assert_eq!(after.author_id, blog.susan);
+    assert_eq!(after.author, Some(author(State::Resolved, "susan")));
+}
+
+#[tokio::test]
+async fn a_post_that_is_not_there_is_not_updated() {
+    let blog = Blog::start().await;
+
+    for request in [rewrite(7, "new"), only_validate(rewrite(7, "new"))] {
+        let status = blog.posts.update(request).await.unwrap_err();
+
+        assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
+        assert_eq!(metadata(&status, "id"), Some("7".into()));
+    }
+    assert_eq!(blog.stored().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_update_with_the_etag_of_another_state_is_refused() {
+    let blog = Blog::start().await;
+    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let change = guarded(rewrite(first.id, "2"), &first.etag);
+    let second = blog.posts.update(change).await.unwrap();
+    let before = blog.stored().await;
+
+    for etag in [&first.etag, "never given out"] {
+        // Even if it would change nothing.
+        for body in ["3", "2"] {
+            let change = guarded(rewrite(first.id, body), etag);
+            for request in [change.clone(), only_validate(change)] {
+                let status = blog.posts.update(request).await.unwrap_err();
+
+                assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
+                assert_eq!(metadata(&status, "etag"), Some(second.etag.clone()));
+                assert_eq!(metadata(&status, "id"), Some(first.id.to_string()));
+            }
+        }
+    }
+    assert_eq!(blog.stored().await, before);
+}
+
+#[tokio::test]
+async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
+    let blog = Blog::start().await;
+    let post = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
+    let before = blog.stored().await;
+
+    let tried = blog
+        .posts
+        .update(only_validate(rewrite(post.id, "new")))
+        .await
+        .unwrap();
+
+    assert_eq!((tried.id, tried.body.as_str()), (post.id, "new"));
+    assert_eq!(tried.author, Some(author(State::Resolved, "susan")));
+    assert_eq!(blog.stored().await, before);
+}

@@ -1,0 +1,215 @@
+//! A user service that does what a test tells it, and keeps what it was asked.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use proto::user::v1::{
+    BatchGetUsersRequest, BatchGetUsersResponse, User,
+    user_service_server::{UserService, UserServiceServer},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{Server, server::TcpIncoming},
+};
+
+use crate::support::soon;
+
+/// What becomes of the calls that come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Answer,
+    /// They wait to be [released](Users::release).
+    Hang,
+    Fail,
+}
+
+/// A call that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub ids: Vec<i64>,
+    /// The time that the caller said it would wait.
+    pub timeout: Option<Duration>,
+    pub request_id: Option<String>,
+}
+
+/// The user service. Copies of it are one and the same.
+#[derive(Clone, Debug)]
+pub struct Users(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    nicknames: Mutex<BTreeMap<i64, String>>,
+    mood: Mutex<Mood>,
+    calls: watch::Sender<Vec<Call>>,
+    released: watch::Sender<()>,
+}
+
+/// A user service while it can be reached.
+#[derive(Debug)]
+pub struct Served {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Users {
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            nicknames: Mutex::default(),
+            mood: Mutex::new(Mood::Answer),
+            calls: watch::Sender::default(),
+            released: watch::Sender::default(),
+        }))
+    }
+
+    /// From now on there is a user with this id and nickname.
+    pub fn know(&self, id: i64, nickname: &str) {
+        let mut nicknames = self.0.nicknames.lock().unwrap();
+        nicknames.insert(id, nickname.into());
+    }
+
+    /// From now on there is no user with this id.
+    pub fn lose(&self, id: i64) {
+        self.0.nicknames.lock().unwrap().remove(&id);
+    }
+
+    /// What becomes of the calls that come from now on.
+    pub fn be(&self, mood: Mood) {
+        *self.0.mood.lock().unwrap() = mood;
+    }
+
+    /// Answers the calls that hang.
+    pub fn release(&self) {
+        self.0.released.send_replace(());
+    }
+
+    /// The calls that came.
+    pub fn calls(&self) -> Vec<Call> {
+        self.0.calls.borrow().clone()
+    }
+
+    /// Waits until so many calls have come.
+    pub async fn called(&self, count: usize) {
+        let mut calls = self.0.calls.subscribe();
+        soon(calls.wait_for(|calls| calls.len() >= count))
+            .await
+            .unwrap();
+    }
+
+    pub fn serve(&self, listener: TcpListener) -> Served {
+        let stop = CancellationToken::new();
+        let serving = Server::builder()
+            .add_service(UserServiceServer::new(self.clone()))
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener),
+                stop.clone().cancelled_owned(),
+            );
+        Served {
+            stop,
+            task: tokio::spawn(serving),
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<BatchGetUsersRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let (metadata, _, BatchGetUsersRequest { ids, .. }) = request.into_parts();
+        let call = Call {
+            ids: ids.clone(),
+            timeout: text(&metadata, "grpc-timeout").map(|value| timeout(&value)),
+            request_id: text(&metadata, "x-request-id"),
+        };
+        // Before the call is counted: whoever has seen it can release it.
+        let mut released = self.0.released.subscribe();
+        let mood = *self.0.mood.lock().unwrap();
+        self.0.calls.send_modify(|calls| calls.push(call));
+        match mood {
+            Mood::Answer => {}
+            Mood::Hang => released.changed().await.unwrap(),
+            Mood::Fail => return Err(Status::internal("told to")),
+        }
+        let nicknames = self.0.nicknames.lock().unwrap();
+        let (found, missing_ids): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| nicknames.contains_key(id));
+        let users = found.into_iter().map(|id| User {
+            id,
+            nickname: nicknames[&id].clone(),
+            ..User::default()
+        });
+        Ok(Response::new(BatchGetUsersResponse {
+            users: users.collect(),
+            missing_ids,
+        }))
+    }
+}
+
+impl Served {
+    /// From now on nobody can reach it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        soon(self.task).await.unwrap().unwrap();
+    }
+}
+
+/// Listens where another one listened before.
+pub async fn listen_again(address: SocketAddr) -> TcpListener {
+    TcpListener::bind(address).await.unwrap()
+}
+
+fn text(metadata: &MetadataMap, key: &str) -> Option<String> {
+    Some(metadata.get(key)?.to_str().unwrap().into())
+}
+
+/// The time that a `grpc-timeout` says.
+fn timeout(value: &str) -> Duration {
+    let (count, unit) = value.split_at(value.len() - 1);
+    let count = count.parse().unwrap();
+    match unit {
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => panic!("{value} is too long"),
+    }
+}
+
+/// The service, with the calls that nobody may make.
+macro_rules! user_service {
+    ($($method:ident: $request:ident -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl UserService for Users {
+            async fn batch_get_users(
+                &self,
+                request: Request<BatchGetUsersRequest>,
+            ) -> Result<Response<BatchGetUsersResponse>, Status> {
+                self.answer(request).await
+            }
+            $(
+                async fn $method(
+                    &self,
+                    _: Request<proto::user::v1::$request>,
+                ) -> Result<Response<proto::user::v1::$response>, Status> {
+                    panic!("{} was called", stringify!($method));
+                }
+            )*
+        }
+    };
+}
+
+user_service! {
+    create_user: CreateUserRequest -> CreateUserResponse;
+    get_user: GetUserRequest -> GetUserResponse;
+    lookup_user: LookupUserRequest -> LookupUserResponse;
+    list_users: ListUsersRequest -> ListUsersResponse;
+    update_user: UpdateUserRequest -> UpdateUserResponse;
+    delete_user: DeleteUserRequest -> DeleteUserResponse;
+    commit_users: CommitUsersRequest -> CommitUsersResponse;
+    purge_users: PurgeUsersRequest -> PurgeUsersResponse;
+}

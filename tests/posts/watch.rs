@@ -1,0 +1,261 @@
+//! `WatchPosts`: what one who watches gets, and how it ends.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use proto::post::v1::{PostView, PurgePostsRequest, WatchPostsRequest, author::State};
+use tonic::{Code, Request};
+
+use super::{
+    assert_refused, author, basic,
+    blog::{Blog, Watching},
+    delete, draft, ids, rewrite,
+};
+use crate::support::soon;
+
+fn after(after_id: i64) -> WatchPostsRequest {
+    WatchPostsRequest {
+        after_id: Some(after_id),
+        ..WatchPostsRequest::default()
+    }
+}
+
+fn new_ones() -> WatchPostsRequest {
+    WatchPostsRequest::default()
+}
+
+async fn with_one_place() -> Blog {
+    Blog::with(|settings| settings.watch.max_watchers = NonZeroUsize::MIN).await
+}
+
+/// Watches as soon as there is a place.
+async fn watch_when_free(blog: &Blog, request: WatchPostsRequest) -> Watching {
+    let watching = async {
+        loop {
+            match blog.posts.watch(request).await {
+                Ok(watching) => return watching,
+                Err(status) => assert_refused(&status, Code::Unavailable, "OVERLOADED"),
+            }
+        }
+    };
+    soon(watching).await
+}
+
+#[tokio::test]
+async fn what_was_there_comes_first_and_then_what_is_new() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+
+    let mut watching = blog.posts.watch(after(1)).await.unwrap();
+    let there = watching.ids(2).await;
+    blog.posts.create_all(blog.john, ["x"; 2]).await;
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let new = watching.ids(3).await;
+
+    assert_eq!(there, [2, 3]);
+    assert_eq!(new, [4, 5, 6]);
+}
+
+#[tokio::test]
+async fn after_no_id_only_what_is_new_comes() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+
+    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_eq!(watching.ids(2).await, [4, 5]);
+}
+
+#[tokio::test]
+async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+
+    let mut watching = blog.posts.watch(after(5)).await.unwrap();
+    blog.posts.create_all(blog.susan, ["x"; 2]).await;
+    blog.posts.create_all(blog.susan, ["x"; 2]).await;
+
+    assert_eq!(watching.ids(2).await, [6, 7]);
+}
+
+#[tokio::test]
+async fn one_author_can_be_watched() {
+    let blog = Blog::start().await;
+    let (susan, john) = (blog.susan, blog.john);
+    for author in [susan, john, susan] {
+        blog.posts.create(draft(author, "x")).await.unwrap();
+    }
+    let of = |author, after_id| WatchPostsRequest {
+        author_id: Some(author),
+        after_id,
+        ..WatchPostsRequest::default()
+    };
+
+    let mut hers = blog.posts.watch(of(susan, Some(0))).await.unwrap();
+    let mut her_new = blog.posts.watch(of(susan, None)).await.unwrap();
+    let mut his = blog.posts.watch(of(john, Some(0))).await.unwrap();
+    let there = (hers.ids(2).await, his.ids(1).await);
+    for author in [john, susan, susan, john] {
+        blog.posts.create(draft(author, "x")).await.unwrap();
+    }
+
+    assert_eq!(there, (vec![1, 3], vec![2]));
+    assert_eq!(hers.ids(2).await, [5, 6]);
+    assert_eq!(her_new.ids(2).await, [5, 6]);
+    assert_eq!(his.ids(2).await, [4, 7]);
+}
+
+#[tokio::test]
+async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
+    let blog = Blog::start().await;
+    let created = blog.posts.create(draft(blog.susan, "é")).await.unwrap();
+    let in_view = |view: PostView| WatchPostsRequest {
+        view: view.into(),
+        ..after(0)
+    };
+
+    for (view, shown) in [
+        (
+            PostView::Unspecified,
+            Some(author(State::Resolved, "susan")),
+        ),
+        (PostView::Full, Some(author(State::Resolved, "susan"))),
+        (PostView::Basic, None),
+    ] {
+        let mut watching = blog.posts.watch(in_view(view)).await.unwrap();
+        let there = watching.next().await.unwrap();
+        let new = blog.posts.create(draft(blog.susan, "new")).await.unwrap();
+        let come = loop {
+            let post = watching.next().await.unwrap();
+            if post.id == new.id {
+                break post;
+            }
+        };
+
+        assert_eq!(basic(&there), basic(&created));
+        assert_eq!(basic(&come), basic(&new));
+        assert_eq!((&there.author, &come.author), (&shown, &shown));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_post_does_not_come_and_a_changed_one_comes_as_it_is() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 4]).await;
+    blog.posts.delete(delete(2)).await.unwrap();
+    blog.posts.update(rewrite(3, "changed")).await.unwrap();
+
+    let mut watching = blog.posts.watch(after(0)).await.unwrap();
+    let first = watching.next().await.unwrap();
+    let third = watching.next().await.unwrap();
+    let fourth = watching.next().await.unwrap();
+
+    assert_eq!(ids(&[first, third.clone(), fourth]), [1, 3, 4]);
+    assert_eq!(third.body, "changed");
+}
+
+#[tokio::test]
+async fn after_the_newest_post_was_deleted_the_next_one_comes() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
+    let purge = PurgePostsRequest {
+        selection: Some(proto::post::v1::purge_posts_request::Selection::All(true)),
+        force: true,
+    };
+    blog.posts.purge(purge).await.unwrap();
+    let mut later = blog.posts.watch(new_ones()).await.unwrap();
+
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_eq!(watching.ids(1).await, [4]);
+    assert_eq!(later.ids(1).await, [4]);
+}
+
+#[tokio::test]
+async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
+    let blog = with_one_place().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let mut watching = blog.posts.watch(after(0)).await.unwrap();
+    let mut seen = watching.ids(2).await;
+    drop(watching);
+
+    blog.posts.create_all(blog.susan, ["x"; 2]).await;
+    let mut watching = watch_when_free(&blog, after(2)).await;
+    seen.extend(watching.ids(3).await);
+    blog.posts.create_all(blog.susan, ["x"; 1]).await;
+    seen.extend(watching.ids(1).await);
+
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn after_a_time_in_which_nobody_watched_only_what_is_new_comes() {
+    let blog = with_one_place().await;
+    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    assert_eq!(watching.ids(1).await, [1]);
+    drop(watching);
+    // Only when the first has left there is a place.
+    drop(watch_when_free(&blog, new_ones()).await);
+    blog.posts.create_all(blog.susan, ["x"; 5]).await;
+
+    let mut watching = watch_when_free(&blog, new_ones()).await;
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_eq!(watching.ids(1).await, [7]);
+}
+
+#[tokio::test]
+async fn no_more_watch_than_the_settings_say() {
+    let blog = Blog::with(|settings| {
+        settings.watch.max_watchers = NonZeroUsize::new(2).unwrap();
+    })
+    .await;
+    let first = blog.posts.watch(after(0)).await.unwrap();
+    let mut second = blog.posts.watch(after(0)).await.unwrap();
+
+    let status = blog.posts.watch(after(0)).await.unwrap_err();
+    drop(first);
+    let mut third = watch_when_free(&blog, after(0)).await;
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_refused(&status, Code::Unavailable, "OVERLOADED");
+    assert_eq!(second.ids(1).await, [1]);
+    assert_eq!(third.ids(1).await, [1]);
+}
+
+#[tokio::test]
+async fn watching_ends_when_the_service_drains() {
+    let blog = Blog::start().await;
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let mut live = blog.posts.watch(after(0)).await.unwrap();
+    let mut idle = blog.posts.watch(new_ones()).await.unwrap();
+    assert_eq!(live.ids(1).await, [1]);
+
+    blog.system.stop().await;
+
+    for watching in [&mut live, &mut idle] {
+        let status = watching.next().await.unwrap_err();
+        assert_refused(&status, Code::Unavailable, "SHUTTING_DOWN");
+    }
+}
+
+#[tokio::test]
+async fn watching_ends_at_the_deadline_of_the_client_and_at_no_other() {
+    let blog = Blog::with(|settings| {
+        settings.server.call_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut unlimited = blog.posts.watch(new_ones()).await.unwrap();
+    let mut request = Request::new(new_ones());
+    request.set_timeout(Duration::from_millis(300));
+    let mut limited = blog.posts.watch(request).await.unwrap();
+
+    let status = limited.next().await.unwrap_err();
+    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    assert_eq!(unlimited.ids(1).await, [1]);
+}

@@ -1,0 +1,92 @@
+//! A user service that has stopped without having ended: its connections are open, and
+//! nobody answers.
+
+use std::time::{Duration, Instant};
+
+use proto::post::v1::{
+    Author, GetPostRequest, ListPostsRequest, author::State, post_service_client::PostServiceClient,
+};
+use tonic::transport::Channel;
+
+use crate::{
+    create_post, create_user, post_service, posts_at,
+    process::{Place, soon},
+    user_service, users_at,
+};
+
+/// What a read of posts may take while the user service is frozen.
+const BOUND: Duration = Duration::from_millis(250);
+
+type Posts = PostServiceClient<Channel>;
+
+async fn author_of_get(mut posts: Posts) -> Author {
+    let request = GetPostRequest {
+        id: 1,
+        ..GetPostRequest::default()
+    };
+    let response = posts.get_post(request).await.unwrap();
+    response.into_inner().post.unwrap().author.unwrap()
+}
+
+async fn author_of_list(mut posts: Posts) -> Author {
+    let response = posts.list_posts(ListPostsRequest::default()).await;
+    let mut posts = response.unwrap().into_inner().posts;
+    posts.remove(0).author.unwrap()
+}
+
+/// What reading gives, and the shortest time of several attempts: the machine may be busy
+/// with other tests, and the service's own wait is in each of them.
+async fn timed<F: Future<Output = Author>>(
+    read: impl Fn(Posts) -> F,
+    posts: &Posts,
+) -> (Author, Duration) {
+    let mut shortest = Duration::MAX;
+    let mut author = Author::default();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        author = soon(read(posts.clone())).await;
+        shortest = shortest.min(begun.elapsed());
+    }
+    (author, shortest)
+}
+
+/// Reads until the author is in `state`.
+async fn until(posts: &Posts, state: State) -> Author {
+    soon(async {
+        loop {
+            let author = author_of_get(posts.clone()).await;
+            if author.state() == state {
+                return author;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn posts_are_read_without_a_user_service_that_is_frozen() {
+    let place = Place::migrated().await;
+    let mut users = user_service(&place, &[]);
+    let users_address = users.serving().await;
+    let mut service = post_service(&place, users_address, &[("AUTHOR_TTL", "1ms")]);
+    let mut posts = posts_at(service.serving().await);
+    let susan = create_user(&mut users_at(users_address), "susan").await;
+    let author = susan.unwrap().id;
+    create_post(&mut posts, author, "first").await.unwrap();
+    until(&posts, State::Resolved).await;
+
+    users.signal("STOP");
+    let frozen = until(&posts, State::Unavailable).await;
+    let (got, get_took) = timed(author_of_get, &posts).await;
+    let (listed, list_took) = timed(author_of_list, &posts).await;
+    users.signal("CONT");
+    let thawed = until(&posts, State::Resolved).await;
+
+    for author in [&frozen, &got, &listed] {
+        assert_eq!(author.state(), State::Unavailable);
+        assert_eq!(author.nickname, "susan");
+    }
+    assert!(get_took < BOUND, "GetPost took {get_took:?}");
+    assert!(list_took < BOUND, "ListPosts took {list_took:?}");
+    assert_eq!(thawed.nickname, "susan");
+}

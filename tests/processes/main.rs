@@ -1,0 +1,116 @@
+//! The real programs as processes of their own, on one database: what no test within one
+//! process can show.
+//!
+//! The programs of the other crates are those that cargo has built beside this crate's own:
+//! `cargo test --workspace` builds them all.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+#[path = "../support/process.rs"]
+mod process;
+
+mod crash;
+mod frozen;
+mod microblog;
+mod settings;
+mod together;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use process::{Place, Process, connect};
+use proto::{
+    post::v1::{CreatePostRequest, Post, post_service_client::PostServiceClient},
+    user::v1::{CreateUserRequest, User, user_service_client::UserServiceClient},
+};
+use tonic::{Status, transport::Channel};
+
+/// The file of a program of the workspace.
+fn program(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name(name);
+    assert!(
+        path.exists(),
+        "there is no {}: run `cargo test --workspace`, which builds it",
+        path.display()
+    );
+    path
+}
+
+/// A user service on the database of `place`, with some variables set.
+fn user_service(place: &Place, variables: &[(&str, &str)]) -> Process {
+    let mut command = place.command(program("user-service"), &[]);
+    command.envs(variables.iter().copied());
+    Process::start(command)
+}
+
+/// A post service that asks the user service at `users`.
+fn post_service(place: &Place, users: SocketAddr, variables: &[(&str, &str)]) -> Process {
+    let mut command = place.command(program("post-service"), &[]);
+    command
+        .env("USER_SERVICE_URL", format!("http://{users}"))
+        .envs(variables.iter().copied());
+    Process::start(command)
+}
+
+fn users_at(address: SocketAddr) -> UserServiceClient<Channel> {
+    UserServiceClient::new(connect(address))
+}
+
+fn posts_at(address: SocketAddr) -> PostServiceClient<Channel> {
+    PostServiceClient::new(connect(address))
+}
+
+/// Creates a user whose address comes from the nickname.
+async fn create_user(
+    users: &mut UserServiceClient<Channel>,
+    nickname: &str,
+) -> Result<User, Status> {
+    let request = CreateUserRequest {
+        user: Some(User {
+            nickname: nickname.into(),
+            email: format!("{nickname}@example.com"),
+            ..User::default()
+        }),
+        ..CreateUserRequest::default()
+    };
+    let response = users.create_user(request).await?;
+    Ok(response.into_inner().user.unwrap())
+}
+
+/// Creates a post.
+async fn create_post(
+    posts: &mut PostServiceClient<Channel>,
+    author_id: i64,
+    body: &str,
+) -> Result<Post, Status> {
+    let request = CreatePostRequest {
+        post: Some(Post {
+            author_id,
+            body: body.into(),
+            ..Post::default()
+        }),
+        ..CreatePostRequest::default()
+    };
+    let response = posts.create_post(request).await?;
+    Ok(response.into_inner().post.unwrap())
+}
+
+/// Asserts that every one of these rows, each an id and its text, is stored as it is.
+async fn assert_stored(place: &Place, table: &str, column: &str, acknowledged: &[(i64, String)]) {
+    let query = format!("select id || ' ' || {column} from {table}");
+    let stored = place.query(&query).await;
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .map(|(id, text)| format!("{id} {text}"))
+        .filter(|row| !stored.contains(row))
+        .collect();
+    assert!(lost.is_empty(), "acknowledged and not stored: {lost:?}");
+}
+
+/// Asserts that the database file is sound, and no row refers to one that is gone.
+async fn assert_sound(place: &Place) {
+    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    let orphans = place
+        .query("select \"table\" from pragma_foreign_key_check")
+        .await;
+    assert_eq!(orphans, [""; 0]);
+}

@@ -1,0 +1,236 @@
+//! `cargo run`: the whole system as one process.
+
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, process::Command};
+
+use prost::Message;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use crate::{
+    create_post, create_user, posts_at,
+    process::{Place, Process, connect, run, soon},
+    users_at,
+};
+
+/// The program as somebody runs it who has just cloned the repository, but on any ports.
+fn command(place: &Place) -> Command {
+    let mut command = place.command(env!("CARGO_BIN_EXE_microblog"), &[]);
+    command.env_remove("DATABASE_URL").env_remove("LOG_FORMAT");
+    command
+}
+
+/// A system that runs, and where its two services are.
+async fn start(place: &Place) -> (Process, SocketAddr, SocketAddr) {
+    let mut system = Process::start(command(place));
+    system.says("Ctrl-C ends it.").await;
+    let said = system.said();
+    let address = |service: &str| {
+        let mut addresses = said
+            .iter()
+            .filter_map(|line| line.trim().strip_prefix(service));
+        addresses.next().unwrap().trim().parse().unwrap()
+    };
+    let (users, posts) = (address("UserService"), address("PostService"));
+    (system, users, posts)
+}
+
+#[tokio::test]
+async fn it_creates_its_database_and_serves_at_once() {
+    let place = Place::new();
+
+    let (_system, users, posts) = start(&place).await;
+
+    let susan = ready(async || create_user(&mut users_at(users), "susan").await).await;
+    let post = ready(async || create_post(&mut posts_at(posts), susan.id, "hello").await).await;
+    assert_eq!(post.author.unwrap().nickname, "susan");
+    let database = place.folder().join("data/microblog.db");
+    let mode = fs::metadata(database).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+}
+
+/// What a call gives as soon as the services are ready, as any client sees it that tries
+/// again when it is told to.
+async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
+    soon(async {
+        loop {
+            match call().await {
+                Err(status) if status.code() == tonic::Code::Unavailable => {}
+                result => return result.unwrap(),
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn it_says_where_it_is_and_what_to_try() {
+    let place = Place::new();
+
+    let (system, users, posts) = start(&place).await;
+
+    let said = system.said();
+    assert!(said[0].ends_with("sqlite:data/microblog.db"), "{said:?}");
+    let said = said.join("\n").replace("\\\n", "");
+    let commands: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("grpcurl -plaintext "))
+        .collect();
+    assert!(commands.len() >= 3, "{said}");
+    for command in commands {
+        assert!(
+            command.contains(&users.to_string()) || command.contains(&posts.to_string()),
+            "{command}"
+        );
+        let symbol = command.split_whitespace().last().unwrap();
+        assert!(symbols().contains(&symbol.to_owned()), "no {symbol}");
+    }
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_it_says() {
+    let place = Place::new();
+    let (system, users, posts) = start(&place).await;
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+
+    let said = system.said().join("\n");
+    // The ports that it has unless it is told otherwise.
+    let said = said.replace(&users.to_string(), "127.0.0.1:50051");
+    let said = said.replace(&posts.to_string(), "127.0.0.1:50052");
+
+    assert!(readme.contains(&format!("```text\n{said}\n```")), "{said}");
+}
+
+/// What can be called or described: services and their methods.
+fn symbols() -> Vec<String> {
+    let mut symbols = Vec::new();
+    for set in [
+        proto::user::v1::FILE_DESCRIPTOR_SET,
+        proto::post::v1::FILE_DESCRIPTOR_SET,
+    ] {
+        for file in FileDescriptorSet::decode(set).unwrap().file {
+            for service in &file.service {
+                let name = format!("{}.{}", file.package(), service.name());
+                symbols.extend(
+                    service
+                        .method
+                        .iter()
+                        .map(|m| format!("{name}/{}", m.name())),
+                );
+                symbols.push(name);
+            }
+        }
+    }
+    symbols
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_it_well() {
+    let place = Place::new();
+    let (system, users, _) = start(&place).await;
+    ready(async || create_user(&mut users_at(users), "susan").await).await;
+
+    system.signal("INT");
+    let run = system.end().await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let left: Vec<_> = fs::read_dir(place.folder().join("data"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["microblog.db"]);
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart() {
+    let place = Place::new();
+    let (system, users, _) = start(&place).await;
+    let susan = ready(async || create_user(&mut users_at(users), "susan").await).await;
+    system.signal("TERM");
+    system.end().await;
+
+    let (_again, _, posts) = start(&place).await;
+
+    let post = ready(async || create_post(&mut posts_at(posts), susan.id, "hello").await).await;
+    assert_eq!(post.author_id, susan.id);
+}
+
+#[tokio::test]
+async fn where_it_runs_already_it_is_refused_in_one_line() {
+    let place = Place::new();
+    let (_system, users, posts) = start(&place).await;
+
+    for (variable, address) in [
+        ("USER_SERVICE_LISTEN", users.to_string()),
+        ("POST_SERVICE_LISTEN", posts.to_string()),
+    ] {
+        let mut command = command(&place);
+        command.env(variable, &address);
+        let run = run(command).await;
+
+        run.assert_refused(64, &[&address, "taken"]);
+        assert_eq!(run.stdout, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_in_one_line() {
+    let place = Place::new();
+    place.execute("create table notes (id)").await;
+    let mut command = command(&place);
+    command.env("DATABASE_URL", "sqlite:microblog.db");
+
+    let run = run(command).await;
+
+    run.assert_refused(64, &["is not a database of the microblog"]);
+}
+
+/// Asks a server about its contract.
+async fn reflect(address: SocketAddr, question: MessageRequest) -> MessageResponse {
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(question),
+    };
+    let stream = futures::stream::iter([request]);
+    let mut client = ServerReflectionClient::new(connect(address));
+    let response = soon(client.server_reflection_info(stream)).await;
+    let mut answers = response.unwrap().into_inner();
+    let answer = soon(answers.message()).await.unwrap().unwrap();
+    answer.message_response.unwrap()
+}
+
+#[tokio::test]
+async fn each_service_tells_its_contract_with_the_comments() {
+    let place = Place::new();
+    let (_system, users, posts) = start(&place).await;
+
+    for (address, name, package) in [
+        (users, user_service::NAME, "microblog.user.v1"),
+        (posts, post_service::NAME, "microblog.post.v1"),
+    ] {
+        let listed = reflect(address, MessageRequest::ListServices(String::new())).await;
+        let described = reflect(address, MessageRequest::FileContainingSymbol(name.into())).await;
+
+        let MessageResponse::ListServicesResponse(listed) = listed else {
+            panic!("{listed:?}");
+        };
+        let ours = listed
+            .service
+            .iter()
+            .filter(|s| s.name.starts_with("microblog."));
+        assert_eq!(ours.map(|s| s.name.as_str()).collect::<Vec<_>>(), [name]);
+        let MessageResponse::FileDescriptorResponse(described) = described else {
+            panic!("{described:?}");
+        };
+        let file = described.file_descriptor_proto[0].as_slice();
+        let file = FileDescriptorProto::decode(file).unwrap();
+        assert_eq!(file.package(), package);
+        // The path of the first service in its file.
+        let comment = file.source_code_info.unwrap().location;
+        let comment = comment.iter().find(|place| place.path == [6, 0]).unwrap();
+        assert!(comment.leading_comments().contains("ErrorInfo"));
+    }
+}

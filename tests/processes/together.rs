@@ -1,0 +1,168 @@
+//! Several processes that write to one database at the same time.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use proto::post::v1::WatchPostsRequest;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+
+use crate::{
+    assert_sound, assert_stored, create_post, create_user, post_service, posts_at,
+    process::{Place, run, soon},
+    program, user_service, users_at,
+};
+
+/// How many callers write to one service at once, and how often each does.
+const CALLERS: usize = 8;
+const WRITES: usize = 40;
+
+/// The services wait for each other's writes longer than by default: a machine that is busy
+/// with other tests stands still for seconds at times. One that starves fails all the same.
+const PATIENT: [(&str, &str); 1] = [("WRITE_WAIT", "25s")];
+
+/// What was acknowledged: ids with their texts.
+type Acknowledged = Result<Vec<(i64, String)>, Status>;
+
+/// Has one caller create users, whose nicknames begin with `prefix`.
+async fn write_users(address: SocketAddr, prefix: String) -> Acknowledged {
+    let mut users = users_at(address);
+    let mut acknowledged = Vec::new();
+    for n in 0..WRITES {
+        let user = create_user(&mut users, &format!("{prefix}-{n}")).await?;
+        acknowledged.push((user.id, user.nickname));
+    }
+    Ok(acknowledged)
+}
+
+/// Has one caller create posts, which begin with `prefix`.
+async fn write_posts(address: SocketAddr, author: i64, prefix: String) -> Acknowledged {
+    let mut posts = posts_at(address);
+    let mut acknowledged = Vec::new();
+    for n in 0..WRITES {
+        let post = create_post(&mut posts, author, &format!("{prefix}-{n}")).await?;
+        acknowledged.push((post.id, post.body));
+    }
+    Ok(acknowledged)
+}
+
+/// What all callers were told, none of whom may have been told of a failure.
+async fn all(callers: JoinSet<Acknowledged>) -> Vec<(i64, String)> {
+    let told = soon(callers.join_all()).await;
+    told.into_iter().flat_map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
+    let place = Place::migrated().await;
+    let mut users = user_service(&place, &PATIENT);
+    let users_address = users.serving().await;
+    let mut posts = post_service(&place, users_address, &PATIENT);
+    let posts_address = posts.serving().await;
+    let author = create_user(&mut users_at(users_address), "author").await;
+    let author = author.unwrap().id;
+    let written = Arc::new(AtomicBool::new(false));
+    let (mut users_callers, mut posts_callers) = (JoinSet::new(), JoinSet::new());
+    for caller in 0..CALLERS {
+        users_callers.spawn(write_users(users_address, format!("user{caller}")));
+        posts_callers.spawn(write_posts(posts_address, author, format!("post{caller}")));
+    }
+
+    let migrators = async {
+        let mut codes = Vec::new();
+        while !written.load(Ordering::Relaxed) || codes.len() < 6 {
+            for command in ["status", "upgrade"] {
+                codes.push(
+                    run(place.command(program("migrator"), &[command]))
+                        .await
+                        .code,
+                );
+            }
+        }
+        codes
+    };
+    let writers = async {
+        let stored = tokio::join!(all(users_callers), all(posts_callers));
+        written.store(true, Ordering::Relaxed);
+        stored
+    };
+    let (codes, (stored_users, stored_posts)) = tokio::join!(migrators, writers);
+
+    assert!(codes.iter().all(|code| *code == Some(0)), "{codes:?}");
+    assert_eq!(stored_users.len(), CALLERS * WRITES);
+    assert_eq!(stored_posts.len(), CALLERS * WRITES);
+    assert_stored(&place, "users", "nickname", &stored_users).await;
+    assert_stored(&place, "posts", "body", &stored_posts).await;
+    assert_sound(&place).await;
+}
+
+#[tokio::test]
+async fn two_user_services_on_one_database_write_at_once() {
+    let place = Place::migrated().await;
+    let mut one = user_service(&place, &PATIENT);
+    let mut other = user_service(&place, &PATIENT);
+    let mut callers = JoinSet::new();
+    for (name, service) in [("one", &mut one), ("other", &mut other)] {
+        let address = service.serving().await;
+        for caller in 0..CALLERS {
+            callers.spawn(write_users(address, format!("{name}{caller}")));
+        }
+    }
+
+    let stored = all(callers).await;
+
+    assert_eq!(stored.len(), 2 * CALLERS * WRITES);
+    assert_stored(&place, "users", "nickname", &stored).await;
+    assert_sound(&place).await;
+}
+
+#[tokio::test]
+async fn of_two_processes_that_want_one_nickname_one_gets_it() {
+    let place = Place::migrated().await;
+    let mut one = user_service(&place, &PATIENT);
+    let mut other = user_service(&place, &PATIENT);
+    let mut one = users_at(one.serving().await);
+    let mut other = users_at(other.serving().await);
+
+    for n in 0..20 {
+        let name = format!("susan{n}");
+        let (first, second) = soon(async {
+            tokio::join!(create_user(&mut one, &name), create_user(&mut other, &name))
+        })
+        .await;
+
+        let refused = match (first, second) {
+            (Ok(_), Err(status)) | (Err(status), Ok(_)) => status,
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(refused.code(), Code::AlreadyExists, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_is_sent_to_those_who_watch_another_process() {
+    let place = Place::migrated().await;
+    let mut users = user_service(&place, &[]);
+    let users = users.serving().await;
+    let author = create_user(&mut users_at(users), "susan").await.unwrap().id;
+    let mut one = post_service(&place, users, &[]);
+    let mut other = post_service(&place, users, &[]);
+    let mut watched = posts_at(one.serving().await);
+    let mut written = posts_at(other.serving().await);
+    let watch = watched.watch_posts(WatchPostsRequest::default()).await;
+    let mut watch = watch.unwrap().into_inner();
+
+    for body in ["first", "second", "third"] {
+        let created = soon(create_post(&mut written, author, body)).await.unwrap();
+
+        let sent = soon(watch.message()).await.unwrap().unwrap().post.unwrap();
+
+        assert_eq!((sent.id, sent.body.as_str()), (created.id, body));
+        assert_eq!(sent.author.unwrap().nickname, "susan");
+    }
+}

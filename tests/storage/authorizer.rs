@@ -1,0 +1,305 @@
+//! SQLite itself keeps each service to its own tables, on every connection that it has.
+
+use chassis::database::{Database, Error, Needs, Scope};
+use sqlx::AssertSqlSafe;
+
+use super::Place;
+
+/// A service, and what it must not touch.
+struct Service {
+    needs: &'static Needs,
+    /// A table of its own, and a text column of that.
+    own: (&'static str, &'static str),
+    /// A table of the other service, and a text column of that.
+    other: (&'static str, &'static str),
+    /// The requests of the other service.
+    requests: &'static str,
+    /// The column of the other service's table that a foreign key looks up.
+    key: &'static str,
+}
+
+fn services() -> [Service; 2] {
+    [
+        Service {
+            needs: &user_service::store::NEEDS,
+            own: ("users", "nickname"),
+            other: ("posts", "body"),
+            requests: "post_requests",
+            key: "user_id",
+        },
+        Service {
+            needs: &post_service::store::NEEDS,
+            own: ("posts", "body"),
+            other: ("users", "nickname"),
+            requests: "user_requests",
+            key: "id",
+        },
+    ]
+}
+
+/// What is valid SQL, and denied.
+fn denied(service: &Service) -> Vec<String> {
+    let Service {
+        own: (own, own_column),
+        other: (other, column),
+        requests,
+        key,
+        ..
+    } = service;
+    [
+        // What the other service owns, in whatever disguise.
+        format!("select {column} from {other}"),
+        format!("select count(*) from {other}"),
+        format!("select 1 from {other}"),
+        format!("select result from {requests}"),
+        format!("select {key}, {column} from {other}"),
+        format!("select {other}.{column} from {own} join {other} on {other}.id = {own}.id"),
+        format!("select {own}.id from {own} join {other} on {other}.{column} = {own_column}"),
+        format!("select id from {own} where exists (select 1 from {other})"),
+        format!("select id from {own} where {own_column} in (select {column} from {other})"),
+        format!("select id from {own} union all select length({column}) from {other}"),
+        format!("with x as (select {column} from {other}) select 1 from x"),
+        format!("explain select {column} from {other}"),
+        format!("explain query plan select {column} from {other}"),
+        format!("insert into {other} ({column}) values ('x')"),
+        format!("insert into {own} ({own_column}) select {column} from {other}"),
+        format!("replace into {other} (id, {column}) values (1, 'x')"),
+        format!("update {other} set {column} = 'x'"),
+        format!("update {other} set {key} = 1"),
+        format!("update {own} set {own_column} = (select {column} from {other})"),
+        format!("delete from {other}"),
+        format!("delete from {other} where {key} = 1"),
+        format!("delete from {requests}"),
+        // The schema, its own too.
+        "create table x (y)".into(),
+        "create temp table x (y)".into(),
+        "create view x as select 1".into(),
+        format!("create temp view x as select {column} from {other}"),
+        format!("create index x on {own} ({own_column})"),
+        format!("create trigger x after insert on {own} begin select 1; end"),
+        "create virtual table x using dbstat".into(),
+        format!("alter table {own} add column x text"),
+        format!("alter table {own} rename to x"),
+        format!("drop table {own}"),
+        format!("drop table {other}"),
+        "select name from sqlite_schema".into(),
+        "delete from sqlite_sequence".into(),
+        "reindex".into(),
+        "analyze".into(),
+        "select name from dbstat".into(),
+        // What belongs to the migrator.
+        "select checksum from _sqlx_migrations".into(),
+        "select count(*) from _sqlx_migrations".into(),
+        "delete from _sqlx_migrations".into(),
+        "update _sqlx_migrations set success = true".into(),
+        // Other files, and what rules the connection.
+        "attach database ':memory:' as x".into(),
+        "pragma writable_schema = on".into(),
+        "pragma journal_mode = delete".into(),
+        "pragma journal_mode".into(),
+        "pragma foreign_keys = off".into(),
+        "pragma synchronous = off".into(),
+        "pragma query_only = off".into(),
+        "pragma optimize".into(),
+        format!("pragma table_info({other})"),
+        format!("select name from pragma_table_info('{other}')"),
+        // What computes without end, or reaches outside.
+        "with recursive n (x) as (select 1 union all select x + 1 from n) select x from n".into(),
+        "select load_extension('x')".into(),
+        "select randomblob(1000000000)".into(),
+        "select printf('%1000000000d', 1)".into(),
+        "select sqlite_version()".into(),
+    ]
+    .into()
+}
+
+/// Runs a statement on a connection that reads.
+async fn read(database: &Database, statement: &str) -> Result<(), sqlx::Error> {
+    let mut reader = database.reader().await.unwrap();
+    let statement = sqlx::query(AssertSqlSafe(statement));
+    statement.fetch_all(&mut *reader).await.map(drop)
+}
+
+/// Runs a statement on the connection that writes.
+async fn write(database: &Database, statement: &str) -> Result<(), Error> {
+    let statement = statement.to_owned();
+    database
+        .write(Scope::Savepoint, move |connection| {
+            Box::pin(async move {
+                let statement = sqlx::query(AssertSqlSafe(statement));
+                statement.fetch_all(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+#[track_caller]
+fn assert_denied(statement: &str, error: &sqlx::Error) {
+    let error = error.as_database_error().expect("no error of SQLite's");
+    let message = error.message();
+    // Of functions SQLite says so in the message only.
+    assert!(
+        error.code().as_deref() == Some("23") || message.starts_with("not authorized"),
+        "{statement}: {message}"
+    );
+}
+
+/// SQLite's code of a failure.
+fn code(failed: Result<(), Error>) -> Option<String> {
+    match failed.unwrap_err() {
+        Error::Engine(error) => Some(error.as_database_error()?.code()?.into_owned()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_reads_reaches_nothing_beyond_its_service() {
+    for service in services() {
+        let place = Place::migrated().await;
+        let database = place.ready(service.needs).await;
+
+        // In a transaction there is no VACUUM anyway.
+        let vacuum = "vacuum into '/dev/null/x'".to_owned();
+        for statement in denied(&service).into_iter().chain([vacuum]) {
+            let result = read(&database, &statement).await;
+            assert_denied(&statement, &result.expect_err(&statement));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_connection_that_writes_reaches_nothing_beyond_its_service() {
+    for service in services() {
+        let place = Place::migrated().await;
+        let database = place.ready(service.needs).await;
+
+        for statement in denied(&service) {
+            match write(&database, &statement).await {
+                Err(Error::Engine(error)) => assert_denied(&statement, &error),
+                other => panic!("{statement}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_denied_is_valid_and_possible_without_the_authorizer() {
+    for service in services() {
+        let place = Place::migrated().await;
+        let mut connection = place.connect().await;
+
+        let mut wrong = Vec::new();
+        for statement in denied(&service) {
+            use sqlx::{Executor, SqlSafeStr};
+
+            let prepared = connection.prepare(AssertSqlSafe(statement.clone()).into_sql_str());
+            if let Err(error) = prepared.await {
+                wrong.push(format!("{statement}: {error}"));
+            }
+        }
+
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
+    for service in services() {
+        let place = Place::migrated().await;
+        let database = place.ready(service.needs).await;
+        let (own, column) = service.own;
+
+        for statement in [
+            format!("select id, {column} from {own}"),
+            format!("select count(*), max(id) from {own}"),
+            format!(
+                "select {own}.id from json_each('[1]') as asked join {own} on {own}.id = value"
+            ),
+            "select max(version) from _sqlx_migrations where success".into(),
+        ] {
+            let result = read(&database, &statement).await;
+            assert!(result.is_ok(), "{statement}: {result:?}");
+        }
+    }
+}
+
+/// SQLite cannot tell the look-up of a foreign key from a query. It does not have to
+/// where the key is the row id: to read nothing else of a table is an action of its own.
+#[tokio::test]
+async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
+    let place = Place::migrated().await;
+    let users = place.ready(&user_service::store::NEEDS).await;
+    let posts = place.ready(&post_service::store::NEEDS).await;
+
+    let authors = read(&users, "select user_id from posts").await;
+    assert!(authors.is_ok(), "{authors:?}");
+    for statement in [
+        "select id from users",
+        "select max(id) from users",
+        "select posts.id from posts join users on users.id = posts.user_id",
+    ] {
+        let result = read(&posts, statement).await;
+        assert_denied(statement, &result.expect_err(statement));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_reads_does_not_write() {
+    for service in services() {
+        let place = Place::migrated().await;
+        let database = place.ready(service.needs).await;
+        let statement = format!("delete from {}", service.own.0);
+
+        let error = read(&database, &statement).await.unwrap_err();
+
+        // SQLITE_READONLY
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "8");
+    }
+}
+
+/// Two users, of whom the first has a post.
+const TWO_USERS: &str = "
+    insert into users
+        (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
+    values ('susan', 'susan', 's@example.com', 's@example.com', 0, 0, 0, 1),
+        ('john', 'john', 'j@example.com', 'j@example.com', 0, 1, 1, 1);
+    insert into posts (body, create_time, update_time, revision, user_id)
+    values ('first', 0, 0, 1, 1)";
+
+#[tokio::test]
+async fn the_user_service_deletes_a_user_only_without_posts() {
+    let place = Place::migrated().await;
+    place.execute(TWO_USERS).await;
+    let database = place.ready(&user_service::store::NEEDS).await;
+
+    let author = write(&database, "delete from users where id = 1").await;
+    let everybody = write(&database, "delete from users").await;
+    let other = write(&database, "delete from users where id = 2").await;
+
+    // SQLITE_CONSTRAINT_TRIGGER, which is what RESTRICT is.
+    assert_eq!(code(author).as_deref(), Some("1811"));
+    assert_eq!(code(everybody).as_deref(), Some("1811"));
+    assert!(other.is_ok(), "{other:?}");
+    assert_eq!(place.nicknames().await, ["susan"]);
+}
+
+#[tokio::test]
+async fn the_post_service_writes_a_post_only_of_a_user_who_is_there() {
+    let place = Place::migrated().await;
+    place.execute(TWO_USERS).await;
+    let database = place.ready(&post_service::store::NEEDS).await;
+    let insert = |author: i64| {
+        format!(
+            "insert into posts (body, create_time, update_time, revision, user_id)
+            values ('x', 1, 1, 1, {author})"
+        )
+    };
+
+    let by_somebody = write(&database, &insert(2)).await;
+    let by_nobody = write(&database, &insert(3)).await;
+
+    assert!(by_somebody.is_ok(), "{by_somebody:?}");
+    // SQLITE_CONSTRAINT_FOREIGNKEY
+    assert_eq!(code(by_nobody).as_deref(), Some("787"));
+}
