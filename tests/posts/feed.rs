@@ -7,7 +7,9 @@ use std::{
 };
 
 use futures::future::join_all;
-use proto::post::v1::{PostView, WatchPostsRequest, post_service_client::PostServiceClient};
+use proto::post::v1::{
+    ListPostsRequest, PostView, WatchPostsRequest, post_service_client::PostServiceClient,
+};
 use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
@@ -75,6 +77,35 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
     assert!(all.into_iter().eq(1..=POSTS));
     assert!(first_new > POSTS / 3);
     assert!(rest.into_iter().eq(first_new + 1..=POSTS));
+}
+
+#[tokio::test]
+async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
+    let blog = Blog::with(|settings| {
+        settings.database.read_connections = NonZeroUsize::MIN;
+    })
+    .await;
+    blog.posts.create_all(blog.susan, vec!["x"; 1000]).await;
+    // All reads are slow, since many others wait for the one connection.
+    let readers: Vec<_> = (0..16)
+        .map(|_| {
+            let posts = blog.posts.clone();
+            let list = ListPostsRequest {
+                page_size: 200,
+                view: PostView::Basic.into(),
+                ..ListPostsRequest::default()
+            };
+            tokio::spawn(async move { while posts.list(list.clone()).await.is_ok() {} })
+        })
+        .collect();
+
+    for _ in 0..5 {
+        let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
+        let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+        assert_eq!(watching.next().await.unwrap().id, created.id);
+    }
+    readers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -244,13 +244,27 @@ async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_may_never_have_been_sent_is_made_again() {
+    let alone = Alone::start(1).await;
+    alone.users.be(Mood::RefuseOne);
+
+    let post = alone.posts.get(1).await.unwrap();
+
+    assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
+    let calls = alone.users.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].ids, calls[1].ids);
+    assert_eq!(calls[0].request_id, calls[1].request_id);
+    assert!(calls[1].timeout < calls[0].timeout, "{calls:?}");
+}
+
+#[tokio::test]
 async fn a_user_service_that_was_replaced_between_two_calls_is_not_missed() {
     let mut alone = forgetful(1).await;
     alone.posts.get(1).await.unwrap();
     alone.stop_users().await;
     alone.restart_users().await;
 
-    // The first call finds the old connection closed, and is made again.
     let post = alone.posts.get(1).await.unwrap();
 
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));

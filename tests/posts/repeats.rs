@@ -96,7 +96,6 @@ async fn a_repeat_returns_the_first_result_whatever_became_of_the_post_and_its_a
 async fn a_repeat_needs_no_user_service() {
     let mut alone = Alone::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
-        settings.authors.author_cache = std::num::NonZeroUsize::MIN;
     })
     .await;
     let (one, other) = (request_id(), request_id());
@@ -105,6 +104,9 @@ async fn a_repeat_needs_no_user_service() {
     let created = alone.posts.create_by(creation.clone()).await.unwrap();
     let committed = alone.posts.commit(commitment.clone()).await.unwrap();
     let before = alone.count().await;
+    // Of its author nothing is known any more.
+    alone.users.lose(1);
+    alone.posts.get(1).await.unwrap();
 
     alone.stop_users().await;
     let created_again = alone.posts.create_by(creation).await.unwrap();

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::support::soon;
 
+/// How long calls may take that do not answer with a stream, in one of these tests.
+const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+
 fn after(after_id: i64) -> WatchPostsRequest {
     WatchPostsRequest {
         after_id: Some(after_id),
@@ -73,8 +76,11 @@ async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
     blog.posts.create_all(blog.susan, ["x"; 3]).await;
 
     let mut watching = blog.posts.watch(after(5)).await.unwrap();
-    blog.posts.create_all(blog.susan, ["x"; 2]).await;
-    blog.posts.create_all(blog.susan, ["x"; 2]).await;
+    let mut another = blog.posts.watch(new_ones()).await.unwrap();
+    for id in 4..=7 {
+        blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        assert_eq!(another.ids(1).await, [id]);
+    }
 
     assert_eq!(watching.ids(2).await, [6, 7]);
 }
@@ -245,12 +251,12 @@ async fn watching_ends_when_the_service_drains() {
 #[tokio::test]
 async fn watching_ends_at_the_deadline_of_the_client_and_at_no_other() {
     let blog = Blog::with(|settings| {
-        settings.server.call_timeout = Duration::from_millis(100);
+        settings.server.call_timeout = CALL_TIMEOUT;
     })
     .await;
     let mut unlimited = blog.posts.watch(new_ones()).await.unwrap();
     let mut request = Request::new(new_ones());
-    request.set_timeout(Duration::from_millis(300));
+    request.set_timeout(CALL_TIMEOUT * 2);
     let mut limited = blog.posts.watch(request).await.unwrap();
 
     let status = limited.next().await.unwrap_err();

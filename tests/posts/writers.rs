@@ -15,6 +15,7 @@ use super::{
     assert_refused, author, commit, delete, draft, metadata, rewrite,
     user_service::Mood,
 };
+use crate::support::soon;
 
 /// How long a call to the user service may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -89,13 +90,17 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down(
 
 #[tokio::test]
 async fn a_known_author_goes_on_writing_while_the_user_service_hangs_or_is_down() {
-    let mut alone = forgetful(2).await;
+    let mut alone = Alone::with(2, |settings| {
+        settings.authors.author_ttl = Duration::ZERO;
+        settings.authors.user_service_timeout = FOREVER;
+    })
+    .await;
     let list = ListPostsRequest::default();
     alone.posts.list(list).await.unwrap();
 
     alone.users.be(Mood::Hang);
-    let first = alone.posts.create(draft(1, "x")).await.unwrap();
-    alone.users.be(Mood::Answer);
+    let first = soon(alone.posts.create(draft(1, "x"))).await.unwrap();
+    alone.users.release();
     alone.stop_users().await;
     let second = alone.posts.create(draft(2, "x")).await.unwrap();
     let committed = alone.posts.commit(commit(creations([1, 2]))).await;

@@ -316,3 +316,22 @@ async fn a_read_waits_for_a_connection_up_to_its_limit() {
     assert!(matches!(refused, Err(Error::Overloaded)));
     assert!(afterwards.is_ok());
 }
+
+#[tokio::test]
+async fn closing_leaves_all_in_the_one_file() {
+    let place = Place::migrated().await;
+    let database = place.ready(&NEEDS).await;
+    insert(&database, &["a"]).await.unwrap();
+    let mut reader = database.reader().await.unwrap();
+    let read: Vec<i64> = sqlx::query_scalar("select id from users")
+        .fetch_all(&mut *reader)
+        .await
+        .unwrap();
+    assert_eq!(read, [1]);
+    drop(reader);
+
+    soon(database.close()).await;
+
+    let log = place.path().with_extension("db-wal");
+    assert!(!log.exists(), "{} is left", log.display());
+}

@@ -19,6 +19,7 @@ use sqlx::{
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::timeout;
 
 use self::writer::Queue;
 pub use self::{
@@ -51,6 +52,7 @@ pub struct Needs {
 pub struct Database {
     url: DatabaseUrl,
     wait: Duration,
+    read_wait: Duration,
     needs: &'static Needs,
     reads: SqlitePool,
     writes: Queue,
@@ -64,6 +66,7 @@ impl Database {
         Self {
             url: settings.database_url.clone(),
             wait: settings.database_wait,
+            read_wait: settings.read_wait,
             needs,
             reads: read_pool(settings, needs.access),
             writes: Queue::new(settings),
@@ -104,8 +107,12 @@ impl Database {
     /// Finishes the writes that are queued and closes all connections. Later writes fail
     /// with [`Error::ShuttingDown`].
     pub async fn close(&self) {
+        // The last connection to close empties the log into the file and removes it, which
+        // one that only reads cannot do.
+        if timeout(self.read_wait, self.reads.close()).await.is_err() {
+            tracing::warn!("a read still runs; its connection is left behind");
+        }
         self.writes.close().await;
-        self.reads.close().await;
     }
 
     /// How a connection is opened that writes.
