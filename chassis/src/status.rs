@@ -4,13 +4,17 @@
 use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{database, serve::request_id, violation::Violations};
 
 /// How long a caller should wait before it tries again what failed for the load of the
 /// moment.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// How much of what is wrong is told, in bytes. A status travels in headers, of which some
+/// clients take no more than 8 KiB, and in base64, which is a third longer.
+const TOLD: usize = 3000;
 
 /// Facts of a failure beyond its reason, for programs.
 pub type Metadata = HashMap<String, String>;
@@ -30,12 +34,27 @@ pub fn refused(
 
 /// A request with fields that are wrong: `INVALID_ARGUMENT` with a
 /// `google.rpc.BadRequest` that names each, and the reason that they share.
+///
+/// Of very many only the first are named, as far as headers can hold them; the ErrorInfo
+/// then has the metadata `violations`, how many there are.
 #[must_use]
-pub fn invalid(domain: &str, violations: &Violations, metadata: Metadata) -> Status {
-    let mut details = ErrorDetails::with_error_info(violations.reason(), domain, metadata);
-    for violation in violations.iter() {
-        details.add_bad_request_violation(&violation.field, &violation.description);
+pub fn invalid(domain: &str, violations: &Violations, mut metadata: Metadata) -> Status {
+    let mut left = TOLD;
+    let told: Vec<_> = violations
+        .iter()
+        .map_while(|violation| {
+            left = left.checked_sub(violation.field.len() + violation.description.len())?;
+            Some(FieldViolation::new(
+                &violation.field,
+                &violation.description,
+            ))
+        })
+        .collect();
+    if told.len() < violations.count() {
+        metadata.insert("violations".into(), violations.count().to_string());
     }
+    let mut details = ErrorDetails::with_error_info(violations.reason(), domain, metadata);
+    details.set_bad_request(told);
     Status::with_error_details(Code::InvalidArgument, violations.to_string(), details)
 }
 

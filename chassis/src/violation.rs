@@ -6,6 +6,10 @@ use std::fmt::Display;
 /// The reason of a violation that has no more special one.
 pub const INVALID_FIELD: &str = "INVALID_FIELD";
 
+/// The longest description, in code points. One can quote what the caller sent, which may
+/// be longer than what fits into the headers that tell of a failure.
+const LONGEST: usize = 200;
+
 /// One thing that is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -44,7 +48,7 @@ impl Violations {
         Self(vec![Violation {
             field: field.into(),
             reason,
-            description: description.to_string(),
+            description: shortened(&description.to_string()),
         }])
     }
 
@@ -103,23 +107,43 @@ impl Violations {
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Each of them, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
     }
 }
 
+/// The first three, and how many more there are.
 impl Display for Violations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, violation) in self.0.iter().enumerate() {
+        const TOLD: usize = 3;
+        for (index, violation) in self.0.iter().take(TOLD).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(
-                f,
-                "{separator}{}: {}",
-                violation.field, violation.description
-            )?;
+            write!(f, "{separator}{violation}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.description)
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
@@ -142,5 +166,26 @@ mod tests {
         let violations = Violations::one("nickname", "it is empty").within("user");
 
         assert_eq!(violations.to_string(), "user.nickname: it is empty");
+    }
+
+    #[test]
+    fn a_description_that_quotes_a_long_text_is_cut() {
+        let violations = Violations::one("order_by", "ä".repeat(100_000));
+
+        let description = &violations.iter().next().unwrap().description;
+
+        assert_eq!(description.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn many_violations_are_told_in_one_line() {
+        let mut violations = Violations::new();
+        for index in 0..1000 {
+            violations.add(format!("ids[{index}]"), "0 is no id");
+        }
+
+        let text = violations.to_string();
+
+        assert!(text.ends_with("ids[2]: 0 is no id; and 997 more"), "{text}");
     }
 }

@@ -60,7 +60,6 @@ async fn what_is_no_message_of_the_method_is_refused() {
 }
 
 #[tokio::test]
-#[ignore = "what is wrong fills more headers than clients take, who then see INTERNAL"]
 async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
     let blog = Blog::start().await;
     let wrong = std::iter::repeat_n(Mutation::Create(draft(0, "")), 1000);

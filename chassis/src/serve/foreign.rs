@@ -65,7 +65,8 @@ impl Context<'_> {
             Code::Unimplemented if said.is_empty() => (
                 Code::Unimplemented,
                 "UNIMPLEMENTED",
-                format!("this server has no method {}", self.path),
+                // A path can be as long as headers can be.
+                format!("this server has no method {:.200}", self.path),
             ),
             code => (code, outcome::name(code), said.to_owned()),
         };
