@@ -99,8 +99,9 @@ impl std::fmt::Display for DatabaseUrl {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub struct ServerSettings {
-    /// Connections that are open at once. The next one waits to be accepted.
-    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    /// Connections that are open at once. The next one waits to be accepted. Many systems
+    /// allow a process 1024 open files, of which connections should leave some.
+    #[arg(long, env, value_name = "COUNT", default_value = "512")]
     pub max_connections: NonZeroUsize,
 
     /// How long a connection may be open before it has begun to speak HTTP/2.

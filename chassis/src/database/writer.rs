@@ -10,12 +10,21 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
 use super::{Access, Error, ffi};
 use crate::settings::DatabaseSettings;
+
+/// How long a writer that always has something to write goes on before it gives way to
+/// other processes, and for how long then. SQLite has no queue for its lock, which is free
+/// only for some 50 µs between two transactions: others would have to be lucky.
+const TURN: Duration = Duration::from_millis(40);
+const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// A piece of writing: runs its statements on the connection that it is given, within a
 /// transaction that is begun and ended for it. What it returns goes to the caller.
@@ -150,7 +159,9 @@ struct Writer {
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(self.batch);
+        let mut turn = Instant::now();
         loop {
+            let waiting = Instant::now();
             let gathered = tokio::select! {
                 biased;
                 gathered = self.jobs.recv_many(&mut batch, self.batch) => gathered,
@@ -163,9 +174,16 @@ impl Writer {
             if gathered == 0 {
                 break;
             }
+            if waiting.elapsed() > GIVE_WAY {
+                turn = Instant::now();
+            }
             batch.retain(|job| !job.abandoned());
             if !batch.is_empty() {
                 commit(&mut self.line, &mut batch, self.wait).await;
+            }
+            if turn.elapsed() > TURN {
+                sleep(GIVE_WAY).await;
+                turn = Instant::now();
             }
         }
         self.line.close().await;

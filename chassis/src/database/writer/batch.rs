@@ -16,11 +16,11 @@ use crate::database::{
     error::{is_busy, primary_code},
 };
 
-/// So many attempts to get the lock are made without a pause: the way to the
-/// connection's thread and back, some 20 µs, is one.
-const EAGER_ATTEMPTS: u32 = 16;
+/// So many attempts to get the lock are made in a row: the way to the connection's thread
+/// and back, some 20 µs, is pause enough for each.
+const ATTEMPTS: u32 = 16;
 
-/// The pause between the later ones. Longer ones would leave all turns to the other
+/// The pause between two rows of attempts. Longer ones would leave all turns to the other
 /// process; shorter ones burn a core.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -148,10 +148,10 @@ async fn begin(connection: &mut SqliteConnection, wait: Duration) -> Result<(), 
             Err(error) if is_busy(&error) && Instant::now() < deadline => {}
             result => return result,
         }
-        if attempt < EAGER_ATTEMPTS {
-            yield_now().await;
-        } else {
+        if attempt % ATTEMPTS == ATTEMPTS - 1 {
             sleep(PAUSE).await;
+        } else {
+            yield_now().await;
         }
     }
     Ok(())
