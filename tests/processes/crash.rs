@@ -62,7 +62,7 @@ async fn kill_in_mid_write(
 #[tokio::test]
 async fn a_killed_user_service_has_lost_nothing_that_it_acknowledged() {
     let place = Place::migrated().await;
-    let mut service = user_service(&place, &[]);
+    let mut service = user_service(&place);
     let address = service.serving().await;
     let (sender, told) = unbounded_channel();
     for caller in 0..CALLERS {
@@ -71,7 +71,7 @@ async fn a_killed_user_service_has_lost_nothing_that_it_acknowledged() {
     drop(sender);
 
     let acknowledged = kill_in_mid_write(service, told).await;
-    let again = user_service(&place, &[]).serving().await;
+    let again = user_service(&place).serving().await;
 
     assert_ne!(again.port(), 0);
     assert_stored(&place, "users", "nickname", &acknowledged).await;
@@ -81,7 +81,7 @@ async fn a_killed_user_service_has_lost_nothing_that_it_acknowledged() {
 #[tokio::test]
 async fn a_killed_post_service_has_lost_nothing_and_the_user_service_goes_on() {
     let place = Place::migrated().await;
-    let mut users = user_service(&place, &[]);
+    let mut users = user_service(&place);
     let users_address = users.serving().await;
     let author = create_user(&mut users_at(users_address), "author").await;
     let mut service = post_service(&place, users_address, &[]);

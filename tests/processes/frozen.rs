@@ -66,7 +66,7 @@ async fn until(posts: &Posts, state: State) -> Author {
 #[tokio::test]
 async fn posts_are_read_without_a_user_service_that_is_frozen() {
     let place = Place::migrated().await;
-    let mut users = user_service(&place, &[]);
+    let mut users = user_service(&place);
     let users_address = users.serving().await;
     let mut service = post_service(&place, users_address, &[("AUTHOR_TTL", "1ms")]);
     let mut posts = posts_at(service.serving().await);

@@ -36,10 +36,8 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// A user service on the database of `place`, with some variables set.
-fn user_service(place: &Place, variables: &[(&str, &str)]) -> Process {
-    let mut command = place.command(program("user-service"), &[]);
-    command.envs(variables.iter().copied());
-    Process::start(command)
+fn user_service(place: &Place) -> Process {
+    Process::start(place.command(program("user-service"), &[]))
 }
 
 /// A post service that asks the user service at `users`.

@@ -22,10 +22,6 @@ use crate::{
 const CALLERS: usize = 8;
 const WRITES: usize = 40;
 
-/// The services wait for each other's writes longer than by default: a machine that is busy
-/// with other tests stands still for seconds at times. One that starves fails all the same.
-const PATIENT: [(&str, &str); 1] = [("WRITE_WAIT", "25s")];
-
 /// What was acknowledged: ids with their texts.
 type Acknowledged = Result<Vec<(i64, String)>, Status>;
 
@@ -60,9 +56,9 @@ async fn all(callers: JoinSet<Acknowledged>) -> Vec<(i64, String)> {
 #[tokio::test]
 async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
     let place = Place::migrated().await;
-    let mut users = user_service(&place, &PATIENT);
+    let mut users = user_service(&place);
     let users_address = users.serving().await;
-    let mut posts = post_service(&place, users_address, &PATIENT);
+    let mut posts = post_service(&place, users_address, &[]);
     let posts_address = posts.serving().await;
     let author = create_user(&mut users_at(users_address), "author").await;
     let author = author.unwrap().id;
@@ -104,8 +100,8 @@ async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
 #[tokio::test]
 async fn two_user_services_on_one_database_write_at_once() {
     let place = Place::migrated().await;
-    let mut one = user_service(&place, &PATIENT);
-    let mut other = user_service(&place, &PATIENT);
+    let mut one = user_service(&place);
+    let mut other = user_service(&place);
     let mut callers = JoinSet::new();
     for (name, service) in [("one", &mut one), ("other", &mut other)] {
         let address = service.serving().await;
@@ -124,8 +120,8 @@ async fn two_user_services_on_one_database_write_at_once() {
 #[tokio::test]
 async fn of_two_processes_that_want_one_nickname_one_gets_it() {
     let place = Place::migrated().await;
-    let mut one = user_service(&place, &PATIENT);
-    let mut other = user_service(&place, &PATIENT);
+    let mut one = user_service(&place);
+    let mut other = user_service(&place);
     let mut one = users_at(one.serving().await);
     let mut other = users_at(other.serving().await);
 
@@ -147,7 +143,7 @@ async fn of_two_processes_that_want_one_nickname_one_gets_it() {
 #[tokio::test]
 async fn a_post_is_sent_to_those_who_watch_another_process() {
     let place = Place::migrated().await;
-    let mut users = user_service(&place, &[]);
+    let mut users = user_service(&place);
     let users = users.serving().await;
     let author = create_user(&mut users_at(users), "susan").await.unwrap().id;
     let mut one = post_service(&place, users, &[]);
