@@ -1,6 +1,6 @@
 //! `cargo run`: the whole system, on an embedded database.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use chassis::{
     clock::Clock,
@@ -40,7 +40,7 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
 
     let database = line.system.database.database_url.clone();
     let system = System::prepare(line.system, users, posts).await?;
-    println!(
+    let banner = format!(
         "The microblog is running on {database}
 
   UserService  {user_address}
@@ -57,6 +57,8 @@ Try it, in another terminal:
 
 Ctrl-C ends it."
     );
+    // A reader who went away is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "{banner}");
     Box::pin(system.run(Clock::system(), shutdown)).await
 }
 

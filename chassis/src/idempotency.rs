@@ -35,8 +35,11 @@ impl RequestId {
             return Ok(None);
         }
         match Uuid::try_parse(text) {
-            Ok(uuid) if !uuid.is_nil() => Ok(Some(Self(uuid))),
-            _ => Err("it is no UUID; leave it out or write one such as \
+            Ok(uuid) if uuid.is_nil() => {
+                Err("it is the nil UUID, which tells no request from another")
+            }
+            Ok(uuid) => Ok(Some(Self(uuid))),
+            Err(_) => Err("it is no UUID; leave it out or write one such as \
                  3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10"),
         }
     }

@@ -1,9 +1,9 @@
 //! What every process of the system needs and no service should write twice: the
 //! microservice chassis.
 //!
-//! It names no message, no table and no service; those come in as arguments. The
-//! [`database`] module and those below it know that the engine is SQLite, [`serve`]
-//! and those below it know gRPC, and nothing else knows either.
+//! It names no message, no table and no service; those come in as arguments. Of the engine
+//! only [`database`] knows, and those below it, but for the scheme of the URL in
+//! [`settings`]; of gRPC only [`serve`] and [`status`].
 
 pub mod batch;
 pub mod clock;

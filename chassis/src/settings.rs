@@ -22,28 +22,28 @@ pub struct DatabaseSettings {
 
     /// How long a service waits at its start for the database to be there and migrated,
     /// before it exits with 75.
-    #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = duration_or_zero)]
     pub database_wait: Duration,
 
     /// Connections for reading. Each has a thread of its own.
-    #[arg(long, env, value_name = "COUNT", default_value = "4")]
+    #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = count)]
     pub read_connections: NonZeroUsize,
 
     /// How long a read waits for a connection before it fails with OVERLOADED.
-    #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub read_wait: Duration,
 
     /// Writes that may wait in the queue. The next one fails with OVERLOADED.
-    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub write_queue: NonZeroUsize,
 
     /// Writes that are committed together at most.
-    #[arg(long, env, value_name = "COUNT", default_value = "128")]
+    #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = count)]
     pub write_batch: NonZeroUsize,
 
     /// How long a write waits for another process that is writing, before it fails with
     /// `DATABASE_BUSY`.
-    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub write_wait: Duration,
 }
 
@@ -101,54 +101,54 @@ impl std::fmt::Display for DatabaseUrl {
 pub struct ServerSettings {
     /// Connections that are open at once. The next one waits to be accepted. Many systems
     /// allow a process 1024 open files, of which connections should leave some.
-    #[arg(long, env, value_name = "COUNT", default_value = "512")]
+    #[arg(long, env, value_name = "COUNT", default_value = "512", value_parser = count)]
     pub max_connections: NonZeroUsize,
 
     /// How long a connection may be open before it has begun to speak HTTP/2.
-    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub first_byte_timeout: Duration,
 
     /// Streams, which are calls that run, on one connection.
-    #[arg(long, env, value_name = "COUNT", default_value = "128")]
+    #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrent_streams: u32,
 
     /// Calls that run at once, without those that answer with a stream. The next one
     /// fails with OVERLOADED.
-    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub max_calls_in_flight: NonZeroUsize,
 
     /// The largest message that is accepted, in bytes.
-    #[arg(long, env, value_name = "BYTES", default_value = "4194304")]
+    #[arg(long, env, value_name = "BYTES", default_value = "4194304", value_parser = bytes)]
     pub max_message_bytes: NonZeroUsize,
 
     /// The largest list of request headers that is accepted, in bytes.
-    #[arg(long, env, value_name = "BYTES", default_value = "8192")]
+    #[arg(long, env, value_name = "BYTES", default_value = "8192", value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
     pub max_header_bytes: u32,
 
     /// How long a call may take if the client sets no deadline or a longer one. Calls
     /// that answer with a stream have the client's deadline only.
-    #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub call_timeout: Duration,
 
     /// How often an idle connection is sent an HTTP/2 PING.
-    #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub keepalive_interval: Duration,
 
     /// How long the answer to such a PING may take, before the connection is closed.
-    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub keepalive_timeout: Duration,
 
     /// A call that takes this long is logged, even if it succeeds.
-    #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = duration_or_zero)]
     pub slow_call: Duration,
 
     /// How long a draining server goes on accepting calls, while it already says
     /// `NOT_SERVING`, so that load balancers can turn away.
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration_or_zero)]
     pub drain_pause: Duration,
 
     /// How long the calls that run may still take, once no more are accepted.
-    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration_or_zero)]
     pub drain_limit: Duration,
 }
 
@@ -200,6 +200,56 @@ impl FromStr for LogDirectives {
             .map(|_| Self(directives.to_owned()))
             .map_err(|error| format!("{error}; write for example `info` or `info,chassis=debug`"))
     }
+}
+
+/// A number of things: 1 to a million, so that what is made for each fits into memory.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1_000_000)
+}
+
+/// A size of a message: 1 byte to 1 GiB.
+fn bytes(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1 << 30)
+}
+
+fn within(text: &str, most: usize) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &NonZeroUsize| number.get() <= most)
+        .ok_or_else(|| format!("give a whole number from 1 to {most}"))
+}
+
+/// A time that something may take: a millisecond to a day.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration = duration_or_zero(text)?;
+    if duration < Duration::from_millis(1) {
+        return Err("it is too short; give 1ms or more".into());
+    }
+    Ok(duration)
+}
+
+/// A time that something may take, or none at all: up to a day.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write for example 150ms, 5s or 1m"))?;
+    if duration > DAY {
+        return Err("it is too long; give 1day or less".into());
+    }
+    Ok(duration)
 }
 
 impl Default for DatabaseSettings {
@@ -272,5 +322,22 @@ mod tests {
         ] {
             assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
         }
+    }
+
+    #[test]
+    fn a_number_that_could_not_work_is_refused() {
+        for text in ["0", "-1", "1000001", "18446744073709551615", "x"] {
+            assert!(count(text).is_err(), "{text} was accepted");
+        }
+        assert_eq!(count("1000000").unwrap().get(), 1_000_000);
+    }
+
+    #[test]
+    fn a_time_that_could_not_work_is_refused() {
+        for text in ["0s", "1us", "2days", "300000000000y", "5", "-1s"] {
+            assert!(duration(text).is_err(), "{text} was accepted");
+        }
+        assert_eq!(duration("1ms"), Ok(Duration::from_millis(1)));
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
     }
 }

@@ -16,6 +16,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// clients take no more than 8 KiB, and in base64, which is a third longer.
 const TOLD: usize = 3000;
 
+/// The longest message, in bytes as it travels: percent-encoded, and once more in the
+/// details.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// Facts of a failure beyond its reason, for programs.
 pub type Metadata = HashMap<String, String>;
 
@@ -29,7 +33,7 @@ pub fn refused(
     metadata: Metadata,
 ) -> Status {
     let details = ErrorDetails::with_error_info(reason, domain, metadata);
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, fitting(message.into()), details)
 }
 
 /// A request with fields that are wrong: `INVALID_ARGUMENT` with a
@@ -55,7 +59,8 @@ pub fn invalid(domain: &str, violations: &Violations, mut metadata: Metadata) ->
     }
     let mut details = ErrorDetails::with_error_info(violations.reason(), domain, metadata);
     details.set_bad_request(told);
-    Status::with_error_details(Code::InvalidArgument, violations.to_string(), details)
+    let message = fitting(violations.to_string());
+    Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
 /// A failure of the moment: `UNAVAILABLE` with a `google.rpc.RetryInfo`.
@@ -68,7 +73,7 @@ pub fn unavailable(
 ) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
     details.set_retry_info(Some(RETRY_DELAY));
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(Code::Unavailable, fitting(message.into()), details)
 }
 
 /// What a server that is about to end answers to what it no longer does.
@@ -122,6 +127,21 @@ pub fn database(domain: &str, error: &database::Error, metadata: Metadata) -> St
     }
 }
 
+/// The message, cut if headers could not hold it.
+fn fitting(mut message: String) -> String {
+    let mut length = 0;
+    let end = message.char_indices().find_map(|(index, c)| {
+        // What is not plain ASCII takes three bytes for each of its own.
+        length += if c.is_ascii() { 1 } else { 3 * c.len_utf8() };
+        (length > LONGEST_MESSAGE).then_some(index)
+    });
+    if let Some(end) = end {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
 /// An error and its causes, in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -131,4 +151,45 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a status takes in headers, in bytes.
+    fn size(status: &Status) -> usize {
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 32)
+            .sum()
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_told_in_less_than_8_kib_of_headers() {
+        let mut violations = Violations::new();
+        for index in 0..2000 {
+            violations.add(format!("things[{index}]"), "😀".repeat(300));
+        }
+
+        let invalid = invalid("test", &violations, Metadata::new());
+        let refused = refused(
+            "test",
+            Code::NotFound,
+            "NONE",
+            "é".repeat(1_000_000),
+            Metadata::new(),
+        );
+
+        assert!(size(&invalid) < 8192, "{}", size(&invalid));
+        assert!(size(&refused) < 8192, "{}", size(&refused));
+    }
+
+    #[test]
+    fn a_message_that_fits_is_left_alone() {
+        assert_eq!(fitting("é".repeat(166)), "é".repeat(166));
+        assert_eq!(fitting("a".repeat(1001)), "a".repeat(1000) + "…");
+    }
 }

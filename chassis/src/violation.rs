@@ -21,9 +21,16 @@ pub struct Violation {
     pub description: String,
 }
 
+/// How many violations of one request are kept. The rest is only counted: no caller reads
+/// so many, and a request can have a million.
+const KEPT: usize = 100;
+
 /// The violations of a request. Decoding goes on after the first, to find them all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    kept: Vec<Violation>,
+    count: usize,
+}
 
 impl Violations {
     /// None yet.
@@ -45,11 +52,15 @@ impl Violations {
         field: impl Into<String>,
         description: impl Display,
     ) -> Self {
-        Self(vec![Violation {
+        let violation = Violation {
             field: field.into(),
             reason,
             description: shortened(&description.to_string()),
-        }])
+        };
+        Self {
+            kept: vec![violation],
+            count: 1,
+        }
     }
 
     /// Adds one with the reason [`INVALID_FIELD`].
@@ -58,8 +69,10 @@ impl Violations {
     }
 
     /// Adds those of a part of the request.
-    pub fn append(&mut self, mut others: Self) {
-        self.0.append(&mut others.0);
+    pub fn append(&mut self, others: Self) {
+        let room = KEPT.saturating_sub(self.kept.len());
+        self.kept.extend(others.kept.into_iter().take(room));
+        self.count += others.count;
     }
 
     /// The value of a field, or `None` and a violation that says why there is none.
@@ -75,7 +88,7 @@ impl Violations {
     /// The same, with `prefix` and a dot before each path.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
-        for violation in &mut self.0 {
+        for violation in &mut self.kept {
             violation.field = if violation.field.is_empty() {
                 prefix.to_owned()
             } else {
@@ -93,7 +106,7 @@ impl Violations {
     /// The violations, if there are any.
     pub fn finish<T>(self, decoded: Option<T>) -> Result<T, Self> {
         match decoded {
-            Some(value) if self.0.is_empty() => Ok(value),
+            Some(value) if self.count == 0 => Ok(value),
             _ => Err(self),
         }
     }
@@ -101,7 +114,7 @@ impl Violations {
     /// The reason of the whole: the one that all share, or [`INVALID_FIELD`].
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        match self.0.as_slice() {
+        match self.kept.as_slice() {
             [first, rest @ ..] if rest.iter().all(|v| v.reason == first.reason) => first.reason,
             _ => INVALID_FIELD,
         }
@@ -110,12 +123,12 @@ impl Violations {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
-    /// Each of them, in the order in which they were found.
+    /// The first of them, up to 100, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
-        self.0.iter()
+        self.kept.iter()
     }
 }
 
@@ -123,11 +136,11 @@ impl Violations {
 impl Display for Violations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const TOLD: usize = 3;
-        for (index, violation) in self.0.iter().take(TOLD).enumerate() {
+        for (index, violation) in self.kept.iter().take(TOLD).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{violation}")?;
         }
-        match self.0.len().saturating_sub(TOLD) {
+        match self.count.saturating_sub(TOLD) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }

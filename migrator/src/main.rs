@@ -38,7 +38,7 @@ struct Settings {
         global = true,
         value_name = "DURATION",
         default_value = "30s",
-        value_parser = humantime::parse_duration
+        value_parser = chassis::settings::duration_or_zero
     )]
     lock_timeout: Duration,
 

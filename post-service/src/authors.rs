@@ -136,9 +136,9 @@ impl Authors {
 
     /// Waits for what the user service says of `wanted`, and notes it in `authors`.
     ///
-    /// It makes one call at the most, and none for those that others are asking for. Such
-    /// a call of others can fail because they were in a greater hurry: those that it leaves
-    /// behind are asked for once more.
+    /// It makes one call, and none for those that others are asking for already. Only where
+    /// such a call of others failed, perhaps since they were in a greater hurry, or said that
+    /// a user is missing, who may have been created since it set out, is asked once more.
     async fn ask(
         &self,
         mut wanted: Vec<AuthorId>,
@@ -148,26 +148,27 @@ impl Authors {
     ) {
         let deadline = Instant::now() + wait;
         let limit = self.settings.user_service_timeout.min(left);
-        let mut asked = false;
-        while !wanted.is_empty() && !asked && Instant::now() < deadline {
-            let boarded = self.departures.board(&wanted, limit);
-            asked = boarded.asked;
-            wanted.clear();
-            for (id, mut flight) in boarded.flights {
+        for _ in 0..2 {
+            if wanted.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            let mut again = Vec::new();
+            for mut flight in self.departures.board(&wanted, limit) {
+                let (id, own) = (flight.id(), flight.is_own());
                 // One that landed in time counts, even if another one kept us waiting.
-                let Ok(landed) = timeout_at(deadline, flight.land()).await else {
-                    continue;
-                };
-                match landed {
-                    Some(Answer::Nickname(nickname)) => {
+                match timeout_at(deadline, flight.land()).await {
+                    Ok(Some(Answer::Nickname(nickname))) => {
                         authors.insert(id, Author::Resolved(nickname));
                     }
-                    Some(Answer::Missing) => {
+                    Ok(Some(Answer::Missing)) => {
                         authors.insert(id, Author::Missing);
+                        again.extend((!own).then_some(id));
                     }
-                    None => wanted.push(id),
+                    Ok(None) => again.extend((!own).then_some(id)),
+                    Err(_late) => {}
                 }
             }
+            wanted = again;
         }
     }
 }

@@ -67,15 +67,18 @@ pub async fn run(
         Ok(())
     };
 
-    let served = serve::run(
+    let serving = serve::run(
         &settings.server,
         listener,
         service,
         ready,
         shutdown,
         draining.clone(),
-    )
-    .await;
+    );
+    let served = tokio::select! {
+        served = serving => served,
+        failure = database.failed() => Err(failure),
+    };
 
     draining.cancel();
     database.close().await;

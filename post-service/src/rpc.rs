@@ -65,18 +65,21 @@ impl PostService for Rpc {
             self.authors.resolve([author], remaining).await
         } else {
             let authors = self.authors.resolve_for_write([author], remaining);
-            let authors = authors.await.map_err(Error::from)?;
-            if authors.get(&author) == Some(&Author::Missing) {
-                return Err(Error::AuthorNotFound(author).into());
-            }
-            authors
+            authors.await.map_err(Error::from)?
         };
+        // Whether there is the author is for the foreign key to say, which knows it now.
         let created = self.store.create(once).await;
         let created = created.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
+        let post = created?;
+        let authors = match authors.get(&author) {
+            // Created in the meantime.
+            Some(Author::Missing) => self.authors.resolve([author], remaining).await,
+            _ => authors,
+        };
         Ok(Response::new(CreatePostResponse {
-            post: Some(encode::post(created?, &authors)),
+            post: Some(encode::post(post, &authors)),
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use chassis::settings::ServerSettings;
+use chassis::settings::{ServerSettings, count, duration, duration_or_zero};
 use clap::Args;
 use http::Uri;
 
@@ -33,23 +33,23 @@ pub struct Settings {
 #[command(next_help_heading = "Authors")]
 pub struct AuthorSettings {
     /// How long one call to the user service may take.
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub user_service_timeout: Duration,
 
     /// Calls to the user service that run at once. Further ones wait, within the same time.
-    #[arg(long, env, value_name = "COUNT", default_value = "64")]
+    #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
     pub user_service_calls: NonZeroUsize,
 
     /// How long a read waits for authors before it answers without them.
-    #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = duration_or_zero)]
     pub author_wait: Duration,
 
     /// How old what is known of an author may be.
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration_or_zero)]
     pub author_ttl: Duration,
 
     /// How many authors are remembered.
-    #[arg(long, env, value_name = "COUNT", default_value = "10000")]
+    #[arg(long, env, value_name = "COUNT", default_value = "10000", value_parser = count)]
     pub author_cache: NonZeroUsize,
 }
 
@@ -58,16 +58,16 @@ pub struct AuthorSettings {
 #[command(next_help_heading = "Watching")]
 pub struct WatchSettings {
     /// How many may watch at once. The next one fails with OVERLOADED.
-    #[arg(long, env, value_name = "COUNT", default_value = "1024")]
+    #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub max_watchers: NonZeroUsize,
 
     /// How often the database is asked for posts of other processes.
-    #[arg(long, env, value_name = "DURATION", default_value = "250ms", value_parser = humantime::parse_duration)]
+    #[arg(long, env, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub watch_poll: Duration,
 
     /// How many batches of new posts are kept for a watcher who is slow. One who is slower
     /// reads the rest from the database.
-    #[arg(long, env, value_name = "COUNT", default_value = "64")]
+    #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
     pub watch_buffer: NonZeroUsize,
 }
 

@@ -142,7 +142,7 @@ async fn what_is_no_file_is_refused_at_once() {
 
     let failure = failure(&place, &NEEDS).await;
 
-    assert!(matches!(failure, Failure::Failed(_)), "{failure:?}");
+    assert!(matches!(failure, Failure::Setting(_)), "{failure:?}");
 }
 
 /// As a migration of a later version would leave it.

@@ -27,7 +27,10 @@ pub use self::{
     error::Error,
     writer::{Scope, Stop, Work},
 };
-use crate::settings::{DatabaseSettings, DatabaseUrl};
+use crate::{
+    process::Failure,
+    settings::{DatabaseSettings, DatabaseUrl},
+};
 
 /// What `PRAGMA application_id` says of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
@@ -104,6 +107,15 @@ impl Database {
         self.writes.push(scope, work).await
     }
 
+    /// Waits for the end of the task that writes, which comes before [`Database::close`] only
+    /// by a fault of ours: a process that goes on without it would refuse all writes.
+    pub async fn failed(&self) -> Failure {
+        self.writes.failed().await;
+        Failure::Failed(
+            "the task that writes to the database ended by itself; the log tells why".into(),
+        )
+    }
+
     /// Finishes the writes that are queued and closes all connections. Later writes fail
     /// with [`Error::ShuttingDown`].
     pub async fn close(&self) {
@@ -140,6 +152,8 @@ fn read_pool(settings: &DatabaseSettings, access: &'static Access) -> SqlitePool
         // A connection is a file in this process: it does not go stale, and asking it
         // whether it is alive costs as much as a read.
         .test_before_acquire(false)
+        // A call that waits has a line in the log of its own.
+        .acquire_slow_threshold(Duration::MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(move |connection, _| Box::pin(ffi::authorize(connection, access)))

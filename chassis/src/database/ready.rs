@@ -77,6 +77,12 @@ impl Database {
                 )));
             }
             Err(error) => return Err(self.never(&error)),
+            Ok(file) if !file.is_file() => {
+                return Err(Finding::Never(Failure::Setting(format!(
+                    "{} is no file; set DATABASE_URL to the database file itself",
+                    path.display()
+                ))));
+            }
             Ok(_) => {}
         }
         let opened = self.write_options().connect().await;
@@ -140,6 +146,10 @@ impl Database {
     fn unopened(&self, error: &sqlx::Error) -> Finding {
         match primary_code(error) {
             Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign(),
+            Some(libsqlite3_sys::SQLITE_CORRUPT) => Finding::Never(Failure::Failed(format!(
+                "{} is damaged ({error}); put a copy in its place",
+                self.url
+            ))),
             // Somebody is creating or recovering it.
             Some(libsqlite3_sys::SQLITE_BUSY) => {
                 Finding::NotYet(format!("{} is locked by another process", self.url))

@@ -79,6 +79,8 @@ pub(super) struct Queue {
     idle: Arc<Mutex<Option<Jobs>>>,
     closing: CancellationToken,
     task: TaskTracker,
+    // Cancelled if the task ended although nobody closed the queue.
+    failed: CancellationToken,
     batch: usize,
     wait: Duration,
 }
@@ -92,6 +94,7 @@ impl Queue {
             idle: Arc::new(Mutex::new(Some(waiting))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
+            failed: CancellationToken::new(),
             batch: settings.write_batch.get(),
             wait: settings.write_wait,
         }
@@ -117,7 +120,13 @@ impl Queue {
                 access,
             },
         };
-        self.task.spawn(writer.run(self.closing.clone()));
+        let failed = self.failed.clone().drop_guard();
+        let closing = self.closing.clone();
+        self.task.spawn(async move {
+            writer.run(closing).await;
+            // It was closed. Otherwise, by a panic, the guard is dropped as it is.
+            failed.disarm();
+        });
     }
 
     /// Queues a piece of work and waits for its COMMIT.
@@ -136,6 +145,11 @@ impl Queue {
             })?;
         // The queue is dropped unanswered only when the process is being torn down.
         answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
+    }
+
+    /// Waits until nobody drains the queue any more although it is open.
+    pub(super) async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// Takes no more work and waits until what is queued is done.

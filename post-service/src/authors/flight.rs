@@ -45,15 +45,10 @@ type Cargo = Option<Arc<HashMap<AuthorId, Answer>>>;
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     id: AuthorId,
+    // Whether it set out for whoever holds it, and for nobody before.
+    own: bool,
     // None until the call ends.
     cargo: watch::Receiver<Option<Cargo>>,
-}
-
-/// The flights for what one page wants.
-pub(super) struct Boarded {
-    pub(super) flights: Vec<(AuthorId, Flight)>,
-    /// Whether a new call is among them.
-    pub(super) asked: bool,
 }
 
 /// Where calls set out from.
@@ -71,6 +66,14 @@ struct Inner {
 }
 
 impl Flight {
+    pub(super) fn id(&self) -> AuthorId {
+        self.id
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// What was said of the author, or `None` if the call failed.
     pub(super) async fn land(&mut self) -> Option<Answer> {
         // The sender is dropped unsent if the call panicked.
@@ -81,7 +84,8 @@ impl Flight {
 
 impl Departures {
     pub(super) fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, Failure> {
-        if url.scheme_str() != Some("http") || url.authority().is_none() {
+        let place = url.scheme_str() == Some("http") && url.authority().is_some();
+        if !place || url.path() != "/" || url.query().is_some() {
             return Err(Failure::Setting(format!(
                 "USER_SERVICE_URL is `{url}`, which is no place of a user service; write for \
                  example http://127.0.0.1:50051"
@@ -109,7 +113,7 @@ impl Departures {
 
     /// A flight for each of `ids`: one that is under way already, or else one new call for
     /// all others together, which may take as long as `limit`.
-    pub(super) fn board(&self, ids: &[AuthorId], limit: Duration) -> Boarded {
+    pub(super) fn board(&self, ids: &[AuthorId], limit: Duration) -> Vec<Flight> {
         let mut under_way = self
             .0
             .flights
@@ -119,35 +123,46 @@ impl Departures {
         let mut flights = Vec::with_capacity(ids.len());
         let mut asked_for = Vec::new();
         for &id in ids {
+            let mut own = false;
             let flight = under_way.entry(id).or_insert_with(|| {
+                own = true;
                 asked_for.push(id);
+                let cargo = cargo.clone();
                 Flight {
                     id,
-                    cargo: cargo.clone(),
+                    own: false,
+                    cargo,
                 }
             });
-            flights.push((id, flight.clone()));
+            flights.push(Flight {
+                own,
+                ..flight.clone()
+            });
         }
         drop(under_way);
 
-        let asked = !asked_for.is_empty();
-        if asked {
-            let mut request = Request::new(BatchGetUsersRequest {
-                ids: asked_for.iter().map(|id| id.get()).collect(),
-                allow_missing: true,
-            });
-            request_id::forward(&mut request);
-            // It goes on when its callers leave: others may have boarded.
-            let departures = self.clone();
-            tokio::spawn(async move {
-                let landing = Landing(&departures.0, &asked_for);
-                let cargo = departures.0.fetch(request, limit).await;
-                drop(landing);
-                // Nobody may be waiting any more.
-                let _ = sender.send(Some(cargo));
-            });
+        if !asked_for.is_empty() {
+            self.set_out(asked_for, sender, limit);
         }
-        Boarded { flights, asked }
+        flights
+    }
+
+    /// Sets out for all of `ids` in one call, which goes on when its callers leave: others
+    /// may have boarded.
+    fn set_out(&self, ids: Vec<AuthorId>, sender: watch::Sender<Option<Cargo>>, limit: Duration) {
+        let mut request = Request::new(BatchGetUsersRequest {
+            ids: ids.iter().map(|id| id.get()).collect(),
+            allow_missing: true,
+        });
+        request_id::forward(&mut request);
+        let departures = self.clone();
+        tokio::spawn(async move {
+            let landing = Landing(&departures.0, &ids);
+            let cargo = departures.0.fetch(request, limit).await;
+            drop(landing);
+            // Nobody may be waiting any more.
+            let _ = sender.send(Some(cargo));
+        });
     }
 }
 

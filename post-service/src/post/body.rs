@@ -6,6 +6,9 @@ use unicode_normalization::UnicodeNormalization;
 /// The longest body, in code points.
 const LONGEST: usize = 140;
 
+/// The longest text that is looked at, in code points.
+const LONGEST_RAW: usize = 16 * LONGEST;
+
 /// The text of a post, in Normalization Form C.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -21,6 +24,12 @@ impl Body {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err(format!("it is empty; give 1 to {LONGEST} characters"));
+        }
+        // Normalization Form C makes no text shorter by so much.
+        if text.chars().nth(LONGEST_RAW).is_some() {
+            return Err(format!(
+                "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
+            ));
         }
         let control = text
             .chars()
@@ -65,6 +74,13 @@ mod tests {
     fn a_body_has_140_characters_at_most_however_many_bytes_they_take() {
         assert!(Body::parse(&"😀".repeat(140)).is_ok());
         assert!(Body::parse(&"😀".repeat(141)).unwrap_err().contains("141"));
+    }
+
+    #[test]
+    fn what_is_far_too_long_is_refused_before_it_is_normalized() {
+        let refusal = Body::parse(&"\u{301}".repeat(2_000_000)).unwrap_err();
+
+        assert!(refusal.contains("more than 2240"), "{refusal}");
     }
 
     #[test]

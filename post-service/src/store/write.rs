@@ -206,11 +206,6 @@ impl<T> Once<T> {
     pub fn payload(&self) -> &T {
         &self.payload
     }
-
-    /// Whether it is only tried.
-    pub fn is_trial(&self) -> bool {
-        self.write.validate_only
-    }
 }
 
 /// The failure of a change, if it is one that the caller is told of, with its place.

@@ -213,7 +213,10 @@ fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
         update_time: _,
     } = user.ok_or_else(|| Violations::one("user", "it is not set"))?;
     let mut violations = Violations::new();
-    let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
+    let mut paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
+    // To name a field once more asks for nothing more.
+    paths.sort_unstable();
+    paths.dedup();
     for path in &paths {
         if path != "*" && !CHANGEABLE.contains(&path.as_str()) {
             violations.append(Violations::special(

@@ -9,6 +9,9 @@ use unicode_normalization::UnicodeNormalization;
 /// The longest address, in code points.
 const LONGEST: usize = 120;
 
+/// The longest text that is looked at, in code points.
+const LONGEST_RAW: usize = 16 * LONGEST;
+
 /// An address as mail is sent to it, and the form in which two of them are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email {
@@ -27,6 +30,12 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("it is empty; give an address such as susan@example.com".into());
+        }
+        // Normalization Form C makes no text shorter by so much.
+        if text.chars().nth(LONGEST_RAW).is_some() {
+            return Err(format!(
+                "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
+            ));
         }
         let text: String = text.nfc().collect();
         let length = text.chars().count();

@@ -10,6 +10,9 @@ use serde::Serialize;
 /// The longest nickname, in code points.
 const LONGEST: usize = 64;
 
+/// The longest text that is looked at, in code points.
+const LONGEST_RAW: usize = 16 * LONGEST;
+
 /// A nickname as people see it, and the form in which two of them are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Nickname {
@@ -29,6 +32,12 @@ impl Nickname {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty; give 1 to 64 characters".into());
+        }
+        // Longer than white space could make a nickname: normalizing it would only cost time.
+        if text.chars().nth(LONGEST_RAW).is_some() {
+            return Err(format!(
+                "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
+            ));
         }
         let profile = Rfc8266::new();
         let text = profile
@@ -171,5 +180,12 @@ mod tests {
             let refusal = Nickname::parse(nickname).unwrap_err();
             assert!(refusal.contains("empty"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn what_is_far_too_long_is_refused_before_it_is_normalized() {
+        let refusal = Nickname::parse(&"\u{fdfa}".repeat(1_300_000)).unwrap_err();
+
+        assert!(refusal.contains("more than 1024"), "{refusal}");
     }
 }

@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) trait Job: Send {
     /// Whether nobody waits for it any more.
     fn abandoned(&self) -> bool;
+    /// When it was queued.
+    fn queued(&self) -> Instant;
     /// What becomes of what it writes.
     fn scope(&self) -> Scope;
     /// Does it, once, and keeps the result for the answer. Says whether it was done, and
@@ -44,6 +46,7 @@ pub(super) trait Job: Send {
 
 /// A job for one caller.
 pub(super) struct Call<T, E, W> {
+    queued: Instant,
     scope: Scope,
     state: State<T, E, W>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -58,6 +61,7 @@ enum State<T, E, W> {
 impl<T, E, W> Call<T, E, W> {
     pub(super) fn new(scope: Scope, work: W, reply: oneshot::Sender<Result<T, E>>) -> Self {
         Self {
+            queued: Instant::now(),
             scope,
             state: State::Queued(work),
             reply,
@@ -73,6 +77,10 @@ where
 {
     fn abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn scope(&self) -> Scope {
@@ -116,11 +124,9 @@ pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: 
         Ok(connection) => connection,
         Err(error) => return fail_all(jobs.drain(..), error),
     };
-    if let Err(error) = begin(connection, wait).await {
+    if let Err(error) = begin(connection, jobs, wait).await {
         return fail_all(jobs.drain(..), error);
     }
-    // Another process may have had the lock for longer than some callers wait.
-    jobs.retain(|job| !job.abandoned());
 
     let mut done = Vec::with_capacity(jobs.len());
     let result = match run_all(connection, jobs, &mut done).await {
@@ -140,15 +146,27 @@ pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: 
     }
 }
 
-/// `BEGIN IMMEDIATE`, tried again while another process has the lock.
-async fn begin(connection: &mut SqliteConnection, wait: Duration) -> Result<(), sqlx::Error> {
-    let deadline = Instant::now() + wait;
-    for attempt in 0_u32.. {
-        match execute(connection, "begin immediate").await {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => {}
+/// `BEGIN IMMEDIATE`, tried again while another process has the lock. Jobs that nobody
+/// waits for any more are dropped meanwhile, and those that have waited for `wait` fail.
+async fn begin(
+    connection: &mut SqliteConnection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    wait: Duration,
+) -> Result<(), sqlx::Error> {
+    for attempt in 1_u32.. {
+        let result = execute(connection, "begin immediate").await;
+        jobs.retain(|job| !job.abandoned());
+        match result {
+            Err(error) if is_busy(&error) => {
+                let late = jobs.extract_if(.., |job| job.queued().elapsed() >= wait);
+                late.for_each(|job| job.fail(Error::Busy));
+                if jobs.is_empty() {
+                    return Err(error);
+                }
+            }
             result => return result,
         }
-        if attempt % ATTEMPTS == ATTEMPTS - 1 {
+        if attempt % ATTEMPTS == 0 {
             sleep(PAUSE).await;
         } else {
             yield_now().await;
