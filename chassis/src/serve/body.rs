@@ -62,12 +62,7 @@ impl CallBody {
         match polled {
             Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_trailers() {
                 Ok(trailers) => self.end(trailers),
-                Err(frame) => {
-                    // A single answer is whole here, and what is left is the client's
-                    // to read, at its own pace.
-                    self.limits.release();
-                    Poll::Ready(Some(Ok(frame)))
-                }
+                Err(frame) => Poll::Ready(Some(Ok(frame))),
             },
             Ok(Poll::Ready(Some(Err(status)))) => self.fail(&status),
             Ok(Poll::Ready(None)) => {

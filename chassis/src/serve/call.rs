@@ -32,6 +32,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status, body::Body, service::Routes};
 
 use super::{
+    answers::{Answer, Answers},
     body::CallBody,
     deadline::{self, Deadline},
     foreign,
@@ -84,6 +85,7 @@ impl tower::Service<Request<Body>> for Calls {
         let routes = self.routes.clone();
         Box::pin(id.clone().scope(async move {
             let mut limits = limits;
+            let answers = request.extensions().get::<Answers>().cloned();
             let response = if is_grpc(request.headers()) {
                 match &mut limits {
                     Ok(limits) => answer(&rules, routes, request, kind, limits).await,
@@ -93,13 +95,11 @@ impl tower::Service<Request<Body>> for Calls {
             } else {
                 not_grpc(rules.domain)
             };
-            Ok(finish(
-                response,
-                rules,
-                id,
-                record,
-                limits.unwrap_or_default(),
-            ))
+            let mut limits = limits.unwrap_or_default();
+            if !kind.streams {
+                limits.answer = answers.as_ref().map(Answers::begin);
+            }
+            Ok(finish(response, rules, id, record, limits))
         }))
     }
 }
@@ -111,6 +111,9 @@ pub(super) struct Limits {
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Where the connection sees that the answer waits. A stream may wait for ever: what it
+    /// keeps for its client is little.
+    answer: Option<Answer>,
 }
 
 impl Limits {
@@ -129,6 +132,7 @@ impl Limits {
             timer,
             stop: kind.streams.then(draining),
             permit: None,
+            answer: None,
         })
     }
 
@@ -147,11 +151,6 @@ impl Limits {
             Some(stop) => stop.as_mut().poll(cx),
             None => Poll::Pending,
         }
-    }
-
-    /// Makes room for another call: the work of this one is done.
-    pub(super) fn release(&mut self) {
-        self.permit = None;
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
+use super::answers::Answers;
 use crate::{process::Failure, settings::ServerSettings};
 
 /// The bytes with which every HTTP/2 connection begins, RFC 9113, section 3.4. Until it
@@ -60,6 +61,8 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub(super) struct Connections {
     slots: Arc<Semaphore>,
     first_byte_timeout: Duration,
+    /// How long an answer may wait for its client to read it.
+    read_limit: Duration,
     /// Each open connection has a copy.
     open: Arc<()>,
     /// Cancelled when those that have not begun to speak have to end.
@@ -74,6 +77,7 @@ impl Connections {
         Self {
             slots: Arc::new(Semaphore::new(settings.max_connections.get())),
             first_byte_timeout: settings.first_byte_timeout,
+            read_limit: settings.call_timeout,
             open: Arc::new(()),
             silent: CancellationToken::new(),
             all: CancellationToken::new(),
@@ -104,8 +108,9 @@ impl Connections {
         let slots = Arc::clone(&self.slots);
         // A copy that belongs to no connection must not count.
         let open = Arc::downgrade(&self.open);
-        let (first_byte_timeout, silent, all) = (
+        let (first_byte_timeout, read_limit, silent, all) = (
             self.first_byte_timeout,
+            self.read_limit,
             self.silent.clone(),
             self.all.clone(),
         );
@@ -120,6 +125,8 @@ impl Connections {
                     unspoken: PREFACE_LEN,
                     guard,
                     ended: None,
+                    answers: Answers::default(),
+                    read_limit,
                     cut: all.child_token(),
                     _slot: slot,
                     _open: open,
@@ -192,6 +199,17 @@ async fn speak_within(timeout: Duration, silent: CancellationToken) -> ErrorKind
     }
 }
 
+/// Why a connection ended that had begun to speak.
+async fn read_within(limit: Duration, answers: Answers, cut: CancellationToken) -> ErrorKind {
+    tokio::select! {
+        () = cut.cancelled() => ErrorKind::ConnectionAborted,
+        () = answers.stalled(limit) => {
+            tracing::warn!(?limit, "a client does not read its answers; its connection is cut");
+            ErrorKind::TimedOut
+        }
+    }
+}
+
 /// An accepted connection.
 pub(super) struct Connection {
     stream: TcpStream,
@@ -200,6 +218,8 @@ pub(super) struct Connection {
     /// Resolves when the connection has to end.
     guard: Pin<Box<dyn Future<Output = ErrorKind> + Send>>,
     ended: Option<ErrorKind>,
+    answers: Answers,
+    read_limit: Duration,
     cut: CancellationToken,
     _slot: OwnedSemaphorePermit,
     _open: Arc<()>,
@@ -241,11 +261,8 @@ impl AsyncRead for Connection {
             let read = buf.filled().len() - before;
             this.unspoken = this.unspoken.saturating_sub(read);
             if this.unspoken == 0 {
-                let cut = this.cut.clone();
-                this.guard = Box::pin(async move {
-                    cut.cancelled().await;
-                    ErrorKind::ConnectionAborted
-                });
+                let guard = read_within(this.read_limit, this.answers.clone(), this.cut.clone());
+                this.guard = Box::pin(guard);
                 // It is not certain that another read follows, which would have the
                 // task woken.
                 this.poll_guard(cx)?;
@@ -288,9 +305,9 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Answers;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Answers {
+        self.answers.clone()
     }
 }

@@ -25,6 +25,7 @@ use self::{
 };
 use crate::{process::Failure, settings::ServerSettings, status};
 
+mod answers;
 mod body;
 mod call;
 pub mod deadline;

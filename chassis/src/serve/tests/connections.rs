@@ -108,3 +108,45 @@ async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
 
     assert!(matches!(failure, Failure::Setting(_)));
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_stream_is_not() {
+    let server = TestServer::start(ServerSettings {
+        call_timeout: Duration::from_millis(500),
+        max_calls_in_flight: NonZeroUsize::MIN,
+        ..settings()
+    })
+    .await;
+    let client = server.client().await;
+    let mut stream = client.stream("Follow", None).await;
+    soon(stream.message()).await.unwrap();
+    let deaf = TcpStream::connect(server.address).await.unwrap();
+    let (asking, connection) = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake::<_, Bytes>(deaf)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut asking = asking.ready().await.unwrap();
+
+    let request = Request::builder()
+        .uri(format!("http://{}{}", server.address, path("Echo")))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut body) = asking.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(EMPTY_MESSAGE), true)
+        .unwrap();
+    let answer = soon(answer).await.unwrap();
+    // Nothing of it is read, and the call takes the only place.
+    let meanwhile = client.call("Echo", "x").await;
+    // It ends, although the client keeps its side of it.
+    let _ = soon(connection).await.unwrap();
+    drop((asking, answer));
+
+    assert_eq!(meanwhile.unwrap_err().code(), Code::Unavailable);
+    while client.call("Echo", "x").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(poll!(stream.message().boxed()).is_pending());
+}
