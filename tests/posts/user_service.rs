@@ -138,6 +138,21 @@ impl Users {
             timeout: text(&metadata, "grpc-timeout").map(|value| timeout(&value)),
             request_id: text(&metadata, "x-request-id"),
         };
+        // What is true when it comes, however long the answer then takes.
+        let (users, missing_ids) = {
+            let nicknames = self.0.nicknames.lock().unwrap();
+            let (found, missing_ids): (Vec<_>, Vec<_>) =
+                ids.into_iter().partition(|id| nicknames.contains_key(id));
+            let users: Vec<_> = found
+                .into_iter()
+                .map(|id| User {
+                    id,
+                    nickname: nicknames[&id].clone(),
+                    ..User::default()
+                })
+                .collect();
+            (users, missing_ids)
+        };
         // Before the call is counted: whoever has seen it can release it.
         let mut released = self.0.released.subscribe();
         let mood = self.mood();
@@ -148,18 +163,7 @@ impl Users {
             Mood::Fail => return Err(Status::internal("told to")),
             Mood::RefuseOne => return Err(Status::unavailable("told to")),
         }
-        let nicknames = self.0.nicknames.lock().unwrap();
-        let (found, missing_ids): (Vec<_>, Vec<_>) =
-            ids.into_iter().partition(|id| nicknames.contains_key(id));
-        let users = found.into_iter().map(|id| User {
-            id,
-            nickname: nicknames[&id].clone(),
-            ..User::default()
-        });
-        Ok(Response::new(BatchGetUsersResponse {
-            users: users.collect(),
-            missing_ids,
-        }))
+        Ok(Response::new(BatchGetUsersResponse { users, missing_ids }))
     }
 }
 

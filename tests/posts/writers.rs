@@ -161,6 +161,39 @@ async fn an_author_who_was_missing_can_write_as_soon_as_there_is_one() {
 }
 
 #[tokio::test]
+async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
+    let alone = Alone::start(1).await;
+    alone.users.lose(1);
+    alone.users.be(Mood::Hang);
+    let posts = alone.posts.clone();
+    let older = tokio::spawn(async move { posts.get(1).await });
+    alone.users.called(1).await;
+    alone.users.know(1, "user 1");
+    alone.users.be(Mood::Answer);
+
+    let posts = alone.posts.clone();
+    let created = tokio::spawn(async move { posts.create(draft(1, "x")).await });
+    // Gives it the time to join the older question; without, it would ask by itself.
+    assert_eq!(alone.count().await, 1);
+    alone.users.release();
+    let created = created.await.unwrap().unwrap();
+    older.await.unwrap().unwrap();
+
+    assert_eq!(created.author, Some(author(State::Resolved, "user 1")));
+}
+
+#[tokio::test]
+async fn whether_an_author_is_there_is_for_the_foreign_key_to_say() {
+    let alone = Alone::start(1).await;
+    alone.users.lose(1);
+
+    let created = alone.posts.create(draft(1, "x")).await;
+
+    assert!(created.is_ok(), "{created:?}");
+    assert_eq!(alone.count().await, 2);
+}
+
+#[tokio::test]
 async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
     for batch in [false, true] {
         let alone = Alone::start(1).await;

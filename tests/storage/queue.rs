@@ -1,7 +1,11 @@
 //! The queue of writes. What is queued before its task runs is one batch: a test of one
 //! thread decides what is committed together.
 
-use std::{num::NonZeroUsize, pin::pin, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use chassis::database::{Database, Error, Scope, Stop};
 use futures::{future::join_all, join, poll};
@@ -334,4 +338,37 @@ async fn closing_leaves_all_in_the_one_file() {
 
     let log = place.path().with_extension("db-wal");
     assert!(!log.exists(), "{} is left", log.display());
+}
+
+#[tokio::test]
+async fn a_write_waits_no_longer_since_others_waited_before_it() {
+    let mut place = Place::migrated().await;
+    place.settings.write_wait = Duration::from_millis(300);
+    place.settings.write_batch = NonZeroUsize::MIN;
+    let database = place.ready(&NEEDS).await;
+    let lock = place.lock().await;
+    let names: [&[&str]; 8] = [
+        &["a"],
+        &["b"],
+        &["c"],
+        &["d"],
+        &["e"],
+        &["f"],
+        &["g"],
+        &["h"],
+    ];
+
+    let begun = Instant::now();
+    let results = join_all(names.map(|name| insert(&database, name))).await;
+    let took = begun.elapsed();
+    lock.close().await.unwrap();
+
+    for busy in results {
+        assert!(
+            matches!(busy, Err(Failure::Database(Error::Busy))),
+            "{busy:?}"
+        );
+    }
+    // One after the other they would have waited for 2.4 s.
+    assert!(took < Duration::from_millis(1500), "{took:?}");
 }
