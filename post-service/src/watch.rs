@@ -6,11 +6,11 @@
 //! has just begun or is slow, reads the missing posts from the database. So nothing is
 //! missed and nothing sent twice, and nothing is kept for a slow one but a few batches.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -36,6 +36,7 @@ struct Batch {
     after: i64,
     until: i64,
     posts: Vec<Post>,
+    read: Instant,
 }
 
 /// One who watches.
@@ -46,6 +47,8 @@ pub struct Watch {
     author: Option<AuthorId>,
     /// Every post up to this id was sent, or is not wanted.
     seen: i64,
+    /// A batch that is older is read anew: a post is sent as it is then.
+    fresh: Duration,
     /// Whether there may be posts after it that were handed out before.
     behind: bool,
     _place: OwnedSemaphorePermit,
@@ -95,6 +98,7 @@ impl Feed {
             batches,
             author,
             seen,
+            fresh: self.settings.watch_poll,
             behind: after.is_some(),
             _place: place,
         })
@@ -153,6 +157,7 @@ impl Feed {
             after,
             until,
             posts,
+            read: Instant::now(),
         }));
     }
 }
@@ -180,10 +185,11 @@ impl Watch {
         }
     }
 
-    /// The wanted posts of the next batch, unless there is a gap before it.
+    /// The wanted posts of the next batch, unless there is a gap before it, or it waited for
+    /// so long that its posts may have changed.
     async fn handed_out(&mut self) -> Result<Vec<Post>, Error> {
         match self.batches.recv().await {
-            Ok(batch) if batch.after <= self.seen => {
+            Ok(batch) if batch.after <= self.seen && batch.read.elapsed() < self.fresh => {
                 let wanted = batch.posts.iter().filter(|post| {
                     post.id > self.seen && self.author.is_none_or(|author| author == post.author)
                 });

@@ -16,7 +16,7 @@ use tonic::transport::Endpoint;
 use super::{
     alone::{FOREVER, Instance},
     blog::{Blog, Posts},
-    draft,
+    delete, draft, rewrite,
 };
 
 /// How soon a post of another process has to come.
@@ -177,6 +177,35 @@ async fn a_slow_one_gets_everything_in_order() {
     assert!(all.into_iter().eq(1..=2001));
     assert!(come.into_iter().eq(2..=2001));
     assert_eq!(watching.ids(1).await, [2002]);
+}
+
+#[tokio::test]
+async fn a_slow_one_gets_posts_as_they_are_by_then() {
+    let blog = Blog::with(|settings| {
+        settings.watch.watch_poll = Duration::from_millis(1);
+    })
+    .await;
+    let channel = Endpoint::from_shared(format!("http://{}", blog.system.posts_address))
+        .unwrap()
+        .initial_stream_window_size(1024)
+        .connect_lazy();
+    let slow = Posts(PostServiceClient::new(channel));
+    let mut watching = slow.watch(basic_view(None)).await.unwrap();
+    let mut quick = blog.posts.watch(basic_view(None)).await.unwrap();
+    // These fill what it takes at once, one by one, so that the next ones wait for it.
+    let long = "😀".repeat(140);
+    for id in 1..=20 {
+        blog.posts.create(draft(blog.susan, &long)).await.unwrap();
+        assert_eq!(quick.ids(1).await, [id]);
+    }
+
+    blog.posts.update(rewrite(20, "after")).await.unwrap();
+    blog.posts.delete(delete(19)).await.unwrap();
+    let come = watching.ids(18).await;
+    let last = watching.next().await.unwrap();
+
+    assert!(come.into_iter().eq(1..=18));
+    assert_eq!((last.id, last.body.as_str()), (20, "after"));
 }
 
 #[tokio::test]
