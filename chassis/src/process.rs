@@ -99,6 +99,32 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// The work that a process does beside the calls that it serves.
+#[derive(Clone, Debug, Default)]
+pub struct Background {
+    // Cancelled if any of it ended by a panic.
+    failed: CancellationToken,
+}
+
+impl Background {
+    /// Does `work`, which has no end of its own, in a task until `end`.
+    pub fn spawn(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+        let failed = self.failed.clone().drop_guard();
+        tokio::spawn(async move {
+            end.run_until_cancelled(work).await;
+            // After a panic the guard is dropped as it is.
+            failed.disarm();
+        });
+    }
+
+    /// Waits for the end of any of it, which comes before its time only by a fault of ours:
+    /// a process that goes on would serve less than it promises.
+    pub async fn failed(&self) -> Failure {
+        self.failed.cancelled().await;
+        Failure::Failed("work in the background ended by itself; the log tells why".into())
+    }
+}
+
 /// A token that is cancelled by the first SIGINT or SIGTERM. The second one ends the
 /// process at once, with the exit code that shells give to such an end.
 ///
@@ -142,5 +168,20 @@ mod tests {
         assert_eq!(Failure::Failed(String::new()).exit_code(), 1);
         assert_eq!(Failure::Setting(String::new()).exit_code(), 64);
         assert_eq!(Failure::TryAgain(String::new()).exit_code(), 75);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_noticed_and_work_that_is_ended_is_not() {
+        let (fine, faulty) = (Background::default(), Background::default());
+        let end = CancellationToken::new();
+
+        fine.spawn(end.clone(), std::future::pending());
+        faulty.spawn(end.clone(), async { panic!("on purpose") });
+        let failure = faulty.failed().await;
+        end.cancel();
+        tokio::task::yield_now().await;
+
+        assert!(matches!(failure, Failure::Failed(_)));
+        assert!(!fine.failed.is_cancelled());
     }
 }

@@ -15,7 +15,7 @@ use chassis::{
     clock::Clock,
     database::Database,
     idempotency,
-    process::Failure,
+    process::{Background, Failure},
     serve::{self, Service},
 };
 use proto::post::v1::{self, post_service_server::PostServiceServer};
@@ -55,15 +55,13 @@ pub async fn run(
         routes: Routes::new(calls),
     };
     let draining = CancellationToken::new();
+    let background = Background::default();
     let ready = async {
         database.ready().await?;
-        let end = draining.clone();
-        tokio::spawn(async move {
-            let pruning = idempotency::prune(|| store.prune_requests());
-            end.run_until_cancelled(pruning).await
+        background.spawn(draining.clone(), async move {
+            idempotency::prune(|| store.prune_requests()).await;
         });
-        let end = draining.clone();
-        tokio::spawn(async move { end.run_until_cancelled(feed.run()).await });
+        background.spawn(draining.clone(), async move { feed.run().await });
         Ok(())
     };
 
@@ -78,6 +76,7 @@ pub async fn run(
     let served = tokio::select! {
         served = serving => served,
         failure = database.failed() => Err(failure),
+        failure = background.failed() => Err(failure),
     };
 
     draining.cancel();

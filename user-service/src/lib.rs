@@ -12,7 +12,7 @@ use chassis::{
     clock::Clock,
     database::Database,
     idempotency,
-    process::Failure,
+    process::{Background, Failure},
     serve::{self, Service},
     settings::ServerSettings,
 };
@@ -48,12 +48,11 @@ pub async fn run(
         routes: Routes::new(calls),
     };
     let draining = CancellationToken::new();
+    let background = Background::default();
     let ready = async {
         database.ready().await?;
-        let end = draining.clone();
-        tokio::spawn(async move {
-            let pruning = idempotency::prune(|| store.prune_requests());
-            end.run_until_cancelled(pruning).await
+        background.spawn(draining.clone(), async move {
+            idempotency::prune(|| store.prune_requests()).await;
         });
         Ok(())
     };
@@ -69,6 +68,7 @@ pub async fn run(
     let served = tokio::select! {
         served = serving => served,
         failure = database.failed() => Err(failure),
+        failure = background.failed() => Err(failure),
     };
 
     draining.cancel();
