@@ -100,28 +100,48 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The work that a process does beside the calls that it serves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Background {
+    what: &'static str,
     // Cancelled if any of it ended by a panic.
     failed: CancellationToken,
 }
 
 impl Background {
+    /// Work that the log names `what`.
+    #[must_use]
+    pub fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            failed: CancellationToken::new(),
+        }
+    }
+
     /// Does `work`, which has no end of its own, in a task until `end`.
     pub fn spawn(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
-        let failed = self.failed.clone().drop_guard();
-        tokio::spawn(async move {
+        tokio::spawn(self.watched(async move {
             end.run_until_cancelled(work).await;
+        }));
+    }
+
+    /// The same `work`, which is noticed if it ends by a panic.
+    pub fn watched(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let failed = self.failed.clone().drop_guard();
+        async move {
+            work.await;
             // After a panic the guard is dropped as it is.
             failed.disarm();
-        });
+        }
     }
 
     /// Waits for the end of any of it, which comes before its time only by a fault of ours:
     /// a process that goes on would serve less than it promises.
     pub async fn failed(&self) -> Failure {
         self.failed.cancelled().await;
-        Failure::Failed("work in the background ended by itself; the log tells why".into())
+        Failure::Failed(format!("{} ended by itself; the log tells why", self.what))
     }
 }
 
@@ -172,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_is_noticed_and_work_that_is_ended_is_not() {
-        let (fine, faulty) = (Background::default(), Background::default());
+        let (fine, faulty) = (Background::new("fine"), Background::new("faulty"));
         let end = CancellationToken::new();
 
         fine.spawn(end.clone(), std::future::pending());

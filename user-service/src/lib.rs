@@ -48,7 +48,7 @@ pub async fn run(
         routes: Routes::new(calls),
     };
     let draining = CancellationToken::new();
-    let background = Background::default();
+    let background = Background::new("work in the background");
     let ready = async {
         database.ready().await?;
         background.spawn(draining.clone(), async move {

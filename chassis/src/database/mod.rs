@@ -110,10 +110,7 @@ impl Database {
     /// Waits for the end of the task that writes, which comes before [`Database::close`] only
     /// by a fault of ours: a process that goes on without it would refuse all writes.
     pub async fn failed(&self) -> Failure {
-        self.writes.failed().await;
-        Failure::Failed(
-            "the task that writes to the database ended by itself; the log tells why".into(),
-        )
+        self.writes.failed().await
     }
 
     /// Finishes the writes that are queued and closes all connections. Later writes fail

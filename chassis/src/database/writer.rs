@@ -18,7 +18,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
 use super::{Access, Error, ffi};
-use crate::settings::DatabaseSettings;
+use crate::{
+    process::{Background, Failure},
+    settings::DatabaseSettings,
+};
 
 /// How long a writer that always has something to write goes on before it gives way to
 /// other processes, and for how long then. SQLite has no queue for its lock, which is free
@@ -56,6 +59,17 @@ impl<E> From<sqlx::Error> for Stop<E> {
     }
 }
 
+impl<E> Stop<E> {
+    /// The same, with what the caller is told of a refusal changed.
+    #[must_use]
+    pub fn map_refusal(self, change: impl FnOnce(E) -> E) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(change(refusal)),
+            Self::Engine(error) => Self::Engine(error),
+        }
+    }
+}
+
 /// How much a piece of work can leave half done, and whether any of it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -79,8 +93,7 @@ pub(super) struct Queue {
     idle: Arc<Mutex<Option<Jobs>>>,
     closing: CancellationToken,
     task: TaskTracker,
-    // Cancelled if the task ended although nobody closed the queue.
-    failed: CancellationToken,
+    background: Background,
     batch: usize,
     wait: Duration,
 }
@@ -94,7 +107,7 @@ impl Queue {
             idle: Arc::new(Mutex::new(Some(waiting))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
-            failed: CancellationToken::new(),
+            background: Background::new("the task that writes to the database"),
             batch: settings.write_batch.get(),
             wait: settings.write_wait,
         }
@@ -120,13 +133,8 @@ impl Queue {
                 access,
             },
         };
-        let failed = self.failed.clone().drop_guard();
-        let closing = self.closing.clone();
-        self.task.spawn(async move {
-            writer.run(closing).await;
-            // It was closed. Otherwise, by a panic, the guard is dropped as it is.
-            failed.disarm();
-        });
+        let work = writer.run(self.closing.clone());
+        self.task.spawn(self.background.watched(work));
     }
 
     /// Queues a piece of work and waits for its COMMIT.
@@ -148,8 +156,8 @@ impl Queue {
     }
 
     /// Waits until nobody drains the queue any more although it is open.
-    pub(super) async fn failed(&self) {
-        self.failed.cancelled().await;
+    pub(super) async fn failed(&self) -> Failure {
+        self.background.failed().await
     }
 
     /// Takes no more work and waits until what is queued is done.

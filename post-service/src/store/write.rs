@@ -170,7 +170,7 @@ impl Store {
                     let mut posts = Vec::with_capacity(mutations.len());
                     for (index, mutation) in mutations.into_iter().enumerate() {
                         let post = mutate(connection, mutation, now).await;
-                        posts.push(post.map_err(|stop| at(index, stop))?);
+                        posts.push(post.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
                     }
                     requests::keep(connection, request, &posts).await?;
                     Ok::<_, Stop<Error>>(posts)
@@ -205,14 +205,6 @@ impl<T> Once<T> {
     /// What is asked for.
     pub fn payload(&self) -> &T {
         &self.payload
-    }
-}
-
-/// The failure of a change, if it is one that the caller is told of, with its place.
-fn at(index: usize, stop: Stop<Error>) -> Stop<Error> {
-    match stop {
-        Stop::Refused(error) => Stop::Refused(error.at(index)),
-        Stop::Engine(error) => Stop::Engine(error),
     }
 }
 

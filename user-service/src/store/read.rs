@@ -121,27 +121,16 @@ impl Store {
     /// Those of the database.
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
         let mut reader = self.database.reader().await?;
+        if !list.count {
+            return Page::new(page(&mut reader, list).await?, list, None);
+        }
         // The page and the count are of one snapshot.
         let mut snapshot = reader.begin().await?;
-        let mut rows = page(&mut snapshot, list).await?;
-        let total = if list.count {
-            let selection = list.role.map_or(Selection::All, Selection::Role);
-            Some(count(&mut snapshot, selection).await?)
-        } else {
-            None
-        };
+        let rows = page(&mut snapshot, list).await?;
+        let selection = list.role.map_or(Selection::All, Selection::Role);
+        let total = count(&mut snapshot, selection).await?;
         snapshot.rollback().await?;
-
-        let more = list.size.cut(&mut rows);
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor::at(last, list.order.decisive().0));
-        let users = rows
-            .into_iter()
-            .map(User::try_from)
-            .collect::<Result<_, _>>()?;
-        Ok(Page { users, next, total })
+        Page::new(rows, list, Some(total))
     }
 
     /// How many users a purge would delete, and the lowest ids among them, at most 100.
@@ -156,6 +145,21 @@ impl Store {
         let sample = sample(&mut snapshot, selection).await?;
         snapshot.rollback().await?;
         Ok((count, sample))
+    }
+}
+
+impl Page {
+    fn new(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Self, Error> {
+        let more = list.size.cut(&mut rows);
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor::at(last, list.order.decisive().0));
+        let users = rows
+            .into_iter()
+            .map(User::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { users, next, total })
     }
 }
 

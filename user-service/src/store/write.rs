@@ -107,7 +107,7 @@ impl Store {
                     let mut users = Vec::with_capacity(mutations.len());
                     for (index, mutation) in mutations.into_iter().enumerate() {
                         let user = mutate(connection, mutation, now).await;
-                        users.push(user.map_err(|stop| at(index, stop))?);
+                        users.push(user.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
                     }
                     requests::keep(connection, request, &users).await?;
                     Ok::<_, Stop<Error>>(users)
@@ -135,14 +135,6 @@ impl Store {
                 Box::pin(purge(connection, selection))
             })
             .await
-    }
-}
-
-/// The failure of a change, if it is one that the caller is told of, with its place.
-fn at(index: usize, stop: Stop<Error>) -> Stop<Error> {
-    match stop {
-        Stop::Refused(error) => Stop::Refused(error.at(index)),
-        Stop::Engine(error) => Stop::Engine(error),
     }
 }
 
