@@ -14,6 +14,12 @@ mod migrations;
 mod plan;
 mod report;
 mod session;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the modules that read scripts come next"
+)]
+mod sql;
 mod wait;
 
 use std::{

@@ -1,0 +1,220 @@
+//! SQL as text: its tokens, and the statements of a script with their places. Knows no
+//! database, and no table.
+
+mod token;
+
+use serde::Serialize;
+
+pub(crate) use self::token::{Kind, Token, is_keyword, quoted, text, tokens};
+
+/// A place in a text, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+/// Where the byte at `offset` stands.
+pub(crate) fn position(script: &str, offset: usize) -> Position {
+    let before = script.get(..offset).unwrap_or(script);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Position {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}
+
+/// One statement of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statement<'a> {
+    /// Without the comments before it and without the semicolon.
+    pub(crate) text: &'a str,
+    /// Where it begins in the script, in bytes.
+    pub(crate) offset: usize,
+    /// The comments right before it, from the first to the last; empty if there are none.
+    pub(crate) comment: &'a str,
+}
+
+/// The statements of a script, in order. One without a word in it is none.
+pub(crate) fn statements(script: &str) -> Vec<Statement<'_>> {
+    let mut statements = Vec::new();
+    let mut comments: Option<(usize, usize)> = None;
+    let mut body: Vec<Token<'_>> = Vec::new();
+    let mut ended = 0;
+    let mut finish = |body: &mut Vec<Token<'_>>, comments: &mut Option<(usize, usize)>| {
+        if let (Some(first), Some(last)) = (body.first(), body.last()) {
+            statements.push(Statement {
+                text: &script[first.offset..last.end()],
+                offset: first.offset,
+                comment: comments.map_or("", |(from, to)| &script[from..to]),
+            });
+        }
+        body.clear();
+        *comments = None;
+    };
+    for token in tokens(script) {
+        if token.kind == Kind::Comment {
+            // What stands on the line on which a statement ends belongs to that one.
+            let own_line = ended == 0 || script[ended..token.offset].contains('\n');
+            if body.is_empty() && own_line {
+                let from = comments.map_or(token.offset, |(from, _)| from);
+                comments = Some((from, token.end()));
+            }
+        } else if token.is_symbol(";") && ends(&body) {
+            finish(&mut body, &mut comments);
+            ended = token.end();
+        } else {
+            body.push(token);
+        }
+    }
+    finish(&mut body, &mut comments);
+    statements
+}
+
+/// Whether a semicolon after these tokens ends the statement: in a trigger, only after
+/// the END that follows a semicolon.
+fn ends(body: &[Token<'_>]) -> bool {
+    let mut words = body.iter();
+    let mut first = words.next();
+    if first.is_some_and(|word| word.is("explain")) {
+        first = words.find(|word| !word.is("query") && !word.is("plan"));
+    }
+    let mut second = words.next();
+    if second.is_some_and(|word| word.is("temp") || word.is("temporary")) {
+        second = words.next();
+    }
+    let in_trigger = first.is_some_and(|word| word.is("create"))
+        && second.is_some_and(|word| word.is("trigger"));
+    match body {
+        _ if !in_trigger => true,
+        [.., before, last] => before.is_symbol(";") && last.is("end"),
+        _ => false,
+    }
+}
+
+/// The same SQL for all of its spellings: without comments, letter case and blanks, which
+/// stand where they always stand.
+pub(crate) fn normalised(sql: &str) -> String {
+    let tokens: Vec<_> = tokens(sql)
+        .into_iter()
+        .filter(|token| token.kind != Kind::Comment)
+        .collect();
+    join(&tokens)
+}
+
+/// Tokens as one text, in their canonical spelling.
+pub(crate) fn join(tokens: &[Token<'_>]) -> String {
+    let mut joined = String::new();
+    let mut before: Option<&Token<'_>> = None;
+    for token in tokens {
+        if before.is_some_and(|before| apart(before, token)) {
+            joined.push(' ');
+        }
+        joined.push_str(&token.canonical());
+        before = Some(token);
+    }
+    joined
+}
+
+/// Whether a blank stands between two tokens.
+fn apart(before: &Token<'_>, token: &Token<'_>) -> bool {
+    let tight_after = ["(", "."].iter().any(|symbol| before.is_symbol(symbol));
+    let tight_before = [")", ",", ".", ";"]
+        .iter()
+        .any(|symbol| token.is_symbol(symbol));
+    // A function and its arguments.
+    let named =
+        matches!(before.kind, Kind::Word | Kind::Quoted) && !is_keyword(&before.canonical());
+    let call = token.is_symbol("(") && named;
+    !tight_after && !tight_before && !call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(script: &str) -> Vec<&str> {
+        statements(script).iter().map(|s| s.text).collect()
+    }
+
+    #[test]
+    fn a_script_falls_into_its_statements() {
+        for (script, expected) in [
+            ("", &[][..]),
+            (" ; ;; -- nothing", &[]),
+            ("select 1", &["select 1"]),
+            ("select 1;\nselect ';' ; ", &["select 1", "select ';'"]),
+            (
+                "create trigger t after insert on a begin select 1; select 2; end; select 3",
+                &[
+                    "create trigger t after insert on a begin select 1; select 2; end",
+                    "select 3",
+                ],
+            ),
+            (
+                "create temp trigger t after insert on a begin select case 1 when 1 then 2 end; end;select 3",
+                &[
+                    "create temp trigger t after insert on a begin select case 1 when 1 then 2 end; end",
+                    "select 3",
+                ],
+            ),
+            (
+                "create table end (a); select 1",
+                &["create table end (a)", "select 1"],
+            ),
+        ] {
+            assert_eq!(texts(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_statement_knows_its_place_and_the_comments_before_it() {
+        let script = "-- one\n-- two\nselect 1; -- of the first\n\n/* three */ select\n é, x;";
+
+        let found = statements(script);
+
+        assert_eq!(found[0].comment, "-- one\n-- two");
+        assert_eq!(
+            position(script, found[0].offset),
+            Position { line: 3, column: 1 }
+        );
+        assert_eq!(found[1].comment, "/* three */");
+        assert_eq!(
+            position(script, found[1].offset),
+            Position {
+                line: 5,
+                column: 13
+            }
+        );
+        let x = script.find('x').unwrap();
+        assert_eq!(position(script, x), Position { line: 6, column: 5 });
+    }
+
+    #[test]
+    fn spellings_of_the_same_are_the_same() {
+        for sql in [
+            "create table a (b text check (length(b)<>0))",
+            "CREATE TABLE  \"A\" ( [b] TEXT -- why\n CHECK(length (`B`) != 0) /* so */ )",
+        ] {
+            assert_eq!(
+                normalised(sql),
+                "create table a(b text check (length(b) <> 0))"
+            );
+        }
+    }
+
+    #[test]
+    fn what_differs_stays_different() {
+        for (a, b) in [
+            ("'a'", "'A'"),
+            ("a", "'a'"),
+            ("ab", "a b"),
+            ("\"select\"", "select"),
+            ("1", "1.0"),
+        ] {
+            assert_ne!(normalised(a), normalised(b));
+        }
+    }
+}
