@@ -5,7 +5,7 @@ mod token;
 
 use serde::Serialize;
 
-pub(crate) use self::token::{Kind, Token, is_keyword, quoted, text, tokens};
+pub(crate) use self::token::{Kind, Token, is_keyword, quoted, tokens};
 
 /// A place in a text, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -107,19 +107,20 @@ pub(crate) fn normalised(sql: &str) -> String {
 /// Tokens as one text, in their canonical spelling.
 pub(crate) fn join(tokens: &[Token<'_>]) -> String {
     let mut joined = String::new();
-    let mut before: Option<&Token<'_>> = None;
-    for token in tokens {
-        if before.is_some_and(|before| apart(before, token)) {
+    for (at, token) in tokens.iter().enumerate() {
+        if at > 0 && apart(&tokens[..at], token) {
             joined.push(' ');
         }
         joined.push_str(&token.canonical());
-        before = Some(token);
     }
     joined
 }
 
-/// Whether a blank stands between two tokens.
-fn apart(before: &Token<'_>, token: &Token<'_>) -> bool {
+/// Whether a blank stands between a token and those before it.
+fn apart(before: &[Token<'_>], token: &Token<'_>) -> bool {
+    let [earlier @ .., before] = before else {
+        return false;
+    };
     let tight_after = ["(", "."].iter().any(|symbol| before.is_symbol(symbol));
     let tight_before = [")", ",", ".", ";"]
         .iter()
@@ -128,7 +129,13 @@ fn apart(before: &Token<'_>, token: &Token<'_>) -> bool {
     let named =
         matches!(before.kind, Kind::Word | Kind::Quoted) && !is_keyword(&before.canonical());
     let call = token.is_symbol("(") && named;
-    !tight_after && !tight_before && !call
+    // A sign, not the operator between two operands.
+    let operand = earlier.last().is_some_and(|earlier| {
+        earlier.is_symbol(")")
+            || (earlier.kind != Kind::Symbol && !is_keyword(&earlier.canonical()))
+    });
+    let sign = (before.is_symbol("-") || before.is_symbol("+")) && !operand;
+    !tight_after && !tight_before && !call && !sign
 }
 
 #[cfg(test)]

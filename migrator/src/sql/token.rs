@@ -214,11 +214,6 @@ pub(crate) fn quoted(name: &str) -> String {
     }
 }
 
-/// A text as it has to be written.
-pub(crate) fn text(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
-}
-
 /// Whether SQLite has a meaning of its own for a word.
 pub(crate) fn is_keyword(word: &str) -> bool {
     KEYWORDS

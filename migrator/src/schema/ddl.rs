@@ -1,0 +1,257 @@
+//! A schema as DDL, in the one spelling that stands for all of its spellings.
+
+use std::fmt::{self, Write as _};
+
+use super::{
+    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Name, Schema, Table,
+    Trigger, View,
+};
+
+impl Schema {
+    /// The statements that make it, each with a semicolon and a blank line after it.
+    /// Columns stand in their order; the rest is sorted.
+    pub(crate) fn ddl(&self) -> String {
+        self.statements(Table::ddl)
+    }
+
+    /// The same for every schema that is equal: columns are sorted too.
+    pub(super) fn canonical(&self) -> String {
+        self.statements(Table::canonical)
+    }
+
+    fn statements(&self, table: impl Fn(&Table) -> String) -> String {
+        let tables = self.tables.values().map(table);
+        let indexes = self.indexes.values().map(Index::ddl);
+        let views = self.views.values().map(View::ddl);
+        let triggers = self.triggers.values().map(Trigger::ddl);
+        let all: Vec<_> = tables
+            .chain(indexes)
+            .chain(views)
+            .chain(triggers)
+            .map(|statement| format!("{statement};\n"))
+            .collect();
+        all.join("\n")
+    }
+}
+
+impl Table {
+    /// Its CREATE TABLE. Constraints stand below the columns where they can.
+    pub(crate) fn ddl(&self) -> String {
+        self.declaration(self.columns.iter().map(|c| self.column_ddl(c)).collect())
+    }
+
+    pub(super) fn canonical(&self) -> String {
+        let mut columns: Vec<_> = self.columns.iter().map(|c| self.column_ddl(c)).collect();
+        columns.sort();
+        self.declaration(columns)
+    }
+
+    fn declaration(&self, columns: Vec<String>) -> String {
+        let mut constraints: Vec<String> = Vec::new();
+        if let Some(key) = self.primary_key.as_ref().filter(|key| !is_inline(key)) {
+            constraints.push(key_ddl(key, "primary key"));
+        }
+        constraints.extend(self.uniques.iter().map(|key| key_ddl(key, "unique")));
+        constraints.extend(self.checks.iter().map(Check::to_string));
+        constraints.extend(self.foreign_keys.iter().map(ForeignKey::to_string));
+        // The first is the primary key, if it stands here.
+        constraints.sort();
+        let lines: Vec<_> = columns.into_iter().chain(constraints).collect();
+        let mut options = Vec::new();
+        if self.strict {
+            options.push(" strict");
+        }
+        if self.without_rowid {
+            options.push(" without rowid");
+        }
+        format!(
+            "create table {} (\n    {}\n){}",
+            self.name,
+            lines.join(",\n    "),
+            options.join(",")
+        )
+    }
+
+    fn column_ddl(&self, column: &Column) -> String {
+        let mut ddl = column.to_string();
+        if let Some(key) = self.primary_key.as_ref().filter(|key| is_inline(key))
+            && key
+                .columns
+                .iter()
+                .any(|k| Name::new(&k.expression) == column.name)
+        {
+            let mut inline = format!("{}primary key", constraint(key.name.as_ref()));
+            if key.columns.iter().any(|column| column.descending) {
+                inline.push_str(" desc");
+            }
+            inline.push_str(key.conflict.clause());
+            if key.autoincrement {
+                inline.push_str(" autoincrement");
+            }
+            let _ = write!(ddl, " {inline}");
+        }
+        ddl
+    }
+}
+
+/// Whether a primary key stands beside its column: only there AUTOINCREMENT and DESC mean
+/// what they mean.
+fn is_inline(key: &Key) -> bool {
+    matches!(key.columns.as_slice(), [only] if only.collation.is_none())
+}
+
+fn key_ddl(key: &Key, kind: &str) -> String {
+    format!(
+        "{}{kind} ({}){}",
+        constraint(key.name.as_ref()),
+        list(&key.columns),
+        key.conflict.clause()
+    )
+}
+
+fn constraint(name: Option<&Name>) -> String {
+    name.map_or_else(String::new, |name| format!("constraint {name} "))
+}
+
+/// With commas.
+pub(crate) fn list<T: fmt::Display>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(T::to_string).collect();
+    items.join(", ")
+}
+
+impl Conflict {
+    fn clause(self) -> &'static str {
+        match self {
+            Self::Abort => "",
+            Self::Rollback => " on conflict rollback",
+            Self::Fail => " on conflict fail",
+            Self::Ignore => " on conflict ignore",
+            Self::Replace => " on conflict replace",
+        }
+    }
+}
+
+impl Action {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "no action",
+            Self::Restrict => "restrict",
+            Self::SetNull => "set null",
+            Self::SetDefault => "set default",
+            Self::Cascade => "cascade",
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if !self.type_name.is_empty() {
+            write!(f, " {}", self.type_name)?;
+        }
+        if let Some(not_null) = &self.not_null {
+            let name = constraint(not_null.name.as_ref());
+            write!(f, " {name}not null{}", not_null.conflict.clause())?;
+        }
+        if let Some(default) = &self.default {
+            write!(f, " default ({default})")?;
+        }
+        if let Some(collation) = &self.collation {
+            write!(f, " collate {collation}")?;
+        }
+        if let Some(generated) = &self.generated {
+            let kind = if generated.stored {
+                "stored"
+            } else {
+                "virtual"
+            };
+            write!(f, " as ({}) {kind}", generated.expression)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for KeyColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.expression)?;
+        if let Some(collation) = &self.collation {
+            write!(f, " collate {collation}")?;
+        }
+        f.write_str(if self.descending { " desc" } else { "" })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = constraint(self.name.as_ref());
+        write!(f, "{name}check ({})", self.expression)
+    }
+}
+
+impl fmt::Display for ForeignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = constraint(self.name.as_ref());
+        write!(
+            f,
+            "{name}foreign key ({}) references {}",
+            list(&self.columns),
+            self.table
+        )?;
+        if !self.references.is_empty() {
+            write!(f, " ({})", list(&self.references))?;
+        }
+        for (event, action) in [("update", self.on_update), ("delete", self.on_delete)] {
+            if action != Action::Nothing {
+                write!(f, " on {event} {}", action.words())?;
+            }
+        }
+        f.write_str(if self.deferred {
+            " deferrable initially deferred"
+        } else {
+            ""
+        })
+    }
+}
+
+impl Index {
+    /// Its CREATE INDEX.
+    pub(crate) fn ddl(&self) -> String {
+        let unique = if self.unique { "unique " } else { "" };
+        let mut ddl = format!(
+            "create {unique}index {} on {} ({})",
+            self.name,
+            self.table,
+            list(&self.columns)
+        );
+        if let Some(condition) = &self.condition {
+            let _ = write!(ddl, " where {condition}");
+        }
+        ddl
+    }
+}
+
+impl View {
+    /// Its CREATE VIEW.
+    pub(crate) fn ddl(&self) -> String {
+        format!("create view {} {}", self.name, self.body)
+    }
+}
+
+impl Trigger {
+    /// Its CREATE TRIGGER.
+    pub(crate) fn ddl(&self) -> String {
+        format!("create trigger {} {}", self.name, self.body)
+    }
+}
+
+macro_rules! equal_by_ddl {
+    ($($type:ty),*) => {$(
+        impl PartialEq for $type {
+            fn eq(&self, other: &Self) -> bool {
+                self.ddl() == other.ddl()
+            }
+        }
+    )*};
+}
+
+equal_by_ddl!(Index, View, Trigger);
