@@ -16,7 +16,7 @@ use chassis::{
 };
 use clap::Args;
 use http::Uri;
-use migrator::Migrator;
+use migrator::{Migrator, Upgrade};
 use post_service::{AuthorSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ impl System {
         posts_listener: TcpListener,
     ) -> Result<Self, Failure> {
         Migrator::new(&settings.database.database_url, LOCK_TIMEOUT)?
-            .upgrade(None)
+            .upgrade(Upgrade::default())
             .await?;
         let posts = post_service::Settings {
             user_service_url: url_of(&users_listener)?,

@@ -3,7 +3,10 @@
 //! A process that cannot start says in one line what is wrong and what to do, and exits
 //! with a code that tells a supervisor whether to try again.
 
-use std::{future::Future, process::ExitCode};
+use std::{
+    future::Future,
+    process::{ExitCode, Termination},
+};
 
 use clap::{Parser, error::ErrorKind};
 use tokio_util::sync::CancellationToken;
@@ -42,24 +45,37 @@ const USAGE: u8 = 2;
 
 /// Parses the command line, starts the logs and a runtime, and runs the process to its
 /// end: all that a `main` does.
-pub fn main<C, F>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
+///
+/// What it was done with is `()`, or an [`ExitCode`] of its own.
+pub fn main<C, F, T>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
 where
     C: Parser,
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<T, Failure>>,
+    T: Termination,
 {
     let settings = match C::try_parse() {
         Ok(settings) => settings,
-        Err(error) => return usage(&error),
+        Err(error) => return misunderstood(&error),
     };
-    telemetry::start(logs(&settings));
+    let logs = logs(&settings).clone();
+    start(&logs, run(settings))
+}
+
+/// Starts the logs and a runtime, and runs a process whose command line is parsed to its
+/// end.
+pub fn start<T: Termination>(
+    logs: &LogSettings,
+    run: impl Future<Output = Result<T, Failure>>,
+) -> ExitCode {
+    telemetry::start(logs);
 
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))
-        .and_then(|runtime| runtime.block_on(run(settings)));
+        .and_then(|runtime| runtime.block_on(run));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::from(failure.exit_code())
@@ -69,7 +85,8 @@ where
 
 /// Says what is wrong with the command line, in one line, or prints the help that was
 /// asked for.
-fn usage(error: &clap::Error) -> ExitCode {
+#[must_use]
+pub fn misunderstood(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Help that cannot be written, to a closed pipe, is nobody's failure.
@@ -81,15 +98,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(USAGE)
         }
         kind => {
-            let text = error.to_string();
-            let said: Vec<_> = text
-                .split("\n\n")
-                .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
-                .flat_map(str::lines)
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-                .collect();
-            eprintln!("{}; --help lists all settings", said.join(" "));
+            eprintln!("{}", usage(error));
             ExitCode::from(match kind {
                 // The command line was understood; a value in it cannot work.
                 ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => 64,
@@ -97,6 +106,20 @@ fn usage(error: &clap::Error) -> ExitCode {
             })
         }
     }
+}
+
+/// What is wrong with a command line, in one line.
+#[must_use]
+pub fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said: Vec<_> = text
+        .split("\n\n")
+        .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
+        .flat_map(str::lines)
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    format!("{}; --help lists all settings", said.join(" "))
 }
 
 /// The work that a process does beside the calls that it serves.

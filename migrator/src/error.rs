@@ -1,14 +1,40 @@
 //! Why a run did not do what it was asked for: one variant for each thing that an
-//! operator can do about it. Knows the exit codes; knows no SQL.
+//! operator can do about it. Knows no SQL.
 
-use std::{error, path::PathBuf, time::Duration};
+mod code;
+
+use std::{error, fmt, path::PathBuf, time::Duration};
 
 use chassis::process::Failure;
+use serde::Serialize;
 
-use crate::migrations::{Direction, Invalid};
+use crate::{
+    backup, diff, lint,
+    loss::Loss,
+    migrations::{Direction, Invalid},
+    ownership::MIGRATOR,
+    project, schema,
+};
 
 /// Whatever lies beneath a failure.
 type Cause = Box<dyn error::Error + Send + Sync>;
+
+/// A place in a script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// As the repository has it, such as `post-service/migrations/0002_create_posts.up.sql`.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
 
 /// Why a run did not do what it was asked for. The database is then as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -149,9 +175,24 @@ pub enum Error {
         /// The newest that is applied.
         applied: i64,
     },
+    /// Find out what it left behind.
+    #[error(
+        "migration {number:04} {name} was begun by another tool and did not succeed; \
+         restore a backup, or undo by hand what it left and delete its row of _sqlx_migrations"
+    )]
+    Failed {
+        /// Its number.
+        number: i64,
+        /// Its name.
+        name: String,
+    },
     /// Correct the migration.
-    #[error("migration {number:04} {name} could not be {direction}; nothing was changed")]
+    #[error(
+        "migration {number:04} {name} could not be {direction}, at {place}; nothing was changed"
+    )]
     Script {
+        /// Where SQLite stopped.
+        place: Place,
         /// Its number.
         number: i64,
         /// Its name.
@@ -160,6 +201,91 @@ pub enum Error {
         direction: Direction,
         /// What SQLite says.
         source: sqlx::Error,
+    },
+    /// Move it into a migration of the owner.
+    #[error(
+        "a migration of {owner} may not {deed}, at {place}: that is for {} to do; \
+         nothing was changed",
+        if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
+    )]
+    Ownership {
+        /// The statement.
+        place: Place,
+        /// Whose migration it is.
+        owner: String,
+        /// What it would do.
+        deed: String,
+        /// Whose it is that it would do it to.
+        whose: String,
+    },
+    /// Take it out of the migration.
+    #[error("a migration may not {deed}, at {place}; take it out; nothing was changed")]
+    Forbidden {
+        /// The statement.
+        place: Place,
+        /// What it would do.
+        deed: String,
+    },
+    /// Keep what would be lost, then say that it may be.
+    #[error(
+        "the downgrade would lose {}; nothing was changed; --allow-data-loss does it all the same",
+        list(losses)
+    )]
+    DataLoss {
+        /// What holds something.
+        losses: Vec<Loss>,
+    },
+    /// Restore a backup instead, or say that what is lost may be lost.
+    #[error(
+        "migration {number:04} {name} cannot be undone{}; nothing was changed; restore a backup, \
+         or --allow-data-loss undoes what can be undone",
+        if why.is_empty() { String::new() } else { format!(" ({why})") }
+    )]
+    Irreversible {
+        /// Its number.
+        number: i64,
+        /// Its name.
+        name: String,
+        /// What its way down says.
+        why: String,
+    },
+    /// Bring the schema to what it should be.
+    #[error("the schema of {} is not that of version {version}: {difference}", database.display())]
+    Drift {
+        /// The file.
+        database: PathBuf,
+        /// The version that was compared with.
+        version: i64,
+        /// What differs.
+        difference: String,
+    },
+    /// Upgrade instead: it is adopted already.
+    #[error(
+        "{} has a history, and is at version {version}; `migrator upgrade` goes on from there",
+        database.display()
+    )]
+    Adopted {
+        /// The file.
+        database: PathBuf,
+        /// Where it is.
+        version: i64,
+    },
+    /// Wait longer, or see why nobody upgrades it.
+    #[error(
+        "{} is {} after {}, and not at version {wanted}; `migrator upgrade` brings it there",
+        database.display(),
+        match version { Some(version) => format!("at version {version}"), None => "not there".into() },
+        humantime::format_duration(*waited)
+    )]
+    Behind {
+        /// The file.
+        database: PathBuf,
+        /// Where it is, or `None` if there is no database yet.
+        version: Option<i64>,
+        /// Where it should be.
+        wanted: i64,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// Correct the rows, or the migration.
     #[error(
@@ -174,48 +300,110 @@ pub enum Error {
         /// The table that is referred to.
         parent: String,
     },
+    /// Declare it in another way.
+    #[error("the declaration of {object} cannot be compared: {why}")]
+    Schema {
+        /// Its kind and name, such as `table users`.
+        object: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// Name the right folder, or correct what is in it.
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    /// Correct the declaration.
+    #[error("what is declared cannot be made, at {place}")]
+    Declaration {
+        /// Where SQLite stopped.
+        place: Place,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+    /// Give it back.
+    #[error(
+        "table {table} was made by {made} and is declared by {declares}; a table stays whose it is"
+    )]
+    Moved {
+        /// The table.
+        table: String,
+        /// Whose migration made it.
+        made: String,
+        /// Who declares it.
+        declares: String,
+    },
+    /// Say what it was called before, or that it is new.
+    #[error(
+        "{new} may be new, or {candidates} renamed: write `-- @renamed from=…` beside it, or `-- @added` if it is new"
+    )]
+    Ambiguous {
+        /// What is new, as `column users.bio`.
+        new: String,
+        /// What it may have been called.
+        candidates: String,
+    },
+    /// Declare it in another way.
+    #[error("no migration can be written: {0}")]
+    Unplannable(String),
+    /// Keep what would be lost, then say that it may be.
+    #[error(
+        "the migration of {owner} would destroy {what}; --allow-data-loss writes it all the same"
+    )]
+    Destroys {
+        /// Whose migration it is.
+        owner: String,
+        /// What is lost, with commas.
+        what: String,
+    },
+    /// Write it by hand, and report what was declared.
+    #[error(
+        "the migration that was planned does not lead to what is declared when it is {direction}; nothing was written"
+    )]
+    Unproven {
+        /// Which way failed.
+        direction: Direction,
+    },
+    /// Make room for the file.
+    #[error("{} cannot be written; nothing of it was", file.display())]
+    Unwritten {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// See what is in the way of it.
+    #[error(transparent)]
+    Lint(#[from] lint::Error),
+    /// See what is in the way of it.
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     /// Read what SQLite says.
     #[error("the database failed; nothing was changed")]
     Database(#[from] sqlx::Error),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let line = chain(&error);
+impl From<diff::Error> for Error {
+    fn from(error: diff::Error) -> Self {
         match error {
-            Error::Library(failure) => failure,
-            Error::NotCreated { .. } | Error::Locked(_) => Failure::TryAgain(line),
-            Error::NothingToDowngrade { .. }
-            | Error::Foreign { .. }
-            | Error::Unusable { .. }
-            | Error::NoWriteAheadLog { .. }
-            | Error::UnknownTarget { .. }
-            | Error::AboveTarget { .. }
-            | Error::BelowTarget { .. } => Failure::Setting(line),
-            Error::Invalid(_)
-            | Error::Newer { .. }
-            | Error::Unknown { .. }
-            | Error::Changed { .. }
-            | Error::OutOfOrder { .. }
-            | Error::Script { .. }
-            | Error::Orphan { .. }
-            | Error::Database(_) => Failure::Failed(line),
+            diff::Error::Ambiguous(question) => Self::Ambiguous {
+                new: question.subject(),
+                candidates: question.old(),
+            },
+            error => Self::Unplannable(error.to_string()),
         }
     }
 }
 
-/// An error and its causes, in one line. A cause whose text the error above it has
-/// already is left out: those of sqlx say everything twice.
-fn chain(error: &dyn error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
+impl From<schema::Error> for Error {
+    fn from(error: schema::Error) -> Self {
+        match error {
+            schema::Error::Database(error) => Self::Database(error),
+            schema::Error::Unsupported { object, why } => Self::Schema { object, why },
         }
-        cause = error.source();
     }
-    line.replace(['\n', '\r'], " ")
+}
+
+/// What would be lost, with commas.
+fn list(losses: &[Loss]) -> String {
+    let losses: Vec<_> = losses.iter().map(Loss::to_string).collect();
+    losses.join(", ")
 }

@@ -1,14 +1,16 @@
 //! What a database says of itself: whose it is, and which migrations were applied to it.
 //! SQL stands here; the transactions around it are the session's.
 //!
-//! The history has the layout of sqlx, whose own tools can therefore read it.
+//! The history has the layout of sqlx, whose own tools can therefore read it. A second
+//! table holds, for each version, a hash of the tokens of its scripts: by it an edited
+//! comment is told from an edited statement.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chassis::database::APPLICATION_ID;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::migrations::Migration;
+use crate::migrations::{Direction, Migration, Migrations};
 
 /// Whose a database is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(crate) enum Identity {
     Empty,
     /// This system's.
     Ours,
+    /// Tables that no migrator made, and nothing that says whose they are.
+    Unclaimed,
     /// Something else's, and how that is known.
     Foreign(String),
 }
@@ -28,8 +32,26 @@ pub(crate) struct Applied {
     /// With `_` between the words, as in the file name.
     pub(crate) name: String,
     pub(crate) checksum: Vec<u8>,
+    /// What [`Migration::tokens`] said of its way up, unless an older migrator applied it.
+    pub(crate) tokens: Option<Vec<u8>>,
+    /// Whether it was applied to its end. Other tools that use this layout write down one
+    /// that was not.
+    pub(crate) success: bool,
     /// When it was applied: RFC 3339, UTC.
-    pub(crate) time: String,
+    pub(crate) time: Option<String>,
+    /// How long it took, if that was written down.
+    pub(crate) took: Option<Duration>,
+}
+
+impl Applied {
+    /// Whether this migration was applied: the same bytes, or else the same tokens.
+    pub(crate) fn is(&self, migration: &Migration) -> bool {
+        self.checksum == migration.checksum()
+            || self
+                .tokens
+                .as_ref()
+                .is_some_and(|tokens| *tokens == migration.tokens(Direction::Up))
+    }
 }
 
 /// What a database says of itself at one moment.
@@ -45,7 +67,7 @@ pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<View, sqlx
     let identity = identity(connection).await?;
     let applied = match identity {
         Identity::Ours => applied(connection).await?,
-        Identity::Empty | Identity::Foreign(_) => Vec::new(),
+        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Vec::new(),
     };
     Ok(View { identity, applied })
 }
@@ -58,32 +80,63 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
         "select count(*), count(*) filter (where type = 'table' and name = '_sqlx_migrations') > 0
          from sqlite_schema",
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    let unclaimed = match (id, history) {
+        (APPLICATION_ID, true) => return Ok(Identity::Ours),
+        (0 | APPLICATION_ID, false) => true,
+        (0, true) => applied(connection).await?.is_empty(),
+        _ => false,
+    };
     Ok(match id {
-        APPLICATION_ID if history => Identity::Ours,
         0 | APPLICATION_ID if objects == 0 => Identity::Empty,
-        APPLICATION_ID => Identity::Foreign("it has tables and no history of migrations".into()),
-        0 => Identity::Foreign("it has tables that no migrator made".into()),
+        _ if unclaimed => Identity::Unclaimed,
+        0 => Identity::Foreign("its history of migrations is another program's".into()),
         _ => Identity::Foreign(format!("its application id is {id:#010x}")),
     })
 }
 
 async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, sqlx::Error> {
-    let rows: Vec<(i64, String, Vec<u8>, String)> = sqlx::query_as(
-        "select version, description, checksum, strftime('%Y-%m-%dT%H:%M:%SZ', installed_on)
+    type Row = (i64, String, Vec<u8>, bool, Option<String>, i64);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select version, description, checksum, success,
+                strftime('%Y-%m-%dT%H:%M:%SZ', installed_on), execution_time
          from _sqlx_migrations
          order by version",
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    let applied = |(number, description, checksum, time): (i64, String, Vec<u8>, String)| Applied {
+    let mut tokens = tokens(connection).await?;
+    let applied = |(number, description, checksum, success, time, took): Row| Applied {
         number,
         name: description.replace(' ', "_"),
         checksum,
+        tokens: tokens.remove(&number),
+        success,
         time,
+        // In nanoseconds; -1 while it runs.
+        took: u64::try_from(took).ok().map(Duration::from_nanos),
     };
     Ok(rows.into_iter().map(applied).collect())
+}
+
+/// The hashes of the ways up, by number.
+async fn tokens(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
+    let there: bool = sqlx::query_scalar(
+        "select exists (select 1 from sqlite_schema where name = '_migrator_tokens')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        return Ok(BTreeMap::new());
+    }
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select version, up
+         from _migrator_tokens",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Makes an empty database this system's, with an empty history.
@@ -105,8 +158,39 @@ pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx
     execution_time BIGINT NOT NULL
 );",
     )
+    .execute(&mut *connection)
+    .await?;
+    create_tokens(connection).await
+}
+
+async fn create_tokens(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "create table if not exists _migrator_tokens (
+             version integer primary key,
+             up blob not null check (length(up) = 32),
+             down blob not null check (length(down) = 32)
+         ) strict",
+    )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Adds what a migrator that knew no tokens left out, where the scripts are known to be
+/// those that were applied.
+pub(crate) async fn complete(
+    connection: &mut SqliteConnection,
+    known: &Migrations,
+    applied: &[Applied],
+) -> Result<(), sqlx::Error> {
+    create_tokens(connection).await?;
+    for applied in applied.iter().filter(|applied| applied.tokens.is_none()) {
+        if let Some(migration) = known.get(applied.number)
+            && migration.checksum() == applied.checksum
+        {
+            record_tokens(connection, migration).await?;
+        }
+    }
     Ok(())
 }
 
@@ -125,6 +209,22 @@ pub(crate) async fn record(
     .bind(migration.checksum())
     // Nanoseconds: 292 years fit.
     .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+    .execute(&mut *connection)
+    .await?;
+    record_tokens(connection, migration).await
+}
+
+async fn record_tokens(
+    connection: &mut SqliteConnection,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert or replace into _migrator_tokens (version, up, down)
+         values (?1, ?2, ?3)",
+    )
+    .bind(migration.number())
+    .bind(migration.tokens(Direction::Up))
+    .bind(migration.tokens(Direction::Down))
     .execute(connection)
     .await?;
     Ok(())
@@ -135,9 +235,14 @@ pub(crate) async fn erase(
     connection: &mut SqliteConnection,
     migration: &Migration,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from _sqlx_migrations where version = ?1")
-        .bind(migration.number())
-        .execute(connection)
-        .await?;
+    for statement in [
+        "delete from _sqlx_migrations where version = ?1",
+        "delete from _migrator_tokens where version = ?1",
+    ] {
+        sqlx::query(statement)
+            .bind(migration.number())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }

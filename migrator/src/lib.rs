@@ -6,26 +6,40 @@
 //! number of migrators may run at once: each does what the ones before it left to do.
 //! It ends whole or not at all.
 //!
-//! SQL stands in the modules `session` and `history` only.
+//! The order of a run stands in the module `run`.
 
+mod adopt;
+pub mod backup;
+mod check;
+mod declared;
+mod diff;
 mod error;
 mod history;
+mod inventory;
+mod lint;
+mod look;
+mod loss;
+mod migrate;
 mod migrations;
+mod ownership;
 mod plan;
+mod progress;
+mod project;
+mod references;
+mod rehearsal;
+mod replay;
 mod report;
-#[expect(dead_code, reason = "what compares schemas comes next")]
+mod run;
 mod schema;
+mod script;
 mod session;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what compares schemas comes next")
-)]
 mod sql;
 mod wait;
 
 use std::{
     fs::OpenOptions,
     io,
+    num::NonZeroUsize,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -33,15 +47,17 @@ use std::{
 
 use chassis::{database::library, settings::DatabaseUrl};
 
+use self::run::Goal;
 pub use self::{
-    error::Error,
+    backup::{Backup, Backups, Listing, Restored},
+    check::CheckReport,
+    error::{Error, Place},
+    loss::Loss,
+    migrate::{Asked, NewMigration, NewMigrations},
     migrations::{Direction, Invalid, Migration, Migrations},
-    report::{Report, State, Status, Step, Subject},
-};
-use self::{
-    history::{Identity, View},
-    session::Session,
-    wait::Wait,
+    progress::{Event, Progress},
+    project::{Error as ProjectError, Project, Releases},
+    report::{Difference, Dump, Entry, Executed, Report, State, Status, Step, Subject, There},
 };
 
 /// The length of the smallest file that can be a database, in bytes: one page.
@@ -53,14 +69,63 @@ pub struct Migrator {
     database: PathBuf,
     lock_timeout: Duration,
     migrations: Migrations,
+    backups: Backups,
+    progress: Progress,
 }
 
-/// What a run is to reach.
+/// What an upgrade is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Upgrade {
+    /// The migration to stop after, instead of the newest.
+    pub to: Option<i64>,
+    /// Whether to undo all of it at the end.
+    pub dry_run: bool,
+    /// Whether to make no backup before the first step.
+    pub no_backup: bool,
+}
+
+impl Upgrade {
+    /// Up to that version.
+    #[must_use]
+    pub fn to(version: i64) -> Self {
+        Self {
+            to: Some(version),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a downgrade is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Downgrade {
+    /// The migration to go back to, instead of the last but one; 0 undoes all.
+    pub to: Option<i64>,
+    /// Whether to go on if something is lost by it.
+    pub allow_data_loss: bool,
+    /// Whether to undo all of it at the end.
+    pub dry_run: bool,
+    /// Whether to make no backup before the first step.
+    pub no_backup: bool,
+}
+
+impl Downgrade {
+    /// Down to that version.
+    #[must_use]
+    pub fn to(version: i64) -> Self {
+        Self {
+            to: Some(version),
+            ..Self::default()
+        }
+    }
+}
+
+/// What to wait for.
 #[derive(Clone, Copy, Debug)]
-enum Goal {
-    Created,
-    Upgraded(Option<i64>),
-    Downgraded(Option<i64>),
+pub struct Await {
+    /// The version that the database has to be at, or later; instead of the newest.
+    pub version: Option<i64>,
+    /// How long to wait.
+    pub timeout: Duration,
 }
 
 impl Migrator {
@@ -85,11 +150,32 @@ impl Migrator {
         lock_timeout: Duration,
         migrations: Migrations,
     ) -> Self {
+        let database = database.path().to_owned();
         Self {
-            database: database.path().to_owned(),
+            backups: Backups::new(database.clone(), None, backup::KEEP),
+            database,
             lock_timeout,
             migrations,
+            progress: Progress::silent(),
         }
+    }
+
+    /// The same, with backups in another folder than `backups` beside the database, or with
+    /// more or fewer of them kept. A path that is not absolute begins beside the database.
+    #[must_use]
+    pub fn with_backups(self, folder: &Path, keep: NonZeroUsize) -> Self {
+        let beside = self.database.parent().unwrap_or(Path::new(""));
+        let folder = beside.join(folder);
+        Self {
+            backups: Backups::new(self.database.clone(), Some(folder), keep),
+            ..self
+        }
+    }
+
+    /// The same, telling how far long work is.
+    #[must_use]
+    pub fn with_progress(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Makes the file, readable and writable by its owner only, and an empty history in
@@ -102,143 +188,62 @@ impl Migrator {
         self.run(Goal::Created).await
     }
 
-    /// Applies what is not applied yet, up to migration `to` or to the newest. Creates a
-    /// missing database first.
+    /// Applies what is not applied yet. Creates a missing database first.
     ///
     /// # Errors
     ///
     /// [`Error`]; the database is then as it was.
-    pub async fn upgrade(&self, to: Option<i64>) -> Result<Report, Error> {
-        self.run(Goal::Upgraded(to)).await
+    pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Report, Error> {
+        self.run(Goal::Upgraded(upgrade)).await
     }
 
-    /// Undoes the newest migration, or all that are newer than `to`; 0 means all.
+    /// Undoes the newest migration, or several.
     ///
     /// # Errors
     ///
     /// [`Error`]; the database is then as it was.
-    pub async fn downgrade(&self, to: Option<i64>) -> Result<Report, Error> {
-        self.run(Goal::Downgraded(to)).await
+    pub async fn downgrade(&self, downgrade: Downgrade) -> Result<Report, Error> {
+        self.run(Goal::Downgraded(downgrade)).await
     }
 
-    /// Which migrations are applied and which are not. It takes no lock and changes
-    /// nothing.
+    /// Makes a verified backup, among the others or as a file of its own. Services may go
+    /// on meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::NotCreated`] if there is no database.
-    pub async fn status(&self) -> Result<Status, Error> {
-        library::check().map_err(Error::Library)?;
+    /// [`Error::Backup`]; nothing is left then.
+    pub async fn back_up(&self, file: Option<&Path>) -> Result<Backup, Error> {
         if !self.exists()? {
-            return Err(Error::NotCreated {
-                database: self.database.clone(),
-            });
+            return Err(self.not_created());
         }
-        let mut session = Session::open(&self.database, Wait::new(self.lock_timeout)).await?;
-        let view = session.look().await;
-        session.close().await;
-
-        let View { identity, applied } = view?;
-        match identity {
-            Identity::Ours => Ok(Status::new(
-                self.database.clone(),
-                self.migrations.iter(),
-                &applied,
-            )),
-            Identity::Empty => Err(Error::NotCreated {
-                database: self.database.clone(),
-            }),
-            Identity::Foreign(why) => Err(self.foreign(why)),
-        }
+        let timeout = self.lock_timeout;
+        let made = self
+            .backups
+            .back_up(file, "on demand", timeout, &self.progress);
+        Ok(made.await?)
     }
 
-    /// What does not touch the database comes first, so that a wrong number creates none.
-    async fn run(&self, goal: Goal) -> Result<Report, Error> {
+    /// The backups that there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backup`] if the folder cannot be read.
+    pub fn backups(&self) -> Result<Listing, Error> {
+        Ok(self.backups.list()?)
+    }
+
+    /// Puts what is in a backup in the place of what is in the database, which is backed up
+    /// first. Services may go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backup`].
+    pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
         library::check().map_err(Error::Library)?;
-        if let Goal::Upgraded(Some(to)) | Goal::Downgraded(Some(to)) = goal {
-            plan::check_target(&self.migrations, to)?;
-        }
-        if !self.exists()? {
-            if let Goal::Downgraded(_) = goal {
-                return Err(self.nothing_to_downgrade());
-            }
-            make_file(&self.database).map_err(|source| self.unusable(source))?;
-        }
-
-        let mut session = Session::open(&self.database, Wait::new(self.lock_timeout)).await?;
-        let result = self.run_in(&mut session, goal).await;
-        session.close().await;
-        result
-    }
-
-    async fn run_in(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
-        let View { identity, applied } = session.look().await?;
-        match (identity, goal) {
-            (Identity::Foreign(why), _) => return Err(self.foreign(why)),
-            (Identity::Empty, Goal::Downgraded(_)) => return Err(self.nothing_to_downgrade()),
-            (Identity::Ours, Goal::Created) => {
-                return Ok(Report {
-                    database: self.database.clone(),
-                    created: false,
-                    steps: Vec::new(),
-                    version: plan::version(&applied),
-                });
-            }
-            _ => {}
-        }
-        session.enter_wal().await?;
-        session.begin().await?;
-        match self.change(session, goal).await {
-            Ok(report) => {
-                session.commit().await?;
-                Ok(report)
-            }
-            Err(error) => {
-                session.rollback().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Everything between BEGIN and COMMIT. What was seen before may be out of date by
-    /// now: another migrator can have been here.
-    async fn change(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
-        let View { identity, applied } = session.view().await?;
-        let created = match identity {
-            Identity::Ours => false,
-            Identity::Empty => {
-                session.create().await?;
-                true
-            }
-            Identity::Foreign(why) => return Err(self.foreign(why)),
-        };
-
-        let (direction, migrations) = match goal {
-            Goal::Created => (Direction::Up, Vec::new()),
-            Goal::Upgraded(to) => (
-                Direction::Up,
-                plan::upgrade(&self.migrations, &applied, to)?,
-            ),
-            Goal::Downgraded(to) => (
-                Direction::Down,
-                plan::downgrade(&self.migrations, &applied, to)?,
-            ),
-        };
-        let mut steps = Vec::with_capacity(migrations.len());
-        for migration in migrations {
-            let elapsed = session.step(migration, direction).await?;
-            steps.push(Step::new(migration, direction, elapsed));
-        }
-        if !steps.is_empty() {
-            session.check_references().await?;
-        }
-        let version = plan::version(&session.view().await?.applied);
-        Ok(Report {
-            database: self.database.clone(),
-            created,
-            steps,
-            version,
-        })
+        let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();
+        let timeout = self.lock_timeout;
+        let restored = self.backups.restore(file, &known, timeout, &self.progress);
+        Ok(restored.await?)
     }
 
     /// Whether there is a file. It is not opened: to close it would drop the locks that
@@ -259,6 +264,17 @@ impl Migrator {
         Error::Foreign {
             database: self.database.clone(),
             why,
+        }
+    }
+
+    /// Refuses tables that nobody says are this system's.
+    fn unclaimed(&self) -> Error {
+        self.foreign("it has tables and no history of migrations".into())
+    }
+
+    fn not_created(&self) -> Error {
+        Error::NotCreated {
+            database: self.database.clone(),
         }
     }
 

@@ -1,136 +1,141 @@
-//! The migrator as a program: its command line, and what it prints.
+//! The migrator as a program: which command does what.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    time::Duration,
-};
+mod cli;
 
-use chassis::{
-    process::{self, Failure},
-    settings::{DatabaseUrl, LogSettings},
-};
-use clap::{Parser, Subcommand};
-use migrator::Migrator;
+use std::{path::Path, process::ExitCode};
 
-/// Creates, upgrades and downgrades the database of the microblog.
-///
-/// Each run is one transaction: it ends whole or not at all. Any number may run at once,
-/// also while the services are running.
-#[derive(Parser, Debug)]
-#[command(version, after_help = EXIT_CODES)]
-struct Settings {
-    /// The database file, as a URL: `sqlite:` and a path.
-    #[arg(
-        long,
-        env,
-        global = true,
-        value_name = "URL",
-        default_value = "sqlite:data/microblog.db"
-    )]
-    database_url: DatabaseUrl,
+use chassis::process::{self, Failure};
+use clap::Parser;
+use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
-    /// How long to wait, in all, for other processes that use the database, before
-    /// giving up with exit code 75.
-    #[arg(
-        long,
-        env,
-        global = true,
-        value_name = "DURATION",
-        default_value = "30s",
-        value_parser = chassis::settings::duration_or_zero
-    )]
-    lock_timeout: Duration,
+use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output};
 
-    #[command(flatten)]
-    logs: LogSettings,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand, Debug)]
-enum Command {
-    /// Makes the database file, with an empty history and no tables yet.
-    ///
-    /// A database that is there already stays as it is. A file that belongs to something
-    /// else is refused and stays as it is, too.
-    #[command(after_help = CREATE_EXAMPLES)]
-    Create,
-    /// Applies the migrations that are not applied yet.
-    ///
-    /// Creates the database first, if there is none. If one migration fails, none is
-    /// applied.
-    #[command(after_help = UPGRADE_EXAMPLES)]
-    Upgrade {
-        /// The migration to stop after, instead of the newest.
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
-        to: Option<i64>,
-    },
-    /// Undoes the newest migration, or several.
-    ///
-    /// What the undone migrations added is lost, with the rows in it.
-    #[command(after_help = DOWNGRADE_EXAMPLES)]
-    Downgrade {
-        /// The migration to go back to, instead of the last but one; 0 undoes all.
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
-        to: Option<i64>,
-    },
-    /// Shows which migrations are applied.
-    ///
-    /// The states: `applied`; `pending`, not applied yet; `changed`, its file is not what
-    /// was applied; `missing`, applied by another migrator and unknown to this one.
-    #[command(after_help = STATUS_EXAMPLES)]
-    Status,
-}
-
-const EXIT_CODES: &str = "\
-Examples:
-  migrator upgrade                                    brings the database up to date
-  migrator --database-url sqlite:/srv/blog.db status  shows where another one stands
-
-Exit codes:
-  0   done, or nothing to do
-  1   failed, and the database is as it was
-  2   the command line cannot be understood
-  64  a setting cannot work
-  75  try again: the database is locked or not created yet";
-
-const CREATE_EXAMPLES: &str = "\
-Examples:
-  migrator create
-  migrator create --database-url sqlite:/srv/blog.db";
-
-const UPGRADE_EXAMPLES: &str = "\
-Examples:
-  migrator upgrade                    to the newest version
-  migrator upgrade --to 1             to version 1 and no further
-  migrator upgrade --lock-timeout 5m  while something holds the database for minutes";
-
-const DOWNGRADE_EXAMPLES: &str = "\
-Examples:
-  migrator downgrade         one version back
-  migrator downgrade --to 1  back to version 1
-  migrator downgrade --to 0  back to an empty database";
-
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  migrator status
-  DATABASE_URL=sqlite:/srv/blog.db migrator status";
+/// The exit code that says that a migration is missing.
+const DIFFERENCE: u8 = 3;
 
 fn main() -> ExitCode {
-    process::main(|settings: &Settings| &settings.logs, run)
+    match Settings::try_parse() {
+        Ok(settings) => process::start(&settings.logs, run(&settings)),
+        Err(error) => cli::misunderstood(&error),
+    }
 }
 
-async fn run(settings: Settings) -> Result<(), Failure> {
-    let migrator = Migrator::new(&settings.database_url, settings.lock_timeout)?;
-    let said = match settings.command {
-        Command::Create => migrator.create().await?.to_string(),
-        Command::Upgrade { to } => migrator.upgrade(to).await?.to_string(),
-        Command::Downgrade { to } => migrator.downgrade(to).await?.to_string(),
-        Command::Status => migrator.status().await?.to_string(),
+async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
+    let output = Output {
+        command: settings.command.name(),
+        json: settings.json,
     };
-    // What was done is done, even if nobody reads of it.
-    let _ = io::stdout().write_all(said.as_bytes());
-    Ok(())
+    let done = command(settings, output).await;
+    Ok(done.unwrap_or_else(|error| output.fail(&error)))
+}
+
+async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
+    let migrator = || migrator(settings, &project(settings)?);
+    Ok(match &settings.command {
+        Command::Create => output.say(&migrator()?.create().await?, 0),
+        Command::Migrate(args) => migrate(settings, args, output).await?,
+        Command::Upgrade { to, run } => {
+            let upgrade = Upgrade {
+                to: *to,
+                dry_run: run.dry_run,
+                no_backup: run.no_backup,
+            };
+            output.say(&migrator()?.upgrade(upgrade).await?, 0)
+        }
+        Command::Downgrade {
+            to,
+            allow_data_loss,
+            run,
+        } => {
+            let downgrade = Downgrade {
+                to: *to,
+                allow_data_loss: *allow_data_loss,
+                dry_run: run.dry_run,
+                no_backup: run.no_backup,
+            };
+            output.say(&migrator()?.downgrade(downgrade).await?, 0)
+        }
+        Command::Status { exit_code } => {
+            let status = migrator()?.status().await?;
+            let code = if *exit_code { status.exit_code() } else { 0 };
+            output.say(&status, code)
+        }
+        Command::Check { longest_wait } => {
+            let project = project(settings)?;
+            let report = migrator()?.check(&project, *longest_wait).await?;
+            output.say(&report, report.exit_code())
+        }
+        Command::Diff => {
+            let difference = migrator()?.diff().await?;
+            output.say(&difference, difference.exit_code())
+        }
+        Command::Backup { file } => output.say(&migrator()?.back_up(file.as_deref()).await?, 0),
+        Command::Backups => output.say(&migrator()?.backups()?, 0),
+        Command::Restore { file } => output.say(&migrator()?.restore(file).await?, 0),
+        Command::Baseline { version } => output.say(&migrator()?.baseline(*version).await?, 0),
+        Command::Wait { version, timeout } => {
+            let wanted = Await {
+                version: *version,
+                timeout: *timeout,
+            };
+            output.say(&migrator()?.wait(wanted).await?, 0)
+        }
+        Command::Dump => output.say(&migrator()?.dump().await?, 0),
+        Command::Release => output.say(&Project::release(source_tree(settings))?, 0),
+    })
+}
+
+/// Where schema.sql and the migrations are taken from.
+fn project(settings: &Settings) -> Result<Project, Error> {
+    Ok(match &settings.project {
+        Some(folder) => Project::read(folder)?,
+        None => Project::embedded()?,
+    })
+}
+
+/// The folder that is written to.
+fn source_tree(settings: &Settings) -> &Path {
+    settings.project.as_deref().unwrap_or(Path::new("."))
+}
+
+fn migrator(settings: &Settings, project: &Project) -> Result<Migrator, Error> {
+    let migrations = project.migrations()?;
+    let migrator =
+        Migrator::with_migrations(&settings.database_url, settings.lock_timeout, migrations);
+    let backups = &settings.backups;
+    Ok(migrator
+        .with_backups(&backups.backup_folder, backups.keep)
+        .with_progress(bars::progress()))
+}
+
+/// Writes what is missing; says what, or only whether something is.
+async fn migrate(
+    settings: &Settings,
+    args: &MigrateArgs,
+    output: Output,
+) -> Result<ExitCode, Error> {
+    let folder = source_tree(settings);
+    let project = Project::read(folder)?;
+    let name = args.name.as_deref().unwrap_or("check");
+    if args.empty {
+        let written = project.empty_migration(&args.owner, name)?.write(folder)?;
+        return Ok(output.say(&written, 0));
+    }
+
+    // Who reads JSON is not asked.
+    let may_ask = ask::can_ask() && !settings.json;
+    let answer = |question: &_| may_ask.then(|| ask::renamed(question));
+    let missing = project
+        .missing_migrations(name, args.allow_data_loss || args.check, answer)
+        .await?;
+    if args.check {
+        let code = if missing.is_empty() { 0 } else { DIFFERENCE };
+        return Ok(output.say(&missing, code));
+    }
+    let mut written = missing.write(folder)?;
+    if args.apply {
+        let migrator = migrator(settings, &Project::read(folder)?)?;
+        written.upgrade = Some(migrator.upgrade(Upgrade::default()).await?);
+    }
+    Ok(output.say(&written, 0))
 }

@@ -3,21 +3,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use include_dir::{Dir, include_dir};
-use sha2::{Digest, Sha384};
+use serde::Serialize;
+use sha2::{Digest, Sha256, Sha384};
 
-/// The services' folders. The numbers are one sequence over all of them; the folder says
-/// who owns the change.
-static OWNERS: [(&str, Dir<'static>); 2] = [
-    (
-        "user-service",
-        include_dir!("$CARGO_MANIFEST_DIR/../user-service/migrations"),
-    ),
-    (
-        "post-service",
-        include_dir!("$CARGO_MANIFEST_DIR/../post-service/migrations"),
-    ),
-];
+use crate::{project, sql};
 
 /// One change of the schema, and its undoing.
 #[derive(Clone, Debug)]
@@ -63,10 +52,30 @@ impl Migration {
     pub fn checksum(&self) -> Vec<u8> {
         Sha384::digest(self.up.as_bytes()).to_vec()
     }
+
+    /// What tells whether a script was changed in more than its comments, letter case and
+    /// blanks: SHA-256 of its tokens.
+    #[must_use]
+    pub fn tokens(&self, direction: Direction) -> Vec<u8> {
+        Sha256::digest(sql::normalised(self.script(direction)).as_bytes()).to_vec()
+    }
+
+    /// The file of the script that goes in `direction`, as the repository has it.
+    #[must_use]
+    pub fn file(&self, direction: Direction) -> String {
+        let Self {
+            number,
+            name,
+            owner,
+            ..
+        } = self;
+        path(owner, &format!("{number:04}_{name}{}", direction.suffix()))
+    }
 }
 
 /// Which way a migration is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// It is applied.
     Up,
@@ -106,15 +115,11 @@ impl Migrations {
     /// being delivered.
     pub fn embedded() -> Result<Self, Invalid> {
         let mut files = Vec::new();
-        for (owner, folder) in &OWNERS {
-            for entry in folder.entries() {
-                let name = entry.path().display().to_string();
-                let text = entry.as_file().and_then(|file| file.contents_utf8());
-                let text = text.ok_or_else(|| Invalid::Name {
-                    file: path(owner, &name),
-                })?;
-                files.push((*owner, name, text));
-            }
+        for (owner, name, text) in project::embedded_migrations() {
+            let text = text.ok_or_else(|| Invalid::Name {
+                file: path(owner, &name),
+            })?;
+            files.push((owner, name, text));
         }
         Self::from_files(
             files

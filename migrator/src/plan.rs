@@ -7,9 +7,11 @@ use crate::{
     migrations::{Migration, Migrations},
 };
 
-/// The version that a history makes: the number of the newest migration in it, or 0.
+/// The version that a history makes: the number of the newest migration in it that
+/// succeeded, or 0.
 pub(crate) fn version(applied: &[Applied]) -> i64 {
-    applied.last().map_or(0, |newest| newest.number)
+    let newest = applied.iter().rev().find(|applied| applied.success);
+    newest.map_or(0, |newest| newest.number)
 }
 
 /// Refuses a target that is neither 0, which is the empty database, nor a migration.
@@ -88,6 +90,12 @@ pub(crate) fn downgrade<'a>(
 
 /// Refuses a history that these migrations cannot have made.
 fn check_history(known: &Migrations, applied: &[Applied]) -> Result<(), Error> {
+    if let Some(failed) = applied.iter().find(|applied| !applied.success) {
+        return Err(Error::Failed {
+            number: failed.number,
+            name: failed.name.clone(),
+        });
+    }
     let (found, newest) = (version(applied), known.newest());
     if found > newest {
         return Err(Error::Newer { found, newest });
@@ -99,7 +107,7 @@ fn check_history(known: &Migrations, applied: &[Applied]) -> Result<(), Error> {
                 name: applied.name.clone(),
             });
         };
-        if migration.checksum() != applied.checksum {
+        if !applied.is(migration) {
             return Err(Error::Changed {
                 number: applied.number,
                 name: migration.name().to_owned(),
@@ -129,7 +137,10 @@ mod tests {
             number: *number,
             name: "step".into(),
             checksum: checksum.clone(),
-            time: String::new(),
+            tokens: None,
+            success: true,
+            time: None,
+            took: None,
         };
         numbers.iter().map(row).collect()
     }

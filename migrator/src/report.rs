@@ -1,16 +1,22 @@
 //! What a run did and what a database is like, as values and as text for people. Knows
 //! no SQL.
 
+mod status;
+
 use std::{fmt, path::PathBuf, time::Duration};
 
+use serde::{Serialize, Serializer};
+
+pub use self::status::{Entry, State, Status};
 use crate::{
+    backup::Backup,
     history::Applied,
+    loss::Loss,
     migrations::{Direction, Migration},
-    plan,
 };
 
 /// A migration as people know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Subject {
     /// Its place in the sequence, from 1.
     pub number: i64,
@@ -30,191 +36,242 @@ impl From<&Migration> for Subject {
     }
 }
 
+impl From<&Applied> for Subject {
+    fn from(applied: &Applied) -> Self {
+        Self {
+            number: applied.number,
+            name: applied.name.clone(),
+            owner: None,
+        }
+    }
+}
+
+impl Subject {
+    fn owner(&self) -> &str {
+        self.owner.as_deref().unwrap_or(UNKNOWN)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04} {} ({})", self.number, self.name, self.owner())
+    }
+}
+
 /// What a run did. Its text ends with the version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The file.
     pub database: PathBuf,
+    /// Whether all of it was undone at the end, as was asked for.
+    pub dry_run: bool,
     /// Whether the run made the database.
     pub created: bool,
+    /// What was there already, and is now known to be.
+    pub adopted: Vec<Subject>,
+    /// The state before, if there was one and it was to be kept.
+    pub backup: Option<Backup>,
     /// What was applied or undone, in order.
     pub steps: Vec<Step>,
-    /// The number of the newest migration that is applied now, or 0.
+    /// What had values in it and is gone.
+    pub losses: Vec<Loss>,
+    /// How many rows referred to rows that were not there, before the run.
+    pub orphans: usize,
+    /// The number of the newest migration that was applied before, or 0.
+    pub version_before: i64,
+    /// The number of the newest migration that is applied now, or 0. Of a dry run: that
+    /// would be.
     pub version: i64,
 }
 
 /// One migration that a run applied or undid.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Step {
     /// Which.
     pub migration: Subject,
     /// Whether it was applied or undone.
     pub direction: Direction,
+    /// Its statements, in order.
+    pub statements: Vec<Executed>,
     /// How long its script took.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    pub elapsed: Duration,
+}
+
+/// One statement of a script.
+#[derive(Clone, Debug, Serialize)]
+pub struct Executed {
+    /// Where it begins in its script, from 1.
+    pub line: usize,
+    /// Without the comments before it and without the semicolon.
+    pub sql: String,
+    /// How many rows it inserted, updated and deleted.
+    pub rows: i64,
+    /// How long it took.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
 }
 
 impl Step {
-    pub(crate) fn new(migration: &Migration, direction: Direction, elapsed: Duration) -> Self {
+    pub(crate) fn new(
+        migration: &Migration,
+        direction: Direction,
+        statements: Vec<Executed>,
+    ) -> Self {
         Self {
             migration: migration.into(),
             direction,
-            elapsed,
+            elapsed: statements.iter().map(|executed| executed.elapsed).sum(),
+            statements,
         }
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Subject {
-            number,
-            name,
-            owner,
-        } = &self.migration;
         let did = match self.direction {
             Direction::Up => "Applied",
             Direction::Down => "Undone",
         };
-        let owner = owner.as_deref().unwrap_or(UNKNOWN);
-        write!(
-            f,
-            "{did} {number:04} {name} ({owner}) in {} ms",
-            self.elapsed.as_millis()
-        )
+        let ms = self.elapsed.as_millis();
+        write!(f, "{did} {} in {ms} ms", self.migration)
+    }
+}
+
+impl fmt::Display for Executed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.sql.lines() {
+            writeln!(f, "    {}", line.trim_end())?;
+        }
+        let ms = self.elapsed.as_secs_f64() * 1_000.0;
+        let s = if self.rows == 1 { "" } else { "s" };
+        writeln!(f, "    -- {} row{s}, {ms:.1} ms", self.rows)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let database = self.database.display();
+        let done = !self.steps.is_empty() || !self.adopted.is_empty();
+        if self.dry_run {
+            writeln!(
+                f,
+                "Dry run: what follows was done to {database} and undone again"
+            )?;
+        }
         if self.created {
             writeln!(f, "Created {database}")?;
-        } else if self.steps.is_empty() {
+        } else if !done {
             writeln!(f, "Nothing to do: {database} is there and as asked for")?;
+        }
+        for adopted in &self.adopted {
+            writeln!(f, "Adopted {adopted}")?;
+        }
+        if let Some(backup) = &self.backup {
+            writeln!(f, "{backup}")?;
         }
         for step in &self.steps {
             writeln!(f, "{step}")?;
+            if self.dry_run {
+                for executed in &step.statements {
+                    write!(f, "{executed}")?;
+                }
+            }
+        }
+        for loss in &self.losses {
+            writeln!(f, "Lost {loss}")?;
+        }
+        if self.orphans > 0 {
+            writeln!(
+                f,
+                "Left as they were: {} rows that refer to rows that are not there",
+                self.orphans
+            )?;
+        }
+        if self.dry_run {
+            writeln!(f, "The database would be at version {}", self.version)?;
+            return write_version(f, self.version_before);
         }
         write_version(f, self.version)
     }
 }
 
-/// Which migrations are applied to a database and which are not. Its text is a table
-/// that ends with the version.
-#[derive(Clone, Debug)]
-pub struct Status {
+/// A database that is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct There {
     /// The file.
     pub database: PathBuf,
-    /// Every migration of this program and of the history, in ascending order.
-    pub migrations: Vec<(Subject, State)>,
     /// The number of the newest migration that is applied, or 0.
     pub version: i64,
 }
 
-/// What a migration is to a database. The times are RFC 3339, UTC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not applied yet.
-    Pending,
-    /// Applied at that time.
-    Applied(String),
-    /// Applied at that time, and its file is not what it was.
-    Changed(String),
-    /// Applied at that time, and unknown to this program.
-    Missing(String),
-}
-
-impl State {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Applied(_) => "applied",
-            Self::Changed(_) => "changed",
-            Self::Missing(_) => "missing",
-        }
-    }
-
-    fn time(&self) -> &str {
-        match self {
-            Self::Pending => "",
-            Self::Applied(time) | Self::Changed(time) | Self::Missing(time) => time,
-        }
-    }
-}
-
-impl Status {
-    pub(crate) fn new<'a>(
-        database: PathBuf,
-        known: impl Iterator<Item = &'a Migration>,
-        history: &[Applied],
-    ) -> Self {
-        let mut unknown: Vec<_> = history.iter().collect();
-        let mut migrations = Vec::new();
-        for migration in known {
-            let applied = unknown
-                .iter()
-                .position(|applied| applied.number == migration.number());
-            let state = match applied.map(|index| unknown.remove(index)) {
-                None => State::Pending,
-                Some(applied) if applied.checksum == migration.checksum() => {
-                    State::Applied(applied.time.clone())
-                }
-                Some(applied) => State::Changed(applied.time.clone()),
-            };
-            migrations.push((Subject::from(migration), state));
-        }
-        for applied in unknown {
-            let subject = Subject {
-                number: applied.number,
-                name: applied.name.clone(),
-                owner: None,
-            };
-            migrations.push((subject, State::Missing(applied.time.clone())));
-        }
-        migrations.sort_by_key(|(subject, _)| subject.number);
-        Self {
-            database,
-            migrations,
-            version: plan::version(history),
-        }
-    }
-}
-
-impl fmt::Display for Status {
+impl fmt::Display for There {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Database: {}\n", self.database.display())?;
-
-        let mut rows = vec![["number", "name", "owner", "state", "applied at"].map(String::from)];
-        for (
-            Subject {
-                number,
-                name,
-                owner,
-            },
-            state,
-        ) in &self.migrations
-        {
-            rows.push([
-                format!("{number:04}"),
-                name.clone(),
-                owner.as_deref().unwrap_or(UNKNOWN).to_owned(),
-                state.word().to_owned(),
-                state.time().to_owned(),
-            ]);
-        }
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: [usize; 5] = std::array::from_fn(width);
-        for row in &rows {
-            let cells: Vec<_> = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
-
-        writeln!(f)?;
         write_version(f, self.version)
+    }
+}
+
+/// A schema as a script that makes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dump {
+    /// The script.
+    pub ddl: String,
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.ddl)
+    }
+}
+
+/// How a live schema differs from that of its version.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// The file.
+    pub database: PathBuf,
+    /// The version that it is at.
+    pub version: i64,
+    /// Whether there is any.
+    pub drift: bool,
+    /// What would bring it back, as a script; empty if there is none.
+    pub ddl: String,
+}
+
+impl Difference {
+    /// 4 if there is any.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.drift { 4 } else { 0 }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (database, version) = (self.database.display(), self.version);
+        if !self.drift {
+            return writeln!(f, "{database} is as version {version} should be");
+        }
+        writeln!(
+            f,
+            "-- {database} is not as version {version} should be. This would bring it back:\n"
+        )?;
+        f.write_str(&self.ddl)
+    }
+}
+
+/// A duration as JSON has it: milliseconds with a fraction.
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64() * 1_000.0)
+}
+
+#[expect(clippy::ref_option, reason = "what serde passes")]
+fn optional_milliseconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => milliseconds(duration, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

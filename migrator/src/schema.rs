@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::name::Name;
+use crate::sql;
+
+pub(crate) use self::{name::Name, parse::object};
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
@@ -84,7 +86,7 @@ impl Table {
         let [only] = key.columns.as_slice() else {
             return None;
         };
-        let column = self.column(&Name::new(&only.expression))?;
+        let column = self.column(&only.column())?;
         (column.type_name == "integer" && !only.descending).then_some(column)
     }
 }
@@ -111,6 +113,14 @@ pub(crate) struct Column {
     pub(crate) sql: String,
     /// The comments at it, and what they ask for.
     pub(crate) remark: Remark,
+}
+
+impl Column {
+    /// A table of nothing but this column, with the constraints that stand beside it.
+    /// `None` if its declaration was changed into none.
+    pub(crate) fn alone(&self) -> Option<Table> {
+        parse::table(&format!("create table alone ({})", self.sql)).ok()
+    }
 }
 
 /// That a column has to have a value.
@@ -145,6 +155,16 @@ pub(crate) struct KeyColumn {
     /// `None` is that of the column.
     pub(crate) collation: Option<Name>,
     pub(crate) descending: bool,
+}
+
+impl KeyColumn {
+    /// The column, if it is not another expression: then no column is called so.
+    pub(crate) fn column(&self) -> Name {
+        match sql::tokens(&self.expression).as_slice() {
+            [only] if only.is_name() => Name::new(&only.unquoted()),
+            _ => Name::new(&self.expression),
+        }
+    }
 }
 
 /// What happens to a row that breaks a constraint.
@@ -247,7 +267,7 @@ pub(crate) enum ObjectKind {
 
 /// Why a schema cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Read what SQLite says.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

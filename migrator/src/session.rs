@@ -3,22 +3,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
+    ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
 use crate::{
     error::Error,
-    history::{self, View},
-    migrations::{Direction, Migration},
+    history::{self, Identity, View},
+    replay,
+    schema::{self, Schema},
     wait::Wait,
 };
 
@@ -28,8 +25,6 @@ pub(crate) struct Session {
     connection: SqliteConnection,
     database: PathBuf,
     wait: Wait,
-    /// Whether a COMMIT may succeed: only the one that ends the run.
-    may_commit: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -53,12 +48,20 @@ impl Session {
                 Err(error) => pause(&mut wait, database, error).await?,
             }
         };
-        let may_commit = Arc::default();
         Ok(Self {
             connection,
             database: database.to_owned(),
             wait,
-            may_commit,
+        })
+    }
+
+    /// Opens a database in memory in the place of a file that is not there, to see what a
+    /// run would do.
+    pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, Error> {
+        Ok(Self {
+            connection: replay::connect().await?,
+            database: database.to_owned(),
+            wait,
         })
     }
 
@@ -70,6 +73,28 @@ impl Session {
                 Err(error) => self.pause(error).await?,
             }
         }
+    }
+
+    /// The same, with the schema of a database that is this system's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`] if it cannot be read.
+    pub(crate) async fn look_closer(&mut self) -> Result<(View, Schema), Error> {
+        loop {
+            match self.try_to_look_closer().await {
+                Ok(found) => return Ok(found),
+                Err(schema::Error::Database(error)) => self.pause(error).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn try_to_look_closer(&mut self) -> Result<(View, Schema), schema::Error> {
+        sqlx::query("begin").execute(&mut self.connection).await?;
+        let found = look_closer(&mut self.connection).await;
+        self.rollback().await;
+        found
     }
 
     async fn try_to_look(&mut self) -> Result<View, sqlx::Error> {
@@ -109,15 +134,7 @@ impl Session {
     }
 
     /// Begins the transaction of the run, with the write lock taken.
-    ///
-    /// From here on nothing but [`Session::commit`] commits: a script that says COMMIT
-    /// fails, and SQLite undoes all.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
-        let may_commit = Arc::clone(&self.may_commit);
-        self.connection
-            .lock_handle()
-            .await?
-            .set_commit_hook(move || may_commit.load(Ordering::Acquire));
         loop {
             match sqlx::query("begin immediate")
                 .execute(&mut self.connection)
@@ -129,74 +146,13 @@ impl Session {
         }
     }
 
-    /// What the database says of itself in the transaction of the run.
-    pub(crate) async fn view(&mut self) -> Result<View, Error> {
-        Ok(history::view(&mut self.connection).await?)
-    }
-
-    /// Makes the database this system's, with an empty history.
-    pub(crate) async fn create(&mut self) -> Result<(), Error> {
-        Ok(history::create(&mut self.connection).await?)
-    }
-
-    /// Applies or undoes one migration, and says how long its script took.
-    pub(crate) async fn step(
-        &mut self,
-        migration: &Migration,
-        direction: Direction,
-    ) -> Result<Duration, Error> {
-        self.try_step(migration, direction)
-            .await
-            .map_err(|source| Error::Script {
-                number: migration.number(),
-                name: migration.name().to_owned(),
-                direction,
-                source,
-            })
-    }
-
-    async fn try_step(
-        &mut self,
-        migration: &Migration,
-        direction: Direction,
-    ) -> Result<Duration, sqlx::Error> {
-        let connection = &mut self.connection;
-        let began = Instant::now();
-        // A script that ends the transaction and begins another takes the savepoint with
-        // it, and RELEASE fails.
-        sqlx::query("savepoint migration")
-            .execute(&mut *connection)
-            .await?;
-        // It was compiled in, so it is as trusted as this code.
-        sqlx::raw_sql(AssertSqlSafe(migration.script(direction)))
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("release migration")
-            .execute(&mut *connection)
-            .await?;
-        let elapsed = began.elapsed();
-        match direction {
-            Direction::Up => history::record(connection, migration, elapsed).await?,
-            Direction::Down => history::erase(connection, migration).await?,
-        }
-        Ok(elapsed)
-    }
-
-    /// Refuses a database in which a row refers to one that is not there.
-    pub(crate) async fn check_references(&mut self) -> Result<(), Error> {
-        let orphan: Option<(String, Option<i64>, String, i64)> =
-            sqlx::query_as("pragma foreign_key_check")
-                .fetch_optional(&mut self.connection)
-                .await?;
-        match orphan {
-            None => Ok(()),
-            Some((table, row, parent, _)) => Err(Error::Orphan { table, row, parent }),
-        }
+    /// The connection, for what is done in the transaction of the run.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
     }
 
     /// Ends the transaction of the run, with all that was done.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
-        self.may_commit.store(true, Ordering::Release);
         // With the lock taken and a write-ahead log there is nobody to wait for.
         sqlx::query("commit").execute(&mut self.connection).await?;
         Ok(())
@@ -221,6 +177,15 @@ impl Session {
     async fn pause(&mut self, error: sqlx::Error) -> Result<(), Error> {
         pause(&mut self.wait, &self.database, error).await
     }
+}
+
+async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema), schema::Error> {
+    let view = history::view(connection).await?;
+    let schema = match view.identity {
+        Identity::Ours => Schema::read(connection).await?,
+        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Schema::default(),
+    };
+    Ok((view, schema))
 }
 
 /// Pauses if the error is that others are in the way; else returns it.

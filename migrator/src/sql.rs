@@ -1,11 +1,15 @@
 //! SQL as text: its tokens, and the statements of a script with their places. Knows no
 //! database, and no table.
 
+mod keywords;
 mod token;
 
 use serde::Serialize;
 
-pub(crate) use self::token::{Kind, Token, is_keyword, quoted, tokens};
+pub(crate) use self::{
+    keywords::is_keyword,
+    token::{Kind, Token, quoted, tokens},
+};
 
 /// A place in a text, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

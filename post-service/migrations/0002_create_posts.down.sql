@@ -1,2 +1,4 @@
+-- @destroys table post_requests
 drop table post_requests;
+-- @destroys table posts
 drop table posts;

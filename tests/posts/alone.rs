@@ -9,7 +9,7 @@ use chassis::{
     process::Failure,
     settings::{DatabaseSettings, DatabaseUrl},
 };
-use migrator::Migrator;
+use migrator::{Migrator, Upgrade};
 use post_service::Settings;
 use proto::post::v1::post_service_client::PostServiceClient;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
@@ -90,7 +90,7 @@ impl Alone {
         let path = folder.path().join("microblog.db");
         Migrator::new(&DatabaseUrl::from_path(&path), FOREVER)
             .unwrap()
-            .upgrade(None)
+            .upgrade(Upgrade::default())
             .await
             .unwrap();
 

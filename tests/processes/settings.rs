@@ -7,6 +7,10 @@ use crate::{
     program,
 };
 
+/// Flags of one run, which no variable sets and which have no default: how it speaks, and a
+/// source tree in the place of what was compiled in.
+const NO_SETTINGS: [&str; 2] = ["json", "project"];
+
 /// The settings of a program: each variable with its default.
 async fn settings_of(name: &str) -> BTreeMap<String, String> {
     let place = Place::new();
@@ -21,6 +25,10 @@ async fn settings_of(name: &str) -> BTreeMap<String, String> {
     let flags = help.split("\n      --").skip(1);
     flags
         .filter(|flag| !flag.starts_with("help") && !flag.starts_with("version"))
+        .filter(|flag| {
+            let name = flag.split([' ', '\n']).next().unwrap_or_default();
+            !NO_SETTINGS.contains(&name)
+        })
         .map(|flag| {
             let shown = |key: &str| {
                 let (_, rest) = flag.split_once(key)?;

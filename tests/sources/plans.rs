@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chassis::settings::DatabaseUrl;
-use migrator::Migrator;
+use migrator::{Migrator, Upgrade};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -84,7 +84,7 @@ pub async fn migrated() -> (TempDir, SqliteConnection) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("microblog.db");
     let migrator = Migrator::new(&DatabaseUrl::from_path(&path), Duration::from_secs(30));
-    migrator.unwrap().upgrade(None).await.unwrap();
+    migrator.unwrap().upgrade(Upgrade::default()).await.unwrap();
     let connection = SqliteConnectOptions::new().filename(path).connect().await;
     (folder, connection.unwrap())
 }

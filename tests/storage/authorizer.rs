@@ -92,6 +92,8 @@ fn denied(service: &Service) -> Vec<String> {
         "select count(*) from _sqlx_migrations".into(),
         "delete from _sqlx_migrations".into(),
         "update _sqlx_migrations set success = true".into(),
+        "select up from _migrator_tokens".into(),
+        "delete from _migrator_tokens".into(),
         // Other files, and what rules the connection.
         "attach database ':memory:' as x".into(),
         "pragma writable_schema = on".into(),

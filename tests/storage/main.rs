@@ -17,7 +17,7 @@ use chassis::{
     database::{Database, Needs},
     settings::{DatabaseSettings, DatabaseUrl},
 };
-use migrator::Migrator;
+use migrator::{Migrator, Upgrade};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
 };
@@ -54,7 +54,7 @@ impl Place {
     /// One with a database of the newest version.
     async fn migrated() -> Self {
         let place = Self::new();
-        place.migrator().upgrade(None).await.unwrap();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
         place
     }
 

@@ -9,6 +9,7 @@ use std::{
 
 use chassis::database::{Database, Error, Scope, Stop};
 use futures::{future::join_all, join, poll};
+use migrator::Upgrade;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
 use user_service::store::NEEDS;
@@ -258,7 +259,7 @@ async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
     let (written, ready, _) = join!(
         insert(&database, &["susan"]),
         soon(database.ready()),
-        async { place.migrator().upgrade(None).await.unwrap() }
+        async { place.migrator().upgrade(Upgrade::default()).await.unwrap() }
     );
 
     ready.unwrap();

@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use chassis::{database::Needs, process::Failure};
+use migrator::Upgrade;
 use tokio::join;
 use user_service::store::NEEDS;
 
@@ -65,7 +66,7 @@ async fn a_database_that_is_not_migrated_is_waited_for() {
 #[tokio::test]
 async fn a_database_that_is_behind_is_waited_for() {
     let place = place(SHORT);
-    place.migrator().upgrade(Some(1)).await.unwrap();
+    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
 
     for needs in [&NEEDS, &post_service::store::NEEDS] {
         let failure = failure(&place, needs).await;
@@ -96,8 +97,8 @@ async fn a_service_goes_on_as_soon_as_the_migrator_came_by() {
     let (users, posts, ()) = join!(soon(users.ready()), soon(posts.ready()), async {
         // One step at a time, as a start beside a slow migrator sees it.
         place.migrator().create().await.unwrap();
-        place.migrator().upgrade(Some(1)).await.unwrap();
-        place.migrator().upgrade(None).await.unwrap();
+        place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
     });
 
     assert!(users.is_ok() && posts.is_ok(), "{users:?} {posts:?}");

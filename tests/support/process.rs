@@ -12,7 +12,7 @@ use std::{
 };
 
 use chassis::settings::DatabaseUrl;
-use migrator::Migrator;
+use migrator::{Migrator, Upgrade};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
 };
@@ -43,7 +43,7 @@ impl Place {
     /// One with a database of the newest version.
     pub async fn migrated() -> Self {
         let place = Self::new();
-        place.migrator().upgrade(None).await.unwrap();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
         place
     }
 

@@ -13,6 +13,7 @@ use std::{
 use chassis::serve::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use migrator::Upgrade;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
@@ -148,7 +149,7 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
     place.migrator().create().await.unwrap();
 
     for version in [0, 1] {
-        place.migrator().upgrade(Some(version)).await.ok();
+        place.migrator().upgrade(Upgrade::to(version)).await.ok();
         let run = run_with(&place, "DATABASE_WAIT", "200ms").await;
 
         let at = format!("is at version {version} and this service needs 2");
@@ -167,7 +168,7 @@ async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
 
     let meanwhile = health(address, PROGRAM.name).await;
     let check = healthcheck(&place, &address.to_string()).await;
-    place.migrator().upgrade(None).await.unwrap();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
     service.serving().await;
 
     assert_eq!(meanwhile, ServingStatus::NotServing);

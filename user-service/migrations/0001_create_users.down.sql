@@ -1,2 +1,4 @@
+-- @destroys table user_requests
 drop table user_requests;
+-- @destroys table users
 drop table users;

@@ -1,8 +1,11 @@
 //! What a connection may do, for SQLite itself to enforce.
 
-use libsqlite3_sys as sqlite;
+use sqlx::SqliteConnection;
 
-use super::history;
+use super::{
+    authorizer::{self, Action, Code},
+    history,
+};
 
 /// Functions that a statement may call. None of them reaches outside the database.
 const FUNCTIONS: [&str; 6] = ["coalesce", "count", "length", "max", "min", "json_each"];
@@ -19,15 +22,28 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether a statement may do `action`, one of SQLite's authorizer codes. The texts
-    /// are what that code says: a table and a column, a PRAGMA and its value.
-    pub(super) fn allows(&self, action: i32, first: Option<&str>, second: Option<&str>) -> bool {
+    /// Lets a connection do this, and nothing else, for as long as it is open.
+    pub(super) async fn install(
+        &'static self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        authorizer::install(connection, |action| self.allows(action)).await
+    }
+
+    /// Whether a statement may do it.
+    fn allows(&self, action: Action<'_>) -> bool {
+        let Action {
+            code,
+            first,
+            second,
+            ..
+        } = action;
         let owned = || first.is_some_and(|table| self.tables.contains(&table));
-        match action {
-            sqlite::SQLITE_SELECT | sqlite::SQLITE_TRANSACTION | sqlite::SQLITE_SAVEPOINT => true,
-            sqlite::SQLITE_INSERT | sqlite::SQLITE_UPDATE | sqlite::SQLITE_DELETE => owned(),
-            sqlite::SQLITE_READ => owned() || self.reads(first, second),
-            sqlite::SQLITE_FUNCTION => second.is_some_and(|name| FUNCTIONS.contains(&name)),
+        match code {
+            Code::Select | Code::Transaction | Code::Savepoint => true,
+            Code::Insert | Code::Update | Code::Delete => owned(),
+            Code::Read => owned() || self.reads(first, second),
+            Code::Function => second.is_some_and(|name| FUNCTIONS.contains(&name)),
             _ => false,
         }
     }

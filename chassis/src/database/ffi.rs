@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "a C interface")]
 
+mod backup;
+
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     ptr,
@@ -11,7 +13,8 @@ use std::{
 use libsqlite3_sys as sqlite;
 use sqlx::SqliteConnection;
 
-use super::Access;
+pub use self::backup::{Copied, CopyError, PageCopy, Pages};
+use super::authorizer::{Action, Code};
 
 /// The version of the library that is linked in, such as `3_051_003` for 3.51.3.
 pub(super) fn library_version() -> i32 {
@@ -19,22 +22,34 @@ pub(super) fn library_version() -> i32 {
     unsafe { sqlite::sqlite3_libversion_number() }
 }
 
-/// Lets a connection do what `access` allows, and nothing else, for as long as it is
-/// open. SQLite asks when a statement is prepared, so it costs nothing afterwards.
+/// A rule on what the statements of a connection may do.
+pub(super) type Rule = Box<dyn Fn(Action<'_>) -> bool + Send + Sync>;
+
+/// The name under which a connection keeps its rule.
+const RULE: &CStr = c"authorizer";
+
+/// Lets a connection do what `rule` allows, or everything.
 pub(super) async fn authorize(
     connection: &mut SqliteConnection,
-    access: &'static Access,
+    rule: Option<Rule>,
 ) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
-    // SAFETY: the handle is open, and its lock keeps the connection's own thread out of
-    // it. `access` lives for ever, so it outlives the connection; it is shared, and the
-    // callback only reads it.
+    // A box in a box, since the pointer to a closure alone has two words.
+    let rule = rule.map_or(ptr::null_mut(), |rule| Box::into_raw(Box::new(rule)).cast());
+    let handle = handle.as_raw_handle().as_ptr().cast();
+    // SAFETY: the handle is open, and its lock keeps the connection's own thread out of it.
+    // First nothing asks the old rule any more; then the connection drops it and owns the
+    // new one, which it drops when it is closed, or at once if there is no memory; then
+    // that one is asked. sqlx finalises all statements before it closes a connection, so
+    // none is left to ask a rule that is gone.
     let code = unsafe {
-        sqlite::sqlite3_set_authorizer(
-            handle.as_raw_handle().as_ptr().cast(),
-            Some(ask),
-            ptr::from_ref(access).cast_mut().cast(),
-        )
+        sqlite::sqlite3_set_authorizer(handle, None, ptr::null_mut());
+        let code = sqlite::sqlite3_set_clientdata(handle, RULE.as_ptr(), rule, Some(forget));
+        if code == sqlite::SQLITE_OK && !rule.is_null() {
+            sqlite::sqlite3_set_authorizer(handle, Some(ask), rule)
+        } else {
+            code
+        }
     };
     if code == sqlite::SQLITE_OK {
         Ok(())
@@ -45,25 +60,54 @@ pub(super) async fn authorize(
     }
 }
 
-/// SQLite's question whether a statement may be prepared. What the two texts mean
-/// depends on the action: see <https://sqlite.org/c3ref/c_alter_table.html>.
+/// Drops a rule that no connection needs any more.
+///
+/// # Safety
+///
+/// `rule` was made by `authorize` and is used nowhere else.
+unsafe extern "C" fn forget(rule: *mut c_void) {
+    // SAFETY: as the caller promises.
+    drop(unsafe { Box::from_raw(rule.cast::<Rule>()) });
+}
+
+/// SQLite's question whether a statement may be prepared.
 unsafe extern "C" fn ask(
-    access: *mut c_void,
-    action: c_int,
+    rule: *mut c_void,
+    code: c_int,
     first: *const c_char,
     second: *const c_char,
-    _database: *const c_char,
-    _trigger: *const c_char,
+    database: *const c_char,
+    trigger: *const c_char,
 ) -> c_int {
-    // SAFETY: it is the pointer that `authorize` passed, made from a `&'static Access`.
-    let access = unsafe { &*access.cast_const().cast::<Access>() };
+    // SAFETY: it is the pointer that `authorize` passed, and the connection, which is open,
+    // keeps what is behind it.
+    let rule = unsafe { &*rule.cast_const().cast::<Rule>() };
     // SAFETY: SQLite passes null or a text that ends with a zero and outlives the call.
-    let (first, second) = unsafe { (text(first), text(second)) };
-    if access.allows(action, first, second) {
+    let action = unsafe {
+        Action {
+            code: Code::of(code),
+            first: text(first),
+            second: text(second),
+            database: text(database),
+            trigger: text(trigger),
+        }
+    };
+    if rule(action) {
         sqlite::SQLITE_OK
     } else {
         sqlite::SQLITE_DENY
     }
+}
+
+/// Where in its statement the latest failure of a connection is, in bytes.
+pub(super) async fn error_offset(
+    connection: &mut SqliteConnection,
+) -> Result<Option<usize>, sqlx::Error> {
+    let mut handle = connection.lock_handle().await?;
+    // SAFETY: the handle is open, and its lock keeps the connection's own thread out of it.
+    let offset = unsafe { sqlite::sqlite3_error_offset(handle.as_raw_handle().as_ptr().cast()) };
+    // -1 means none.
+    Ok(usize::try_from(offset).ok())
 }
 
 /// The text of a C string: `None` for null, and empty for what is not UTF-8, which names

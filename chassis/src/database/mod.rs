@@ -5,6 +5,7 @@
 //! SQLite. They know no table but the migrator's history.
 
 mod access;
+pub mod authorizer;
 mod error;
 mod ffi;
 mod history;
@@ -25,6 +26,7 @@ use self::writer::Queue;
 pub use self::{
     access::Access,
     error::Error,
+    ffi::{Copied, CopyError, PageCopy, Pages},
     writer::{Scope, Stop, Work},
 };
 use crate::{
@@ -153,7 +155,7 @@ fn read_pool(settings: &DatabaseSettings, access: &'static Access) -> SqlitePool
         .acquire_slow_threshold(Duration::MAX)
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(move |connection, _| Box::pin(ffi::authorize(connection, access)))
+        .after_connect(move |connection, _| Box::pin(access.install(connection)))
         .connect_lazy_with(options)
 }
 

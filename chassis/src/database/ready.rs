@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{APPLICATION_ID, Database, error::primary_code, ffi, history, library};
+use super::{APPLICATION_ID, Database, error::primary_code, history, library};
 use crate::process::Failure;
 
 /// Between two looks at a database that is not there yet.
@@ -89,7 +89,9 @@ impl Database {
         let mut connection = opened.map_err(|error| self.unopened(&error))?;
         self.look_at_owner(&mut connection).await?;
         self.look_at_version(&mut connection).await?;
-        ffi::authorize(&mut connection, self.needs.access)
+        self.needs
+            .access
+            .install(&mut connection)
             .await
             .map_err(|error| self.never(&error))?;
         self.prepare_all(&mut connection).await?;

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
-use super::{Access, Error, ffi};
+use super::{Access, Error};
 use crate::{
     process::{Background, Failure},
     settings::DatabaseSettings,
@@ -227,7 +227,7 @@ impl Line {
             connection
         } else {
             let mut connection = self.options.connect().await?;
-            ffi::authorize(&mut connection, self.access).await?;
+            self.access.install(&mut connection).await?;
             connection
         };
         Ok(self.connection.insert(connection))

@@ -75,10 +75,7 @@ impl Table {
     fn column_ddl(&self, column: &Column) -> String {
         let mut ddl = column.to_string();
         if let Some(key) = self.primary_key.as_ref().filter(|key| is_inline(key))
-            && key
-                .columns
-                .iter()
-                .any(|k| Name::new(&k.expression) == column.name)
+            && key.columns.iter().any(|k| k.column() == column.name)
         {
             let mut inline = format!("{}primary key", constraint(key.name.as_ref()));
             if key.columns.iter().any(|column| column.descending) {

@@ -25,6 +25,11 @@ impl Name {
         &self.spelled
     }
 
+    /// As it was written, and in quotes where it has to be.
+    pub(crate) fn quoted(&self) -> String {
+        sql::quoted(&self.spelled)
+    }
+
     /// In lower case, without quotes.
     pub(crate) fn folded(&self) -> &str {
         &self.folded

@@ -17,7 +17,7 @@ pub(super) type Why = String;
 
 /// The kind and the name of what a statement creates, or `None` if it creates nothing
 /// that a schema has.
-pub(super) fn object(statement: &str) -> Option<(ObjectKind, Name)> {
+pub(crate) fn object(statement: &str) -> Option<(ObjectKind, Name)> {
     head(&mut Cursor::new(statement)).ok()
 }
 

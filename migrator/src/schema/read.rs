@@ -141,7 +141,11 @@ impl Schema {
             };
             let Some(remark) = remark else { continue };
             let before = parse::remark(&sql::tokens(statement.comment));
-            remark.lines = statement.comment.lines().map(str::to_owned).collect();
+            // What an empty line parts from a statement is about more than it.
+            let before_it = script.get(..statement.offset).unwrap_or_default();
+            let own = !before_it[before_it.trim_end().len()..].contains("\n\n");
+            let lines = statement.comment.lines().filter(|_| own);
+            remark.lines = lines.map(str::to_owned).collect();
             remark.renamed_from = before.renamed_from.or(remark.renamed_from.take());
             remark.added |= before.added;
         }
@@ -151,7 +155,7 @@ impl Schema {
 impl KeyColumn {
     /// A collation that is the column's own anyway need not be said.
     fn drop_inherited_collation(&mut self, columns: &[Column]) {
-        let name = Name::new(&self.expression);
+        let name = self.column();
         let column = columns.iter().find(|column| column.name == name);
         let inherited = column.and_then(|column| column.collation.as_ref());
         let inherited = inherited.map_or("binary", Name::folded);
@@ -175,12 +179,7 @@ fn unsupported(kind: &str, name: &str, why: Why) -> Error {
 
 fn primary_key(table: &Table) -> Option<Vec<Name>> {
     let key = table.primary_key.as_ref()?;
-    Some(
-        key.columns
-            .iter()
-            .map(|column| Name::new(&column.expression))
-            .collect(),
-    )
+    Some(key.columns.iter().map(KeyColumn::column).collect())
 }
 
 /// Its table, name, type, whether it is NOT NULL, its default, its place in the primary
@@ -251,10 +250,13 @@ impl Shown {
 
 fn parsed_columns(table: &Table) -> Vec<String> {
     let keys = table.primary_key.iter().flat_map(|key| &key.columns);
-    let keys: Vec<_> = keys.map(|column| Name::new(&column.expression)).collect();
+    let keys: Vec<_> = keys.map(KeyColumn::column).collect();
+    let alias = table.rowid_alias().map(|column| &column.name);
     let line = |column: &Column| {
         let key = keys.iter().position(|key| *key == column.name);
         let key = key.map_or(0, |at| i64::try_from(at + 1).unwrap_or(i64::MAX));
+        let by_key =
+            key > 0 && (table.without_rowid || (table.strict && alias != Some(&column.name)));
         let hidden = match &column.generated {
             None => 0,
             Some(generated) if generated.stored => 3,
@@ -263,7 +265,7 @@ fn parsed_columns(table: &Table) -> Vec<String> {
         column_line(
             column.name.spelled(),
             &column.type_name,
-            column.not_null.is_some() || (table.without_rowid && key > 0),
+            column.not_null.is_some() || by_key,
             column.default.as_deref(),
             key,
             hidden,

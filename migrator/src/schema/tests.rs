@@ -18,7 +18,7 @@ async fn try_schema(script: &str) -> Result<Schema, Error> {
 }
 
 /// Declarations with everything that SQLite lets one say.
-const SAMPLES: [&str; 14] = [
+const SAMPLES: [&str; 16] = [
     include_str!("../../../user-service/schema.sql"),
     include_str!("../../../post-service/schema.sql"),
     "create table a (id integer primary key desc, b)",
@@ -34,6 +34,8 @@ const SAMPLES: [&str; 14] = [
     "create table a (b, c as (b + 1) stored, d generated always as (b || 'x') virtual)",
     "create table a (b default -1, c default (1 + 2), d default current_timestamp, e default +.5,
                      f default true, g default x'00', h default null, i default (null))",
+    "create table a (a int, b any, primary key (a, b)) strict; create table b (id integer primary key) strict",
+    "create table a (\"größe\" text primary key, \"it's\" unique, \"order\" references a (\"größe\"))",
     "create table a (b text collate nocase); create index c on a (b, lower(b) collate rtrim desc)
         where b is not null and b <> '';
      create unique index d on a (b collate binary)",

@@ -3,12 +3,15 @@
 use std::{process::Child, time::Duration};
 
 use chassis::settings::DatabaseUrl;
-use migrator::{Error, Migrations, Migrator};
+use migrator::{Error, Migrations, Migrator, Upgrade};
 
 use crate::{Place, Run, execute};
 
 /// As many as start together when a deployment is scaled or restarted.
 const MIGRATORS: usize = 8;
+
+/// Often enough for what goes wrong once in a while.
+const ROUNDS: usize = 50;
 
 /// Starts all of them, then waits for all of them.
 fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<Run> {
@@ -36,7 +39,7 @@ async fn assert_sound(place: &Place) {
 
 #[tokio::test]
 async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
-    for _ in 0..5 {
+    for _ in 0..ROUNDS {
         let place = Place::new();
 
         let runs = run_together(&place, ["upgrade"; MIGRATORS]);
@@ -54,7 +57,7 @@ async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
 
 #[tokio::test]
 async fn eight_at_once_may_create_and_look_as_well() {
-    for _ in 0..5 {
+    for _ in 0..ROUNDS {
         let place = Place::new();
         let commands = [
             "create", "upgrade", "create", "upgrade", "create", "upgrade", "create", "upgrade",
@@ -85,7 +88,7 @@ async fn eight_at_once_may_create_and_look_as_well() {
 #[tokio::test]
 async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
     let place = Place::new();
-    place.migrator().upgrade(Some(1)).await.unwrap();
+    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
@@ -103,7 +106,7 @@ async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
 #[tokio::test]
 async fn a_lock_does_not_keep_anybody_from_looking() {
     let place = Place::new();
-    place.migrator().upgrade(None).await.unwrap();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
@@ -123,7 +126,7 @@ async fn a_run_waits_for_a_lock_that_is_given_up() {
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
-    let mut upgrade = Box::pin(migrator.upgrade(None));
+    let mut upgrade = Box::pin(migrator.upgrade(Upgrade::default()));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut upgrade).await;
     execute(&mut writer, "commit").await;
     let report = upgrade.await.unwrap();

@@ -3,11 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod adoption;
+mod backups;
+mod checksums;
 mod concurrency;
+mod exits;
+mod looks;
+mod losses;
+mod ownership;
 mod program;
 mod refusals;
 mod runs;
 mod schema;
+mod statements;
 
 use std::{
     path::PathBuf,
@@ -132,6 +140,15 @@ async fn query_texts(connection: &mut SqliteConnection, query: &str) -> Vec<Stri
 
 /// Migrations with the numbers 1, 2, …, each given by its way up and its way down.
 fn migrations(scripts: &[(&str, &str)]) -> Migrations {
+    let scripts: Vec<_> = scripts
+        .iter()
+        .map(|(up, down)| ("test", *up, *down))
+        .collect();
+    owned_migrations(&scripts)
+}
+
+/// The same, each with its owner.
+fn owned_migrations(scripts: &[(&str, &str, &str)]) -> Migrations {
     let names: Vec<_> = (1..=scripts.len())
         .map(|n| {
             [
@@ -140,14 +157,15 @@ fn migrations(scripts: &[(&str, &str)]) -> Migrations {
             ]
         })
         .collect();
-    let files = names
-        .iter()
-        .zip(scripts)
-        .flat_map(|([up, down], (up_script, down_script))| {
-            [
-                ("test", up.as_str(), *up_script),
-                ("test", down.as_str(), *down_script),
-            ]
-        });
+    let files =
+        names
+            .iter()
+            .zip(scripts)
+            .flat_map(|([up, down], (owner, up_script, down_script))| {
+                [
+                    (*owner, up.as_str(), *up_script),
+                    (*owner, down.as_str(), *down_script),
+                ]
+            });
     Migrations::from_files(files).unwrap()
 }

@@ -183,7 +183,7 @@ fn a_number_that_no_migration_has_is_refused_and_creates_nothing() {
     for command in ["upgrade", "downgrade"] {
         let run = place.run(&[command, "--to", "99"]);
 
-        assert_eq!(run.code, 64, "{run:?}");
+        assert_eq!(run.code, 2, "{run:?}");
         assert_eq!(
             run.stderr,
             "error: there is no migration 99; there are 1, 2"
@@ -201,7 +201,7 @@ fn an_upgrade_does_not_go_back_and_a_downgrade_does_not_go_forth() {
     place.run(&["downgrade", "--to", "1"]);
     let forth = place.run(&["downgrade", "--to", "2"]);
 
-    assert_eq!((back.code, forth.code), (64, 64));
+    assert_eq!((back.code, forth.code), (2, 2));
     assert!(
         back.stderr.contains("`migrator downgrade --to 1`"),
         "{back:?}"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Error, State};
+use migrator::{Downgrade, Error, State, Upgrade};
 
 use crate::{Place, migrations};
 
@@ -13,7 +13,7 @@ fn assert_refused_as_foreign(place: &Place) {
     for command in ["create", "upgrade", "downgrade", "status"] {
         let run = place.run(&[command]);
 
-        assert_eq!(run.code, 64, "{command}: {run:?}");
+        assert_eq!(run.code, 7, "{command}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{command}: {run:?}");
         assert!(
             run.stderr.contains("is not a database of the microblog"),
@@ -103,18 +103,22 @@ fn a_folder_that_cannot_be_made_is_refused() {
 async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
     let place = Place::new();
     let before = migrations(&[("create table a (id)", "drop table a"), ("", "")]);
-    place.migrator_with(before).upgrade(Some(1)).await.unwrap();
-    let edited = migrations(&[("create table a (id) -- ", "drop table a"), ("", "")]);
+    place
+        .migrator_with(before)
+        .upgrade(Upgrade::to(1))
+        .await
+        .unwrap();
+    let edited = migrations(&[("create table a (id, b)", "drop table a"), ("", "")]);
     let migrator = place.migrator_with(edited);
 
-    let up = migrator.upgrade(None).await.unwrap_err();
-    let down = migrator.downgrade(None).await.unwrap_err();
+    let up = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let down = migrator.downgrade(Downgrade::default()).await.unwrap_err();
     let status = migrator.status().await.unwrap();
 
     assert!(matches!(up, Error::Changed { number: 1, .. }), "{up}");
     assert!(matches!(down, Error::Changed { number: 1, .. }), "{down}");
     assert!(
-        matches!(status.migrations[0].1, State::Changed(_)),
+        matches!(status.migrations[0].state, State::Changed),
         "{status}"
     );
     assert_eq!(status.version, 1);
@@ -124,11 +128,15 @@ async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
 async fn a_database_of_a_newer_migrator_is_refused() {
     let place = Place::new();
     let newer = migrations(&[("", ""), ("", ""), ("", "")]);
-    place.migrator_with(newer).upgrade(None).await.unwrap();
+    place
+        .migrator_with(newer)
+        .upgrade(Upgrade::default())
+        .await
+        .unwrap();
     let migrator = place.migrator_with(migrations(&[("", "")]));
 
-    let up = migrator.upgrade(None).await.unwrap_err();
-    let down = migrator.downgrade(Some(0)).await.unwrap_err();
+    let up = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let down = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
     let status = migrator.status().await.unwrap();
 
     assert!(
@@ -147,26 +155,27 @@ async fn a_database_of_a_newer_migrator_is_refused() {
         "{down}"
     );
     assert!(
-        matches!(status.migrations[2].1, State::Missing(_)),
+        matches!(status.migrations[2].state, State::Missing),
         "{status}"
     );
     assert_eq!(status.version, 3);
 }
 
 #[tokio::test]
-async fn what_the_history_refuses_ends_the_program_with_1_and_one_line() {
+async fn what_the_history_refuses_ends_the_program_with_6_and_one_line() {
     for edit in [
-        "update _sqlx_migrations set checksum = x'00' where version = 1",
+        "update _sqlx_migrations set checksum = x'00' where version = 1;
+         update _migrator_tokens set up = zeroblob(32)",
         "update _sqlx_migrations set version = 99 where version = 2",
         "delete from _sqlx_migrations where version = 1",
     ] {
         let place = Place::new();
-        place.migrator().upgrade(None).await.unwrap();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
         place.execute(edit).await;
 
         let run = place.run(&["upgrade"]);
 
-        assert_eq!(run.code, 1, "{edit}: {run:?}");
+        assert_eq!(run.code, 6, "{edit}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{edit}: {run:?}");
         assert_eq!(run.stdout, "", "{edit}");
     }

@@ -1,11 +1,13 @@
 //! A run ends whole or not at all, and keeps the rows that it finds.
 
-use migrator::{Direction, Error};
+use std::time::Duration;
+
+use migrator::{Direction, Downgrade, Error, Upgrade};
 
 use crate::{Place, migrations};
 
 const TABLES: &str = "select name from sqlite_schema
-                      where type = 'table' and name <> '_sqlx_migrations' order by name";
+                      where type = 'table' and name not like '\\_%' escape '\\' order by name";
 
 const HISTORY: &str = "select version || ' ' || description from _sqlx_migrations order by version";
 
@@ -32,13 +34,16 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
     ]));
     migrator.create().await.unwrap();
 
-    let error = migrator.upgrade(None).await.unwrap_err();
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
 
     let line = chassis::process::Failure::from(error);
     assert_eq!(line.exit_code(), 1);
     let line = line.to_string();
     assert!(
-        line.starts_with("migration 0002 step could not be applied"),
+        line.starts_with(
+            "migration 0002 step could not be applied, \
+             at test/migrations/0002_step.up.sql:1:22; nothing was changed"
+        ),
         "{line}"
     );
     assert!(line.ends_with("no such table: nowhere"), "{line}");
@@ -53,9 +58,9 @@ async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
         ("create table a (id)", "drop table nowhere"),
         ("create table b (id)", "drop table b"),
     ]));
-    migrator.upgrade(None).await.unwrap();
+    migrator.upgrade(Upgrade::default()).await.unwrap();
 
-    let error = migrator.downgrade(Some(0)).await.unwrap_err();
+    let error = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
 
     let first = matches!(
         error,
@@ -86,15 +91,35 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
         let migrator = place.migrator_with(migrations(&[first, (script, "")]));
         migrator.create().await.unwrap();
 
-        let error = migrator.upgrade(None).await.unwrap_err();
+        let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
 
         assert!(
-            matches!(error, Error::Script { number: 2, .. }),
+            matches!(error, Error::Forbidden { .. }),
             "{script}: {error}"
         );
         assert!(place.query(TABLES).await.is_empty(), "{script}");
         assert!(place.query(HISTORY).await.is_empty(), "{script}");
     }
+}
+
+#[tokio::test]
+async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id integer primary key)", "drop table a"),
+        (
+            "create table b (id); insert or rollback into a values (1); create table c (id)",
+            "",
+        ),
+    ]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    place.execute("insert into a values (1)").await;
+
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+    assert_eq!(error.place().unwrap().column, 22, "{error}");
+    assert_eq!(place.query(TABLES).await, ["a"]);
+    assert_eq!(place.query(HISTORY).await, ["1 step"]);
 }
 
 #[tokio::test]
@@ -107,9 +132,9 @@ async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
             "drop table b",
         ),
     ]));
-    migrator.upgrade(Some(1)).await.unwrap();
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
 
-    let error = migrator.upgrade(None).await.unwrap_err();
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -131,9 +156,9 @@ async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
                    drop table parents;
                    alter table new_parents rename to parents;";
     let migrator = place.migrator_with(migrations(&[PARENT_AND_CHILD, (rebuild, "")]));
-    migrator.upgrade(Some(1)).await.unwrap();
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
 
-    migrator.upgrade(None).await.unwrap();
+    migrator.upgrade(Upgrade::default()).await.unwrap();
 
     assert_eq!(
         place
@@ -154,12 +179,12 @@ async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
         ("create table a (id)", "drop table a"),
         ("create table b (id)", "drop table b"),
     ]));
-    migrator.upgrade(None).await.unwrap();
+    migrator.upgrade(Upgrade::default()).await.unwrap();
     place
         .execute("delete from _sqlx_migrations where version = 1")
         .await;
 
-    let error = migrator.upgrade(None).await.unwrap_err();
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
 
     assert!(
         matches!(
@@ -179,8 +204,8 @@ async fn a_migration_that_says_nothing_is_applied_and_undone() {
     let place = Place::new();
     let migrator = place.migrator_with(migrations(&[("-- nothing yet", "")]));
 
-    let up = migrator.upgrade(None).await.unwrap();
-    let down = migrator.downgrade(None).await.unwrap();
+    let up = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let down = migrator.downgrade(Downgrade::default()).await.unwrap();
 
     assert_eq!((up.version, up.steps.len(), up.created), (1, 1, true));
     assert_eq!(
@@ -194,11 +219,36 @@ async fn without_any_migration_there_is_nothing_to_do() {
     let place = Place::new();
     let migrator = place.migrator_with(migrations(&[]));
 
-    let created = migrator.upgrade(None).await.unwrap();
-    let again = migrator.upgrade(None).await.unwrap();
+    let created = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let again = migrator.upgrade(Upgrade::default()).await.unwrap();
 
     assert_eq!((created.version, created.created), (0, true));
     assert_eq!((again.version, again.created), (0, false));
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_leaves_nothing() {
+    let place = Place::new();
+    let endless = "create table b (id);
+                   with recursive n (i) as (select 1 union all select i + 1 from n where i < 9000000)
+                   select max(i) from n;
+                   create table c (id)";
+    let first = ("create table a (id)", "drop table a");
+    let migrator = place.migrator_with(migrations(&[first, (endless, "")]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+
+    let run = migrator.upgrade(Upgrade::default());
+    let given_up = tokio::time::timeout(Duration::from_millis(20), run).await;
+    // It waits until the statement that was running has ended.
+    let dry = Upgrade {
+        dry_run: true,
+        ..Upgrade::to(1)
+    };
+    migrator.upgrade(dry).await.unwrap();
+
+    assert!(given_up.is_err());
+    assert_eq!(place.query(TABLES).await, ["a"]);
+    assert_eq!(place.query(HISTORY).await, ["1 step"]);
 }
 
 #[tokio::test]
@@ -208,9 +258,9 @@ async fn a_run_can_be_spawned_as_a_task() {
 
     let report = tokio::spawn(async move {
         migrator.create().await?;
-        migrator.upgrade(None).await?;
+        migrator.upgrade(Upgrade::default()).await?;
         migrator.status().await?;
-        migrator.downgrade(None).await
+        migrator.downgrade(Downgrade::default()).await
     });
 
     assert_eq!(report.await.unwrap().unwrap().version, 1);

@@ -1,5 +1,6 @@
 //! The tables that the migrations make are those that the services declare.
 
+use migrator::{Downgrade, Upgrade};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{Place, execute, query_texts};
@@ -14,20 +15,20 @@ const MODEL: [&str; 2] = [
 const PARTS: [&str; 4] = [
     "select json_array('column', t.name, c.cid, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden)
      from sqlite_schema t, pragma_table_xinfo(t.name) c
-     where t.type in ('table', 'view') and t.name not like '\\_sqlx%' escape '\\' and t.name not like 'sqlite\\_%' escape '\\'",
+     where t.type in ('table', 'view') and t.name not like '\\_%' escape '\\' and t.name not like 'sqlite\\_%' escape '\\'",
     "select json_array('index', t.name, i.name, i.\"unique\", i.origin, i.partial)
      from sqlite_schema t, pragma_index_list(t.name) i
-     where t.type = 'table' and t.name not like '\\_sqlx%' escape '\\'",
+     where t.type = 'table' and t.name not like '\\_%' escape '\\'",
     "select json_array('index column', i.name, c.seqno, c.cid, c.name, c.\"desc\", c.coll, c.key)
      from sqlite_schema t, pragma_index_list(t.name) i, pragma_index_xinfo(i.name) c
-     where t.type = 'table' and t.name not like '\\_sqlx%' escape '\\'",
+     where t.type = 'table' and t.name not like '\\_%' escape '\\'",
     "select json_array('reference', t.name, r.id, r.seq, r.\"table\", r.\"from\", r.\"to\", r.on_update, r.on_delete, r.match)
      from sqlite_schema t, pragma_foreign_key_list(t.name) r
      where t.type = 'table'",
 ];
 
 const DECLARATIONS: &str = "select sql from sqlite_schema
-    where sql is not null and tbl_name not like '\\_sqlx%' escape '\\'
+    where sql is not null and tbl_name not like '\\_%' escape '\\'
       and tbl_name not like 'sqlite\\_%' escape '\\'";
 
 /// Everything that a schema is made of, in a fixed order.
@@ -67,7 +68,7 @@ async fn the_migrations_make_the_tables_that_the_services_declare() {
     }
     let place = Place::new();
 
-    place.migrator().upgrade(None).await.unwrap();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
 
     let declared = parts(&mut memory).await;
     assert!(
@@ -86,11 +87,11 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
 
     for number in 1..=newest {
         let before = parts_of(&place).await;
-        migrator.upgrade(Some(number)).await.unwrap();
+        migrator.upgrade(Upgrade::to(number)).await.unwrap();
         let after = parts_of(&place).await;
-        migrator.downgrade(None).await.unwrap();
+        migrator.downgrade(Downgrade::default()).await.unwrap();
         let undone = parts_of(&place).await;
-        migrator.upgrade(Some(number)).await.unwrap();
+        migrator.upgrade(Upgrade::to(number)).await.unwrap();
 
         assert_eq!(undone, before, "migration {number}");
         assert_eq!(parts_of(&place).await, after, "migration {number}");
@@ -102,7 +103,7 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
 async fn the_history_has_the_layout_of_sqlx() {
     let place = Place::new();
 
-    place.migrator().upgrade(None).await.unwrap();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
 
     let columns = place
         .query("select name || ' ' || type from pragma_table_info('_sqlx_migrations')")

@@ -1,0 +1,197 @@
+//! The backups of a folder by their names: their order, and which of them go when there are
+//! too many. Opens none of them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    error::Error,
+    files::{BACKUP, PARTIAL, RECORD, is_same, record_of, remove_abandoned, with},
+};
+
+/// The backups of one database in a folder, the newest first. None if there is no folder.
+pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if let Some(age) = name.to_str().and_then(|name| Age::of(name, stem)) {
+            found.push((age, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found.into_iter().rev().map(|(_, path)| path).collect())
+}
+
+/// What orders backups: the moment, and the number within it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Age(String, u32);
+
+impl Age {
+    /// `None` for a name that no backup of the database has.
+    fn of(name: &str, stem: &str) -> Option<Self> {
+        let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
+        let mut parts = rest.strip_suffix(BACKUP)?.split('-');
+        let (time, version) = (parts.next()?, parts.next()?);
+        let number = parts.next().map_or(Some(1), |number| number.parse().ok())?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let shape: String = time
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c })
+            .collect();
+        (parts.next().is_none()
+            && shape == "00000000T000000.000Z"
+            && version.strip_prefix('v').is_some_and(digits))
+        .then(|| Self(time.to_owned(), number))
+    }
+}
+
+/// Removes all but the newest `keep` backups and the one that is spared, and what killed
+/// processes left. What cannot be removed is told to the log: it does not make the newest
+/// backup a worse one.
+pub(super) fn prune(folder: &Path, stem: &str, keep: usize, spared: Option<&Path>) -> Vec<PathBuf> {
+    remove_leftovers(folder, stem);
+    let backups = match backups(folder, stem) {
+        Ok(backups) => backups,
+        Err(error) => {
+            tracing::warn!(%error, "old backups are not removed");
+            return Vec::new();
+        }
+    };
+    let mut removed = Vec::new();
+    for backup in backups.into_iter().skip(keep) {
+        if spared.is_some_and(|spared| is_same(spared, &backup)) {
+            continue;
+        }
+        if let Err(error) = fs::remove_file(&backup) {
+            tracing::warn!(file = %backup.display(), %error, "an old backup is not removed");
+            continue;
+        }
+        // Without its backup it says nothing; a later run would remove it too.
+        let _ = fs::remove_file(record_of(&backup));
+        removed.push(backup);
+    }
+    removed
+}
+
+/// Removes partial backups that nobody works on, and records whose backup is gone.
+fn remove_leftovers(folder: &Path, stem: &str) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for name in entries.flatten().map(|entry| entry.file_name()) {
+        let Some(name) = name.to_str() else { continue };
+        let whole = name.strip_suffix(PARTIAL).unwrap_or(name);
+        let backup = whole.strip_suffix(RECORD).unwrap_or(whole);
+        if backup == name || Age::of(backup, stem).is_none() {
+            continue;
+        }
+        let backup = folder.join(backup);
+        let partial = with(&backup, PARTIAL);
+        if partial.exists() {
+            match remove_abandoned(&partial) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::warn!(file = %partial.display(), %error, "a partial backup is left");
+                    continue;
+                }
+            }
+        }
+        // In this order: whoever publishes renames the one into the other last.
+        let file = folder.join(name);
+        if file != partial && (!backup.exists() || name.ends_with(PARTIAL)) {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::{super::files::Partial, *};
+
+    #[test]
+    fn only_names_of_backups_of_the_database_are_taken_for_such() {
+        for name in [
+            "microblog-20261124T065018.123Z-v0002.db",
+            "microblog-20261124T065018.123Z-v12345-2.db",
+        ] {
+            assert!(Age::of(name, "microblog").is_some(), "{name}");
+        }
+        for name in [
+            "microblog.db",
+            "microblog-mine.db",
+            "microblog-20261124T065018.123Z-v0002.db.json",
+            "microblog-20261124T065018.123Z-v0002.db.partial",
+            "microblog-20261124T065018.123Z-v0002-b.db",
+            "microblog-20261124T065018.123Z-v0002-2-3.db",
+            "microblog-20261124T065018.123Z-v.db",
+            "microblog-20261124T065018Z-v0002.db",
+            "other-20261124T065018.123Z-v0002.db",
+            "microblog-old-20261124T065018.123Z-v0002.db",
+        ] {
+            assert!(Age::of(name, "microblog").is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn two_backups_of_one_millisecond_have_two_names_and_an_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = || Partial::in_folder(folder.path(), "a", DateTime::UNIX_EPOCH, 2).unwrap();
+
+        let first = reserve().publish(b"{}").unwrap();
+        let second = reserve();
+        let third = reserve();
+        let third = third.publish(b"{}").unwrap();
+        let second = second.publish(b"{}").unwrap();
+
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(name(&first), "a-19700101T000000.000Z-v0002.db");
+        assert_eq!(name(&second), "a-19700101T000000.000Z-v0002-2.db");
+        assert_eq!(backups(folder.path(), "a").unwrap(), [third, second, first]);
+    }
+
+    #[test]
+    fn what_somebody_writes_is_left_and_what_nobody_writes_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |n: u32| format!("a-19700101T000000.00{n}Z-v0001.db");
+        let writing = Partial::at(&folder.path().join(name(1))).unwrap();
+        for left in [
+            format!("{}.partial", name(2)),
+            format!("{}.partial-journal", name(2)),
+            format!("{}.json", name(2)),
+            format!("{}.json.partial", name(3)),
+            format!("{}.json", name(4)),
+        ] {
+            fs::write(folder.path().join(left), "").unwrap();
+        }
+        fs::write(folder.path().join("notes.partial"), "").unwrap();
+
+        let removed = prune(folder.path(), "a", 1, None);
+
+        assert!(removed.is_empty());
+        assert!(writing.path().exists());
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [format!("{}.partial", name(1)), "notes.partial".into()]
+        );
+    }
+}

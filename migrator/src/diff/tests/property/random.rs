@@ -1,0 +1,306 @@
+//! Random schemas, random changes of them, and random rows.
+
+use super::chance::{
+    ACTIONS, CHECKS, COLUMNS, CONFLICTS, Chance, GENERATED, INDEX, INDEXES, TABLES, TRIGGER,
+    TRIGGERS, TYPES, VIEW, VIEWS,
+};
+use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
+
+fn fresh(chance: &mut Chance, pool: &[&str], taken: &[String]) -> Option<String> {
+    let free = |name: &&&str| !taken.iter().any(|t| t.eq_ignore_ascii_case(name));
+    let free: Vec<_> = pool.iter().filter(free).collect();
+    (!free.is_empty()).then(|| (*chance.of(&free)).to_string())
+}
+
+/// The names that tables, indexes and views share.
+fn taken(model: &Model) -> Vec<String> {
+    let indexes = model
+        .tables
+        .iter()
+        .flat_map(|t| &t.indexes)
+        .map(|i| &i.name);
+    let views = model.views.iter().map(|v| &v.name);
+    let tables = model.tables.iter().map(|t| &t.name);
+    tables.chain(views).chain(indexes).cloned().collect()
+}
+
+pub(super) fn schema(chance: &mut Chance) -> Model {
+    let mut model = Model {
+        style: chance.below(30),
+        ..Model::default()
+    };
+    for _ in 0..=chance.below(3) {
+        add_table(&mut model, chance);
+    }
+    for _ in 0..chance.below(7) {
+        change_around(&mut model, chance);
+    }
+    model.clean();
+    model
+}
+
+fn add_table(model: &mut Model, chance: &mut Chance) {
+    let Some(name) = fresh(chance, &TABLES, &taken(model)) else {
+        return;
+    };
+    let mut table = Table {
+        id: model.id(),
+        name,
+        columns: Vec::new(),
+        key: Vec::new(),
+        autoincrement: false,
+        strict: chance.one_in(3),
+        without_rowid: false,
+        uniques: Vec::new(),
+        checks: Vec::new(),
+        references: Vec::new(),
+        indexes: Vec::new(),
+    };
+    for _ in 0..=chance.below(4) {
+        add_column(model, &mut table, chance);
+    }
+    let first = &mut table.columns[0];
+    match chance.below(6) {
+        0 => {}
+        1 | 2 => {
+            first.type_name = "integer";
+            first.not_null = "";
+            first.default = "";
+            table.key = vec![first.id];
+            table.autoincrement = chance.one_in(2);
+        }
+        3 => table.key = vec![first.id],
+        _ => {
+            table.key = table.columns.iter().take(2).map(|c| c.id).collect();
+            table.without_rowid = chance.one_in(2);
+        }
+    }
+    model.tables.push(table);
+    let last = model.tables.len() - 1;
+    for _ in 0..chance.below(4) {
+        change_constraint(model, last, chance);
+    }
+    model.clean();
+}
+
+fn default_of(type_name: &str, chance: &mut Chance) -> &'static str {
+    match type_name {
+        "integer" | "int" => chance.of(&["", "1", "-1", "(1 + 2)", "null", "true"]),
+        "text" | "varchar(10)" => chance.of(&["", "'a'", "''", "'it''s'", "current_timestamp"]),
+        "real" => chance.of(&["", "1.5", "+.5", "(2)"]),
+        "blob" => chance.of(&["", "x'00'"]),
+        _ => chance.of(&["", "7", "'a'", "(abs(-3))", "x'01'"]),
+    }
+}
+
+fn add_column(model: &mut Model, table: &mut Table, chance: &mut Chance) {
+    let names: Vec<_> = table.columns.iter().map(|c| c.name.clone()).collect();
+    let Some(name) = fresh(chance, &COLUMNS, &names) else {
+        return;
+    };
+    let type_name = if table.strict {
+        chance.of(&STRICT)
+    } else {
+        chance.of(&TYPES)
+    };
+    let default = default_of(type_name, chance);
+    let not_null = if default.is_empty() && !chance.one_in(6) {
+        ""
+    } else {
+        chance.of(&["", "", " not null", " constraint n not null"])
+    };
+    let base = table
+        .columns
+        .iter()
+        .find(|c| c.generated.is_none())
+        .map(|c| c.id);
+    table.columns.push(Column {
+        id: model.id(),
+        name,
+        type_name,
+        not_null,
+        default,
+        collation: chance.of(&[
+            "",
+            "",
+            "",
+            " collate nocase",
+            " collate rtrim",
+            " collate binary",
+        ]),
+        generated: base
+            .filter(|_| chance.one_in(6))
+            .map(|base| (base, chance.of(&GENERATED))),
+    });
+}
+
+fn some_columns(table: &Table, chance: &mut Chance) -> Vec<Id> {
+    let a = chance.of(&table.columns).id;
+    let b = chance.of(&table.columns).id;
+    if a == b || chance.one_in(2) {
+        vec![a]
+    } else {
+        vec![a, b]
+    }
+}
+
+/// Adds a constraint, or takes one away.
+fn change_constraint(model: &mut Model, at: usize, chance: &mut Chance) {
+    let parent = chance.of(&model.tables);
+    let table = &mut model.tables[at];
+    let columns = some_columns(table, chance);
+    let inline = chance.one_in(2);
+    let removes = chance.one_in(3);
+    match chance.below(3) {
+        0 if removes => drop(table.checks.pop()),
+        1 if removes => drop(table.uniques.pop()),
+        2 if removes => drop(table.references.pop()),
+        0 => table.checks.push(Constraint {
+            columns,
+            text: chance.of(&CHECKS),
+            inline,
+        }),
+        1 => {
+            let same = |u: &Constraint| u.columns == columns;
+            if !table.uniques.iter().any(same) && table.key != columns {
+                table.uniques.push(Constraint {
+                    columns,
+                    text: chance.of(&CONFLICTS),
+                    inline,
+                });
+            }
+        }
+        _ => table.references.push(Reference {
+            columns,
+            table: parent.id,
+            text: chance.of(&ACTIONS),
+            inline,
+            implicit: chance.one_in(2),
+        }),
+    }
+}
+
+/// Adds an index, a view or a trigger, or takes one away.
+fn change_around(model: &mut Model, chance: &mut Chance) {
+    let names = taken(model);
+    let table = chance.of(&model.tables);
+    let other = chance.of(&model.tables);
+    let mut object = Object {
+        name: String::new(),
+        text: "",
+        table: table.id,
+        columns: some_columns(&table, chance),
+        other: (other.id, chance.of(&other.columns).id),
+        view: String::new(),
+    };
+    if !model.views.is_empty() {
+        object.view = chance.of(&model.views).name;
+    }
+    let removes = chance.one_in(4);
+    let kind = chance.below(3);
+    let (pool, texts) = match kind {
+        0 => (&INDEXES[..], &INDEX[..]),
+        1 => (&VIEWS[..], &VIEW[..]),
+        _ => (&TRIGGERS[..], &TRIGGER[..]),
+    };
+    object.text = chance.of(texts);
+    // SQLite takes an index that names a column twice for the key that a reference means.
+    if object.columns.len() == 1 && object.text.ends_with("({a}, {b})") {
+        object.text = "create unique index {n} on {t} ({a})";
+    }
+    let triggers: Vec<_> = model.triggers.iter().map(|t| t.name.clone()).collect();
+    let Some(name) = fresh(chance, pool, if kind == 2 { &triggers } else { &names }) else {
+        return;
+    };
+    object.name = name;
+    let owner = model
+        .tables
+        .iter()
+        .position(|t| t.id == table.id)
+        .unwrap_or(0);
+    match kind {
+        0 if removes => drop(model.tables[owner].indexes.pop()),
+        1 if removes => drop(model.views.pop()),
+        2 if removes => drop(model.triggers.pop()),
+        0 => model.tables[owner].indexes.push(object),
+        1 => model.views.push(object),
+        _ => model.triggers.push(object),
+    }
+    model.clean();
+}
+
+/// A schema that is another one changed a few times. New names are none that `before` has,
+/// so a rename can be told.
+pub(super) fn changed(before: &Model, chance: &mut Chance) -> Model {
+    let mut model = before.clone();
+    for _ in 0..=chance.below(4) {
+        change(&mut model, before, chance);
+        model.clean();
+    }
+    if chance.one_in(4) {
+        model.style = chance.below(30);
+    }
+    model
+}
+
+fn change(model: &mut Model, before: &Model, chance: &mut Chance) {
+    let what = chance.below(17);
+    if model.tables.is_empty() || what == 0 {
+        return add_table(model, chance);
+    }
+    let at = chance.below(model.tables.len());
+    let mut table = model.tables[at].clone();
+    let column = chance.below(table.columns.len());
+    let in_key = table.key.contains(&table.columns[column].id);
+    match what {
+        1 | 2 => add_column(model, &mut table, chance),
+        3 if table.columns.len() > 1
+            && table
+                .columns
+                .iter()
+                .filter(|c| c.generated.is_none())
+                .count()
+                > 1 =>
+        {
+            table.columns.remove(column);
+        }
+        4 | 5 => {
+            let was = before.tables.iter().find(|t| t.id == table.id);
+            let columns = table
+                .columns
+                .iter()
+                .chain(was.iter().flat_map(|t| &t.columns));
+            let names: Vec<_> = columns.map(|c| c.name.clone()).collect();
+            if let Some(name) = fresh(chance, &COLUMNS, &names) {
+                table.columns[column].name = name;
+            }
+        }
+        6 => {
+            let names: Vec<_> = taken(model).into_iter().chain(taken(before)).collect();
+            if let Some(name) = fresh(chance, &TABLES, &names) {
+                table.name = name;
+            }
+        }
+        7 => table.columns[column].type_name = chance.of(&STRICT),
+        8 => table.columns[column].default = default_of(table.columns[column].type_name, chance),
+        9 if !in_key => {
+            let nullable = table.columns[column].not_null.is_empty();
+            table.columns[column].not_null = if nullable { " not null" } else { "" };
+        }
+        10 => table.columns[column].collation = chance.of(&["", " collate nocase"]),
+        11 => table.strict = !table.strict,
+        12 if table.has_alias() => table.autoincrement = !table.autoincrement,
+        12 => table.without_rowid = !table.without_rowid,
+        13 => {
+            model.tables.remove(at);
+            if model.tables.is_empty() {
+                add_table(model, chance);
+            }
+            return;
+        }
+        14 => table.columns.rotate_left(column),
+        15 => return change_constraint(model, at, chance),
+        _ => return change_around(model, chance),
+    }
+    model.tables[at] = table;
+}

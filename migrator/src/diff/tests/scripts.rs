@@ -1,0 +1,227 @@
+//! Whole scripts, as somebody will review them.
+
+use super::scripts;
+
+const USERS: &str = "create table users (
+    -- The key, which is never used twice.
+    id integer primary key autoincrement,
+    name text not null
+) strict;";
+
+const ROWS: &str = "insert into users (name) values ('susan'), ('john')";
+
+#[tokio::test]
+async fn a_column_is_added_and_dropped_in_place() {
+    let (up, down) = scripts(
+        USERS,
+        "create table users (
+            id integer primary key autoincrement,
+            name text not null,
+            -- What people say about themselves, in short.
+            -- @added
+            bio text not null default '' check (length(bio) < 200)
+        ) strict;",
+        ROWS,
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+-- What people say about themselves, in short.
+alter table users add column bio text not null default '' check (length(bio) < 200);
+"
+    );
+    assert_eq!(
+        down,
+        "\
+-- It destroys what came after the way up:
+--   the values of users.bio
+
+-- @destroys column users.bio
+alter table users drop column bio;
+"
+    );
+}
+
+#[tokio::test]
+async fn a_column_is_renamed_with_its_index_and_its_view() {
+    let (up, down) = scripts(
+        "create table t (a int, b int); create index i on t (a);
+        create view v as select a from t; create view w as select b from t;",
+        "create table t (
+            -- Now it says what it is.
+            -- @renamed from=a
+            amount int,
+            b int
+        );
+        create index i on t (amount);
+        -- All amounts.
+        create view v as select amount from t;
+        create view w as select b from t;",
+        "insert into t (a, b) values (1, 2)",
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+-- In the way of what follows, or changed: made again below.
+drop view v;
+
+-- Now it says what it is.
+alter table t rename column a to amount;
+
+-- All amounts.
+create view v as select amount from t;
+"
+    );
+    assert_eq!(
+        down,
+        "\
+-- In the way of what follows, or changed: made again below.
+drop view v;
+
+alter table t rename column amount to a;
+
+create view v as select a from t;
+"
+    );
+}
+
+#[tokio::test]
+async fn a_table_is_renamed_and_those_that_refer_to_it_follow() {
+    let (up, down) = scripts(
+        "create table users (id integer primary key, name text);
+        create table posts (user_id integer references users (id));",
+        "-- Who may write.
+        -- @renamed from=users
+        create table accounts (id integer primary key, name text);
+        create table posts (user_id integer references accounts (id));",
+        "insert into users (id) values (7); insert into posts (user_id) values (7)",
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+-- Who may write.
+alter table users rename to accounts;
+"
+    );
+    assert_eq!(
+        down,
+        "\
+alter table accounts rename to users;
+"
+    );
+}
+
+#[tokio::test]
+async fn an_index_comes_and_goes_by_itself() {
+    let (up, down) = scripts(
+        USERS,
+        "create table users (id integer primary key autoincrement, name text not null) strict;
+        -- Names are looked up.
+        create unique index users_by_name on users (name);",
+        ROWS,
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+-- Names are looked up.
+create unique index users_by_name on users (name);
+"
+    );
+    assert_eq!(
+        down,
+        "\
+drop index users_by_name;
+"
+    );
+}
+
+#[tokio::test]
+async fn a_new_table_comes_with_its_comments() {
+    let (up, down) = scripts(
+        USERS,
+        "create table users (id integer primary key autoincrement, name text not null) strict;
+
+        -- What people write.
+        create table posts (
+            -- Who wrote it.
+            user_id integer not null references users (id) -- @added
+        ) strict;
+        create index posts_by_user on posts (user_id);",
+        ROWS,
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+-- What people write.
+create table posts (
+            -- Who wrote it.
+            user_id integer not null references users (id)
+        ) strict;
+
+create index posts_by_user on posts (user_id);
+"
+    );
+    assert_eq!(
+        down,
+        "\
+-- It destroys what came after the way up:
+--   the rows of table posts
+
+-- @destroys table posts
+drop table posts;
+"
+    );
+}
+
+#[tokio::test]
+async fn two_changes_at_once_stay_apart() {
+    let (up, down) = scripts(
+        USERS,
+        "create table users (
+            id integer primary key autoincrement,
+            -- @renamed from=name
+            nickname text not null,
+            email text
+        ) strict;
+        create table tags (tag text primary key) without rowid;",
+        ROWS,
+    )
+    .await;
+
+    assert_eq!(
+        up,
+        "\
+alter table users rename column name to nickname;
+
+create table tags (tag text primary key) without rowid;
+
+alter table users add column email text;
+"
+    );
+    assert_eq!(
+        down,
+        "\
+-- It destroys what came after the way up:
+--   the rows of table tags
+--   the values of users.email
+
+-- @destroys table tags
+drop table tags;
+
+alter table users rename column nickname to name;
+
+-- @destroys column users.email
+alter table users drop column email;
+"
+    );
+}

@@ -1,0 +1,279 @@
+//! Tables that a script makes anew under their old names, and what gets lost by it (M009).
+//! Knows no database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Code, Finding,
+    deed::{Deed, words},
+    script::Script,
+    trial::Leg,
+};
+use crate::schema::{Name, ObjectKind, Schema};
+
+/// What a script does with a table that was there before.
+#[derive(Clone, Debug)]
+pub(super) struct Rebuild {
+    /// What it is called before and afterwards.
+    pub(super) table: Name,
+    /// What it is called when it is dropped.
+    pub(super) old: Name,
+    /// The statement that drops it.
+    pub(super) dropped: usize,
+    /// The statements that copy its rows.
+    pub(super) copies: Vec<usize>,
+    /// All statements that belong to it.
+    pub(super) statements: Vec<usize>,
+}
+
+/// A table that a script makes.
+#[derive(Debug)]
+struct Made {
+    name: Name,
+    inserts: Vec<usize>,
+    statements: Vec<usize>,
+    renamed: bool,
+}
+
+/// The tables that were there before, by what they are called at some statement. Tables
+/// that the script makes are not among them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origins(BTreeMap<Name, Name>);
+
+impl Origins {
+    pub(super) fn new(before: impl IntoIterator<Item = Name>) -> Self {
+        Self(
+            before
+                .into_iter()
+                .map(|name| (name.clone(), name))
+                .collect(),
+        )
+    }
+
+    /// What a table was called before the script, if it was there.
+    pub(super) fn of(&self, name: &Name) -> Option<&Name> {
+        self.0.get(name)
+    }
+
+    pub(super) fn follow(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Drop(ObjectKind::Table, name) => {
+                self.0.remove(name);
+            }
+            Deed::RenameTable { from, to } => {
+                if let Some(origin) = self.0.remove(from) {
+                    self.0.insert(to.clone(), origin);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The tables that a script makes anew. A table that is dropped and made at once under the
+/// same name, with nothing copied in between, is another one.
+pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
+    let mut made: Vec<Made> = Vec::new();
+    // What was there before, as far as the script says: what it drops and did not make.
+    let mut origins: BTreeMap<Name, Name> = BTreeMap::new();
+    let mut dropped = Vec::new();
+    for (at, deed) in script.deeds.iter().enumerate() {
+        match deed {
+            Deed::Create(ObjectKind::Table, name) => made.push(Made {
+                name: name.clone(),
+                inserts: Vec::new(),
+                statements: vec![at],
+                renamed: false,
+            }),
+            Deed::Insert { table, .. } => {
+                if let Some(made) = made.iter_mut().find(|made| made.name == *table) {
+                    made.inserts.push(at);
+                    made.statements.push(at);
+                }
+            }
+            Deed::RenameTable { from, to } => {
+                if let Some(made) = made.iter_mut().find(|made| made.name == *from) {
+                    made.name = to.clone();
+                    made.renamed = true;
+                    made.statements.push(at);
+                } else {
+                    let origin = origins.remove(from).unwrap_or_else(|| from.clone());
+                    origins.insert(to.clone(), origin);
+                }
+            }
+            Deed::Drop(ObjectKind::Table, name) => {
+                let count = made.len();
+                made.retain(|made| made.name != *name);
+                if made.len() == count {
+                    let origin = origins.remove(name).unwrap_or_else(|| name.clone());
+                    dropped.push((at, name.clone(), origin));
+                }
+            }
+            _ => {}
+        }
+    }
+    let rebuild = |(dropped, old, table): (usize, Name, Name)| {
+        let made = made.iter().find(|made| made.name == table)?;
+        let copies = made.inserts.iter().copied();
+        let copies: Vec<_> = copies
+            .filter(|at| *at < dropped && reads(script, *at, &old))
+            .collect();
+        let mut statements = made.statements.clone();
+        statements.push(dropped);
+        (made.renamed || !copies.is_empty()).then_some(Rebuild {
+            table,
+            old,
+            dropped,
+            copies,
+            statements,
+        })
+    };
+    dropped.into_iter().filter_map(rebuild).collect()
+}
+
+/// Whether an INSERT takes what it inserts from a table.
+fn reads(script: &Script<'_>, statement: usize, table: &Name) -> bool {
+    source(script, statement).is_some_and(|source| table.is_in(source))
+}
+
+/// What an INSERT inserts.
+pub(super) fn source<'a>(script: &Script<'a>, statement: usize) -> Option<&'a str> {
+    match &script.deeds[statement] {
+        Deed::Insert { source, .. } => script.statements[statement].text.get(*source..),
+        _ => None,
+    }
+}
+
+/// M009: what was there before a script, and is not afterwards, though nothing said so.
+pub(super) fn lost(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<Finding> {
+    let Leg { script, before, .. } = leg;
+    let mut findings = vanished(leg, after, rebuilds);
+    let mut add = |at: usize, message: String, remedy: String| {
+        findings.push(script.finding(Code::Rebuild, at, message, remedy));
+    };
+    for (table, column, parent) in dangling(after).difference(&dangling(before)) {
+        add(
+            last_change(script, parent),
+            format!("{table}.{column} now refers to {parent}, which is not there"),
+            "make the new table first, copy, drop the old one, and rename the new one to its name"
+                .into(),
+        );
+    }
+    for view in &leg.broken_views {
+        add(
+            last_change(script, view),
+            format!("the view {view} no longer works"),
+            "drop it first, and make it again at the end".into(),
+        );
+    }
+    for rebuild in rebuilds {
+        let marked = |schema: &Schema| {
+            let table = schema.tables.get(&rebuild.table);
+            table.is_some_and(crate::schema::Table::autoincrement)
+        };
+        let keeps_mark = script.statements.iter().any(|statement| {
+            let mut words = words(statement.text).into_iter();
+            words.any(|word| word.unquoted().eq_ignore_ascii_case("sqlite_sequence"))
+        });
+        if marked(before) && marked(after) && !keeps_mark {
+            add(
+                rebuild.dropped,
+                format!("ids of {} that were used may be used again", rebuild.table),
+                format!(
+                    "before the drop, set the row `{}` of sqlite_sequence to that of `{}`",
+                    rebuild.statements_name(script),
+                    rebuild.old
+                ),
+            );
+        }
+    }
+    findings
+}
+
+impl Rebuild {
+    /// What the new table is called at first.
+    fn statements_name(&self, script: &Script<'_>) -> String {
+        let created = self.statements.first().map(|at| &script.deeds[*at]);
+        match created {
+            Some(Deed::Create(_, name)) => name.to_string(),
+            _ => self.table.to_string(),
+        }
+    }
+}
+
+/// The indexes and triggers that went with a table or view that is there again.
+fn vanished(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<Finding> {
+    let Leg { script, before, .. } = leg;
+    let indexes = before.indexes.iter().map(|(name, index)| {
+        let kept = after.indexes.contains_key(name);
+        (ObjectKind::Index, "index", name, &index.table, kept)
+    });
+    let triggers = before.triggers.iter().map(|(name, trigger)| {
+        let kept = after.triggers.contains_key(name);
+        (ObjectKind::Trigger, "trigger", name, &trigger.table, kept)
+    });
+    let mut findings = Vec::new();
+    for (kind, word, name, table, kept) in indexes.chain(triggers) {
+        if kept || script.deeds.contains(&Deed::Drop(kind, name.clone())) {
+            continue;
+        }
+        let anew = rebuilds.iter().find(|rebuild| rebuild.table == *table);
+        let at = match anew {
+            Some(rebuild) => Some(rebuild.dropped),
+            // A view takes its triggers with it.
+            None if after.views.contains_key(table) => {
+                let drop = Deed::Drop(ObjectKind::View, table.clone());
+                script.deeds.iter().position(|deed| *deed == drop)
+            }
+            None => None,
+        };
+        if let Some(at) = at {
+            findings.push(script.finding(
+                Code::Rebuild,
+                at,
+                format!("the {word} {name} goes with the old {table}"),
+                format!("make it again at the end, or say `drop {word} {name}`"),
+            ));
+        }
+    }
+    findings
+}
+
+/// Which column of which table refers to which table that is not there.
+fn dangling(schema: &Schema) -> BTreeSet<(Name, Name, Name)> {
+    let mut dangling = BTreeSet::new();
+    for table in schema.tables.values() {
+        for key in &table.foreign_keys {
+            if !schema.tables.contains_key(&key.table) {
+                let columns = key.columns.first();
+                dangling.extend(
+                    columns.map(|column| (table.name.clone(), column.clone(), key.table.clone())),
+                );
+            }
+        }
+    }
+    dangling
+}
+
+/// The last statement that drops or renames something of that name, or else the last that
+/// names it.
+fn last_change(script: &Script<'_>, name: &Name) -> usize {
+    let changes = |deed: &Deed| match deed {
+        Deed::Drop(_, dropped) => dropped == name,
+        Deed::RenameTable { from, to } => from == name || to == name,
+        _ => false,
+    };
+    let names = || {
+        let mut statements = script.statements.iter();
+        statements.rposition(|statement| name.is_in(statement.text))
+    };
+    let structural = |deed: &Deed| {
+        matches!(
+            deed,
+            Deed::Drop(..) | Deed::RenameTable { .. } | Deed::DropColumn { .. }
+        )
+    };
+    let last = script.deeds.iter().rposition(changes).or_else(names);
+    last.or_else(|| script.deeds.iter().rposition(structural))
+        .unwrap_or(0)
+}

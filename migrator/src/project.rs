@@ -1,0 +1,310 @@
+//! What the services bring along: the schema that each declares, its migrations, the
+//! statements that it runs, and those that its last release ran. Knows files and their
+//! names; knows no database, and not what is in a script.
+
+mod write;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use include_dir::{Dir, include_dir};
+use serde::{Deserialize, Serialize};
+
+pub use self::write::Releases;
+use crate::migrations::{Invalid, Migrations};
+
+/// A service's folder, as it was when this program was compiled.
+struct Embedded {
+    name: &'static str,
+    schema: &'static str,
+    released: &'static str,
+    migrations: Dir<'static>,
+    recorded: Dir<'static>,
+}
+
+/// The services. The numbers of the migrations are one sequence over all of them; the
+/// folder says who owns the change.
+static OWNERS: [Embedded; 2] = [
+    Embedded {
+        name: "user-service",
+        schema: include_str!("../../user-service/schema.sql"),
+        released: include_str!("../../user-service/released.json"),
+        migrations: include_dir!("$CARGO_MANIFEST_DIR/../user-service/migrations"),
+        recorded: include_dir!("$CARGO_MANIFEST_DIR/../user-service/.sqlx"),
+    },
+    Embedded {
+        name: "post-service",
+        schema: include_str!("../../post-service/schema.sql"),
+        released: include_str!("../../post-service/released.json"),
+        migrations: include_dir!("$CARGO_MANIFEST_DIR/../post-service/migrations"),
+        recorded: include_dir!("$CARGO_MANIFEST_DIR/../post-service/.sqlx"),
+    },
+];
+
+/// The file in a service's folder that says what it declares.
+const SCHEMA: &str = "schema.sql";
+
+/// The file in a service's folder that says what its last release ran.
+const RELEASED: &str = "released.json";
+
+/// All services with all that belongs to them.
+#[derive(Clone, Debug)]
+pub struct Project {
+    pub(crate) owners: Vec<Owner>,
+}
+
+/// A service with all that belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// Its folder.
+    pub(crate) name: String,
+    /// What it declares: the text of its `schema.sql`.
+    pub(crate) schema: String,
+    /// Its migrations, in the order of their names.
+    pub(crate) migrations: Vec<File>,
+    /// The statements that it runs, in the order of their files.
+    pub(crate) recorded: Vec<Recorded>,
+    /// What its last release ran.
+    pub(crate) released: Released,
+}
+
+/// A text file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Without its folder.
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// A statement that sqlx checked and wrote down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// As the repository has it.
+    pub(crate) file: String,
+    /// The line in it on which the statement stands, from 1.
+    pub(crate) line: usize,
+    pub(crate) query: String,
+}
+
+/// What a release ran: a newer schema has to serve it as well, since it runs on until the
+/// new programs are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Released {
+    /// The number of the newest migration that it knew.
+    pub(crate) version: i64,
+    /// In alphabetical order.
+    pub(crate) statements: Vec<String>,
+}
+
+/// Why a project cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Name the folder of a source tree, or restore the file.
+    #[error(
+        "{} cannot be read; it belongs to a source tree of the services",
+        path.display()
+    )]
+    Unreadable {
+        /// The file or the folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Correct the file, or have it written again.
+    #[error("{file} is not what was expected; {remedy}")]
+    Malformed {
+        /// As the repository has it.
+        file: String,
+        /// What writes it.
+        remedy: &'static str,
+        /// Where it is wrong.
+        source: serde_json::Error,
+    },
+    /// Correct the names of the migrations.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Make the place writable.
+    #[error("{} cannot be written", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A file of a migration that is compiled in: its owner, its name, and its text, unless it
+/// is no text.
+pub(crate) fn embedded_migrations()
+-> impl Iterator<Item = (&'static str, String, Option<&'static str>)> {
+    OWNERS.iter().flat_map(|owner| {
+        let entries = owner.migrations.entries().iter();
+        entries.map(|entry| {
+            let text = entry.as_file().and_then(|file| file.contents_utf8());
+            (owner.name, entry.path().display().to_string(), text)
+        })
+    })
+}
+
+impl Project {
+    /// What the services were when this program was compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`]. A test keeps such a program from being delivered.
+    pub fn embedded() -> Result<Self, Error> {
+        let texts = |folder: &Dir<'static>| {
+            let files = folder.files().filter_map(|file| {
+                let name = file.path().display().to_string();
+                let text = file.contents_utf8()?.to_owned();
+                Some(File { name, text })
+            });
+            files.collect()
+        };
+        let owners = OWNERS.iter().map(|owner| {
+            Owner::new(
+                owner.name,
+                owner.schema.to_owned(),
+                texts(&owner.migrations),
+                texts(&owner.recorded),
+                owner.released,
+            )
+        });
+        Ok(Self {
+            owners: owners.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What the services are in a source tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreadable`] if something is missing, [`Error::Malformed`].
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let owners = OWNERS.iter().map(|Embedded { name, .. }| {
+            let folder = folder.join(name);
+            Owner::new(
+                name,
+                text(&folder.join(SCHEMA))?,
+                texts(&folder.join("migrations"))?,
+                texts(&folder.join(".sqlx"))?,
+                &text(&folder.join(RELEASED))?,
+            )
+        });
+        Ok(Self {
+            owners: owners.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The migrations of all services.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], as of [`Migrations::from_files`].
+    pub fn migrations(&self) -> Result<Migrations, Invalid> {
+        let files = self.owners.iter().flat_map(|owner| {
+            let files = owner.migrations.iter();
+            files.map(|file| (owner.name.as_str(), file.name.as_str(), file.text.as_str()))
+        });
+        Migrations::from_files(files)
+    }
+
+    /// The number that no migration has yet.
+    pub(crate) fn next_number(&self) -> i64 {
+        let files = self.owners.iter().flat_map(|owner| &owner.migrations);
+        let numbers = files.filter_map(|file| file.name.split_once('_')?.0.parse::<i64>().ok());
+        numbers.max().unwrap_or(0) + 1
+    }
+}
+
+impl Owner {
+    /// One more file of a migration.
+    pub(crate) fn add(&mut self, path: &Path, text: &str) {
+        let name = path.file_name().unwrap_or_default();
+        self.migrations.push(File {
+            name: name.to_string_lossy().into_owned(),
+            text: text.to_owned(),
+        });
+    }
+
+    fn new(
+        name: &str,
+        schema: String,
+        migrations: Vec<File>,
+        recorded: Vec<File>,
+        released: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            name: name.to_owned(),
+            schema,
+            migrations,
+            recorded: parse_recorded(name, recorded)?,
+            released: serde_json::from_str(released).map_err(|source| Error::Malformed {
+                file: format!("{name}/{RELEASED}"),
+                remedy: "`migrator release` writes it",
+                source,
+            })?,
+        })
+    }
+}
+
+/// The statements in the files that sqlx wrote for a service, without other files.
+fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<Recorded>, Error> {
+    /// What is of interest in such a file.
+    #[derive(Deserialize)]
+    struct Record {
+        query: String,
+    }
+
+    let is_record = |file: &File| {
+        let hash = file.name.strip_prefix("query-");
+        hash.and_then(|hash| hash.strip_suffix(".json")).is_some()
+    };
+    let recorded = files.into_iter().filter(is_record).map(|file| {
+        let path = format!("{owner}/.sqlx/{}", file.name);
+        match serde_json::from_str::<Record>(&file.text) {
+            Ok(Record { query }) => {
+                let before = file.text.find("\"query\"").unwrap_or_default();
+                Ok(Recorded {
+                    file: path,
+                    line: file.text[..before].matches('\n').count() + 1,
+                    query,
+                })
+            }
+            Err(source) => Err(Error::Malformed {
+                file: path,
+                remedy: "`bash .ci/prepare` writes it",
+                source,
+            }),
+        }
+    });
+    recorded.collect()
+}
+
+/// The text of a file.
+fn text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// All in a folder, in the order of the names. A folder in it is an error.
+fn texts(folder: &Path) -> Result<Vec<File>, Error> {
+    let unreadable = |source| Error::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        files.push(File {
+            name: entry.file_name().to_string_lossy().into_owned(),
+            text: text(&entry.path())?,
+        });
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}

@@ -1,0 +1,319 @@
+//! What is written into a source tree.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{Error, OWNERS, Project, RELEASED, Released, parse_recorded, texts};
+
+/// What was recorded of a release.
+#[derive(Clone, Debug, Serialize)]
+pub struct Releases {
+    /// The number of the newest migration that it knows.
+    pub version: i64,
+    /// Where it was written down, one file for each service.
+    pub files: Vec<PathBuf>,
+}
+
+impl fmt::Display for Releases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for file in &self.files {
+            let file = file.display();
+            writeln!(
+                f,
+                "Recorded the statements of version {} in {file}",
+                self.version
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Project {
+    /// Writes the two files of a migration into a source tree, and says which they are.
+    ///
+    /// What is there already is never written over; after a failure none of the two is
+    /// there. The name may be any words.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is no such owner, or no letter or digit in
+    /// the name; else what the system says.
+    pub(crate) fn write_migration(
+        folder: &Path,
+        owner: &str,
+        number: i64,
+        name: &str,
+        up: &str,
+        down: &str,
+    ) -> io::Result<[PathBuf; 2]> {
+        let [up_path, down_path] =
+            Self::migration_files(owner, number, name)?.map(|path| folder.join(path));
+        create(&up_path, up)?;
+        create(&down_path, down).inspect_err(|_| remove(&up_path))?;
+        Ok([up_path, down_path])
+    }
+
+    /// Where the two files of a migration belong, from the folder of the source tree.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is no such owner, or no letter or digit in
+    /// the name.
+    pub(crate) fn migration_files(
+        owner: &str,
+        number: i64,
+        name: &str,
+    ) -> io::Result<[PathBuf; 2]> {
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        if !OWNERS.iter().any(|known| known.name == owner) {
+            let known = OWNERS.each_ref().map(|owner| owner.name).join(" or ");
+            return Err(invalid(format!(
+                "there is no service {owner}; name {known}"
+            )));
+        }
+        if !(1..=9999).contains(&number) {
+            return Err(invalid(format!("a number has four digits, not {number}")));
+        }
+        let name = file_name(name).ok_or_else(|| {
+            invalid(format!(
+                "`{name}` has no letter from a to z and no digit; use some words"
+            ))
+        })?;
+        let folder = Path::new(owner).join("migrations");
+        Ok(["up", "down"].map(|way| folder.join(format!("{number:04}_{name}.{way}.sql"))))
+    }
+
+    /// Records what the services of a source tree run now as what their release runs, and
+    /// says where.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: something is missing or cannot be written.
+    pub fn release(folder: &Path) -> Result<Releases, Error> {
+        let mut files = Vec::new();
+        // What was released before does not matter, not even whether it can be read.
+        let mut project = Self { owners: Vec::new() };
+        for owner in &OWNERS {
+            let service = folder.join(owner.name);
+            let migrations = texts(&service.join("migrations"))?;
+            project.owners.push(super::Owner {
+                name: owner.name.to_owned(),
+                schema: String::new(),
+                migrations,
+                recorded: parse_recorded(owner.name, texts(&service.join(".sqlx"))?)?,
+                released: Released::default(),
+            });
+        }
+        let version = project.migrations()?.newest();
+        for owner in project.owners {
+            let mut statements: Vec<_> = owner.recorded.into_iter().map(|r| r.query).collect();
+            statements.sort();
+            let path = folder.join(&owner.name).join(RELEASED);
+            let released = Released {
+                version,
+                statements,
+            };
+            replace(&path, &released).map_err(|source| Error::Unwritable {
+                path: path.clone(),
+                source,
+            })?;
+            files.push(path);
+        }
+        Ok(Releases { version, files })
+    }
+}
+
+/// Some words as a file name has them: in lower case, joined by `_`. `None` if there is
+/// none.
+fn file_name(words: &str) -> Option<String> {
+    let words: Vec<_> = words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    (!words.is_empty()).then(|| words.join("_"))
+}
+
+/// Makes a file with a text, or none.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .inspect_err(|_| remove(path))
+}
+
+/// Takes away what this run has just made.
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(%error, file = %path.display(), "half of a migration was left behind");
+    }
+}
+
+/// Writes what was released, all of it or nothing.
+fn replace(path: &Path, released: &Released) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(released)?;
+    text.push('\n');
+    let new = path.with_extension("json.new");
+    fs::write(&new, text)?;
+    fs::rename(&new, path).inspect_err(|_| remove(&new))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A copy of the services' files.
+    fn tree() -> TempDir {
+        let folder = TempDir::new().unwrap();
+        // Tests run in the folder of their crate.
+        let root = Path::new("..");
+        for owner in &OWNERS {
+            for part in ["migrations", ".sqlx"] {
+                let into = folder.path().join(owner.name).join(part);
+                fs::create_dir_all(&into).unwrap();
+                for entry in fs::read_dir(root.join(owner.name).join(part)).unwrap() {
+                    let entry = entry.unwrap();
+                    fs::copy(entry.path(), into.join(entry.file_name())).unwrap();
+                }
+            }
+            for file in [crate::project::SCHEMA, RELEASED] {
+                let service = folder.path().join(owner.name);
+                fs::copy(root.join(owner.name).join(file), service.join(file)).unwrap();
+            }
+        }
+        folder
+    }
+
+    #[test]
+    fn what_is_compiled_in_is_what_is_in_the_source_tree() {
+        let folder = tree();
+
+        let read = Project::read(folder.path()).unwrap();
+        let embedded = Project::embedded().unwrap();
+
+        for (read, embedded) in read.owners.iter().zip(&embedded.owners) {
+            assert_eq!(read.name, embedded.name);
+            assert_eq!(read.schema, embedded.schema);
+            assert_eq!(read.migrations, embedded.migrations);
+            assert_eq!(read.recorded, embedded.recorded);
+            assert_eq!(read.released, embedded.released);
+            assert!(!read.recorded.is_empty() && read.recorded[0].line == 3);
+        }
+        assert_eq!(read.migrations().unwrap().newest() + 1, read.next_number());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for missing in [
+            "user-service/schema.sql",
+            "post-service/released.json",
+            "post-service/migrations",
+            "user-service/.sqlx",
+        ] {
+            let folder = tree();
+            let path = folder.path().join(missing);
+            if path.is_dir() {
+                fs::remove_dir_all(&path).unwrap();
+            } else {
+                fs::remove_file(&path).unwrap();
+            }
+
+            let error = Project::read(folder.path()).unwrap_err();
+
+            let line = format!("{} cannot be read", path.display());
+            assert!(error.to_string().starts_with(&line), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_sqlx_or_a_release_did_not_write_is_refused() {
+        for (file, remedy) in [
+            ("user-service/released.json", "migrator release"),
+            ("user-service/.sqlx/query-0.json", ".ci/prepare"),
+        ] {
+            let folder = tree();
+            fs::write(folder.path().join(file), "{}").unwrap();
+
+            let error = Project::read(folder.path()).unwrap_err().to_string();
+
+            assert!(error.contains(file) && error.contains(remedy), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_migration_is_written_as_a_pair_under_a_plain_name() {
+        let folder = tree();
+
+        let written =
+            Project::write_migration(folder.path(), "user-service", 7, " Add  Bio!", "up", "down");
+
+        let migrations = folder.path().join("user-service/migrations");
+        let expected =
+            ["0007_add_bio.up.sql", "0007_add_bio.down.sql"].map(|name| migrations.join(name));
+        assert_eq!(written.unwrap(), expected);
+        assert_eq!(fs::read_to_string(&expected[0]).unwrap(), "up");
+        assert_eq!(fs::read_to_string(&expected[1]).unwrap(), "down");
+        assert_eq!(Project::read(folder.path()).unwrap().next_number(), 8);
+    }
+
+    #[test]
+    fn a_migration_is_never_written_over_and_never_by_half() {
+        let folder = tree();
+        let migrations = folder.path().join("user-service/migrations");
+        let [up, down] = ["0007_add.up.sql", "0007_add.down.sql"].map(|name| migrations.join(name));
+        for (there, other) in [(&up, &down), (&down, &up)] {
+            fs::write(there, "mine").unwrap();
+
+            let refusal =
+                Project::write_migration(folder.path(), "user-service", 7, "add", "up", "down");
+
+            assert_eq!(refusal.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read_to_string(there).unwrap(), "mine");
+            assert!(!other.exists());
+            fs::remove_file(there).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_migration_of_nobody_or_without_a_name_or_a_number_is_refused() {
+        let folder = tree();
+        for (owner, number, name) in [
+            ("zoo", 7, "add"),
+            ("user-service", 7, " é-"),
+            ("user-service", 0, "add"),
+            ("user-service", 10_000, "add"),
+        ] {
+            let refusal = Project::write_migration(folder.path(), owner, number, name, "", "");
+
+            let kind = refusal.unwrap_err().kind();
+            assert_eq!(kind, io::ErrorKind::InvalidInput, "{owner} {number} {name}");
+        }
+    }
+
+    #[test]
+    fn a_release_records_what_is_run_now() {
+        let folder = tree();
+        let service = folder.path().join("post-service");
+        fs::write(service.join(RELEASED), "no JSON").unwrap();
+        let record = r#"{"query": "select 0"}"#;
+        fs::write(service.join(".sqlx/query-0.json"), record).unwrap();
+        Project::write_migration(folder.path(), "post-service", 7, "add", "", "").unwrap();
+
+        let written = Project::release(folder.path()).unwrap();
+
+        let project = Project::read(folder.path()).unwrap();
+        let posts = &project.owners[1];
+        assert_eq!(posts.released.version, 7);
+        assert_eq!(posts.released.statements.len(), posts.recorded.len());
+        assert!(posts.released.statements.contains(&"select 0".to_owned()));
+        assert_eq!(project.owners[0].released.version, 7);
+        assert!(written.files.len() == 2 && written.files[1] == service.join(RELEASED));
+    }
+}

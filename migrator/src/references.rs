@@ -1,0 +1,50 @@
+//! Rows that refer to rows that are not there. SQL stands here.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+
+use crate::error::Error;
+
+/// A row that refers to nothing: its table, its id unless the table has none, and the
+/// table that it refers to.
+type Orphan = (String, Option<i64>, String);
+
+/// The rows of a database that refer to nothing, and how many times each does.
+#[derive(Debug)]
+pub(crate) struct Orphans(BTreeMap<Orphan, usize>);
+
+impl Orphans {
+    /// Reads them.
+    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let rows: Vec<(String, Option<i64>, String, i64)> =
+            sqlx::query_as("pragma foreign_key_check")
+                .fetch_all(connection)
+                .await?;
+        let mut orphans = BTreeMap::new();
+        for (table, row, parent, _) in rows {
+            *orphans.entry((table, row, parent)).or_default() += 1;
+        }
+        Ok(Self(orphans))
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// Refuses what was not there before.
+    pub(crate) fn refuse_new(&self, before: &Self) -> Result<(), Error> {
+        let is_new = |(orphan, count): &(&Orphan, &usize)| {
+            **count > before.0.get(*orphan).copied().unwrap_or_default()
+        };
+        match self.0.iter().find(is_new) {
+            None => Ok(()),
+            Some(((table, row, parent), _)) => Err(Error::Orphan {
+                table: table.clone(),
+                row: *row,
+                parent: parent.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A run done in memory before it is done: who owns what before each step, and what
+//! vanishes. A script that cannot work fails here, before anything is touched.
+
+use crate::{
+    error::Error,
+    history::Applied,
+    inventory::Inventory,
+    loss::{Kept, Trace, Vanished},
+    migrations::{Direction, Migration, Migrations},
+    ownership::Owners,
+    replay::Memory,
+    sql,
+};
+
+/// What is known of a run before it is done.
+#[derive(Debug, Default)]
+pub(crate) struct Rehearsal {
+    /// Who owns what before each step.
+    pub(crate) owners: Vec<Owners>,
+    /// The tables and columns that are gone at the end.
+    pub(crate) vanished: Vec<Vanished>,
+    /// The tables that are still there.
+    pub(crate) kept: Vec<Kept>,
+}
+
+impl Rehearsal {
+    /// Does the `steps`, all of them in one direction, on what was `applied`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the script that fails.
+    pub(crate) async fn of(
+        known: &Migrations,
+        applied: &[Applied],
+        steps: &[&Migration],
+        direction: Direction,
+    ) -> Result<Self, Error> {
+        let mut memory = Memory::new().await?;
+        let result = rehearse(&mut memory, known, applied, steps, direction).await;
+        memory.close().await;
+        result
+    }
+}
+
+async fn rehearse(
+    memory: &mut Memory,
+    known: &Migrations,
+    applied: &[Applied],
+    steps: &[&Migration],
+    direction: Direction,
+) -> Result<Rehearsal, Error> {
+    let mut inventory = Inventory::default();
+    for migration in applied
+        .iter()
+        .filter_map(|applied| known.get(applied.number))
+    {
+        inventory = memory.step(migration, Direction::Up).await?;
+    }
+    let mut trace = Trace::new(&inventory);
+    let mut rehearsal = Rehearsal::default();
+    for migration in steps {
+        rehearsal.owners.push(memory.owners().clone());
+        inventory = memory.step(migration, direction).await?;
+        for statement in sql::statements(migration.script(direction)) {
+            trace.follow(statement.text);
+        }
+        trace.compare(&inventory);
+    }
+    rehearsal.kept = trace.kept();
+    rehearsal.vanished = trace.vanished;
+    Ok(rehearsal)
+}

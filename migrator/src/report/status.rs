@@ -1,0 +1,158 @@
+//! Which migrations are applied to a database and which are not.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use super::{Subject, optional_milliseconds, write_version};
+use crate::{history::Applied, migrations::Migrations, plan};
+
+/// Which migrations are applied to a database and which are not. Its text is a table
+/// that ends with the version.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The file.
+    pub database: PathBuf,
+    /// Every migration of this program and of the history, in ascending order.
+    pub migrations: Vec<Entry>,
+    /// The number of the newest migration that is applied, or 0.
+    pub version: i64,
+}
+
+/// What a migration is to a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Which.
+    pub migration: Subject,
+    /// What it is.
+    pub state: State,
+    /// When it was applied, if it was: RFC 3339, UTC.
+    pub applied_at: Option<String>,
+    /// How long it took, if it was applied and that was written down.
+    #[serde(rename = "took_ms", serialize_with = "optional_milliseconds")]
+    pub took: Option<Duration>,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}", self.migration, self.state)
+    }
+}
+
+/// What a migration is to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Not applied yet.
+    Pending,
+    /// Not applied, and a newer one is.
+    OutOfOrder,
+    /// Applied.
+    Applied,
+    /// Applied, and its file is not what it was.
+    Changed,
+    /// Applied, and unknown to this program.
+    Missing,
+    /// Begun by another tool, and not applied to its end.
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending",
+            Self::OutOfOrder => "out of order",
+            Self::Applied => "applied",
+            Self::Changed => "changed",
+            Self::Missing => "missing",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl Status {
+    /// What a program that asks for it exits with: 6 if the history and the migrations do
+    /// not fit, else 3 if something is pending, else 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let states = || self.migrations.iter().map(|entry| entry.state);
+        if !states().all(|state| matches!(state, State::Applied | State::Pending)) {
+            6
+        } else if states().any(|state| state == State::Pending) {
+            3
+        } else {
+            0
+        }
+    }
+
+    pub(crate) fn new(database: PathBuf, known: &Migrations, history: &[Applied]) -> Self {
+        let version = plan::version(history);
+        let pending = known
+            .iter()
+            .filter(|known| history.iter().all(|row| row.number != known.number()))
+            .map(|migration| Entry {
+                migration: migration.into(),
+                state: if migration.number() < version {
+                    State::OutOfOrder
+                } else {
+                    State::Pending
+                },
+                applied_at: None,
+                took: None,
+            });
+        let applied = history.iter().map(|row| {
+            let migration = known.get(row.number);
+            Entry {
+                migration: migration.map_or_else(|| row.into(), Subject::from),
+                state: match migration {
+                    _ if !row.success => State::Failed,
+                    None => State::Missing,
+                    Some(migration) if row.is(migration) => State::Applied,
+                    Some(_) => State::Changed,
+                },
+                applied_at: row.time.clone(),
+                took: row.took,
+            }
+        });
+        let mut migrations: Vec<_> = pending.chain(applied).collect();
+        migrations.sort_by_key(|entry| entry.migration.number);
+        Self {
+            database,
+            migrations,
+            version,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Database: {}\n", self.database.display())?;
+
+        let heads = ["number", "name", "owner", "state", "applied at", "took"];
+        let mut rows = vec![heads.map(String::from)];
+        for entry in &self.migrations {
+            let took = entry.took.map(|took| format!("{} ms", took.as_millis()));
+            rows.push([
+                format!("{:04}", entry.migration.number),
+                entry.migration.name.clone(),
+                entry.migration.owner().to_owned(),
+                entry.state.to_string(),
+                entry.applied_at.clone().unwrap_or_default(),
+                took.unwrap_or_default(),
+            ]);
+        }
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: [usize; 6] = std::array::from_fn(width);
+        for row in &rows {
+            let cells: Vec<_> = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+
+        writeln!(f)?;
+        write_version(f, self.version)
+    }
+}

@@ -1,0 +1,276 @@
+//! A run: what is done between the lock and the end of the one transaction. What is done
+//! in each step stands in other modules; here is the order.
+
+use chassis::database::library;
+use sqlx::SqliteConnection;
+
+use crate::{
+    Downgrade, Migrator, Upgrade,
+    error::Error,
+    history::{self, Applied, Identity, View},
+    loss::{self, Loss, Rows},
+    make_file,
+    migrations::{Direction, Migration},
+    ownership::Owners,
+    plan,
+    references::Orphans,
+    rehearsal::Rehearsal,
+    report::{Report, Step},
+    script,
+    session::Session,
+    wait::Wait,
+};
+
+/// What a run is to reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    Created,
+    Upgraded(Upgrade),
+    Downgraded(Downgrade),
+}
+
+impl Goal {
+    fn target(self) -> Option<i64> {
+        match self {
+            Self::Created => None,
+            Self::Upgraded(Upgrade { to, .. }) | Self::Downgraded(Downgrade { to, .. }) => to,
+        }
+    }
+
+    fn is_dry(self) -> bool {
+        match self {
+            Self::Created => false,
+            Self::Upgraded(Upgrade { dry_run, .. })
+            | Self::Downgraded(Downgrade { dry_run, .. }) => dry_run,
+        }
+    }
+
+    fn wants_backup(self) -> bool {
+        match self {
+            Self::Created => false,
+            Self::Upgraded(Upgrade { no_backup, .. })
+            | Self::Downgraded(Downgrade { no_backup, .. }) => !no_backup && !self.is_dry(),
+        }
+    }
+}
+
+impl Migrator {
+    /// What does not touch the database comes first, so that a wrong number creates none.
+    pub(crate) async fn run(&self, goal: Goal) -> Result<Report, Error> {
+        library::check().map_err(Error::Library)?;
+        if let Some(target) = goal.target() {
+            plan::check_target(&self.migrations, target)?;
+        }
+        let there = self.exists()?;
+        if !there && let Goal::Downgraded(_) = goal {
+            return Err(self.nothing_to_downgrade());
+        }
+        let wait = Wait::new(self.lock_timeout);
+        let mut session = if !there && goal.is_dry() {
+            Session::memory(&self.database, wait).await?
+        } else {
+            if !there {
+                make_file(&self.database).map_err(|source| self.unusable(source))?;
+            }
+            Session::open(&self.database, wait).await?
+        };
+        let result = self.run_in(&mut session, goal).await;
+        session.close().await;
+        result
+    }
+
+    async fn run_in(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
+        let View { identity, applied } = session.look().await?;
+        match (identity, goal) {
+            (Identity::Foreign(why), _) => return Err(self.foreign(why)),
+            (Identity::Unclaimed, _) => return Err(self.unclaimed()),
+            (Identity::Empty, Goal::Downgraded(_)) => return Err(self.nothing_to_downgrade()),
+            (Identity::Ours, Goal::Created) => return Ok(self.report(goal, &applied)),
+            _ => {}
+        }
+        // It is a property of the file, and no rollback undoes it.
+        if !goal.is_dry() {
+            session.enter_wal().await?;
+        }
+        session.begin().await?;
+        match self.change(session, goal).await {
+            Ok(report) if report.dry_run => {
+                session.rollback().await;
+                Ok(report)
+            }
+            Ok(report) => {
+                session.commit().await?;
+                Ok(report)
+            }
+            Err(error) => {
+                session.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything between BEGIN and COMMIT. What was seen before may be out of date by
+    /// now: another migrator can have been here.
+    async fn change(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
+        let connection = session.connection();
+        let View { identity, applied } = history::view(connection).await?;
+        let mut report = self.report(goal, &applied);
+        match identity {
+            Identity::Ours => history::complete(connection, &self.migrations, &applied).await?,
+            Identity::Empty => {
+                history::create(connection).await?;
+                report.created = true;
+            }
+            Identity::Unclaimed => return Err(self.unclaimed()),
+            Identity::Foreign(why) => return Err(self.foreign(why)),
+        }
+
+        let (direction, steps) = match goal {
+            Goal::Created => (Direction::Up, Vec::new()),
+            Goal::Upgraded(Upgrade { to, .. }) => {
+                let steps = plan::upgrade(&self.migrations, &applied, to)?;
+                (Direction::Up, steps)
+            }
+            Goal::Downgraded(Downgrade { to, .. }) => {
+                let steps = plan::downgrade(&self.migrations, &applied, to)?;
+                (Direction::Down, steps)
+            }
+        };
+        if !steps.is_empty() {
+            self.go(session, goal, &applied, (direction, &steps), &mut report)
+                .await?;
+        }
+        Ok(report)
+    }
+
+    /// Goes the steps of a run that has some, and adds them to its report.
+    async fn go(
+        &self,
+        session: &mut Session,
+        goal: Goal,
+        applied: &[Applied],
+        (direction, steps): (Direction, &[&Migration]),
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let connection = session.connection();
+        let rehearsal = Rehearsal::of(&self.migrations, applied, steps, direction).await?;
+        let mut rows = None;
+        if let Goal::Downgraded(downgrade) = goal {
+            refuse_irreversible(downgrade, steps)?;
+            report.losses = loss::measure(connection, rehearsal.vanished).await?;
+            refuse_loss(downgrade, &report.losses)?;
+            rows = Some((downgrade, Rows::before(connection, rehearsal.kept).await?));
+        }
+
+        // Here the lock is taken, the run is known to do something, and nothing has been
+        // done yet. The copy is compared while the steps run: both have to succeed.
+        let taken = if goal.wants_backup() && report.version_before > 0 {
+            let why = why(direction, applied, steps);
+            Some(self.backups.take(&why, &self.progress).await?)
+        } else {
+            None
+        };
+        let verified = async {
+            match taken {
+                Some(taken) => Ok(Some(taken.verify(&self.progress).await?)),
+                None => Ok::<_, Error>(None),
+            }
+        };
+        let stepped = self.step(connection, (direction, steps), &rehearsal.owners, report);
+        let (verified, stepped) = tokio::join!(verified, stepped);
+        stepped?;
+        report.backup = verified?;
+        if let Some((downgrade, rows)) = rows {
+            report.losses.extend(rows.lost(connection).await?);
+            refuse_loss(downgrade, &report.losses)?;
+        }
+
+        report.version = plan::version(&history::view(connection).await?.applied);
+        Ok(())
+    }
+
+    /// Runs the scripts, and sees to it that they leave no row that refers to nothing.
+    async fn step(
+        &self,
+        connection: &mut SqliteConnection,
+        (direction, steps): (Direction, &[&Migration]),
+        owners: &[Owners],
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let work = self.progress.begin("migrating", 0);
+        let before = Orphans::read(connection).await?;
+        for (migration, owners) in steps.iter().zip(owners) {
+            let executed = script::run(connection, migration, direction, owners).await?;
+            let step = Step::new(migration, direction, executed);
+            match direction {
+                Direction::Up => history::record(connection, migration, step.elapsed).await?,
+                Direction::Down => history::erase(connection, migration).await?,
+            }
+            report.steps.push(step);
+        }
+        Orphans::read(connection).await?.refuse_new(&before)?;
+        report.orphans = before.count();
+        work.end();
+        Ok(())
+    }
+
+    /// The report of a run that has done nothing yet.
+    fn report(&self, goal: Goal, applied: &[Applied]) -> Report {
+        let version = plan::version(applied);
+        Report {
+            database: self.database.clone(),
+            dry_run: goal.is_dry(),
+            created: false,
+            adopted: Vec::new(),
+            backup: None,
+            steps: Vec::new(),
+            losses: Vec::new(),
+            orphans: 0,
+            version_before: version,
+            version,
+        }
+    }
+}
+
+/// What a backup is made for.
+fn why(direction: Direction, applied: &[Applied], steps: &[&Migration]) -> String {
+    let from = plan::version(applied);
+    match direction {
+        Direction::Up => {
+            let to = steps.last().map_or(from, |newest| newest.number());
+            format!("before the upgrade from {from} to {to}")
+        }
+        Direction::Down => {
+            let left = applied.len().saturating_sub(steps.len());
+            let to = plan::version(&applied[..left]);
+            format!("before the downgrade from {from} to {to}")
+        }
+    }
+}
+
+/// Refuses a way down that says of itself that it cannot be gone.
+fn refuse_irreversible(downgrade: Downgrade, steps: &[&Migration]) -> Result<(), Error> {
+    if downgrade.allow_data_loss {
+        return Ok(());
+    }
+    for migration in steps {
+        if let Some(why) = loss::irreversible(migration.script(Direction::Down)) {
+            return Err(Error::Irreversible {
+                number: migration.number(),
+                name: migration.name().to_owned(),
+                why: why.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a downgrade that loses something, if nobody said that it may.
+fn refuse_loss(downgrade: Downgrade, losses: &[Loss]) -> Result<(), Error> {
+    if downgrade.allow_data_loss || losses.is_empty() {
+        return Ok(());
+    }
+    Err(Error::DataLoss {
+        losses: losses.to_vec(),
+    })
+}

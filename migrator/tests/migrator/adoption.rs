@@ -1,0 +1,104 @@
+//! A database that somebody else made is adopted if it is exactly what a version is.
+
+use std::fs;
+
+use migrator::{Error, Migrations, Upgrade};
+
+use crate::{Place, migrations};
+
+fn two() -> Migrations {
+    migrations(&[
+        (
+            "create table a (id integer primary key, b text)",
+            "drop table a",
+        ),
+        ("create index a_b on a (b)", "drop index a_b"),
+    ])
+}
+
+#[tokio::test]
+async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
+    for made in [
+        "create table A (b TEXT, id integer primary key)",
+        "pragma journal_mode = wal; create table a (id integer primary key, b text)",
+        "create table a (id integer primary key, b text);
+         create table _sqlx_migrations (
+             version bigint primary key, description text not null,
+             installed_on timestamp not null default current_timestamp,
+             success boolean not null, checksum blob not null, execution_time bigint not null)",
+    ] {
+        let place = Place::new();
+        place.execute(made).await;
+        place.execute("insert into a (id, b) values (1, 'x')").await;
+        let migrator = place.migrator_with(two());
+
+        let report = migrator.baseline(1).await.unwrap();
+        let status = migrator.status().await.unwrap();
+        let upgraded = migrator.upgrade(Upgrade::default()).await.unwrap();
+
+        assert_eq!(
+            report.to_string(),
+            "Adopted 0001 step (test)\nCurrent database version: 1\n"
+        );
+        assert_eq!(status.version, 1);
+        assert_eq!((upgraded.version, upgraded.steps.len()), (2, 1));
+        assert_eq!(place.query("select b from a").await, ["x"]);
+        assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+    }
+}
+
+#[tokio::test]
+async fn another_schema_is_refused_and_stays_as_it_is() {
+    for made in [
+        "create table a (id integer primary key)",
+        "create table a (id integer primary key, b text not null)",
+        "create table a (id integer primary key, b text); create index a_b on a (b)",
+        "create table b (id integer primary key)",
+    ] {
+        let place = Place::new();
+        place.execute(made).await;
+        let before = fs::read(place.path()).unwrap();
+
+        let error = place.migrator_with(two()).baseline(1).await.unwrap_err();
+
+        assert_eq!((error.exit_code(), error.reason()), (4, "DRIFT"), "{made}");
+        assert_eq!(error.line().lines().count(), 1);
+        assert!(before == fs::read(place.path()).unwrap(), "{made}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_a_history_or_another_owner_is_not_adopted() {
+    let place = Place::new();
+    let migrator = place.migrator_with(two());
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    let foreign = Place::new();
+    foreign.execute("pragma application_id = 7").await;
+    let sqlx = Place::new();
+    sqlx.migrator_with(two())
+        .upgrade(Upgrade::default())
+        .await
+        .unwrap();
+    sqlx.execute("pragma application_id = 0").await;
+
+    let adopted = migrator.baseline(1).await.unwrap_err();
+    let foreign = foreign.migrator_with(two()).baseline(1).await.unwrap_err();
+    let sqlx = sqlx.migrator_with(two()).baseline(2).await.unwrap_err();
+
+    assert!(matches!(adopted, Error::Adopted { version: 1, .. }));
+    assert!(matches!(foreign, Error::Foreign { .. }), "{foreign}");
+    assert!(matches!(sqlx, Error::Foreign { .. }), "{sqlx}");
+}
+
+#[tokio::test]
+async fn there_has_to_be_a_database_and_a_version() {
+    let place = Place::new();
+    let migrator = place.migrator_with(two());
+
+    let missing = migrator.baseline(1).await.unwrap_err();
+    let unknown = migrator.baseline(9).await.unwrap_err();
+
+    assert!(matches!(missing, Error::NotCreated { .. }), "{missing}");
+    assert!(matches!(unknown, Error::UnknownTarget { number: 9, .. }));
+    assert!(!place.path().exists());
+}

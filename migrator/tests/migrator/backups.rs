@@ -1,0 +1,229 @@
+//! Backups and the way back, on databases with two tables that are always written together.
+
+mod disk;
+mod exact;
+mod kept;
+mod refused;
+mod restores;
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use migrator::{
+    Migrator, Progress,
+    backup::{Backup, Backups, Error, KEEP, Restored},
+};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::task::JoinHandle;
+
+use crate::{PATIENCE, Place, execute, migrations, query_texts};
+
+/// The migrations of these databases.
+const KNOWN: [i64; 2] = [1, 2];
+
+/// Whatever is written adds a row to each of the two, so they always have as many.
+const COUNTS: &str =
+    "select (select count(*) from debits) || ' ' || (select count(*) from credits)";
+
+impl Place {
+    fn ledger(&self) -> Migrator {
+        self.migrator_with(migrations(&[
+            (
+                "create table debits (id integer primary key, note text not null) strict;
+                 create table credits (
+                     id integer primary key references debits (id),
+                     note text not null
+                 ) strict;
+                 create index credits_by_note on credits (note);",
+                "drop table credits; drop table debits;",
+            ),
+            (
+                "alter table debits add column more text;",
+                "alter table debits drop column more;",
+            ),
+        ]))
+    }
+
+    /// A database with so many rows in each table, at the newest version.
+    async fn with_rows(rows: u32) -> Self {
+        let place = Self::new();
+        place
+            .ledger()
+            .upgrade(migrator::Upgrade::default())
+            .await
+            .unwrap();
+        place.add_rows(rows).await;
+        place
+    }
+
+    async fn add_rows(&self, rows: u32) {
+        self.execute(&format!(
+            "begin;
+             insert into debits (note)
+             with recursive n (i) as (values (1) union all select i + 1 from n where i < {rows})
+             select hex(randomblob(200)) from n;
+             insert into credits (id, note)
+             select id, note from debits where id not in (select id from credits);
+             commit;"
+        ))
+        .await;
+    }
+
+    fn backups(&self) -> Backups {
+        self.backups_kept(KEEP)
+    }
+
+    fn backups_kept(&self, keep: NonZeroUsize) -> Backups {
+        Backups::new(self.path(), None, keep)
+    }
+
+    async fn back_up(&self) -> Result<Backup, Error> {
+        let backups = self.backups();
+        backups
+            .back_up(None, "on demand", PATIENCE, &Progress::silent())
+            .await
+    }
+
+    async fn restore(&self, file: &Path) -> Result<Restored, Error> {
+        let backups = self.backups();
+        backups
+            .restore(file, &KNOWN, PATIENCE, &Progress::silent())
+            .await
+    }
+
+    async fn counts(&self) -> String {
+        self.query(COUNTS).await.remove(0)
+    }
+
+    /// The names in the folder of backups.
+    fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.0.path().join("backups")) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a query yields in a backup.
+async fn query_in(file: &Path, query: &str) -> Vec<String> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut backup = options.connect().await.unwrap();
+    let rows = query_texts(&mut backup, query).await;
+    backup.close().await.unwrap();
+    rows
+}
+
+/// Somebody who writes a row into each table, again and again, and waits for the lock as
+/// the services do.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicI64>,
+    task: JoinHandle<Duration>,
+}
+
+impl Writer {
+    async fn start(place: &Place) -> Self {
+        let options = SqliteConnectOptions::new()
+            .filename(place.path())
+            .foreign_keys(true)
+            .busy_timeout(Duration::ZERO);
+        let connection = options.connect().await.unwrap();
+        let (stop, written) = (Arc::<AtomicBool>::default(), Arc::<AtomicI64>::default());
+        let task = tokio::spawn(Self::run(connection, stop.clone(), written.clone()));
+        let writer = Self {
+            stop,
+            written,
+            task,
+        };
+        writer.goes_on().await;
+        writer
+    }
+
+    async fn run(
+        mut connection: SqliteConnection,
+        stop: Arc<AtomicBool>,
+        written: Arc<AtomicI64>,
+    ) -> Duration {
+        let mut longest = Duration::ZERO;
+        while !stop.load(Ordering::Acquire) {
+            let waiting = Instant::now();
+            loop {
+                let begin = sqlx::query("begin immediate")
+                    .execute(&mut connection)
+                    .await;
+                match begin {
+                    Ok(_) => break,
+                    Err(error) => assert!(error.to_string().contains("locked"), "{error}"),
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            longest = longest.max(waiting.elapsed());
+            execute(
+                &mut connection,
+                "insert into debits (note) values ('more');
+                 insert into credits (id, note) values (last_insert_rowid(), 'more');
+                 commit",
+            )
+            .await;
+            written.fetch_add(1, Ordering::AcqRel);
+        }
+        longest
+    }
+
+    /// Waits until it has written something more.
+    async fn goes_on(&self) {
+        let now = self.written.load(Ordering::Acquire);
+        let more = async {
+            while self.written.load(Ordering::Acquire) == now {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, more).await.unwrap();
+    }
+
+    fn written(&self) -> i64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// The longest time that it has waited for the lock.
+    async fn end(self) -> Duration {
+        self.stop.store(true, Ordering::Release);
+        self.task.await.unwrap()
+    }
+}
+
+/// Overwrites bytes of a file from `at` on.
+fn overwrite(file: &Path, at: u64, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt;
+
+    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+}
+
+/// Makes all pages but the first so many unreadable.
+fn damage(file: &Path, pages: u64) {
+    let length = fs::metadata(file).unwrap().len();
+    let from = pages * 4096;
+    overwrite(
+        file,
+        from,
+        &vec![0xA5; usize::try_from(length - from).unwrap()],
+    );
+}
+
+fn record_of(backup: &Path) -> PathBuf {
+    let mut name = backup.as_os_str().to_owned();
+    name.push(".json");
+    name.into()
+}

@@ -1,0 +1,342 @@
+//! A full disk, and processes that are killed. Each in a process of its own, which is this
+//! test program with one test that nobody runs otherwise.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use migrator::{
+    Progress,
+    backup::{Backups, KEEP, State},
+};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+use super::{COUNTS, KNOWN, query_in};
+use crate::{PATIENCE, Place, query_texts};
+
+/// What the child is to do: `back_up`, or `restore` of this file.
+const DO: &str = "MIGRATOR_TEST_DO";
+/// The database.
+const DATABASE: &str = "MIGRATOR_TEST_DATABASE";
+/// The event at which the child kills itself, and how many microseconds later.
+const KILL: &str = "MIGRATOR_TEST_KILL";
+/// The event at which the child fills the disk, and how many bytes it leaves.
+const FILL: &str = "MIGRATOR_TEST_FILL";
+
+/// What the child says when it did what it was to do.
+const DONE: &str = "It is done.";
+
+/// The command that runs the child.
+fn child(database: &Path, what: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(DATABASE, database).env(DO, what).args([
+        "--exact",
+        "backups::disk::in_a_process_of_its_own",
+        "--ignored",
+        "--nocapture",
+    ]);
+    command
+}
+
+#[tokio::test]
+#[ignore = "the other tests run it, each in a process of its own"]
+async fn in_a_process_of_its_own() {
+    let Ok(database) = std::env::var(DATABASE) else {
+        return;
+    };
+    let database = PathBuf::from(database);
+    let backups = Backups::new(database.clone(), None, KEEP);
+    let what = std::env::var(DO).unwrap();
+    let kill = std::env::var(KILL).ok().map(|kill| pair(&kill));
+    let fill = std::env::var(FILL).ok().map(|fill| pair(&fill));
+    // As the services have: so the log and its index stay on the disk until the end.
+    let service = SqliteConnectOptions::new().filename(&database);
+    let mut service = service.connect().await.unwrap();
+    query_texts(&mut service, COUNTS).await;
+    let told = AtomicU64::new(0);
+    let progress = Progress::new(move |_| {
+        let told = told.fetch_add(1, Ordering::AcqRel);
+        match (kill, fill) {
+            (Some((event, micros)), _) if event == told => kill_after(micros),
+            (_, Some((event, leave))) if event == told => fill_disk(&database, leave),
+            _ => {}
+        }
+    });
+
+    let result = if what == "back_up" {
+        let made = backups.back_up(None, "on demand", PATIENCE, &progress);
+        made.await.map(drop)
+    } else {
+        let restored = backups.restore(Path::new(&what), &KNOWN, PATIENCE, &progress);
+        restored.await.map(drop)
+    };
+
+    match result {
+        Ok(()) => println!("{DONE}"),
+        Err(error) => println!("{} {}: {error}", error.exit_code(), error.reason()),
+    }
+}
+
+fn pair(text: &str) -> (u64, u64) {
+    let (one, other) = text.split_once(' ').unwrap();
+    (one.parse().unwrap(), other.parse().unwrap())
+}
+
+/// Kills this process, so many microseconds from now.
+fn kill_after(micros: u64) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_micros(micros));
+        let id = std::process::id().to_string();
+        Command::new("kill").args(["-9", &id]).status().unwrap();
+    });
+}
+
+/// Leaves so many bytes free on the disk of the database.
+fn fill_disk(database: &Path, leave: u64) {
+    let mut file = fs::File::create(database.with_file_name("in the way")).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length.saturating_sub(leave)).unwrap();
+}
+
+/// Runs a child whose database is on a disk of so many KiB, with `fill` as in [`FILL`]. All
+/// that is on the disk in the end is copied into the folder `left`. `None` where neither
+/// the superuser runs the tests nor the kernel lets others mount what only they see.
+fn on_small_disk(place: &Place, kibibytes: u64, what: &str, fill: Option<&str>) -> Option<String> {
+    let folder = place.0.path();
+    fs::create_dir_all(folder.join("disk")).unwrap();
+    let mount = format!("mount -t tmpfs -o size={kibibytes}k tmpfs \"$0/disk\"");
+    let options = namespace(folder, &mount)?;
+    let script = format!(
+        "{mount} && cp \"$0\"/microblog.db \"$0/disk\" && \"$@\"
+         rm -rf \"$0/left\"; cp -r \"$0/disk\" \"$0/left\""
+    );
+    let mut child = child(&folder.join("disk/microblog.db"), what);
+    child.envs(fill.map(|fill| (FILL, fill)));
+    let mut unshare = Command::new("unshare");
+    unshare.args([options, "sh", "-c", &script]).arg(folder);
+    Some(text(&run_behind(unshare, &child)))
+}
+
+/// How this machine lets what is mounted be seen by one process only, if it does.
+fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
+    let options = ["-m", "-rm"].into_iter().find(|options| {
+        let mut unshare = Command::new("unshare");
+        unshare.args([options, "sh", "-c", mount]).arg(folder);
+        unshare.output().is_ok_and(|output| output.status.success())
+    });
+    if options.is_none() {
+        println!("this machine lets nobody mount what others do not see");
+    }
+    options
+}
+
+/// Runs a child that may write no file longer than so many KiB.
+fn with_short_files(place: &Place, kibibytes: u64, what: &str) -> String {
+    // In blocks of 512 bytes, and with an error in place of the signal.
+    let script = format!("trap '' XFSZ; ulimit -f {}; \"$@\"", kibibytes * 2);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script, "sh"]);
+    text(&run_behind(shell, &child(&place.path(), what)))
+}
+
+/// Runs a command with another as its last arguments.
+fn run_behind(mut command: Command, other: &Command) -> Output {
+    command.arg(other.get_program()).args(other.get_args());
+    for (name, value) in other.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// How many rows there are in a database that a process has left.
+async fn state(database: &Path) -> String {
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await.unwrap();
+    let sound = query_texts(&mut connection, "pragma integrity_check").await;
+    assert_eq!(sound, ["ok"]);
+    query_texts(&mut connection, COUNTS).await.remove(0)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+fn kibibytes(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().len() / 1024
+}
+
+#[tokio::test]
+async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
+    let place = Place::with_rows(2_000).await;
+    let size = kibibytes(&place.path());
+    let half = size * 1024 / 2;
+
+    for (disk, fill, says) in [
+        // What is known before.
+        (size + size / 2, None, "9 NO_ROOM: there is no room for "),
+        // While it is copied, and when there is room for it and not for its record. The
+        // first thing that is told is that the copy begins, the last but one the check.
+        (
+            size * 3,
+            Some(format!("0 {half}")),
+            "9 NO_ROOM: the disk filled up ",
+        ),
+        (
+            size * 3,
+            Some("2 0".into()),
+            "9 NO_ROOM: the disk filled up ",
+        ),
+    ] {
+        let Some(said) = on_small_disk(&place, disk, "back_up", fill.as_deref()) else {
+            return;
+        };
+
+        assert!(said.contains(says), "{fill:?}: {said}");
+        let left = place.0.path().join("left");
+        assert_eq!(state(&left.join("microblog.db")).await, "2000 2000");
+        assert!(names(&left.join("backups")).is_empty(), "{fill:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_restored() {
+    let place = Place::with_rows(2_000).await;
+    let backup = place.back_up().await.unwrap();
+    place.add_rows(1).await;
+    let size = kibibytes(&place.path());
+    let file = backup.path.to_str().unwrap();
+
+    let mut cases = vec![(size + size / 2, None, "there is no room for ")];
+    // From the moment on at which the database is copied, and from that at which the pages
+    // of the backup are, with ever more room.
+    for event in [2, 5] {
+        cases.extend((0..4).map(|quarters| {
+            let leave = size * 1024 * quarters / 4;
+            (size * 4, Some(format!("{event} {leave}")), "9 NO_ROOM: ")
+        }));
+    }
+    for (disk, fill, says) in cases {
+        let Some(said) = on_small_disk(&place, disk, file, fill.as_deref()) else {
+            return;
+        };
+
+        assert!(said.contains(says), "{fill:?}: {said}");
+        let left = place.0.path().join("left");
+        assert_eq!(state(&left.join("microblog.db")).await, "2001 2001");
+        let names = names(&left.join("backups"));
+        assert!(
+            !names.iter().any(|name| name.contains("partial")),
+            "{names:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn into_a_folder_that_is_read_only_nothing_is_written() {
+    let place = Place::with_rows(10).await;
+    let folder = place.0.path();
+    fs::create_dir(folder.join("backups")).unwrap();
+    let mount = "mount -t tmpfs -o ro tmpfs \"$0/backups\"";
+    let Some(options) = namespace(folder, mount) else {
+        return;
+    };
+
+    let mut unshare = Command::new("unshare");
+    let script = format!("{mount} && \"$@\"");
+    unshare.args([options, "sh", "-c", &script]).arg(folder);
+    let said = text(&run_behind(unshare, &child(&place.path(), "back_up")));
+
+    let says = format!(
+        "9 BACKUP_FOLDER: the folder of backups {}",
+        folder.display()
+    );
+    assert!(said.contains(&says), "{said}");
+    assert_eq!(place.counts().await, "10 10");
+}
+
+#[tokio::test]
+async fn where_no_file_may_grow_nothing_is_left_either() {
+    let place = Place::with_rows(2_000).await;
+    let backup = place.back_up().await.unwrap();
+    place.add_rows(1).await;
+    let before = place.names();
+    let half = kibibytes(&backup.path) / 2;
+
+    for what in ["back_up", backup.path.to_str().unwrap()] {
+        let said = with_short_files(&place, half, what);
+
+        assert!(said.contains("9 "), "{said}");
+        assert!(!said.contains(DONE), "{said}");
+        assert_eq!(place.counts().await, "2001 2001");
+        assert_eq!(place.names(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_is_killed_leaves_nothing_that_counts() {
+    let place = Place::with_rows(2_000).await;
+
+    for event in 0..4 {
+        let mut child = child(&place.path(), "back_up");
+        child.env(KILL, format!("{event} 0")).output().unwrap();
+    }
+    let backup = place.back_up().await.unwrap();
+
+    let listing = place.backups().list().unwrap();
+    assert_eq!(listing.backups[0].path, backup.path);
+    for backup in &listing.backups {
+        assert_eq!(backup.state, State::Verified);
+        assert_eq!(query_in(&backup.path, COUNTS).await, ["2000 2000"]);
+    }
+    assert_eq!(
+        place.names().len(),
+        2 * listing.backups.len(),
+        "{:?}",
+        place.names()
+    );
+}
+
+#[tokio::test]
+async fn a_restore_that_is_killed_leaves_all_or_nothing() {
+    let place = Place::with_rows(6_000).await;
+    let backup = place.back_up().await.unwrap();
+    let mut ends = BTreeMap::<bool, u32>::new();
+
+    for round in 0..30_u64 {
+        place.add_rows(1).await;
+        let before = place.counts().await;
+        let mut child = child(&place.path(), backup.path.to_str().unwrap());
+        // At every event, and at moments around the commit.
+        let kill = format!("{} {}", round % 15, round * 300);
+        let output = child.env(KILL, kill).output().unwrap();
+
+        let after = state(&place.path()).await;
+        let done = after == "6000 6000";
+        assert!(done || after == before, "round {round}: {after}");
+        assert!(done || !text(&output).contains(DONE), "round {round}");
+        if done {
+            let rescue = &place.backups().list().unwrap().backups[0];
+            assert_eq!(query_in(&rescue.path, COUNTS).await, [before]);
+        }
+        *ends.entry(done).or_default() += 1;
+    }
+
+    println!("restored or not: {ends:?}");
+    place.restore(&backup.path).await.unwrap();
+    assert!(!place.names().iter().any(|name| name.contains("partial")));
+}

@@ -1,0 +1,127 @@
+//! Which backups there are, and which go.
+
+use std::{fs, num::NonZeroUsize, time::Duration};
+
+use migrator::{
+    Progress,
+    backup::{Error, State},
+};
+
+use super::record_of;
+use crate::{PATIENCE, Place, execute};
+
+#[tokio::test]
+async fn the_newest_are_kept_and_files_of_their_own_too() {
+    let place = Place::with_rows(10).await;
+    let backups = place.backups_kept(NonZeroUsize::new(2).unwrap());
+    let silent = Progress::silent();
+    let mine = backups.folder().join("mine.db");
+    fs::create_dir(backups.folder()).unwrap();
+
+    backups
+        .back_up(Some(&mine), "mine", PATIENCE, &silent)
+        .await
+        .unwrap();
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(
+            backups
+                .back_up(None, "on demand", PATIENCE, &silent)
+                .await
+                .unwrap(),
+        );
+    }
+
+    assert!(mine.exists());
+    let listed: Vec<_> = backups
+        .list()
+        .unwrap()
+        .backups
+        .into_iter()
+        .map(|b| b.path)
+        .collect();
+    assert_eq!(listed, [made[3].path.clone(), made[2].path.clone()]);
+    assert_eq!(made[2].pruned, [made[0].path.clone()]);
+    assert_eq!(made[3].pruned, [made[1].path.clone()]);
+    assert_eq!(place.names().len(), 6, "{:?}", place.names());
+}
+
+#[tokio::test]
+async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
+    let place = Place::with_rows(10).await;
+    for _ in 0..3 {
+        place.back_up().await.unwrap();
+    }
+    let folder = place.backups().folder().to_owned();
+    fs::write(
+        folder.join("microblog-20200101T000000.000Z-v0001.db.partial"),
+        "",
+    )
+    .unwrap();
+    let mut holder = place.connect().await;
+    execute(&mut holder, "begin immediate").await;
+
+    let locked = place
+        .backups_kept(NonZeroUsize::MIN)
+        .back_up(
+            None,
+            "on demand",
+            Duration::from_millis(50),
+            &Progress::silent(),
+        )
+        .await
+        .unwrap_err();
+
+    assert!(matches!(locked, Error::Locked(_)), "{locked}");
+    assert_eq!((locked.exit_code(), locked.reason()), (75, "LOCKED"));
+    assert_eq!(place.names().len(), 2, "{:?}", place.names());
+}
+
+#[tokio::test]
+async fn the_list_says_what_is_known_without_reading_them() {
+    let place = Place::with_rows(10).await;
+    let empty = place.backups().list().unwrap();
+    let [whole, bare, cut] = [
+        place.back_up().await.unwrap().path,
+        place.back_up().await.unwrap().path,
+        place.back_up().await.unwrap().path,
+    ];
+    fs::remove_file(record_of(&bare)).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&cut)
+        .unwrap()
+        .set_len(4096)
+        .unwrap();
+
+    let listing = place.backups().list().unwrap();
+
+    assert!(empty.to_string().starts_with("No backups in "));
+    let states: Vec<_> = listing
+        .backups
+        .iter()
+        .map(|b| (b.path.clone(), b.state))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (cut, State::SizeDiffers),
+            (bare, State::NoRecord),
+            (whole, State::Verified),
+        ]
+    );
+    assert_eq!(listing.backups[2].version, Some(2));
+    assert_eq!(listing.backups[2].why.as_deref(), Some("on demand"));
+    let text = listing.to_string();
+    for word in [
+        "size differs",
+        "no record",
+        "verified",
+        "on demand",
+        "unknown",
+    ] {
+        assert!(text.contains(word), "{text}");
+    }
+    let json = serde_json::to_value(&listing).unwrap();
+    assert_eq!(json["backups"][0]["state"], "size_differs");
+}

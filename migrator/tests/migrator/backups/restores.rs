@@ -1,0 +1,266 @@
+//! A restore replaces all at once, while others use the database, and keeps what was there.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chassis::database::PageCopy;
+use migrator::{
+    Event, Progress,
+    backup::{Error, State},
+};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+use super::{COUNTS, KNOWN, Writer, damage, overwrite, query_in};
+use crate::{PATIENCE, Place, execute, query_texts};
+
+#[tokio::test]
+async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
+    let place = Place::with_rows(10).await;
+    let backup = place.back_up().await.unwrap();
+    place
+        .ledger()
+        .downgrade(migrator::Downgrade {
+            no_backup: true,
+            allow_data_loss: true,
+            ..migrator::Downgrade::to(1)
+        })
+        .await
+        .unwrap();
+    place.add_rows(5_000).await;
+
+    let restored = place.restore(&backup.path).await.unwrap();
+
+    assert!(restored.compared);
+    assert_eq!(restored.version, 2);
+    assert_eq!(place.counts().await, "10 10");
+    assert_eq!(place.ledger().status().await.unwrap().version, 2);
+    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+    let rescue = restored.rescue.unwrap();
+    assert_eq!(rescue.record.why, "rescue before restore");
+    assert_eq!(rescue.record.version, 1);
+    assert_eq!(query_in(&rescue.path, COUNTS).await, ["5010 5010"]);
+
+    let restored = place.restore(&rescue.path).await.unwrap();
+
+    assert_eq!(restored.version, 1);
+    assert_eq!(place.counts().await, "5010 5010");
+    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert_eq!(place.names().len(), 6, "{:?}", place.names());
+}
+
+#[tokio::test]
+async fn until_a_restore_is_finished_nothing_has_happened() {
+    let place = Place::with_rows(5_000).await;
+    let backup = place.back_up().await.unwrap();
+    place.add_rows(1).await;
+    let mut other = place.connect().await;
+    execute(&mut other, "pragma busy_timeout = 0").await;
+
+    let mut copy = PageCopy::open(&place.path(), &backup.path).unwrap();
+    assert!(copy.lock().unwrap());
+
+    // The lock is held, before the first page and after it.
+    for pages in [0, 100, u32::MAX] {
+        copy.copy(pages).unwrap();
+        let busy = sqlx::query("begin immediate").execute(&mut other).await;
+        assert!(busy.unwrap_err().to_string().contains("locked"));
+        assert_eq!(query_texts(&mut other, COUNTS).await, ["5001 5001"]);
+    }
+    assert!(copy.is_ready());
+    drop(copy);
+    assert_eq!(query_texts(&mut other, COUNTS).await, ["5001 5001"]);
+    execute(&mut other, "begin immediate; rollback").await;
+
+    let mut copy = PageCopy::open(&place.path(), &backup.path).unwrap();
+    assert!(copy.lock().unwrap());
+    let copied = copy.finish().unwrap();
+    assert!(copied.is_untouched());
+    assert_eq!(query_texts(&mut other, COUNTS).await, ["5000 5000"]);
+    execute(&mut other, "insert into debits (note) values ('late')").await;
+    assert_eq!(copied.texts(COUNTS).unwrap(), ["5000 5000"]);
+    assert_eq!(
+        query_texts(&mut other, "pragma journal_mode").await,
+        ["wal"]
+    );
+    assert_eq!(
+        query_texts(&mut other, "pragma integrity_check").await,
+        ["ok"]
+    );
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
+    let place = Place::with_rows(10).await;
+    let backup = place.back_up().await.unwrap();
+    let mut holder = place.connect().await;
+    execute(&mut holder, "begin immediate").await;
+
+    let limit = Duration::from_millis(50);
+    let backups = place.backups();
+    let locked = backups
+        .restore(&backup.path, &KNOWN, limit, &Progress::silent())
+        .await
+        .unwrap_err();
+    let mut restore = Box::pin(place.restore(&backup.path));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut restore).await;
+    execute(&mut holder, "rollback").await;
+    let restored = restore.await;
+
+    assert!(matches!(locked, Error::Locked(l) if l == limit), "{locked}");
+    assert!(early.is_err(), "it did not wait");
+    assert!(restored.is_ok(), "{restored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_read_and_write_go_on_through_a_restore() {
+    let place = Place::with_rows(20_000).await;
+    let backup = place.back_up().await.unwrap();
+    let writer = Writer::start(&place).await;
+    let options = SqliteConnectOptions::new()
+        .filename(place.path())
+        .read_only(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(2)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let stop = Arc::<AtomicBool>::default();
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (pool, stop) = (pool.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut reads = 0_u64;
+                while !stop.load(Ordering::Acquire) {
+                    // A half of a restore would be seen here.
+                    let (debits, credits): (i64, i64) = sqlx::query_as(
+                        "select (select count(id) from debits), (select count(id) from credits)",
+                    )
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
+                    assert_eq!(debits, credits);
+                    reads += 1;
+                }
+                reads
+            })
+        })
+        .collect();
+
+    for _ in 0..3 {
+        let restored = place.restore(&backup.path).await.unwrap();
+        println!("compared: {}", restored.compared);
+        let rescued = restored.rescue.unwrap().record.rows["debits"];
+        assert!(rescued > 20_000, "what was written is in the rescue");
+        writer.goes_on().await;
+    }
+    stop.store(true, Ordering::Release);
+    let mut reads = 0;
+    for reader in readers {
+        reads += reader.await.unwrap();
+    }
+    let waited = writer.end().await;
+
+    println!("{reads} reads, and a writer waited for {waited:?} at the most");
+    assert!(reads > 0);
+    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert!(place.query("pragma foreign_key_check").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_missing_database_is_made() {
+    let place = Place::with_rows(10).await;
+    let backup = place.back_up().await.unwrap();
+    let other = Place::new();
+
+    let restored = other.restore(&backup.path).await.unwrap();
+
+    assert!(restored.rescue.is_none() && restored.compared);
+    assert_eq!(other.counts().await, "10 10");
+    assert_eq!(other.query("pragma journal_mode").await, ["wal"]);
+    assert_eq!(other.ledger().status().await.unwrap().version, 2);
+    let mode = fs::metadata(other.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(other.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_replaced_and_what_it_was_is_kept() {
+    let place = Place::with_rows(2_000).await;
+    let backup = place.back_up().await.unwrap();
+    damage(&place.path(), 3);
+
+    let restored = place.restore(&backup.path).await.unwrap();
+
+    assert_eq!(place.counts().await, "2000 2000");
+    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    let rescue = restored.rescue.unwrap();
+    assert_eq!(rescue.record.why, "rescue before restore, damaged");
+    assert!(!rescue.record.verified);
+    assert_eq!(
+        place.backups().list().unwrap().backups[0].state,
+        State::Damaged
+    );
+    let refusal = place.restore(&rescue.path).await.unwrap_err();
+    assert!(matches!(refusal, Error::Corrupt { .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_database_without_its_first_page_is_for_the_operator_to_move_away() {
+    let place = Place::with_rows(10).await;
+    let backup = place.back_up().await.unwrap();
+    overwrite(&place.path(), 0, &[0xA5; 4096]);
+
+    let refusal = place.restore(&backup.path).await.unwrap_err();
+    fs::remove_file(place.path()).unwrap();
+    place.restore(&backup.path).await.unwrap();
+
+    assert_eq!(refusal.reason(), "DATABASE_DAMAGED");
+    assert!(refusal.to_string().contains("move it away"), "{refusal}");
+    assert_eq!(place.counts().await, "10 10");
+}
+
+#[tokio::test]
+async fn a_restore_tells_how_far_it_is() {
+    let place = Place::with_rows(5_000).await;
+    let backup = place.back_up().await.unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let progress = Progress::new(move |event| tell.send(event).unwrap());
+
+    let backups = place.backups();
+    backups
+        .restore(&backup.path, &KNOWN, PATIENCE, &progress)
+        .await
+        .unwrap();
+
+    drop(progress);
+    let told: Vec<_> = told.iter().collect();
+    for what in [
+        "checking the backup",
+        "copying the database",
+        "restoring",
+        "verifying the backup",
+        "verifying the database",
+    ] {
+        let began = |event: &Event| matches!(event, Event::Began { what: w, .. } if *w == what);
+        assert!(told.iter().any(began), "{what}: {told:?}");
+        assert!(told.contains(&Event::Ended { what }), "{what}: {told:?}");
+    }
+    let pages: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            Event::Advanced {
+                what: "restoring",
+                done,
+            } => Some(*done),
+            _ => None,
+        })
+        .collect();
+    assert!(pages.len() > 1 && pages.is_sorted(), "{pages:?}");
+}

@@ -1,0 +1,142 @@
+//! What a script that calls the program learns of it: the exit code, and one line on
+//! standard error.
+
+use std::fs;
+
+use migrator::Upgrade;
+
+use crate::{Place, Run, execute};
+
+fn assert_exits(run: &Run, code: i32, says: &str) {
+    assert_eq!(run.code, code, "{says}: {run:?}");
+    assert!(run.stderr.contains(says), "{says}: {run:?}");
+    if code == 0 {
+        assert_eq!(run.stderr, "");
+    } else {
+        assert_eq!(run.stdout, "", "{says}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+        assert!(run.stderr.starts_with("error: "), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_fails_exits_with_1() {
+    let place = Place::new();
+    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    place.execute("create table posts (id)").await;
+
+    let run = place.run(&["upgrade"]);
+
+    assert_exits(
+        &run,
+        1,
+        "at post-service/migrations/0002_create_posts.up.sql:",
+    );
+    assert_exits(&run, 1, "table posts already exists");
+}
+
+#[test]
+fn what_cannot_be_understood_exits_with_2() {
+    let place = Place::new();
+    place.run(&["upgrade"]);
+
+    for (arguments, says) in [
+        (&["destroy"][..], "destroy"),
+        (&["upgrade", "--never"], "--never"),
+        (&["upgrade", "--to", "99"], "there is no migration 99"),
+        (&["upgrade", "--to", "1"], "above 1"),
+    ] {
+        assert_exits(&place.run(arguments), 2, says);
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_does_not_fit_exits_with_6() {
+    for (edit, says) in [
+        (
+            "update _sqlx_migrations set checksum = x'00'; delete from _migrator_tokens",
+            "was changed after it had been applied",
+        ),
+        (
+            "update _sqlx_migrations set version = 99 where version = 2",
+            "a newer migrator made this database",
+        ),
+        (
+            "delete from _sqlx_migrations where version = 1",
+            "is pending, and 0002, which is newer, is applied",
+        ),
+        (
+            "update _sqlx_migrations set success = 0 where version = 2",
+            "was begun by another tool and did not succeed",
+        ),
+    ] {
+        let place = Place::new();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.execute(edit).await;
+
+        assert_exits(&place.run(&["upgrade"]), 6, says);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_exits_with_7() {
+    let foreign = Place::new();
+    foreign.execute("create table notes (id)").await;
+    let full = Place::new();
+    full.migrator().upgrade(Upgrade::default()).await.unwrap();
+    full.execute(
+        "insert into post_requests (request_id, fingerprint, result, create_time)
+         values (zeroblob(16), zeroblob(32), '', 1)",
+    )
+    .await;
+
+    assert_exits(
+        &foreign.run(&["upgrade"]),
+        7,
+        "is not a database of the microblog",
+    );
+    assert_exits(
+        &full.run(&["downgrade"]),
+        7,
+        "would lose table post_requests (1 row)",
+    );
+}
+
+#[test]
+fn a_setting_that_cannot_work_exits_with_64() {
+    let place = Place::new();
+    fs::create_dir(place.path()).unwrap();
+    let url = format!("postgres:{}", place.path().display());
+
+    assert_exits(&place.run(&["upgrade"]), 64, "cannot be used");
+    assert_exits(
+        &place.run(&["upgrade", "--database-url", &url]),
+        64,
+        "--database-url",
+    );
+}
+
+#[tokio::test]
+async fn what_another_attempt_may_mend_exits_with_75() {
+    let place = Place::new();
+
+    assert_exits(&place.run(&["status"]), 75, "there is no database");
+
+    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    let mut writer = place.connect().await;
+    execute(&mut writer, "begin immediate").await;
+    assert_exits(
+        &place.run(&["upgrade", "--lock-timeout", "0s"]),
+        75,
+        "was locked by another process",
+    );
+}
+
+#[test]
+fn what_is_done_exits_with_0() {
+    let place = Place::new();
+
+    for command in ["create", "upgrade", "status", "downgrade"] {
+        assert_exits(&place.run(&[command]), 0, "");
+    }
+}

@@ -1,0 +1,144 @@
+//! What is told of a database without changing it, and the wait for it.
+
+use std::time::Duration;
+
+use migrator::{Await, Error, State, Upgrade};
+
+use crate::{PATIENCE, Place, migrations};
+
+const SOON: Await = Await {
+    version: None,
+    timeout: Duration::from_millis(50),
+};
+
+#[tokio::test]
+async fn the_status_tells_each_state_with_its_time() {
+    let place = Place::new();
+    let all = ["a", "b", "c", "d", "e"].map(|name| (format!("create table {name} (id)"), ""));
+    let all: Vec<_> = all.iter().map(|(up, down)| (up.as_str(), *down)).collect();
+    let before = place.migrator_with(migrations(&all));
+    before.upgrade(Upgrade::default()).await.unwrap();
+    place
+        .execute(
+            "delete from _sqlx_migrations where version = 1;
+             update _sqlx_migrations set success = 0, execution_time = -1 where version = 5;
+             update _sqlx_migrations set installed_on = '2026-01-02 03:04:05',
+                                         execution_time = 17000000
+             where version = 2;",
+        )
+        .await;
+    let mut after = all[..4].to_vec();
+    after[2].0 = "create table other (id)";
+    let migrator = place.migrator_with(migrations(&after));
+
+    let status = migrator.status().await.unwrap();
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+    let found: Vec<_> = status.migrations.iter().map(|entry| entry.state).collect();
+    assert_eq!(
+        found,
+        [
+            State::OutOfOrder,
+            State::Applied,
+            State::Changed,
+            State::Applied,
+            State::Failed
+        ]
+    );
+    let second = &status.migrations[1];
+    assert_eq!(second.applied_at.as_deref(), Some("2026-01-02T03:04:05Z"));
+    assert_eq!(second.took, Some(Duration::from_millis(17)));
+    assert_eq!(status.migrations[4].took, None);
+    assert_eq!(status.version, 4);
+    let text = status.to_string();
+    assert!(
+        text.contains("0002    step  test     applied       2026-01-02T03:04:05Z  17 ms\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("0001    step  test     out of order\n"),
+        "{text}"
+    );
+    assert!(matches!(error, Error::Failed { number: 5, .. }), "{error}");
+    assert_eq!(error.exit_code(), 6);
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_the_database_is_at_the_version() {
+    let place = Place::new();
+    let migrator = place.migrator();
+    let patient = Await {
+        version: None,
+        timeout: PATIENCE,
+    };
+
+    let (waited, ()) = tokio::join!(migrator.wait(patient), async {
+        migrator.create().await.unwrap();
+        migrator.upgrade(Upgrade::to(1)).await.unwrap();
+        migrator.upgrade(Upgrade::default()).await.unwrap();
+    });
+    let later = Await {
+        version: Some(1),
+        timeout: Duration::ZERO,
+    };
+
+    assert_eq!(waited.unwrap().version, 2);
+    assert_eq!(migrator.wait(later).await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
+    let place = Place::new();
+    let migrator = place.migrator();
+
+    let missing = migrator.wait(SOON).await.unwrap_err();
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    let behind = migrator.wait(SOON).await.unwrap_err();
+
+    assert_eq!((missing.exit_code(), missing.reason()), (75, "BEHIND"));
+    let database = place.path();
+    let database = database.display();
+    assert_eq!(
+        missing.to_string(),
+        format!(
+            "{database} is not there after 50ms, and not at version 2; `migrator upgrade` brings \
+             it there"
+        )
+    );
+    assert_eq!(
+        behind.to_string(),
+        format!(
+            "{database} is at version 1 after 50ms, and not at version 2; `migrator upgrade` \
+             brings it there"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_wait_for_what_never_comes_ends_at_once() {
+    let place = Place::new();
+    place.execute("pragma application_id = 7").await;
+    let patient = Await {
+        version: None,
+        timeout: Duration::from_secs(3600),
+    };
+
+    let error = place.migrator().wait(patient).await.unwrap_err();
+
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dump_makes_the_same_database_again() {
+    let place = Place::new();
+    let migrator = place.migrator();
+    migrator.upgrade(Upgrade::default()).await.unwrap();
+
+    let dump = migrator.dump().await.unwrap();
+    let copy = Place::new();
+    copy.execute(&dump.ddl).await;
+    let report = copy.migrator().baseline(2).await.unwrap();
+
+    assert_eq!(report.version, 2);
+    assert!(!dump.ddl.contains("_sqlx_migrations"), "{dump}");
+}

@@ -1,0 +1,206 @@
+//! A downgrade that would lose something is refused, unless it is said that it may.
+
+use migrator::{Downgrade, Error, Loss, Upgrade};
+
+use crate::{Place, migrations};
+
+const ALLOWED: Downgrade = Downgrade {
+    to: None,
+    allow_data_loss: true,
+    dry_run: false,
+    no_backup: false,
+};
+
+fn loss(table: &str, column: Option<&str>, rows: i64) -> Loss {
+    Loss {
+        table: table.into(),
+        column: column.map(Into::into),
+        rows,
+    }
+}
+
+/// What a downgrade from 2 to 1 is refused for, after `rows` were written.
+async fn losses((up, down): (&str, &str), rows: &str) -> Vec<Loss> {
+    let place = Place::new();
+    let first = "create table a (id integer primary key, b text not null default 'x')";
+    let migrator = place.migrator_with(migrations(&[(first, "drop table a"), (up, down)]));
+    migrator.upgrade(Upgrade::default()).await.unwrap();
+    place.execute(rows).await;
+
+    let losses = match migrator.downgrade(Downgrade::default()).await {
+        Ok(report) => {
+            assert!(report.losses.is_empty());
+            return Vec::new();
+        }
+        Err(Error::DataLoss { losses }) => losses,
+        Err(error) => panic!("{error}"),
+    };
+    let status = migrator.status().await.unwrap();
+    assert_eq!(status.version, 2);
+    let allowed = migrator.downgrade(ALLOWED).await.unwrap();
+    assert_eq!((allowed.version, &allowed.losses), (1, &losses));
+    losses
+}
+
+#[tokio::test]
+async fn a_table_with_rows_is_not_dropped() {
+    let step = ("create table c (id)", "drop table c");
+
+    assert_eq!(losses(step, "").await, []);
+    assert_eq!(
+        losses(step, "insert into c values (1), (2)").await,
+        [loss("c", None, 2)]
+    );
+}
+
+#[tokio::test]
+async fn a_column_with_values_is_not_dropped() {
+    let step = (
+        "alter table a add column c text; alter table a add column d integer not null default 7",
+        "alter table a drop column c; alter table a drop column d",
+    );
+
+    for (rows, expected) in [
+        ("", &[][..]),
+        ("insert into a (id) values (1), (2)", &[]),
+        (
+            "insert into a (id, c) values (1, ''), (2, null)",
+            &[loss("a", Some("c"), 1)],
+        ),
+        (
+            "insert into a (id, c, d) values (1, 'c', 8), (2, 'd', 7)",
+            &[loss("a", Some("c"), 2), loss("a", Some("d"), 1)],
+        ),
+    ] {
+        assert_eq!(losses(step, rows).await, expected, "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_leaves_a_column_out_loses_it() {
+    let step = (
+        "alter table a add column c text",
+        "create table new_a (id integer primary key, b text not null default 'x');
+         insert into new_a select id, b from a;
+         drop table a;
+         alter table new_a rename to a;",
+    );
+
+    assert_eq!(
+        losses(step, "insert into a values (1, 'y', null)").await,
+        []
+    );
+    assert_eq!(
+        losses(step, "insert into a values (1, 'x', 'c')").await,
+        [loss("a", Some("c"), 1)]
+    );
+}
+
+#[tokio::test]
+async fn a_rebuild_that_does_not_copy_its_rows_loses_them() {
+    for (up, down) in [
+        (
+            "",
+            "drop table a; create table a (id integer primary key, b)",
+        ),
+        (
+            "alter table a rename to c",
+            "create table new_a (id integer primary key, b);
+             insert into new_a select id, b from c where id = 1;
+             drop table c; alter table new_a rename to a",
+        ),
+        ("", "delete from a where id > 1"),
+    ] {
+        let table = if up.is_empty() { "a" } else { "c" };
+        let rows = format!("insert into {table} values (1, 'y'), (2, 'y')");
+
+        assert_eq!(losses((up, down), "").await, [], "{down}");
+        let lost = losses((up, down), &rows).await;
+        assert!(
+            matches!(lost.as_slice(), [Loss { table: t, rows: 1.., .. }] if t == table),
+            "{down}: {lost:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_renamed_is_not_lost() {
+    for step in [
+        ("alter table a rename to c", "alter table c rename to a"),
+        (
+            "alter table a rename column b to c",
+            "alter table a rename column c to b",
+        ),
+        (
+            "alter table a rename to c; alter table c rename b to d",
+            "alter table main.\"C\" rename \"d\" to b; alter table c rename to a",
+        ),
+    ] {
+        let rows = format!(
+            "insert into {} values (1, 'y')",
+            if step.0.contains("to c;") || step.0.contains("a rename to c") {
+                "c"
+            } else {
+                "a"
+            }
+        );
+
+        assert_eq!(losses(step, &rows).await, [], "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_several_steps_lose_is_told_at_once() {
+    let place = Place::new();
+    let migrator = place.migrator();
+    migrator.upgrade(Upgrade::default()).await.unwrap();
+    place
+        .execute(
+            "insert into users (nickname, nickname_key, email, email_key, role, create_time,
+                                update_time, revision)
+             values ('a', 'a', 'a@b', 'a@b', 0, 1, 1, 1);
+             insert into posts (body, create_time, update_time, revision, user_id)
+             values ('a', 1, 1, 1, 1), ('b', 1, 1, 1, 1);",
+        )
+        .await;
+
+    let run = place.run(&["downgrade", "--to", "0"]);
+    let allowed = place.run(&["downgrade", "--to", "0", "--allow-data-loss"]);
+
+    assert_eq!(run.code, 7, "{run:?}");
+    assert_eq!(
+        run.stderr,
+        "error: the downgrade would lose table posts (2 rows), table users (1 row); \
+         nothing was changed; --allow-data-loss does it all the same"
+    );
+    assert_eq!(allowed.code, 0, "{allowed:?}");
+    assert!(
+        allowed.stdout.contains("Lost table posts (2 rows)\n"),
+        "{allowed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", "drop table a"),
+        (
+            "update a set id = 1",
+            "-- @irreversible the ids are not kept",
+        ),
+    ]));
+    migrator.upgrade(Upgrade::default()).await.unwrap();
+
+    let error = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
+    let allowed = migrator.downgrade(ALLOWED).await.unwrap();
+
+    assert_eq!((error.exit_code(), error.reason()), (7, "IRREVERSIBLE"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("migration 0002 step cannot be undone (the ids are not kept)"),
+        "{error}"
+    );
+    assert_eq!(allowed.version, 1);
+}

@@ -1,0 +1,206 @@
+//! What is told of each statement of a script: where it fails, what it touches, and what a
+//! run would do.
+
+use std::fs;
+
+use migrator::{Downgrade, Error, Upgrade};
+
+use crate::{Place, migrations};
+
+#[tokio::test]
+async fn a_syntax_error_is_told_with_its_line_and_column() {
+    for (script, line, column) in [
+        ("selec 1", 1, 1),
+        ("create table b (id);\n\n  selec 1", 3, 3),
+        (
+            "create table b (id);\ninsert into b (id)\nvalues (1,, 2)",
+            3,
+            11,
+        ),
+        ("-- é\nselect 'é', nowhere", 2, 13),
+        (
+            "create trigger t after insert on a begin\n  select 1;\n  delete fro a;\nend",
+            3,
+            10,
+        ),
+    ] {
+        let place = Place::new();
+        let scripts = [("create table a (id)", ""), (script, "")];
+        let migrator = place.migrator_with(migrations(&scripts));
+
+        let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+        let at = error.place().unwrap();
+        assert_eq!(at.file, "test/migrations/0002_step.up.sql");
+        assert_eq!((at.line, at.column), (line, column), "{script}: {error}");
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(error.reason(), "FAILED_STATEMENT");
+        assert_eq!(error.line().lines().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id integer primary key, b)", ""),
+        (
+            "-- The values of b are known to be different.\n\
+             \n  create unique index one on a (b);",
+            "",
+        ),
+    ]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    place.execute("insert into a (b) values (1), (1)").await;
+
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+    assert_eq!(
+        error.line(),
+        "migration 0002 step could not be applied, at test/migrations/0002_step.up.sql:3:3; \
+         nothing was changed: (code: 2067) \
+         UNIQUE constraint failed: a.b"
+    );
+}
+
+#[tokio::test]
+async fn a_column_that_has_to_have_a_value_fails_on_rows_and_not_on_an_empty_table() {
+    let scripts = [
+        ("create table a (id)", "drop table a"),
+        (
+            "alter table a add column b text not null",
+            "alter table a drop column b",
+        ),
+    ];
+    for (rows, succeeds) in [("", true), ("insert into a values (1)", false)] {
+        let place = Place::new();
+        let migrator = place.migrator_with(migrations(&scripts));
+        migrator.upgrade(Upgrade::to(1)).await.unwrap();
+        place.execute(rows).await;
+
+        let result = migrator.upgrade(Upgrade::default()).await;
+
+        assert_eq!(result.is_ok(), succeeds, "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn the_report_has_each_statement_with_its_rows() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[(
+        "create table a (id integer primary key, b);\n\
+         insert into a (b) values (1), (2), (3);\n\
+         update a set b = 4 where id > 1;\n\
+         create index a_b on a (b);\n\
+         delete from a where id = 1",
+        "drop table a",
+    )]));
+
+    let report = migrator.upgrade(Upgrade::default()).await.unwrap();
+
+    let statements = &report.steps[0].statements;
+    let told: Vec<_> = statements
+        .iter()
+        .map(|executed| (executed.line, executed.rows))
+        .collect();
+    assert_eq!(told, [(1, 0), (2, 3), (3, 2), (4, 0), (5, 1)]);
+    assert_eq!(statements[3].sql, "create index a_b on a (b)");
+    let sum = statements.iter().map(|executed| executed.elapsed).sum();
+    assert_eq!(report.steps[0].elapsed, sum);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", "drop table a"),
+        ("insert into a values (1), (2)", "delete from a"),
+    ]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    let before = fs::read(place.path()).unwrap();
+
+    let dry = Upgrade {
+        dry_run: true,
+        ..Upgrade::default()
+    };
+    let up = migrator.upgrade(dry).await.unwrap();
+    let dry = Downgrade {
+        dry_run: true,
+        ..Downgrade::default()
+    };
+    let down = migrator.downgrade(dry).await.unwrap();
+
+    assert!(before == fs::read(place.path()).unwrap());
+    assert_eq!((up.version_before, up.version), (1, 2));
+    assert_eq!((down.version_before, down.version), (1, 0));
+    let text = up.to_string();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(at("Dry run") < at("0002 step"));
+    assert!(at("0002 step") < at("    insert into a values (1), (2)\n    -- 2 rows, "));
+    assert!(text.ends_with("The database would be at version 2\nCurrent database version: 1\n"));
+}
+
+#[tokio::test]
+async fn a_dry_run_makes_no_file() {
+    let place = Place::new();
+    let dry = Upgrade {
+        dry_run: true,
+        ..Upgrade::default()
+    };
+
+    let report = place.migrator().upgrade(dry).await.unwrap();
+
+    assert_eq!((report.version, report.created), (2, true));
+    assert!(!place.path().exists());
+}
+
+#[tokio::test]
+async fn a_dry_run_fails_as_the_run_would() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        ("create table a (id)", ""),
+        ("create unique index one on a (id)", ""),
+    ]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    place.execute("insert into a values (1), (1)").await;
+    let dry = Upgrade {
+        dry_run: true,
+        ..Upgrade::default()
+    };
+
+    let error = migrator.upgrade(dry).await.unwrap_err();
+
+    assert!(matches!(error, Error::Script { number: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
+    let place = Place::new();
+    let migrator = place.migrator_with(migrations(&[
+        (
+            "create table a (id integer primary key);
+             create table b (id integer primary key, a_id integer references a (id));",
+            "",
+        ),
+        ("create table c (id)", ""),
+        ("insert into b values (3, 8)", ""),
+    ]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    place
+        .execute("pragma foreign_keys = off; insert into b values (1, 9), (2, 9)")
+        .await;
+
+    let report = migrator.upgrade(Upgrade::to(2)).await.unwrap();
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+    assert_eq!(report.orphans, 2);
+    assert!(
+        report.to_string().contains("2 rows that refer to rows"),
+        "{report}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "row 3 of b refers to a row of a that is not there; nothing was changed"
+    );
+    assert_eq!(error.exit_code(), 1);
+}
