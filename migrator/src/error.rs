@@ -3,7 +3,11 @@
 
 mod code;
 
-use std::{error, fmt, path::PathBuf, time::Duration};
+use std::{
+    error, fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chassis::process::Failure;
 use serde::Serialize;
@@ -398,6 +402,29 @@ impl From<schema::Error> for Error {
         match error {
             schema::Error::Database(error) => Self::Database(error),
             schema::Error::Unsupported { object, why } => Self::Schema { object, why },
+        }
+    }
+}
+
+impl Error {
+    /// The same; but what failed because the file cannot be written is no fault of a script.
+    pub(crate) fn or_read_only(self, database: &Path) -> Self {
+        // SQLITE_READONLY, see <https://sqlite.org/rescode.html>.
+        const READ_ONLY: i32 = 8;
+        let is_read_only = |source: &sqlx::Error| {
+            let code = source
+                .as_database_error()
+                .and_then(|error| error.code()?.parse::<i32>().ok());
+            code.is_some_and(|code| code & 0xFF == READ_ONLY)
+        };
+        match self {
+            Self::Script { source, .. } | Self::Database(source) if is_read_only(&source) => {
+                Self::Unusable {
+                    database: database.to_owned(),
+                    source: source.into(),
+                }
+            }
+            other => other,
         }
     }
 }

@@ -4,7 +4,10 @@ mod cli;
 
 use std::{path::Path, process::ExitCode};
 
-use chassis::process::{self, Failure};
+use chassis::{
+    process::{self, Failure},
+    settings::{LogFormat, LogSettings},
+};
 use clap::Parser;
 use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
@@ -15,9 +18,19 @@ const DIFFERENCE: u8 = 3;
 
 fn main() -> ExitCode {
     match Settings::try_parse() {
-        Ok(settings) => process::start(&settings.logs, run(&settings)),
+        Ok(settings) => process::start(&logs(&settings), run(&settings)),
         Err(error) => cli::misunderstood(&error),
     }
+}
+
+/// Where the log goes. On standard output there is nothing beside the one object that was
+/// asked for, so a log in JSON has to be text then, on standard error.
+fn logs(settings: &Settings) -> LogSettings {
+    let mut logs = settings.logs.clone();
+    if settings.json {
+        logs.log_format = LogFormat::Text;
+    }
+    logs
 }
 
 async fn run(settings: &Settings) -> Result<ExitCode, Failure> {

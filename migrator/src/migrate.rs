@@ -180,7 +180,7 @@ impl Project {
     /// [`Error::Unwritten`] if there is no such owner, or no word in the name.
     pub fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
         let up = "-- What changes, and why.\n".to_owned();
-        let down = "-- The way back; or, if there is none:\n-- @irreversible why\n".to_owned();
+        let down = "-- The way back. If there is none: `-- @irreversible`, and why.\n".to_owned();
         let new = self.new_migration(owner, name, (up, down), Vec::new())?;
         Ok(NewMigrations::new(vec![new]))
     }

@@ -104,7 +104,7 @@ impl Migrator {
             }
             Err(error) => {
                 session.rollback().await;
-                Err(error)
+                Err(error.or_read_only(&self.database))
             }
         }
     }

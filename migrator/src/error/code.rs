@@ -1,6 +1,6 @@
 //! What other programs learn of an error: the exit code, one word, one line.
 
-use std::error;
+use std::{error, io};
 
 use chassis::process::Failure;
 
@@ -12,13 +12,15 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            // No such service, or no word in the name.
+            Self::Unwritten { source, .. } if source.kind() == io::ErrorKind::InvalidInput => 2,
             Self::Library(_)
+            | Self::Unwritten { .. }
             | Self::Schema { .. }
             | Self::Script { .. }
             | Self::Orphan { .. }
             | Self::Declaration { .. }
             | Self::Unproven { .. }
-            | Self::Unwritten { .. }
             | Self::Lint(_)
             | Self::Database(_) => 1,
             Self::UnknownTarget { .. } | Self::AboveTarget { .. } | Self::BelowTarget { .. } => 2,

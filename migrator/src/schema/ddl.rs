@@ -6,6 +6,7 @@ use super::{
     Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Name, Schema, Table,
     Trigger, View,
 };
+use crate::sql::{self, Kind, Token};
 
 impl Schema {
     /// The statements that make it, each with a semicolon and a blank line after it.
@@ -151,7 +152,7 @@ impl fmt::Display for Column {
             write!(f, " {name}not null{}", not_null.conflict.clause())?;
         }
         if let Some(default) = &self.default {
-            write!(f, " default ({default})")?;
+            write!(f, " default {}", default_ddl(default))?;
         }
         if let Some(collation) = &self.collation {
             write!(f, " collate {collation}")?;
@@ -165,6 +166,22 @@ impl fmt::Display for Column {
             write!(f, " as ({}) {kind}", generated.expression)?;
         }
         Ok(())
+    }
+}
+
+/// A default as it has to be written: an expression, unlike a literal, in parentheses.
+fn default_ddl(default: &str) -> String {
+    let tokens = sql::tokens(default);
+    let literal = |token: &Token<'_>| matches!(token.kind, Kind::Text | Kind::Number | Kind::Blob);
+    let bare = match tokens.as_slice() {
+        [only] => literal(only),
+        [sign, number] => sign.kind == Kind::Symbol && number.kind == Kind::Number,
+        _ => false,
+    };
+    if bare {
+        default.to_owned()
+    } else {
+        format!("({default})")
     }
 }
 

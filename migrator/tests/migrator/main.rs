@@ -6,6 +6,7 @@
 mod adoption;
 mod backups;
 mod checksums;
+mod commands;
 mod concurrency;
 mod exits;
 mod looks;

@@ -1,0 +1,261 @@
+//! The commands as somebody has them who works on a copy of the services' folders: what
+//! they say, what they exit with, and what they leave behind.
+
+mod backups;
+mod faults;
+mod json;
+mod killed;
+mod looks;
+mod migrate;
+mod terminal;
+mod tutorial;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::{Place, Run};
+
+const USERS: &str = "user-service";
+const POSTS: &str = "post-service";
+
+/// The last line of the declaration of `users`, and that of `posts`.
+const END_OF_USERS: &str = "    revision integer not null check (revision >= 1)\n) strict;";
+const END_OF_POSTS: &str = "references users (id) on delete restrict\n) strict;";
+
+/// A copy of the services' folders, and a database that is not there yet.
+struct Tree {
+    place: Place,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let tree = Self::empty();
+        for service in [USERS, POSTS] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(service);
+            let into = tree.folder().join(service);
+            for part in ["schema.sql", "released.json"] {
+                fs::copy(from.join(part), into.join(part)).unwrap();
+            }
+            for part in ["migrations", ".sqlx"] {
+                for entry in fs::read_dir(from.join(part)).unwrap() {
+                    let entry = entry.unwrap();
+                    fs::copy(entry.path(), into.join(part).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        tree
+    }
+
+    /// Two services that declare nothing and have no migrations.
+    fn empty() -> Self {
+        let tree = Self {
+            place: Place::new(),
+        };
+        for service in [USERS, POSTS] {
+            let service = tree.folder().join(service);
+            for part in ["migrations", ".sqlx"] {
+                fs::create_dir_all(service.join(part)).unwrap();
+            }
+            fs::write(service.join("schema.sql"), "").unwrap();
+            let released = r#"{"version": 0, "statements": []}"#;
+            fs::write(service.join("released.json"), released).unwrap();
+        }
+        tree
+    }
+
+    /// One whose database is at the newest version.
+    fn upgraded() -> Self {
+        let tree = Self::new();
+        tree.done(&["upgrade"]);
+        tree
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.place.0.path().join("tree")
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = self.place.program(arguments);
+        command.arg("--project").arg(self.folder());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        self.program(arguments).output().unwrap().into()
+    }
+
+    /// Runs a command that is to succeed and to say nothing but what it did.
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> String {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
+        assert_eq!(run.stderr, "", "{arguments:?}");
+        run.stdout
+    }
+
+    /// Runs a command that is to be refused with this code, and in one line.
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let run = self.run(arguments);
+        run.assert_refused(code);
+        run.stderr
+    }
+
+    /// The one object that a command prints, which goes with its exit code.
+    #[track_caller]
+    fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--json");
+        let run = self.run(&arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {run:?}");
+        run.object()
+    }
+
+    /// What one of the services declares.
+    fn schema(&self, service: &str) -> PathBuf {
+        self.folder().join(service).join("schema.sql")
+    }
+
+    /// Writes something else into a declaration.
+    #[track_caller]
+    fn edit(&self, service: &str, old: &str, new: &str) {
+        let text = fs::read_to_string(self.schema(service)).unwrap();
+        assert_eq!(text.matches(old).count(), 1, "{old}");
+        fs::write(self.schema(service), text.replace(old, new)).unwrap();
+    }
+
+    /// Declares one more thing.
+    fn declare(&self, service: &str, declaration: &str) {
+        let mut text = fs::read_to_string(self.schema(service)).unwrap();
+        text.push_str(declaration);
+        fs::write(self.schema(service), text).unwrap();
+    }
+
+    /// Declares one more column of `users`.
+    #[track_caller]
+    fn declare_column(&self, column: &str) {
+        let (last, end) = END_OF_USERS.split_once('\n').unwrap();
+        self.edit(
+            USERS,
+            END_OF_USERS,
+            &format!("{last},\n    {column}\n{end}"),
+        );
+    }
+
+    /// Adds a migration as somebody writes it by hand.
+    fn add(&self, service: &str, name: &str, up: &str, down: &str) {
+        let folder = self.folder().join(service).join("migrations");
+        fs::write(folder.join(format!("{name}.up.sql")), up).unwrap();
+        fs::write(folder.join(format!("{name}.down.sql")), down).unwrap();
+    }
+
+    /// The text of a file of a migration.
+    fn migration(&self, service: &str, name: &str) -> String {
+        let folder = self.folder().join(service).join("migrations");
+        fs::read_to_string(folder.join(name)).unwrap()
+    }
+
+    /// The names of the files in a service's folder of migrations.
+    fn migrations(&self, service: &str) -> Vec<String> {
+        names(&self.folder().join(service).join("migrations"))
+    }
+
+    /// The names of what is in the folder of backups.
+    fn backups(&self) -> Vec<String> {
+        names(&self.place.0.path().join("backups"))
+    }
+
+    /// The newest backup.
+    fn newest_backup(&self) -> PathBuf {
+        let mut names = self.backups();
+        names.retain(|name| Path::new(name).extension().is_some_and(|end| end == "db"));
+        let newest = names.pop().unwrap();
+        self.place.0.path().join("backups").join(newest)
+    }
+
+    /// Adds some users and as many posts.
+    async fn add_rows(&self, rows: u32) {
+        self.place
+            .execute(&format!(
+                "begin;
+                 insert into users (nickname, nickname_key, email, email_key, role,
+                                    create_time, update_time, revision)
+                 with recursive n (i) as (values (1) union all select i + 1 from n where i < {rows})
+                 select 'user' || i, 'user' || i, 'user' || i || '@example.com',
+                        'user' || i || '@example.com', 0, i, i, 1
+                 from n;
+                 insert into posts (body, create_time, update_time, revision, user_id)
+                 select 'post of ' || nickname, id, id, 1, id from users;
+                 commit;"
+            ))
+            .await;
+    }
+
+    /// How many users and posts there are.
+    async fn counts(&self) -> String {
+        let counts = "select (select count(*) from users) || ' ' || (select count(*) from posts)";
+        self.place.query(counts).await.remove(0)
+    }
+}
+
+impl Run {
+    #[track_caller]
+    fn assert_refused(&self, code: i32) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        assert!(self.stderr.starts_with("error: "), "{self:?}");
+    }
+
+    /// The one object on standard output, of a run that said nothing else.
+    #[track_caller]
+    fn object(&self) -> Value {
+        assert_eq!(self.stderr, "", "{self:?}");
+        assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
+        let object: Value = serde_json::from_str(&self.stdout).unwrap();
+        assert_eq!(object["exit_code"], self.code, "{object}");
+        let told = ["result", "error"].map(|key| object.get(key).is_some());
+        assert!(told[0] != told[1], "{object}");
+        assert_eq!(object.as_object().unwrap().len(), 3, "{object}");
+        object
+    }
+}
+
+/// The names in a folder, in order; none if there is no such folder.
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+/// A text whose times, durations and sizes are left out, since each run has others.
+fn without_times(text: &str, tree: &Tree) -> String {
+    let text = text.replace(&tree.place.0.path().display().to_string(), "");
+    let lines = text.lines().map(|line| {
+        let words = line.split(' ').map(|word| {
+            let digits = word.chars().filter(char::is_ascii_digit).count();
+            let is_time = digits >= 14 && word.contains('T');
+            // A migration has the same number in each run, such as 0001.
+            let number = !word.is_empty() && digits == word.len() && !word.starts_with("00");
+            match word {
+                _ if is_time && word.contains("microblog-") => "BACKUP",
+                _ if is_time => "TIME",
+                _ if number && (line.ends_with(" ms") || line.starts_with("Backed up")) => "N",
+                _ => word,
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

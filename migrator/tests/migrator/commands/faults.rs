@@ -1,0 +1,293 @@
+//! What fails around the program: the disk, the file system, the file. Each is one clear
+//! line with the right exit code, and nothing is lost.
+
+use std::{fs, os::unix::fs::FileExt, path::Path, process::Command};
+
+use super::Tree;
+use crate::Run;
+
+/// A change of a check, for which the table of posts is rebuilt.
+const LONGER: (&str, &str) = ("between 1 and 140", "between 1 and 280");
+
+/// One whose database has rows, and for which a rebuild is pending.
+async fn behind(rows: u32) -> Tree {
+    let tree = Tree::upgraded();
+    tree.add_rows(rows).await;
+    tree.edit(super::POSTS, LONGER.0, LONGER.1);
+    tree.done(&["migrate", "longer"]);
+    tree
+}
+
+impl Tree {
+    /// Runs a command with the database in a folder `disk` on which `mount` has done
+    /// something that only this command sees; what is on it in the end is copied into the
+    /// folder `left`. `None` where nobody may mount.
+    fn on_disk(&self, mount: &str, arguments: &[&str]) -> Option<Run> {
+        let folder = self.place.0.path();
+        fs::create_dir_all(folder.join("disk")).unwrap();
+        let options = ["-m", "-rm"].into_iter().find(|options| {
+            let mut unshare = Command::new("unshare");
+            unshare.args([options, "sh", "-ec", mount]).arg(folder);
+            unshare.output().is_ok_and(|output| output.status.success())
+        });
+        let Some(options) = options else {
+            println!("this machine lets nobody mount what others do not see");
+            return None;
+        };
+        let script = format!(
+            "set -e; {mount}; set +e; \"$@\"; code=$?
+             rm -rf \"$0/left\"; cp -r \"$0/disk\" \"$0/left\"; exit $code"
+        );
+        let program = self.program(arguments);
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args([options, "sh", "-c", &script])
+            .arg(folder)
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env(
+                "DATABASE_URL",
+                format!("sqlite:{}", folder.join("disk/microblog.db").display()),
+            );
+        Some(unshare.output().unwrap().into())
+    }
+
+    /// What is left of the database on the disk, as a tree of its own.
+    fn left(&self) -> Self {
+        let left = Self::new();
+        let folder = self.place.0.path().join("left");
+        for name in super::names(&folder) {
+            let file = folder.join(&name);
+            if file.is_file() {
+                fs::copy(file, left.place.0.path().join(name)).unwrap();
+            }
+        }
+        left
+    }
+
+    /// Asserts that the database is sound, at version 2, with so many rows.
+    async fn assert_as_before(&self, rows: u32) {
+        assert_eq!(self.counts().await, format!("{rows} {rows}"));
+        assert_eq!(self.place.query("pragma integrity_check").await, ["ok"]);
+        let run = self.place.run(&["diff"]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.ends_with("is as version 2 should be"), "{run:?}");
+    }
+}
+
+/// A disk of so many KiB with the database on it.
+fn small(kibibytes: u64) -> String {
+    format!(
+        "mount -t tmpfs -o size={kibibytes}k tmpfs \"$0/disk\"; cp \"$0\"/microblog.db \"$0/disk\""
+    )
+}
+
+fn kibibytes(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().len() / 1024
+}
+
+#[tokio::test]
+async fn without_room_for_a_backup_nothing_is_migrated() {
+    let tree = behind(20_000).await;
+    let size = kibibytes(&tree.place.path());
+
+    for extra in [size / 2, size * 3 / 4] {
+        let Some(run) = tree.on_disk(&small(size + extra), &["upgrade"]) else {
+            return;
+        };
+
+        run.assert_refused(9);
+        assert!(run.stderr.contains("there is no room for"), "{run:?}");
+        tree.left().assert_as_before(20_000).await;
+        let backups = super::names(&tree.place.0.path().join("left/backups"));
+        assert_eq!(backups, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
+    let tree = behind(20_000).await;
+    let size = kibibytes(&tree.place.path());
+
+    for (extra, backup) in [(200, false), (size / 6, false), (size + size / 6, true)] {
+        let arguments = if backup {
+            &["upgrade"][..]
+        } else {
+            &["upgrade", "--no-backup"]
+        };
+        let Some(run) = tree.on_disk(&small(size + extra), arguments) else {
+            return;
+        };
+
+        run.assert_refused(1);
+        assert!(run.stderr.contains("full"), "{run:?}");
+        tree.left().assert_as_before(20_000).await;
+        let backups = super::names(&tree.place.0.path().join("left/backups"));
+        let partial = backups.iter().any(|name| name.contains("partial"));
+        assert!(!partial, "{backups:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
+    let tree = behind(10).await;
+    let mount = "mount -t tmpfs tmpfs \"$0/disk\"; cp \"$0\"/microblog.db \"$0/disk\"
+                 mount -o remount,ro \"$0/disk\"";
+
+    for arguments in [
+        &["upgrade"][..],
+        &["upgrade", "--no-backup"],
+        &["downgrade", "--allow-data-loss"],
+        &["restore", "tuesday.db"],
+    ] {
+        let file = tree.place.0.path().join("tuesday.db");
+        if !file.exists() {
+            tree.done(&["backup", file.to_str().unwrap()]);
+        }
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| match *argument {
+                "tuesday.db" => file.to_str().unwrap(),
+                argument => argument,
+            })
+            .collect();
+        let Some(run) = tree.on_disk(mount, &arguments) else {
+            return;
+        };
+
+        let code = if arguments[0] == "restore" { 9 } else { 64 };
+        run.assert_refused(code);
+        assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
+        tree.left().assert_as_before(10).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_file_that_is_read_only_is_a_setting_that_cannot_work() {
+    let tree = behind(10).await;
+    let mount = "cp \"$0\"/microblog.db \"$0/disk\"
+                 mount --bind \"$0/disk/microblog.db\" \"$0/disk/microblog.db\"
+                 mount -o remount,ro,bind \"$0/disk/microblog.db\"";
+
+    for arguments in [&["upgrade"][..], &["upgrade", "--no-backup"]] {
+        let Some(run) = tree.on_disk(mount, arguments) else {
+            return;
+        };
+
+        run.assert_refused(64);
+        assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
+        tree.left().assert_as_before(10).await;
+    }
+}
+
+/// Overwrites a part of the database file, and says what was there.
+fn damage(tree: &Tree, from: u64, length: usize) {
+    let file = fs::File::options().write(true).open(tree.place.path());
+    file.unwrap()
+        .write_all_at(&vec![0xA5; length], from)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_database_without_its_header_is_refused_and_a_backup_mends_it() {
+    let tree = behind(1_000).await;
+    tree.done(&["backup"]);
+    let backup = tree.newest_backup();
+    damage(&tree, 0, 100);
+    let damaged = fs::read(tree.place.path()).unwrap();
+
+    let upgrade = tree.refused(&["upgrade"], 7);
+    let restore = tree.refused(&["restore", backup.to_str().unwrap()], 9);
+
+    assert!(
+        upgrade.contains("is not a database of the microblog"),
+        "{upgrade}"
+    );
+    assert!(
+        restore.contains("move it away with its -wal and -shm, and restore again"),
+        "{restore}"
+    );
+    assert!(
+        damaged == fs::read(tree.place.path()).unwrap(),
+        "it was changed"
+    );
+    fs::rename(tree.place.path(), tree.place.0.path().join("away.db")).unwrap();
+    tree.done(&["restore", backup.to_str().unwrap()]);
+    tree.assert_as_before(1_000).await;
+    tree.done(&["upgrade"]);
+}
+
+#[tokio::test]
+async fn a_database_with_pages_that_cannot_be_read_is_not_migrated_and_a_backup_mends_it() {
+    let tree = behind(20_000).await;
+    tree.done(&["backup"]);
+    let backup = tree.newest_backup();
+    let middle = fs::metadata(tree.place.path()).unwrap().len() / 2;
+    damage(&tree, middle / 4096 * 4096, 40 * 4096);
+
+    let with_backup = tree.refused(&["upgrade"], 9);
+    let without = tree.run(&["upgrade", "--no-backup"]);
+    let version = tree.json(&["status"], 0)["result"]["version"].clone();
+    let restored = tree.done(&["restore", backup.to_str().unwrap()]);
+
+    assert!(with_backup.contains("is damaged"), "{with_backup}");
+    without.assert_refused(1);
+    assert!(without.stderr.contains("malformed"), "{without:?}");
+    assert_eq!(version, 2);
+    assert!(restored.contains("Restored"), "{restored}");
+    tree.assert_as_before(20_000).await;
+    tree.done(&["upgrade"]);
+    assert_eq!(tree.counts().await, "20000 20000");
+}
+
+#[test]
+fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
+    let tree = Tree::new();
+    let path = tree.place.0.path().join("a/b/microblog.db");
+    let url = format!("sqlite:{}", path.display());
+    let none = tree.place.0.path().join("none");
+    let none = none.to_str().unwrap();
+
+    let created = tree.done(&["create", "--database-url", &url]);
+
+    assert_eq!(
+        created.lines().next(),
+        Some(format!("Created {}", path.display()).as_str())
+    );
+    for command in ["upgrade", "status", "release"] {
+        let run = tree.place.run(&[command, "--project", none]);
+        run.assert_refused(64);
+        assert!(run.stderr.contains(none), "{run:?}");
+    }
+    let run = tree.place.run(&["migrate", "x", "--project", none]);
+    run.assert_refused(64);
+    assert!(!tree.place.path().exists());
+}
+
+#[test]
+fn where_no_file_can_be_made_there_is_no_migration_and_no_half_of_one() {
+    let tree = Tree::new();
+    tree.declare_column("bio text not null default ''");
+    let folder = tree.folder();
+    let script = format!(
+        "mount --bind \"{0}\" \"{0}\"; mount -o remount,ro,bind \"{0}\"; \"$@\"",
+        folder.display()
+    );
+    let program = tree.program(&["migrate", "add bio"]);
+    let mut unshare = Command::new("unshare");
+    let output = unshare
+        .args(["-m", "sh", "-c", &script, "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .output();
+    let Ok(output) = output else { return };
+    let run = Run::from(output);
+    if run.stderr.contains("unshare") || run.stderr.contains("mount") {
+        println!("this machine lets nobody mount what others do not see");
+        return;
+    }
+
+    run.assert_refused(1);
+    assert!(run.stderr.contains("0003_add_bio.up.sql"), "{run:?}");
+    assert_eq!(tree.migrations(super::USERS).len(), 2);
+}

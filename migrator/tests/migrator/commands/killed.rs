@@ -1,0 +1,220 @@
+//! kill -9 at any point of an upgrade that rebuilds a large table: the database is as it
+//! was before, or as it is after, and the next run leads to after.
+
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    fs,
+    hash::BuildHasher,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{POSTS, Tree};
+use crate::{Run, execute, query_texts};
+
+/// How many posts there are in the table that is rebuilt.
+const ROWS: u32 = 200_000;
+/// How often an upgrade is killed.
+const ROUNDS: u32 = 100;
+/// How many do so at a time.
+const WORKERS: u32 = 2;
+
+/// All that a killed upgrade must leave as it was, or as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    /// The whole schema.
+    schema: String,
+    /// What is in the tables, and the AUTOINCREMENT marks.
+    content: Vec<String>,
+}
+
+const CONTENT: &str = "
+    select 'users ' || count(*) || ' ' || sum(id) from users
+    union all
+    select 'posts ' || count(*) || ' ' || sum(id) || ' ' || sum(length(body)) from posts
+    union all
+    select name || ' ' || seq from sqlite_sequence where name not like '\\_%' escape '\\'
+    union all
+    select 'version ' || max(version) from _sqlx_migrations
+    order by 1";
+
+/// When an upgrade was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum When {
+    /// Before it had begun its backup.
+    Before,
+    /// Between that and its commit.
+    During,
+    /// After its commit.
+    After,
+}
+
+/// What all rounds begin with, and what they may come to.
+struct Beginning {
+    tree: Tree,
+    before: State,
+    after: State,
+}
+
+impl Tree {
+    async fn state(&self) -> State {
+        let mut connection = self.place.connect().await;
+        assert_eq!(
+            query_texts(&mut connection, "pragma integrity_check").await,
+            ["ok"]
+        );
+        let orphans = "select \"table\" from pragma_foreign_key_check";
+        assert_eq!(query_texts(&mut connection, orphans).await, [""; 0]);
+        let content = query_texts(&mut connection, CONTENT).await;
+        sqlx::Connection::close(connection).await.unwrap();
+        State {
+            schema: self.done(&["dump"]),
+            content,
+        }
+    }
+
+    /// The same with a copy of its closed database and its migrations.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        fs::copy(self.place.path(), copy.place.path()).unwrap();
+        for service in [super::USERS, POSTS] {
+            for name in self.migrations(service) {
+                let file = Path::new(service).join("migrations").join(name);
+                fs::copy(self.folder().join(&file), copy.folder().join(&file)).unwrap();
+            }
+        }
+        copy
+    }
+
+    fn marks(&self) -> (bool, bool) {
+        let names = self.backups();
+        let has = |part: &str| names.iter().any(|name| name.contains(part));
+        (!names.is_empty(), has("partial"))
+    }
+}
+
+impl Beginning {
+    /// 200,000 posts, the newest of which are gone again, and two migrations pending: one
+    /// that adds a column to users, and one that rebuilds posts.
+    async fn new() -> Self {
+        let tree = Tree::upgraded();
+        let mut connection = tree.place.connect().await;
+        tree.add_rows(1_000).await;
+        execute(
+            &mut connection,
+            &format!(
+                "begin;
+                 insert into posts (body, create_time, update_time, revision, user_id)
+                 with recursive n (i) as (values (1) union all select i + 1 from n where i < {ROWS})
+                 select 'post ' || i, i, i, 1, 1 + i % 1000 from n;
+                 delete from posts where id > {ROWS};
+                 commit;"
+            ),
+        )
+        .await;
+        sqlx::Connection::close(connection).await.unwrap();
+        tree.declare_column("bio text not null default ''");
+        tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
+        tree.done(&["migrate", "longer"]);
+        let before = tree.state().await;
+
+        let whole = tree.copy();
+        assert_eq!(whole.run(&["upgrade"]).code, 0);
+        let after = whole.state().await;
+
+        assert_ne!(before, after);
+        assert_eq!(before.content[1], after.content[1]);
+        Self {
+            tree,
+            before,
+            after,
+        }
+    }
+
+    /// One that is killed, looked at, and run again.
+    async fn round(&self, delay: Duration) -> When {
+        let tree = self.tree.copy();
+
+        let mut child = tree.program(&["upgrade"]).spawn().unwrap();
+        std::thread::sleep(delay);
+        // It may have ended already.
+        let _ = child.kill();
+        let run = child.wait_with_output().unwrap();
+
+        let (began, _) = tree.marks();
+        let found = tree.state().await;
+        let when = match () {
+            () if found == self.after => When::After,
+            () if began => When::During,
+            () => When::Before,
+        };
+        assert!(
+            found == self.after || found == self.before,
+            "after {delay:?}: {found:?}"
+        );
+        assert!(!run.status.success() || when == When::After, "{run:?}");
+
+        let again: Run = tree.program(&["upgrade"]).output().unwrap().into();
+        assert_eq!(again.code, 0, "{again:?}");
+        assert_eq!(again.last_line(), "Current database version: 4");
+        assert!(tree.state().await == self.after, "after {delay:?}, again");
+        let (_, partial) = tree.marks();
+        assert!(!partial, "{:?}", tree.backups());
+        let listing = tree.json(&["backups"], 0);
+        let backups = listing["result"]["backups"].as_array().unwrap();
+        assert!(when != When::During || !backups.is_empty());
+        for backup in backups {
+            assert_eq!(backup["state"], "verified", "{backup}");
+            assert_eq!(backup["version"], 2, "{backup}");
+        }
+        when
+    }
+}
+
+/// How long a whole upgrade takes now.
+fn measure(tree: &Tree) -> Duration {
+    let copy = tree.copy();
+    let begun = Instant::now();
+    assert_eq!(copy.run(&["upgrade"]).code, 0);
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_that_is_killed_was_done_or_was_not_and_can_be_repeated() {
+    let begun = Instant::now();
+    let beginning = Arc::new(Beginning::new().await);
+    let prepared = begun.elapsed();
+
+    let workers = (0..WORKERS).map(|worker| {
+        let beginning = beginning.clone();
+        tokio::spawn(async move {
+            let whole = measure(&beginning.tree);
+            let mut ends = BTreeMap::<When, u32>::new();
+            for round in 0..ROUNDS / WORKERS {
+                // Anywhere in the round's own part of the whole.
+                let random = u32::try_from(RandomState::new().hash_one(worker) % 1_000).unwrap();
+                let part = whole / (ROUNDS / WORKERS);
+                let delay = part * round + part * random / 1_000;
+                *ends.entry(beginning.round(delay).await).or_default() += 1;
+            }
+            (whole, ends)
+        })
+    });
+    let workers: Vec<_> = workers.collect();
+    let mut ends = BTreeMap::<When, u32>::new();
+    for worker in workers {
+        let (whole, found) = worker.await.unwrap();
+        println!("a whole upgrade takes {whole:?}; killed: {found:?}");
+        for (when, rounds) in found {
+            *ends.entry(when).or_default() += rounds;
+        }
+    }
+
+    println!(
+        "killed: {ends:?}; prepared in {prepared:?}, all in {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(ends.values().sum::<u32>(), ROUNDS);
+    assert!(ends[&When::During] > ROUNDS / 4, "{ends:?}");
+}

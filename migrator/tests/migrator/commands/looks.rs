@@ -1,0 +1,165 @@
+//! The commands that look: `status`, `diff`, `dump`, `wait`; and `baseline`, which adopts
+//! what it looked at.
+
+use std::fs;
+
+use super::{Tree, USERS};
+use crate::Place;
+
+#[test]
+fn the_status_exits_with_3_only_if_it_is_asked_to() {
+    let tree = Tree::new();
+    tree.done(&["upgrade", "--to", "1"]);
+
+    let told = tree.done(&["status"]);
+    let pending = tree.run(&["status", "--exit-code"]);
+    tree.done(&["upgrade"]);
+    let done = tree.run(&["status", "--exit-code"]);
+
+    assert!(told.contains("post-service  pending"), "{told}");
+    assert_eq!((pending.code, pending.stdout.as_str()), (3, told.as_str()));
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn a_status_that_does_not_fit_exits_with_6_if_it_is_asked_to() {
+    let tree = Tree::upgraded();
+    let up = tree.migration(USERS, "0001_create_users.up.sql");
+    let up = up.replace("between 1 and 64", "between 1 and 65");
+    fs::write(
+        tree.folder()
+            .join("user-service/migrations/0001_create_users.up.sql"),
+        up,
+    )
+    .unwrap();
+
+    let run = tree.run(&["status", "--exit-code"]);
+
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.stdout.contains("user-service  changed"), "{run:?}");
+    assert!(tree.refused(&["upgrade"], 6).contains("was changed after"));
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
+    for (edit, undo) in [
+        (
+            "create index by_hand on posts (create_time)",
+            "drop index by_hand;",
+        ),
+        (
+            "alter table posts add column by_hand integer",
+            "alter table posts drop column by_hand;",
+        ),
+        (
+            "drop index posts_by_user",
+            "create index posts_by_user on posts",
+        ),
+        ("create table by_hand (id integer)", "drop table by_hand;"),
+        (
+            "create trigger by_hand after insert on posts begin select 1; end",
+            "drop trigger by_hand;",
+        ),
+    ] {
+        let tree = Tree::upgraded();
+        tree.place.execute(edit).await;
+
+        let run = tree.run(&["diff"]);
+        let object = tree.json(&["diff"], 4);
+
+        assert_eq!(run.code, 4, "{run:?}");
+        let head = format!(
+            "-- {} is not as version 2 should be. This would bring it back:",
+            tree.place.path().display()
+        );
+        assert_eq!(run.stdout.lines().next(), Some(head.as_str()));
+        assert!(run.stdout.contains(undo), "{undo}: {run:?}");
+        assert_eq!(object["result"]["drift"], true);
+        assert!(object["result"]["ddl"].as_str().unwrap().contains(undo));
+
+        tree.place.execute(&run.stdout).await;
+        let back = tree.done(&["diff"]);
+        assert!(back.ends_with("is as version 2 should be"), "{back}");
+    }
+}
+
+#[tokio::test]
+async fn a_dump_is_a_script_that_makes_the_same_schema() {
+    let tree = Tree::upgraded();
+
+    let dump = tree.done(&["dump"]);
+    let copy = Place::new();
+    copy.execute(&dump).await;
+    let adopted = copy.run(&["baseline", "2"]);
+    let again = copy.run(&["dump"]);
+
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    assert_eq!(
+        adopted.stdout,
+        "Adopted 0001 create_users (user-service)\nAdopted 0002 create_posts (post-service)\n\
+         Current database version: 2"
+    );
+    assert_eq!(again.stdout, dump);
+    assert_eq!(copy.run(&["diff"]).code, 0);
+}
+
+#[tokio::test]
+async fn only_a_database_that_is_like_its_version_is_adopted() {
+    let tree = Tree::upgraded();
+    let dump = tree.done(&["dump"]);
+    let other = Place::new();
+    other.execute(&dump).await;
+    other.execute("drop index posts_by_user").await;
+    let before = fs::read(other.path()).unwrap();
+
+    let drifted = other.run(&["baseline", "2"]);
+    let unknown = other.run(&["baseline", "3"]);
+    let adopted = tree.run(&["baseline", "2"]);
+    let missing = Place::new().run(&["baseline", "2"]);
+
+    for (run, code, says) in [
+        (&drifted, 4, "is not that of version 2"),
+        (&unknown, 2, "there is no migration 3"),
+        (&adopted, 6, "has a history, and is at version 2"),
+        (&missing, 75, "there is no database"),
+    ] {
+        run.assert_refused(code);
+        assert!(run.stderr.contains(says), "{run:?}");
+    }
+    assert!(before == fs::read(other.path()).unwrap(), "it was changed");
+}
+
+#[test]
+fn a_wait_ends_as_soon_as_somebody_has_upgraded() {
+    let tree = Tree::new();
+    let mut waiting = tree.program(&["wait", "--timeout", "30s"]).spawn().unwrap();
+
+    tree.done(&["upgrade", "--to", "1"]);
+    let early = waiting.try_wait().unwrap();
+    let first = tree.done(&["wait", "--version", "1"]);
+    tree.done(&["upgrade"]);
+    let run = crate::Run::from(waiting.wait_with_output().unwrap());
+
+    assert_eq!(early, None);
+    assert_eq!(first, "Current database version: 1");
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "Current database version: 2")
+    );
+}
+
+#[test]
+fn a_wait_in_vain_exits_with_75() {
+    let tree = Tree::new();
+
+    let missing = tree.refused(&["wait", "--timeout", "50ms"], 75);
+    tree.done(&["upgrade", "--to", "1"]);
+    let behind = tree.refused(&["wait", "--timeout", "0s"], 75);
+
+    assert!(missing.contains("is not there after 50ms"), "{missing}");
+    assert!(
+        behind.contains("is at version 1 after 0s, and not at version 2"),
+        "{behind}"
+    );
+    assert!(!tree.place.0.path().join("backups").exists());
+}

@@ -1,0 +1,104 @@
+//! Questions, which are asked on a terminal only. The terminal here is a pseudo one.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    process::Stdio,
+};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::{Tree, USERS};
+
+const BIO: &str = "bio text not null default ''";
+
+/// A terminal: what the person has, and what the program has.
+fn terminal() -> (File, File) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let program = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    (File::from(person), program)
+}
+
+/// Runs `migrate about` on a terminal with these answers; gives what was on it, and the
+/// exit code.
+fn migrate(tree: &Tree, arguments: &[&str], answers: &str) -> (String, i32) {
+    let (mut person, program) = terminal();
+    let mut command = tree.program(&[&["migrate", "about"], arguments].concat());
+    let mut child = command
+        .stdin(Stdio::from(program.try_clone().unwrap()))
+        .stderr(Stdio::from(program))
+        .spawn()
+        .unwrap();
+    // Else the terminal would never be closed on the program's side.
+    drop(command);
+    person.write_all(answers.as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1024];
+    // A terminal whose other side is closed gives an error, not an end.
+    while let Ok(read @ 1..) = person.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..read]);
+    }
+    let code = child.wait().unwrap().code().unwrap();
+    (String::from_utf8(seen).unwrap(), code)
+}
+
+/// One in which a column went and another came.
+fn ambiguous() -> Tree {
+    let tree = Tree::new();
+    tree.declare_column(BIO);
+    tree.done(&["migrate", "add bio"]);
+    tree.edit(USERS, BIO, "about text not null default ''");
+    tree
+}
+
+#[test]
+fn a_rename_is_asked_for_on_a_terminal() {
+    let tree = ambiguous();
+
+    let (seen, code) = migrate(&tree, &[], "what?\ny\n");
+
+    let question = "Is column users.about what was called bio before? [y/n] ";
+    assert_eq!(code, 0, "{seen}");
+    assert_eq!(seen.matches(question).count(), 2, "{seen}");
+    let up = tree.migration(USERS, "0004_about.up.sql");
+    assert!(
+        up.contains("alter table users rename column bio to about;"),
+        "{up}"
+    );
+}
+
+#[test]
+fn who_says_that_it_is_new_is_told_what_that_destroys() {
+    let tree = ambiguous();
+
+    let (refused, code) = migrate(&tree, &[], "n\n");
+    let before = tree.migrations(USERS);
+    let (seen, allowed) = migrate(&tree, &["--allow-data-loss"], "n\n");
+
+    assert_eq!(code, 7, "{refused}");
+    assert!(
+        refused.contains("would destroy column users.bio"),
+        "{refused}"
+    );
+    assert_eq!(before.len(), 4);
+    assert_eq!(allowed, 0, "{seen}");
+    let up = tree.migration(USERS, "0004_about.up.sql");
+    assert!(up.contains("-- @destroys column users.bio"), "{up}");
+}
+
+#[test]
+fn who_reads_json_is_not_asked() {
+    let tree = ambiguous();
+
+    let (seen, code) = migrate(&tree, &["--json"], "y\n");
+
+    assert_eq!(code, 7, "{seen}");
+    assert!(!seen.contains("[y/n]"), "{seen}");
+}

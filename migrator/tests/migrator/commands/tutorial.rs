@@ -1,0 +1,139 @@
+//! The path of the tutorial: from nothing to a table of users, then one of posts, up, down
+//! one version at a time, and up again.
+
+use super::{POSTS, Tree, USERS, without_times};
+
+const USERS_TABLE: &str = "\
+create table users (
+    id integer primary key autoincrement,
+    nickname text not null unique,
+    email text not null unique
+) strict;
+create index users_by_email on users (email);
+";
+
+const POSTS_TABLE: &str = "\
+create table posts (
+    id integer primary key autoincrement,
+    body text not null,
+    user_id integer not null references users (id)
+) strict;
+";
+
+impl Tree {
+    /// Runs a command that is to succeed, and says what it said but for times and numbers
+    /// that each run has its own of.
+    #[track_caller]
+    fn says(&self, arguments: &[&str]) -> String {
+        without_times(&self.done(arguments), self)
+    }
+}
+
+#[tokio::test]
+async fn the_tutorials_path_from_nothing_to_two_tables_and_back_and_forth() {
+    let tree = Tree::empty();
+
+    assert_eq!(
+        tree.says(&["create"]),
+        "Created /microblog.db\nCurrent database version: 0"
+    );
+    assert_eq!(
+        tree.says(&["create"]),
+        "Nothing to do: /microblog.db is there and as asked for\nCurrent database version: 0"
+    );
+
+    tree.declare(USERS, USERS_TABLE);
+    assert_eq!(
+        tree.says(&["migrate", "users table"]),
+        "New migration saved as user-service/migrations/0001_users_table.up.sql
+       and its way back as user-service/migrations/0001_users_table.down.sql"
+    );
+    tree.declare(POSTS, POSTS_TABLE);
+    assert_eq!(
+        tree.says(&["migrate", "posts"]),
+        "New migration saved as post-service/migrations/0002_posts.up.sql
+       and its way back as post-service/migrations/0002_posts.down.sql"
+    );
+    assert_eq!(
+        tree.says(&["migrate", "posts again"]),
+        "Nothing to do: the migrations make what is declared"
+    );
+
+    let upgraded = "\
+Applied 0001 users_table (user-service) in N ms
+Applied 0002 posts (post-service) in N ms
+Current database version: 2";
+    assert_eq!(tree.says(&["upgrade"]), upgraded);
+    let schema = tree.says(&["dump"]);
+    tree.place
+        .execute("insert into users (nickname, email) values ('susan', 'susan@example.com')")
+        .await;
+
+    assert_eq!(
+        tree.says(&["downgrade"]),
+        "Backed up version 2, N bytes, to BACKUP
+Undone 0002 posts (post-service) in N ms
+Current database version: 1"
+    );
+    assert!(
+        tree.refused(&["downgrade"], 7)
+            .contains("would lose table users (1 row)")
+    );
+    assert_eq!(
+        tree.says(&["downgrade", "--allow-data-loss"]),
+        "Backed up version 1, N bytes, to BACKUP
+Undone 0001 users_table (user-service) in N ms
+Lost table users (1 row)
+Current database version: 0"
+    );
+    assert_eq!(tree.says(&["dump"]), "");
+    assert_eq!(
+        tree.says(&["downgrade"]),
+        "Nothing to do: /microblog.db is there and as asked for\nCurrent database version: 0"
+    );
+
+    assert_eq!(tree.says(&["upgrade"]), upgraded);
+    assert_eq!(tree.says(&["dump"]), schema);
+    assert_eq!(
+        tree.says(&["status"]),
+        "Database: /microblog.db
+
+number  name         owner         state    applied at            took
+0001    users_table  user-service  applied  TIME  N ms
+0002    posts        post-service  applied  TIME  N ms
+
+Current database version: 2"
+    );
+}
+
+#[test]
+fn what_was_declared_is_what_there_is() {
+    let tree = Tree::empty();
+    tree.declare(USERS, USERS_TABLE);
+    tree.declare(POSTS, POSTS_TABLE);
+
+    let said = tree.says(&["migrate", "both tables", "--apply"]);
+
+    assert_eq!(
+        said,
+        "New migration saved as user-service/migrations/0001_both_tables.up.sql
+       and its way back as user-service/migrations/0001_both_tables.down.sql
+New migration saved as post-service/migrations/0002_both_tables.up.sql
+       and its way back as post-service/migrations/0002_both_tables.down.sql
+Created /microblog.db
+Applied 0001 both_tables (user-service) in N ms
+Applied 0002 both_tables (post-service) in N ms
+Current database version: 2"
+    );
+    let dump = tree.done(&["dump"]);
+    for declared in [
+        "users_by_email",
+        "references",
+        "autoincrement",
+        "strict",
+        "unique",
+    ] {
+        assert!(dump.contains(declared), "{declared}: {dump}");
+    }
+    assert_eq!(tree.done(&["migrate", "--check"]).lines().count(), 1);
+}
