@@ -11,6 +11,7 @@ mod process;
 
 mod crash;
 mod frozen;
+mod live;
 mod microblog;
 mod settings;
 mod together;
