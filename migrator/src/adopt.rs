@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::database::library;
 
 use crate::{
-    Migrator,
+    Migrator, check,
     error::Error,
     history::{self, Identity, View},
     plan,
@@ -81,8 +81,7 @@ impl Migrator {
         Err(Error::Drift {
             database: self.database.clone(),
             version: expected.number,
-            // What a planner finds is clearer, and comes with one.
-            difference: "its declarations differ".into(),
+            difference: check::names_of_differences(&expected.schema, &live),
         })
     }
 

@@ -122,9 +122,13 @@ impl Migrator {
         report.history = Some(strange.into());
         if intact && fits.iter().any(|entry| entry.state == State::Pending) {
             let measured =
-                lint::measure::measure(&self.database, None, &self.migrations, longest_wait)
-                    .await?;
-            report.speed = Some(measured.findings.into());
+                lint::measure::measure(&self.database, None, &self.migrations, longest_wait).await;
+            report.speed = Some(match measured {
+                Ok(measured) => measured.findings.into(),
+                // It fails on the rows that there are.
+                Err(lint::Error::Refused(failure)) => vec![Finding::refused(&failure)].into(),
+                Err(error) => return Err(error.into()),
+            });
         }
         Ok(report)
     }
@@ -239,6 +243,13 @@ impl fmt::Display for Misfit {
 }
 
 /// What is not the same in two schemas.
+/// What differs, by kind and name.
+pub(crate) fn names_of_differences(expected: &Schema, live: &Schema) -> String {
+    let differences = differences(expected, live).into_iter();
+    let objects: Vec<_> = differences.map(|difference| difference.object).collect();
+    objects.join(", ")
+}
+
 fn differences(declared: &Schema, migrated: &Schema) -> Vec<Difference> {
     macro_rules! compare {
         ($kind:literal, $objects:ident, $type:ty) => {{

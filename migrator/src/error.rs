@@ -254,13 +254,28 @@ pub enum Error {
         why: String,
     },
     /// Bring the schema to what it should be.
-    #[error("the schema of {} is not that of version {version}: {difference}", database.display())]
+    #[error(
+        "the schema of {} is not that of version {version}, it differs in {difference}; nothing was \
+         changed; `migrator diff` shows what would bring it back",
+        database.display()
+    )]
     Drift {
         /// The file.
         database: PathBuf,
         /// The version that was compared with.
         version: i64,
         /// What differs.
+        difference: String,
+    },
+    /// Correct the way there; a way down that does not lead back has to say so.
+    #[error(
+        "the scripts do not lead to the schema of version {version}, it would differ in \
+         {difference}; nothing was changed"
+    )]
+    NotReached {
+        /// The version that was to be reached.
+        version: i64,
+        /// What would differ.
         difference: String,
     },
     /// Upgrade instead: it is adopted already.

@@ -269,7 +269,9 @@ impl Migrator {
 
     /// Refuses tables that nobody says are this system's.
     fn unclaimed(&self) -> Error {
-        self.foreign("it has tables and no history of migrations".into())
+        self.foreign("it has tables and no history of migrations, which `migrator baseline` gives to one that is \
+             like a version"
+                .into())
     }
 
     fn not_created(&self) -> Error {

@@ -113,6 +113,17 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
+    /// M000.
+    pub(crate) fn refused(failure: &Failure) -> Self {
+        Self::new(
+            Code::Refused,
+            &failure.file,
+            failure.place,
+            failure.message.clone(),
+            "correct the script".into(),
+        )
+    }
+
     fn new(code: Code, file: &str, place: Position, message: String, remedy: String) -> Self {
         Self {
             code,
@@ -280,13 +291,7 @@ pub(crate) async fn findings(
         }
         findings.extend(trial::ownership(leg));
         match &leg.result {
-            Err(failure) => findings.push(Finding::new(
-                Code::Refused,
-                &failure.file,
-                failure.place,
-                failure.message.clone(),
-                "correct the script".into(),
-            )),
+            Err(failure) => findings.push(Finding::refused(failure)),
             Ok(after) => {
                 let rebuilds = rebuild::rebuilds(leg.script);
                 findings.extend(loss::losses(leg.script, &leg.before, &rebuilds));

@@ -9,12 +9,17 @@ use crate::{
     migrations::{Direction, Migration, Migrations},
     ownership::Owners,
     replay::Memory,
+    schema::Schema,
     sql,
 };
 
 /// What is known of a run before it is done.
 #[derive(Debug, Default)]
 pub(crate) struct Rehearsal {
+    /// What there should be before the first step.
+    pub(crate) before: Schema,
+    /// What there should be at the end: for a way down, what the ways up to there made.
+    pub(crate) after: Schema,
     /// Who owns what before each step.
     pub(crate) owners: Vec<Owners>,
     /// The tables and columns that are gone at the end.
@@ -50,14 +55,24 @@ async fn rehearse(
     direction: Direction,
 ) -> Result<Rehearsal, Error> {
     let mut inventory = Inventory::default();
+    let staying = applied.len().saturating_sub(steps.len());
+    let mut target = Schema::default();
+    let mut done = 0;
     for migration in applied
         .iter()
         .filter_map(|applied| known.get(applied.number))
     {
         inventory = memory.step(migration, Direction::Up).await?;
+        done += 1;
+        if done == staying {
+            target = memory.schema().await?;
+        }
     }
     let mut trace = Trace::new(&inventory);
-    let mut rehearsal = Rehearsal::default();
+    let mut rehearsal = Rehearsal {
+        before: memory.schema().await?,
+        ..Rehearsal::default()
+    };
     for migration in steps {
         rehearsal.owners.push(memory.owners().clone());
         inventory = memory.step(migration, direction).await?;
@@ -66,6 +81,10 @@ async fn rehearse(
         }
         trace.compare(&inventory);
     }
+    rehearsal.after = match direction {
+        Direction::Up => memory.schema().await?,
+        Direction::Down => target,
+    };
     rehearsal.kept = trace.kept();
     rehearsal.vanished = trace.vanished;
     Ok(rehearsal)

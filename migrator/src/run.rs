@@ -5,7 +5,7 @@ use chassis::database::library;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Downgrade, Migrator, Upgrade,
+    Downgrade, Migrator, Upgrade, check,
     error::Error,
     history::{self, Applied, Identity, View},
     loss::{self, Loss, Rows},
@@ -16,6 +16,7 @@ use crate::{
     references::Orphans,
     rehearsal::Rehearsal,
     report::{Report, Step},
+    schema::Schema,
     script,
     session::Session,
     wait::Wait,
@@ -154,6 +155,15 @@ impl Migrator {
     ) -> Result<(), Error> {
         let connection = session.connection();
         let rehearsal = Rehearsal::of(&self.migrations, applied, steps, direction).await?;
+        // What nobody knows of could be lost with a table that is made anew.
+        let live = Schema::read(connection).await?;
+        if live != rehearsal.before {
+            return Err(Error::Drift {
+                database: self.database.clone(),
+                version: report.version_before,
+                difference: check::names_of_differences(&rehearsal.before, &live),
+            });
+        }
         let mut rows = None;
         if let Goal::Downgraded(downgrade) = goal {
             refuse_irreversible(downgrade, steps)?;
@@ -186,6 +196,13 @@ impl Migrator {
         }
 
         report.version = plan::version(&history::view(connection).await?.applied);
+        let reached = Schema::read(connection).await?;
+        if reached != rehearsal.after && !are_irreversible(direction, steps) {
+            return Err(Error::NotReached {
+                version: report.version,
+                difference: check::names_of_differences(&rehearsal.after, &reached),
+            });
+        }
         Ok(())
     }
 
@@ -263,6 +280,12 @@ fn refuse_irreversible(downgrade: Downgrade, steps: &[&Migration]) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether it is said of one of the steps that it does not lead back.
+fn are_irreversible(direction: Direction, steps: &[&Migration]) -> bool {
+    let marked = |migration: &&Migration| loss::irreversible(migration.script(direction)).is_some();
+    direction == Direction::Down && steps.iter().any(marked)
 }
 
 /// Refuses a downgrade that loses something, if nobody said that it may.

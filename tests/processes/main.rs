@@ -11,12 +11,13 @@ mod process;
 
 mod crash;
 mod frozen;
-mod live;
+mod load;
 mod microblog;
 mod settings;
 mod together;
+mod upgrades;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
 
 use process::{Place, Process, connect};
 use proto::{
@@ -96,7 +97,7 @@ async fn create_post(
 /// Asserts that every one of these rows, each an id and its text, is stored as it is.
 async fn assert_stored(place: &Place, table: &str, column: &str, acknowledged: &[(i64, String)]) {
     let query = format!("select id || ' ' || {column} from {table}");
-    let stored = place.query(&query).await;
+    let stored: HashSet<_> = place.query(&query).await.into_iter().collect();
     let lost: Vec<_> = acknowledged
         .iter()
         .map(|(id, text)| format!("{id} {text}"))

@@ -264,6 +264,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Locked(_) => 75,
+            Self::Foreign { .. } => 7,
             _ => 9,
         }
     }

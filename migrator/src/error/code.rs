@@ -19,6 +19,7 @@ impl Error {
             | Self::Schema { .. }
             | Self::Script { .. }
             | Self::Orphan { .. }
+            | Self::NotReached { .. }
             | Self::Declaration { .. }
             | Self::Unproven { .. }
             | Self::Lint(_)
@@ -80,6 +81,7 @@ impl Error {
             Self::DataLoss { .. } => "DATA_LOSS",
             Self::Irreversible { .. } => "IRREVERSIBLE",
             Self::Drift { .. } => "DRIFT",
+            Self::NotReached { .. } => "NOT_REACHED",
             Self::Adopted { .. } => "ADOPTED_ALREADY",
             Self::Behind { .. } => "BEHIND",
             Self::Orphan { .. } => "ORPHAN",

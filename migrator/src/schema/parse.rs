@@ -161,7 +161,28 @@ fn bare(mut tokens: &[sql::Token<'_>]) -> String {
     sql::join(tokens)
 }
 
-/// The same of a text.
-pub(super) fn bare_text(expression: &str) -> String {
-    bare(Cursor::new(expression).rest())
+/// A default as `PRAGMA table_info` shows it, normalised.
+pub(super) fn default(shown: &str) -> String {
+    match Cursor::new(shown).rest() {
+        [only] => single_default(only),
+        tokens => bare(tokens),
+    }
+}
+
+/// A default of one token. A name stands for its text, unless it is one of these words.
+fn single_default(token: &sql::Token<'_>) -> String {
+    const MEANT: [&str; 6] = [
+        "null",
+        "true",
+        "false",
+        "current_time",
+        "current_date",
+        "current_timestamp",
+    ];
+    let meant = MEANT.iter().any(|word| token.is(word));
+    let name = matches!(token.kind, sql::Kind::Word | sql::Kind::Quoted);
+    if name && !meant {
+        return format!("'{}'", token.unquoted().replace('\'', "''"));
+    }
+    token.canonical()
 }

@@ -200,7 +200,7 @@ impl Shown {
         let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
         let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
         for (table, name, type_name, not_null, default, key, hidden) in rows {
-            let default = default.as_deref().map(parse::bare_text);
+            let default = default.as_deref().map(parse::default);
             let line = column_line(&name, &type_name, not_null, default.as_deref(), key, hidden);
             columns.entry(Name::new(&table)).or_default().push(line);
         }

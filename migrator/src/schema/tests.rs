@@ -33,7 +33,8 @@ const SAMPLES: [&str; 16] = [
                      c not null references x (y) match full not deferrable initially immediate)",
     "create table a (b, c as (b + 1) stored, d generated always as (b || 'x') virtual)",
     "create table a (b default -1, c default (1 + 2), d default current_timestamp, e default +.5,
-                     f default true, g default x'00', h default null, i default (null))",
+                     f default true, g default x'00', h default null, i default (null), j text default Abc,
+                     k text default \"It's\")",
     "create table a (a int, b any, primary key (a, b)) strict; create table b (id integer primary key) strict",
     "create table a (\"größe\" text primary key, \"it's\" unique, \"order\" references a (\"größe\"))",
     "create table a (b text collate nocase); create index c on a (b, lower(b) collate rtrim desc)

@@ -2,6 +2,7 @@
 //! they say, what they exit with, and what they leave behind.
 
 mod backups;
+mod check;
 mod faults;
 mod json;
 mod killed;

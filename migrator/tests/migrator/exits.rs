@@ -20,7 +20,7 @@ fn assert_exits(run: &Run, code: i32, says: &str) {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_exits_with_1() {
+async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_changed() {
     let place = Place::new();
     place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
     place.execute("create table posts (id)").await;
@@ -29,10 +29,16 @@ async fn a_run_that_fails_exits_with_1() {
 
     assert_exits(
         &run,
-        1,
-        "at post-service/migrations/0002_create_posts.up.sql:",
+        4,
+        "is not that of version 1, it differs in table posts",
     );
-    assert_exits(&run, 1, "table posts already exists");
+    assert_exits(&place.run(&["downgrade"]), 4, "`migrator diff` shows");
+    assert_eq!(
+        place
+            .query("select name from sqlite_schema where name = 'posts'")
+            .await,
+        ["posts"]
+    );
 }
 
 #[test]

@@ -101,11 +101,12 @@ async fn a_rebuild_that_does_not_copy_its_rows_loses_them() {
     for (up, down) in [
         (
             "",
-            "drop table a; create table a (id integer primary key, b)",
+            "drop table a;
+             create table a (id integer primary key, b text not null default 'x')",
         ),
         (
             "alter table a rename to c",
-            "create table new_a (id integer primary key, b);
+            "create table new_a (id integer primary key, b text not null default 'x');
              insert into new_a select id, b from c where id = 1;
              drop table c; alter table new_a rename to a",
         ),
@@ -203,4 +204,57 @@ async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
         "{error}"
     );
     assert_eq!(allowed.version, 1);
+}
+
+#[tokio::test]
+async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
+    for (down, leads) in [
+        ("select 1", false),
+        ("alter table a drop column b", false),
+        ("-- @irreversible nobody needs it\nselect 1", true),
+    ] {
+        let place = Place::new();
+        let step = ("alter table a add column c text", down);
+        let first = (
+            "create table a (id integer primary key, b text)",
+            "drop table a",
+        );
+        let migrator = place.migrator_with(migrations(&[first, step]));
+        migrator.upgrade(Upgrade::default()).await.unwrap();
+
+        let result = migrator.downgrade(ALLOWED).await;
+
+        assert_eq!(result.is_ok(), leads, "{down}: {result:?}");
+        if let Err(error) = result {
+            assert!(
+                matches!(error, Error::NotReached { version: 1, .. }),
+                "{error}"
+            );
+            assert_eq!(migrator.status().await.unwrap().version, 2);
+            assert!(!migrator.diff().await.unwrap().drift);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
+    let place = Place::new();
+    let rebuild = "create table new_a (id integer primary key, b text not null);
+                   insert into new_a select id, b from a;
+                   drop table a; alter table new_a rename to a";
+    let back = rebuild.replace(" not null", "");
+    let first = (
+        "create table a (id integer primary key, b text)",
+        "drop table a",
+    );
+    let migrator = place.migrator_with(migrations(&[first, (rebuild, &back)]));
+    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    place
+        .execute("alter table a add column secret text; insert into a values (1, 'x', 'keep')")
+        .await;
+
+    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+
+    assert!(matches!(error, Error::Drift { version: 1, .. }), "{error}");
+    assert_eq!(place.query("select secret from a").await, ["keep"]);
 }

@@ -1,6 +1,6 @@
 //! The inside of CREATE TABLE: columns and constraints.
 
-use super::{Why, bare, cursor::Cursor, key_columns, remark};
+use super::{Why, bare, cursor::Cursor, key_columns, remark, single_default};
 use crate::{
     schema::{
         Action, Check, Column, Conflict, ForeignKey, Generated, Key, KeyColumn, Name, NotNull,
@@ -394,5 +394,5 @@ fn default(cursor: &mut Cursor<'_>) -> Result<String, Why> {
     if first.kind == Kind::Symbol {
         return Ok(sql::join(&[first, cursor.any()?]));
     }
-    Ok(first.canonical())
+    Ok(single_default(&first))
 }

@@ -23,6 +23,7 @@ async fn every_command_prints_one_object() {
         (&["status", "--exit-code"], "migrations"),
         (&["diff"], "drift"),
         (&["dump"], "ddl"),
+        (&["check"], "declared"),
         (&["wait"], "version"),
         (&["backup", file], "record"),
         (&["backup"], "pruned"),

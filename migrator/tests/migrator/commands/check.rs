@@ -1,0 +1,139 @@
+//! `check`: what CI learns of a change before anybody applies it.
+
+use std::fs;
+
+use super::{POSTS, Tree, USERS};
+
+const BIO: &str = "bio text not null default ''";
+
+#[test]
+fn a_project_that_holds_together_passes_with_and_without_a_database() {
+    let tree = Tree::new();
+
+    let without = tree.done(&["check"]);
+    tree.done(&["upgrade"]);
+    let with = tree.done(&["check"]);
+
+    assert!(
+        without.lines().all(|line| line.starts_with("ok ")),
+        "{without}"
+    );
+    assert_eq!(with.lines().count(), without.lines().count() + 1);
+    assert!(with.starts_with(&without), "{with}");
+}
+
+#[test]
+fn what_was_written_by_migrate_passes() {
+    let tree = Tree::new();
+    tree.declare_column(BIO);
+    tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
+
+    let before = tree.run(&["check"]);
+    tree.done(&["migrate", "longer"]);
+    let after = tree.done(&["check"]);
+
+    assert_eq!(before.code, 3, "{before:?}");
+    assert!(before.stdout.contains("table users"), "{before:?}");
+    assert!(before.stdout.contains("table posts"), "{before:?}");
+    assert!(after.lines().all(|line| line.starts_with("ok ")), "{after}");
+}
+
+#[test]
+fn a_rule_that_is_broken_is_told_with_its_code_and_place() {
+    let tree = Tree::new();
+    tree.declare_column(BIO);
+    tree.done(&["migrate", "add bio"]);
+    tree.edit(USERS, &format!(",\n    {BIO}"), "");
+    let up = "-- Nobody wrote one.\n\nalter table users drop column bio;\n";
+    tree.add(
+        USERS,
+        "0004_drop_bio",
+        up,
+        &format!("alter table users add column {BIO};\n"),
+    );
+
+    let run = tree.run(&["check"]);
+    let object = tree.json(&["check"], 5);
+
+    assert_eq!(run.code, 5, "{run:?}");
+    let place = "user-service/migrations/0004_drop_bio.up.sql:3:1";
+    assert!(run.stdout.contains(place), "{run:?}");
+    assert!(run.stdout.contains("M002"), "{run:?}");
+    let finding = &object["result"]["lint"]["findings"][0];
+    assert_eq!(finding["code"], "M002", "{finding}");
+    assert_eq!(finding["line"], 3, "{finding}");
+    assert_eq!(object["result"]["lint"]["ok"], false);
+}
+
+#[test]
+fn a_statement_of_a_service_that_would_break_is_named() {
+    let tree = Tree::new();
+    tree.edit(
+        POSTS,
+        "    body text",
+        "    -- @renamed from=body\n    message text",
+    );
+    tree.edit(POSTS, "length(body)", "length(message)");
+    tree.done(&["migrate", "rename body"]);
+
+    let run = tree.run(&["check"]);
+
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.stdout.contains("M005"), "{run:?}");
+    assert!(run.stdout.contains("post-service/.sqlx/query-"), "{run:?}");
+    assert!(run.stdout.contains("no such column: body"), "{run:?}");
+}
+
+#[test]
+fn a_history_that_does_not_fit_is_found() {
+    let tree = Tree::upgraded();
+    let name = "0002_create_posts.up.sql";
+    let up = tree.migration(POSTS, name).replace("140", "141");
+    fs::write(tree.folder().join(POSTS).join("migrations").join(name), up).unwrap();
+
+    let run = tree.run(&["check"]);
+
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.stdout.contains("changed"), "{run:?}");
+}
+
+#[tokio::test]
+async fn a_rebuild_that_would_keep_the_services_waiting_is_found_on_a_copy() {
+    let tree = Tree::upgraded();
+    tree.add_rows(2_000).await;
+    tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
+    tree.done(&["migrate", "longer"]);
+    let before = fs::read(tree.place.path()).unwrap();
+
+    let patient = tree.done(&["check", "--longest-wait", "1h"]);
+    let run = tree.run(&["check", "--longest-wait", "1ms"]);
+
+    assert!(
+        patient.lines().all(|line| line.starts_with("ok ")),
+        "{patient}"
+    );
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.stdout.contains("M006"), "{run:?}");
+    assert!(
+        before == fs::read(tree.place.path()).unwrap(),
+        "it was changed"
+    );
+    assert_eq!(super::names(tree.place.0.path()), ["microblog.db", "tree"]);
+}
+
+#[test]
+fn a_script_that_is_wrong_is_found_with_its_place() {
+    let tree = Tree::new();
+    tree.add(
+        USERS,
+        "0003_wrong",
+        "select 1;\nalter table users ad column n;",
+        "select 1;",
+    );
+
+    let run = tree.run(&["check"]);
+
+    assert_ne!(run.code, 0, "{run:?}");
+    let place = "user-service/migrations/0003_wrong.up.sql:2:19";
+    assert!(run.stdout.contains(place), "{run:?}");
+}
