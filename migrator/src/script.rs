@@ -1,7 +1,7 @@
 //! A migration's script, run statement by statement under the rule for its owner, so
 //! that each one's place, rows and time are known. SQL stands here.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use chassis::database::authorizer;
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -34,6 +34,7 @@ pub(crate) async fn run(
     direction: Direction,
     owners: &Owners,
 ) -> Result<Vec<Executed>, Error> {
+    let marks = others_marks(connection, migration.owner(), owners).await?;
     let guard = Guard::new(migration.owner(), owners.clone());
     let rule = guard.clone();
     authorizer::install(connection, move |action| rule.allows(action)).await?;
@@ -46,7 +47,55 @@ pub(crate) async fn run(
     let removed = authorizer::remove(connection).await;
     let executed = result?;
     removed?;
+    // SQLite asks about the table of marks, and not about whose mark it is.
+    let after = others_marks(connection, migration.owner(), owners).await?;
+    if let Some((table, _)) = marks
+        .iter()
+        .find(|(table, mark)| after.get(*table) != Some(*mark))
+    {
+        return Err(Error::Ownership {
+            place: place_of_marks(migration, direction),
+            owner: migration.owner().to_owned(),
+            deed: format!("change which ids of {table} were in use"),
+            whose: owners.of(table).unwrap_or_default().to_owned(),
+        });
+    }
     Ok(executed)
+}
+
+/// The AUTOINCREMENT marks of the tables of others.
+async fn others_marks(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    owners: &Owners,
+) -> Result<BTreeMap<String, i64>, Error> {
+    let there: bool = sqlx::query_scalar(
+        "select exists (select 1 from sqlite_schema where name = 'sqlite_sequence')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        return Ok(BTreeMap::new());
+    }
+    let marks: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")
+        .fetch_all(connection)
+        .await?;
+    let theirs = |(table, _): &(String, i64)| owners.of(table).is_some_and(|whose| whose != owner);
+    Ok(marks.into_iter().filter(theirs).collect())
+}
+
+/// The first statement of a script that names the table of marks.
+fn place_of_marks(migration: &Migration, direction: Direction) -> Place {
+    let text = migration.script(direction);
+    let marks = sql::tokens(text)
+        .into_iter()
+        .find(|token| token.unquoted().eq_ignore_ascii_case("sqlite_sequence"));
+    let position = sql::position(text, marks.map_or(0, |token| token.offset));
+    Place {
+        file: migration.file(direction),
+        line: position.line,
+        column: position.column,
+    }
 }
 
 impl Script<'_> {

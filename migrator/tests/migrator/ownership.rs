@@ -379,3 +379,20 @@ async fn the_rule_ends_with_the_script() {
         ["2"]
     );
 }
+
+#[tokio::test]
+async fn which_ids_of_another_owners_table_were_in_use_stays_as_it_is() {
+    for script in [
+        "select 1;\n  delete from sqlite_sequence where name = 'users'",
+        "select 1;\n  update \"SQLITE_SEQUENCE\" set seq = 0",
+    ] {
+        let error = run_third("posts", script).await.unwrap_err();
+
+        let Error::Ownership { place, whose, .. } = &error else {
+            panic!("{script}: {error}");
+        };
+        assert_eq!((whose.as_str(), place.line), ("users", 2), "{script}");
+        let own = run_third("users", script).await;
+        assert!(own.is_ok(), "{script}: {own:?}");
+    }
+}
