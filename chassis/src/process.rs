@@ -3,6 +3,8 @@
 //! A process that cannot start says in one line what is wrong and what to do, and exits
 //! with a code that tells a supervisor whether to try again.
 
+mod files;
+
 use std::{
     future::Future,
     process::{ExitCode, Termination},
@@ -11,6 +13,7 @@ use std::{
 use clap::{Parser, error::ErrorKind};
 use tokio_util::sync::CancellationToken;
 
+pub use self::files::parse;
 use crate::{settings::LogSettings, telemetry};
 
 /// Why a process ends without having done what it was started for. The text says what
@@ -53,7 +56,7 @@ where
     F: Future<Output = Result<T, Failure>>,
     T: Termination,
 {
-    let settings = match C::try_parse() {
+    let settings = match parse::<C>() {
         Ok(settings) => settings,
         Err(error) => return misunderstood(&error),
     };

@@ -8,7 +8,6 @@ use chassis::{
     process::{self, Failure},
     settings::{LogFormat, LogSettings},
 };
-use clap::Parser;
 use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
 use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output};
@@ -17,7 +16,7 @@ use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output};
 const DIFFERENCE: u8 = 3;
 
 fn main() -> ExitCode {
-    match Settings::try_parse() {
+    match process::parse::<Settings>() {
         Ok(settings) => process::start(&logs(&settings), run(&settings)),
         Err(error) => cli::misunderstood(&error),
     }
