@@ -45,6 +45,12 @@ pub struct DatabaseSettings {
     /// `DATABASE_BUSY`.
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub write_wait: Duration,
+
+    /// How many bytes stay free on the disk of the database. With fewer, writes fail with
+    /// OVERLOADED; 0 lets them fail when it is full, which on some file systems kills the
+    /// process.
+    #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
+    pub min_free_space: u64,
 }
 
 /// A path to the database, from a URL of the form `sqlite:path` or `sqlite://path`.

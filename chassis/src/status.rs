@@ -122,6 +122,13 @@ pub fn database(domain: &str, error: &database::Error, metadata: Metadata) -> St
             "another process kept the database locked; try again",
             metadata,
         ),
+        // To who calls it is the same: it may work later, and not at once.
+        database::Error::NoRoom => unavailable(
+            domain,
+            "OVERLOADED",
+            "the disk of the database is full; nothing is written until there is room again",
+            metadata,
+        ),
         database::Error::ShuttingDown => shutting_down(domain),
         database::Error::Engine(_) => internal(domain, error),
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::process::Failure;
+use chassis::{database::volume::Unfit, process::Failure};
 use serde::Serialize;
 
 use crate::{
@@ -84,6 +84,9 @@ pub enum Error {
         /// What the system or SQLite says.
         source: Cause,
     },
+    /// Put the database where it can be, or let this process use it.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Put the database on a local file system.
     #[error(
         "{} cannot have a write-ahead log, SQLite uses `{mode}` instead; \
@@ -395,9 +398,23 @@ pub enum Error {
     /// See what is in the way of it.
     #[error(transparent)]
     Backup(#[from] backup::Error),
+    /// Make room.
+    #[error("the disk of the database is full; make room on it; nothing was changed")]
+    Full(#[source] sqlx::Error),
     /// Read what SQLite says.
     #[error("the database failed; nothing was changed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        // The primary result code SQLITE_FULL: the low byte.
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code.and_then(|code| code.parse::<i32>().ok()) {
+            Some(code) if code & 0xFF == 13 => Self::Full(error),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl From<diff::Error> for Error {
@@ -415,7 +432,7 @@ impl From<diff::Error> for Error {
 impl From<schema::Error> for Error {
     fn from(error: schema::Error) -> Self {
         match error {
-            schema::Error::Database(error) => Self::Database(error),
+            schema::Error::Database(error) => error.into(),
             schema::Error::Unsupported { object, why } => Self::Schema { object, why },
         }
     }

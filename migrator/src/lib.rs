@@ -45,7 +45,10 @@ use std::{
     time::Duration,
 };
 
-use chassis::{database::library, settings::DatabaseUrl};
+use chassis::{
+    database::{library, volume},
+    settings::DatabaseUrl,
+};
 
 use self::run::Goal;
 pub use self::{
@@ -240,15 +243,17 @@ impl Migrator {
     /// [`Error::Backup`].
     pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
         library::check().map_err(Error::Library)?;
+        volume::check_new(&self.database)?;
         let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();
         let timeout = self.lock_timeout;
         let restored = self.backups.restore(file, &known, timeout, &self.progress);
         Ok(restored.await?)
     }
 
-    /// Whether there is a file. It is not opened: to close it would drop the locks that
-    /// this process may hold on it.
+    /// Whether there is a file, on a disk where this process can use it. It is not opened:
+    /// to close it would drop the locks that this process may hold on it.
     fn exists(&self) -> Result<bool, Error> {
+        volume::check(&self.database)?;
         match std::fs::metadata(&self.database) {
             // SQLite takes a file of one byte for an empty one, and would write over it.
             Ok(file) if file.is_file() && (1..SMALLEST_DATABASE).contains(&file.len()) => {

@@ -1,7 +1,7 @@
 //! A run: what is done between the lock and the end of the one transaction. What is done
 //! in each step stands in other modules; here is the order.
 
-use chassis::database::library;
+use chassis::database::{library, volume};
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -71,6 +71,7 @@ impl Migrator {
             Session::memory(&self.database, wait).await?
         } else {
             if !there {
+                volume::check_new(&self.database)?;
                 make_file(&self.database).map_err(|source| self.unusable(source))?;
             }
             Session::open(&self.database, wait).await?

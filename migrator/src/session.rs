@@ -208,6 +208,6 @@ async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(
             database: database.to_owned(),
             why: "it is no SQLite database".into(),
         }),
-        _ => Err(Error::Database(error)),
+        _ => Err(error.into()),
     }
 }

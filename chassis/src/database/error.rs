@@ -11,6 +11,9 @@ pub enum Error {
     /// Another process kept it locked for longer than a call waits: try again.
     #[error("the database is locked by another process")]
     Busy,
+    /// Its disk is full, or nearly so: try again when somebody has made room.
+    #[error("the disk of the database is full")]
+    NoRoom,
     /// This process is about to end: try another.
     #[error("the database is being closed")]
     ShuttingDown,
@@ -26,6 +29,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut => Self::Overloaded,
             sqlx::Error::PoolClosed => Self::ShuttingDown,
             error if is_busy(&error) => Self::Busy,
+            error if primary_code(&error) == Some(libsqlite3_sys::SQLITE_FULL) => Self::NoRoom,
             error => Self::Engine(Arc::new(error)),
         }
     }

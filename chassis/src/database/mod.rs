@@ -11,6 +11,7 @@ mod ffi;
 mod history;
 pub mod library;
 mod ready;
+pub mod volume;
 mod writer;
 
 use std::{path::PathBuf, time::Duration};
@@ -97,7 +98,8 @@ impl Database {
     /// # Errors
     ///
     /// What the work was refused for; or [`Error::Overloaded`] at once if the queue is
-    /// full, [`Error::Busy`] if another process kept the database locked,
+    /// full, [`Error::NoRoom`] if the disk is, [`Error::Busy`] if another process kept the
+    /// database locked,
     /// [`Error::ShuttingDown`] after [`Database::close`], and [`Error::Engine`] if the
     /// work or its COMMIT failed. In all of them nothing was written.
     pub async fn write<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>

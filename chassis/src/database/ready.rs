@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{APPLICATION_ID, Database, error::primary_code, history, library};
+use super::{APPLICATION_ID, Database, error::primary_code, history, library, volume};
 use crate::process::Failure;
 
 /// Between two looks at a database that is not there yet.
@@ -34,7 +34,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Failure::TryAgain`] if it is not there in time, [`Failure::Setting`] at once if
-    /// it belongs to another program or is too new, and [`Failure::Failed`] if it cannot
+    /// it belongs to another program, is too new, or is where this process cannot work with
+    /// it; and [`Failure::Failed`] if it cannot
     /// be opened or the SQLite library is an unsafe one.
     pub async fn ready(&self) -> Result<(), Failure> {
         library::check()?;
@@ -68,6 +69,7 @@ impl Database {
     /// A connection that may write, to a database that is as it should be.
     async fn look(&self) -> Result<SqliteConnection, Finding> {
         let path = self.url.path();
+        volume::check(path).map_err(|unfit| Finding::Never(Failure::Setting(unfit.to_string())))?;
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Finding::NotYet(format!(
@@ -84,6 +86,12 @@ impl Database {
                 ))));
             }
             Ok(_) => {}
+        }
+        if let Some(free) = volume::too_full_to_begin(path) {
+            return Err(Finding::NotYet(format!(
+                "the disk of {} is full, with {free} bytes left; make room on it",
+                path.display()
+            )));
         }
         let opened = self.write_options().connect().await;
         let mut connection = opened.map_err(|error| self.unopened(&error))?;

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
-use super::{Access, Error};
+use super::{Access, Error, volume::Room};
 use crate::{
     process::{Background, Failure},
     settings::DatabaseSettings,
@@ -96,6 +96,7 @@ pub(super) struct Queue {
     background: Background,
     batch: usize,
     wait: Duration,
+    margin: u64,
 }
 
 impl Queue {
@@ -110,6 +111,7 @@ impl Queue {
             background: Background::new("the task that writes to the database"),
             batch: settings.write_batch.get(),
             wait: settings.write_wait,
+            margin: settings.min_free_space,
         }
     }
 
@@ -127,6 +129,7 @@ impl Queue {
             jobs,
             batch: self.batch,
             wait: self.wait,
+            room: Room::new(options.get_filename(), self.margin),
             line: Line {
                 connection: Some(connection),
                 options,
@@ -175,6 +178,7 @@ struct Writer {
     jobs: Jobs,
     batch: usize,
     wait: Duration,
+    room: Room,
     line: Line,
 }
 
@@ -201,7 +205,7 @@ impl Writer {
             }
             batch.retain(|job| !job.abandoned());
             if !batch.is_empty() {
-                commit(&mut self.line, &mut batch, self.wait).await;
+                self.write(&mut batch).await;
             }
             if turn.elapsed() > TURN {
                 sleep(GIVE_WAY).await;
@@ -209,6 +213,17 @@ impl Writer {
             }
         }
         self.line.close().await;
+    }
+
+    /// Writes what has gathered, unless there is no room for it.
+    async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        match self.room.check() {
+            Ok(()) => {
+                let ended = commit(&mut self.line, batch, self.wait).await;
+                self.room.learn(&ended);
+            }
+            Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error, io};
 
-use chassis::process::Failure;
+use chassis::{database::volume::Unfit, process::Failure};
 
 use super::{Error, Place};
 use crate::project;
@@ -23,6 +23,7 @@ impl Error {
             | Self::Declaration { .. }
             | Self::Unproven { .. }
             | Self::Lint(_)
+            | Self::Full(_)
             | Self::Database(_) => 1,
             Self::UnknownTarget { .. } | Self::AboveTarget { .. } | Self::BelowTarget { .. } => 2,
             Self::Project(error) => match error {
@@ -50,6 +51,7 @@ impl Error {
             | Self::Irreversible { .. } => 7,
             Self::NothingToDowngrade { .. }
             | Self::Unusable { .. }
+            | Self::Unfit(_)
             | Self::NoWriteAheadLog { .. } => 64,
             Self::NotCreated { .. } | Self::Locked(_) | Self::Behind { .. } => 75,
         }
@@ -65,6 +67,10 @@ impl Error {
             Self::NothingToDowngrade { .. } => "NOTHING_TO_DOWNGRADE",
             Self::Foreign { .. } => "FOREIGN_DATABASE",
             Self::Unusable { .. } => "UNUSABLE_FILE",
+            Self::Unfit(Unfit::Network { .. }) => "NETWORK_FILE_SYSTEM",
+            Self::Unfit(Unfit::ReadOnly { .. }) => "READ_ONLY",
+            Self::Unfit(Unfit::NotOurs { .. } | Unfit::Mode { .. }) => "NOT_PERMITTED",
+            Self::Full(_) => "DISK_FULL",
             Self::NoWriteAheadLog { .. } => "NO_WRITE_AHEAD_LOG",
             Self::UnknownTarget { .. } => "UNKNOWN_TARGET",
             Self::AboveTarget { .. } => "ABOVE_TARGET",

@@ -118,14 +118,19 @@ where
     }
 }
 
-/// Does the jobs in one transaction and answers them. `jobs` is empty afterwards.
-pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: Duration) {
+/// Does the jobs in one transaction and answers them, and says how it ended. `jobs` is
+/// empty afterwards.
+pub(super) async fn commit(
+    line: &mut Line,
+    jobs: &mut Vec<Box<dyn Job>>,
+    wait: Duration,
+) -> Result<(), Error> {
     let connection = match line.open().await {
         Ok(connection) => connection,
-        Err(error) => return fail_all(jobs.drain(..), error),
+        Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
     if let Err(error) = begin(connection, jobs, wait).await {
-        return fail_all(jobs.drain(..), error);
+        return Err(fail_all(jobs.drain(..), error));
     }
 
     let mut done = Vec::with_capacity(jobs.len());
@@ -134,14 +139,17 @@ pub(super) async fn commit(line: &mut Line, jobs: &mut Vec<Box<dyn Job>>, wait: 
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => done.into_iter().for_each(Job::succeed),
+        Ok(()) => {
+            done.into_iter().for_each(Job::succeed);
+            Ok(())
+        }
         Err(error) => {
             // SQLite may have rolled back by itself, which makes this fail. A new
             // connection has no transaction open, whatever happened to this one.
             if execute(connection, "rollback").await.is_err() {
                 line.close().await;
             }
-            fail_all(done.into_iter().chain(jobs.drain(..)), error);
+            Err(fail_all(done.into_iter().chain(jobs.drain(..)), error))
         }
     }
 }
@@ -253,9 +261,11 @@ async fn execute(
     sqlx::query(statement).execute(connection).await.map(drop)
 }
 
-fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: sqlx::Error) {
+/// Answers all with the failure, and returns it.
+fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: sqlx::Error) -> Error {
     let error = Error::from(error);
     for job in jobs {
         job.fail(error.clone());
     }
+    error
 }
