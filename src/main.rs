@@ -6,7 +6,7 @@ use chassis::{
     clock::Clock,
     process::{self, Failure},
     serve,
-    settings::LogSettings,
+    settings::{LogFormat, LogSettings},
 };
 use clap::Parser;
 use microblog::System;
@@ -39,7 +39,11 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
     let (user_address, post_address) = (address(&users)?, address(&posts)?);
 
     let database = line.system.database.database_url.clone();
-    let system = System::prepare(line.system, users, posts).await?;
+    let system = tokio::select! {
+        system = System::prepare(line.system, users, posts) => system?,
+        // It may wait for another process that uses the database.
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let banner = format!(
         "The microblog is running on {database}
 
@@ -57,8 +61,11 @@ Try it, in another terminal:
 
 Ctrl-C ends it."
     );
-    // A reader who went away is no reason not to serve.
-    let _ = writeln!(std::io::stdout(), "{banner}");
+    // Who reads JSON finds the addresses in the log.
+    if line.logs.log_format == LogFormat::Text {
+        // A reader who went away is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "{banner}");
+    }
     Box::pin(system.run(Clock::system(), shutdown)).await
 }
 

@@ -1,20 +1,28 @@
 //! A process from its arguments to its exit code: what a thin `main.rs` calls.
 //!
 //! A process that cannot start says in one line what is wrong and what to do, and exits
-//! with a code that tells a supervisor whether to try again.
+//! with a code that tells a supervisor whether to try again. The line is text on standard
+//! error; where the log is JSON, it is one more object on standard output, so that who reads
+//! the log misses nothing and finds nothing else.
 
 mod files;
 
 use std::{
     future::Future,
+    pin::pin,
     process::{ExitCode, Termination},
+    time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use self::files::parse;
-use crate::{settings::LogSettings, telemetry};
+use crate::{
+    settings::{LogFormat, LogSettings},
+    telemetry,
+};
 
 /// Why a process ends without having done what it was started for. The text says what
 /// is wrong and what to do about it, in one line.
@@ -46,6 +54,10 @@ impl Failure {
 /// Exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
 
+/// How long what was begun in threads of its own may go on once the rest has ended. Nobody
+/// waits for it any more.
+const LEFT_BEHIND: Duration = Duration::from_millis(100);
+
 /// Parses the command line, starts the logs and a runtime, and runs the process to its
 /// end: all that a `main` does.
 ///
@@ -76,13 +88,36 @@ pub fn start<T: Termination>(
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))
-        .and_then(|runtime| runtime.block_on(run));
+        .and_then(|runtime| {
+            let result = runtime.block_on(run);
+            runtime.shutdown_timeout(LEFT_BEHIND);
+            result
+        });
     match result {
         Ok(done) => done.report(),
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
+        Err(failure) => refuse(logs.log_format, &failure.to_string(), failure.exit_code()),
+    }
+}
+
+/// Says in one line why the process ends, and with which code.
+fn refuse(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
+    match format {
+        LogFormat::Text => eprintln!("error: {line}"),
+        LogFormat::Json => telemetry::say_last(line, exit_code),
+    }
+    ExitCode::from(exit_code)
+}
+
+/// How the log would look, had the command line been understood: what is asked for in so
+/// many words.
+fn format_asked_for() -> LogFormat {
+    let mut arguments = std::env::args_os().skip_while(|argument| argument != "--log-format");
+    let flag = arguments.nth(1).filter(|format| format == "json");
+    let flag = flag.is_some() || std::env::args_os().any(|flag| flag == "--log-format=json");
+    if flag || std::env::var_os("LOG_FORMAT").is_some_and(|format| format == "json") {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
     }
 }
 
@@ -101,12 +136,14 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
             ExitCode::from(USAGE)
         }
         kind => {
-            eprintln!("{}", usage(error));
-            ExitCode::from(match kind {
+            let exit_code = match kind {
                 // The command line was understood; a value in it cannot work.
                 ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => 64,
                 _ => USAGE,
-            })
+            };
+            let line = usage(error);
+            let line = line.strip_prefix("error: ").unwrap_or(&line);
+            refuse(format_asked_for(), line, exit_code)
         }
     }
 }
@@ -178,12 +215,7 @@ impl Background {
 ///
 /// [`Failure::Failed`] if the handlers cannot be installed.
 pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let install =
-        |kind| signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")));
-    let mut interrupt = install(SignalKind::interrupt())?;
-    let mut terminate = install(SignalKind::terminate())?;
+    let (mut interrupt, mut terminate) = signals()?;
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     tokio::spawn(async move {
@@ -203,6 +235,51 @@ pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
         }
     });
     Ok(shutdown)
+}
+
+/// SIGINT and SIGTERM, which do nothing by themselves from now on.
+fn signals() -> Result<(Signal, Signal), Failure> {
+    let install =
+        |kind| signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")));
+    Ok((
+        install(SignalKind::interrupt())?,
+        install(SignalKind::terminate())?,
+    ))
+}
+
+/// Does `work` until it is done or the first SIGINT or SIGTERM comes, which drops it: what
+/// it was then, or the exit code that shells give to such an end. Work that is `endless` is
+/// ended well by a signal: with 0.
+///
+/// Also where the signals would be ignored otherwise: they are to a process that is the
+/// first of a container.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] if the handlers cannot be installed.
+pub async fn until_signal<T>(
+    work: impl Future<Output = T>,
+    endless: bool,
+) -> Result<Result<T, ExitCode>, Failure> {
+    let (mut interrupt, mut terminate) = signals()?;
+    let (send, ended) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let code = tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        };
+        let code = if endless { 0 } else { code };
+        tracing::debug!("a signal: ending at once");
+        // What was begun is dropped; it may be in the middle of what cannot be left.
+        let _ = send.send(code);
+        tokio::time::sleep(2 * LEFT_BEHIND).await;
+        std::process::exit(i32::from(code));
+    });
+    let work = pin!(work);
+    Ok(tokio::select! {
+        done = work => Ok(done),
+        Ok(code) = ended => Err(ExitCode::from(code)),
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The log: where lines go and how they look.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
+use chrono::{SecondsFormat, Utc};
+use serde_json::json;
 use tracing_subscriber::fmt;
 
 use crate::settings::{LogFormat, LogSettings};
@@ -27,4 +29,18 @@ pub fn start(settings: &LogSettings) {
     };
     // The only failure is that there is a subscriber already.
     drop(started);
+}
+
+/// The last line of a log in JSON: why the process ends. It is an error of every log,
+/// whatever its directives leave out, and there even if logging has not begun.
+pub(crate) fn say_last(message: &str, exit_code: u8) {
+    let line = json!({
+        "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        "level": "ERROR",
+        "message": message,
+        "exit_code": exit_code,
+        "target": module_path!(),
+    });
+    // Whoever does not read it learns of the exit code.
+    let _ = writeln!(io::stdout(), "{line}");
 }

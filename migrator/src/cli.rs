@@ -5,6 +5,7 @@ pub mod ask;
 pub mod bars;
 mod help;
 pub mod output;
+pub mod schedule;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -180,6 +181,16 @@ pub enum Command {
     Backup {
         /// The file to make, which is then never removed for its age.
         file: Option<PathBuf>,
+        /// Makes one now, and the next one so long after the end of the one before, until
+        /// SIGINT or SIGTERM. One that fails is reported, and the next one tried all the
+        /// same; a database that is not there yet is waited for.
+        #[arg(
+            long,
+            value_name = "DURATION",
+            conflicts_with = "file",
+            value_parser = chassis::settings::duration
+        )]
+        every: Option<Duration>,
     },
     /// Lists the backups in the folder.
     #[command(after_help = help::BACKUPS)]

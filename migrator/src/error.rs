@@ -11,6 +11,7 @@ use std::{
 
 use chassis::{database::volume::Unfit, process::Failure};
 use serde::Serialize;
+use sqlx::error::DatabaseError;
 
 use crate::{
     backup, diff, lint,
@@ -408,10 +409,10 @@ pub enum Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        // The primary result code SQLITE_FULL: the low byte.
-        let code = error.as_database_error().and_then(|error| error.code());
-        match code.and_then(|code| code.parse::<i32>().ok()) {
-            Some(code) if code & 0xFF == 13 => Self::Full(error),
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        match code.as_deref() {
+            // SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: the index of the log cannot grow.
+            Some("13" | "4874") => Self::Full(error),
             _ => Self::Database(error),
         }
     }

@@ -254,6 +254,7 @@ impl Migrator {
     /// to close it would drop the locks that this process may hold on it.
     fn exists(&self) -> Result<bool, Error> {
         volume::check(&self.database)?;
+        volume::check_room(&self.database)?;
         match std::fs::metadata(&self.database) {
             // SQLite takes a file of one byte for an empty one, and would write over it.
             Ok(file) if file.is_file() && (1..SMALLEST_DATABASE).contains(&file.len()) => {

@@ -74,6 +74,7 @@ impl Migrator {
     pub async fn wait(&self, Await { version, timeout }: Await) -> Result<There, Error> {
         let wanted = version.unwrap_or_else(|| self.migrations.newest());
         let began = Instant::now();
+        let mut said = false;
         loop {
             let left = timeout.saturating_sub(began.elapsed());
             let found = match self.history(left.min(self.lock_timeout)).await {
@@ -94,7 +95,14 @@ impl Migrator {
                         waited: timeout,
                     });
                 }
-                _ => tokio::time::sleep(LOOK_EVERY.min(left)).await,
+                _ => {
+                    if !said {
+                        let database = self.database.display();
+                        tracing::info!(%database, wanted, "waiting for the database");
+                    }
+                    said = true;
+                    tokio::time::sleep(LOOK_EVERY.min(left)).await;
+                }
             }
         }
     }

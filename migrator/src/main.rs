@@ -10,7 +10,7 @@ use chassis::{
 };
 use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
-use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output};
+use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output, schedule};
 
 /// The exit code that says that a migration is missing.
 const DIFFERENCE: u8 = 3;
@@ -37,8 +37,12 @@ async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         command: settings.command.name(),
         json: settings.json,
     };
-    let done = command(settings, output).await;
-    Ok(done.unwrap_or_else(|error| output.fail(&error)))
+    let endless = matches!(settings.command, Command::Backup { every: Some(_), .. });
+    let done = process::until_signal(command(settings, output), endless).await?;
+    Ok(match done {
+        Ok(done) => done.unwrap_or_else(|error| output.fail(&error)),
+        Err(ended) => ended,
+    })
 }
 
 async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
@@ -81,7 +85,10 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             let difference = migrator()?.diff().await?;
             output.say(&difference, difference.exit_code())
         }
-        Command::Backup { file } => output.say(&migrator()?.back_up(file.as_deref()).await?, 0),
+        Command::Backup {
+            every: Some(every), ..
+        } => schedule::back_up(&migrator()?, *every, output).await,
+        Command::Backup { file, .. } => output.say(&migrator()?.back_up(file.as_deref()).await?, 0),
         Command::Backups => output.say(&migrator()?.backups()?, 0),
         Command::Restore { file } => output.say(&migrator()?.restore(file).await?, 0),
         Command::Baseline { version } => output.say(&migrator()?.baseline(*version).await?, 0),

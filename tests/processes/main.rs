@@ -4,12 +4,22 @@
 //! The programs of the other crates are those that cargo has built beside this crate's own:
 //! `cargo test --workspace` builds them all.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that fails is a failed test"
+)]
 
+#[path = "../support/namespace.rs"]
+mod namespace;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/refusal.rs"]
+#[expect(dead_code, reason = "violations are for other tests")]
+mod refusal;
 
 mod crash;
+mod disk;
 mod frozen;
 mod load;
 mod microblog;

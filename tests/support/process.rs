@@ -13,6 +13,7 @@ use std::{
 
 use chassis::settings::DatabaseUrl;
 use migrator::{Migrator, Upgrade};
+use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
 };
@@ -134,14 +135,26 @@ pub struct Run {
 
 impl Run {
     /// Asserts that the process refused to do what it was asked for: with this code, and
-    /// in one line that has each of `texts`.
+    /// in one line that has each of `texts`. It is the last of a log in JSON on standard
+    /// output, or the only one on standard error.
     #[track_caller]
     pub fn assert_refused(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        assert_eq!(self.stderr.len(), 1, "{self:?}");
-        assert!(self.stderr[0].starts_with("error: "), "{self:?}");
+        let line = match self.stderr.as_slice() {
+            [] => {
+                let last = self.stdout.last().map(String::as_str).unwrap_or_default();
+                let line: Value = serde_json::from_str(last).unwrap();
+                assert_eq!(
+                    (&line["level"], &line["exit_code"]),
+                    (&"ERROR".into(), &code.into())
+                );
+                line["message"].as_str().unwrap().to_owned()
+            }
+            [line] => line.strip_prefix("error: ").unwrap().to_owned(),
+            _ => panic!("more than one line: {self:?}"),
+        };
         for text in texts {
-            assert!(self.stderr[0].contains(text), "no `{text}` in {self:?}");
+            assert!(line.contains(text), "no `{text}` in {self:?}");
         }
     }
 }
@@ -200,14 +213,14 @@ impl Process {
         self.address_when("serving").await
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        // The shell's own `kill`: not every machine has a program of that name.
-        let sent = Command::new("sh")
-            .args(["-c", r#"kill -s "$0" "$1""#, name])
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(sent.unwrap().success());
+        signal(self.id(), name);
     }
 
     /// Waits until it ends by itself.
@@ -232,6 +245,16 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, name: &str) {
+    // The shell's own `kill`: not every machine has a program of that name.
+    let sent = Command::new("sh")
+        .args(["-c", r#"kill -s "$0" "$1""#, name])
+        .arg(process.to_string())
+        .status();
+    assert!(sent.unwrap().success());
 }
 
 /// Runs a program to its end.

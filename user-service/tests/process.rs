@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+#[path = "../../tests/support/container.rs"]
+mod container;
+#[path = "../../tests/support/namespace.rs"]
+mod namespace;
 #[path = "../../tests/support/process.rs"]
 mod process;
 #[path = "../../tests/support/service.rs"]

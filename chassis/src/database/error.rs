@@ -29,7 +29,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut => Self::Overloaded,
             sqlx::Error::PoolClosed => Self::ShuttingDown,
             error if is_busy(&error) => Self::Busy,
-            error if primary_code(&error) == Some(libsqlite3_sys::SQLITE_FULL) => Self::NoRoom,
+            error if is_full(&error) => Self::NoRoom,
             error => Self::Engine(Arc::new(error)),
         }
     }
@@ -41,8 +41,18 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_BUSY)
 }
 
+/// Whether there was no room: for the file or its log, or for the index of the log.
+fn is_full(error: &sqlx::Error) -> bool {
+    use libsqlite3_sys::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
+
+    code(error).is_some_and(|code| code & 0xff == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+}
+
 /// The lower byte of the code, which says what happened; the upper ones say how.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    Some(code(error)? & 0xff)
+}
+
+fn code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

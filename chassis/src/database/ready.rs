@@ -87,12 +87,7 @@ impl Database {
             }
             Ok(_) => {}
         }
-        if let Some(free) = volume::too_full_to_begin(path) {
-            return Err(Finding::NotYet(format!(
-                "the disk of {} is full, with {free} bytes left; make room on it",
-                path.display()
-            )));
-        }
+        volume::check_room(path).map_err(|full| Finding::NotYet(full.to_string()))?;
         let opened = self.write_options().connect().await;
         let mut connection = opened.map_err(|error| self.unopened(&error))?;
         self.look_at_owner(&mut connection).await?;

@@ -42,6 +42,27 @@ pub enum Unfit {
         /// The file or the folder.
         path: PathBuf,
     },
+    /// Make room.
+    #[error("the disk of {} is full, with {free} bytes left: make room on it", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes can still be written.
+        free: u64,
+    },
+    /// Let this process through, or put the database elsewhere.
+    #[error(
+        "{} does not let this process, which runs as uid {uid}, reach what is in it: \
+         `chmod o+x {}`, or put the database elsewhere",
+        path.display(),
+        path.display()
+    )]
+    Hidden {
+        /// The folder.
+        path: PathBuf,
+        /// Who we are.
+        uid: u32,
+    },
     /// Give it to the user that this process runs as.
     #[error(
         "{} belongs to uid {owner}, and this process runs as uid {uid}, which may not use it: \
@@ -134,15 +155,24 @@ fn free(path: &Path) -> Option<u64> {
 /// SIGBUS. 32 KiB for each 4,096 pages in the log; this is enough for a log of 512 MiB.
 const ROOM_TO_BEGIN: u64 = 1 << 20;
 
-/// Says how much room there is, if it is too little for a first process to open the
-/// database.
-pub(super) fn too_full_to_begin(database: &Path) -> Option<u64> {
+/// Refuses a disk that has too little room for a first process to open the database.
+///
+/// # Errors
+///
+/// [`Unfit::Full`], which some room cures.
+pub fn check_room(database: &Path) -> Result<(), Unfit> {
     let mut index = database.as_os_str().to_owned();
     index.push("-shm");
     if Path::new(&index).exists() {
-        return None;
+        return Ok(());
     }
-    free(database).filter(|free| *free < ROOM_TO_BEGIN)
+    match free(nearest(database)?) {
+        Some(free) if free < ROOM_TO_BEGIN => Err(Unfit::Full {
+            path: database.to_owned(),
+            free,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The room that writes leave on the disk: with less, they are refused.
@@ -258,10 +288,17 @@ fn hidden(path: &Path) -> Unfit {
     let closed = path
         .ancestors()
         .skip(1)
+        .filter(|folder| *folder != Path::new(""))
         .filter(|folder| access(*folder, Access::EXEC_OK).is_err())
         .last()
         .unwrap_or(folder_of(path));
-    refusal(closed, closed)
+    if closed == folder_of(path) {
+        return refusal(closed, closed);
+    }
+    Unfit::Hidden {
+        path: closed.to_owned(),
+        uid: geteuid().as_raw(),
+    }
 }
 
 /// Whether this process may do that with a file or a folder.

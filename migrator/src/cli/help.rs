@@ -18,7 +18,7 @@ Exit codes:
   7   refused: loses data, irreversible, another owner's table, a foreign database
   9   a backup or a restore failed
   64  a setting cannot work
-  75  try again: the database is locked, or not there yet";
+  75  try again: the database is locked or not there yet, or its disk is full";
 
 /// At the end of the help of `create`.
 pub const CREATE: &str = "\
@@ -74,7 +74,8 @@ pub const BACKUP: &str = "\
 Examples:
   migrator backup                    into the folder `backups` beside the database
   migrator backup --keep 30          and keeps the newest 30
-  migrator backup /mnt/tuesday.db    as a file of its own";
+  migrator backup /mnt/tuesday.db    as a file of its own
+  migrator backup --every 1h         now and every hour, until it is ended";
 
 /// At the end of the help of `backups`.
 pub const BACKUPS: &str = "\

@@ -23,7 +23,6 @@ impl Error {
             | Self::Declaration { .. }
             | Self::Unproven { .. }
             | Self::Lint(_)
-            | Self::Full(_)
             | Self::Database(_) => 1,
             Self::UnknownTarget { .. } | Self::AboveTarget { .. } | Self::BelowTarget { .. } => 2,
             Self::Project(error) => match error {
@@ -49,11 +48,15 @@ impl Error {
             | Self::Ambiguous { .. }
             | Self::Destroys { .. }
             | Self::Irreversible { .. } => 7,
+            Self::Unfit(Unfit::Full { .. })
+            | Self::Full(_)
+            | Self::NotCreated { .. }
+            | Self::Locked(_)
+            | Self::Behind { .. } => 75,
             Self::NothingToDowngrade { .. }
             | Self::Unusable { .. }
             | Self::Unfit(_)
             | Self::NoWriteAheadLog { .. } => 64,
-            Self::NotCreated { .. } | Self::Locked(_) | Self::Behind { .. } => 75,
         }
     }
 
@@ -69,8 +72,10 @@ impl Error {
             Self::Unusable { .. } => "UNUSABLE_FILE",
             Self::Unfit(Unfit::Network { .. }) => "NETWORK_FILE_SYSTEM",
             Self::Unfit(Unfit::ReadOnly { .. }) => "READ_ONLY",
-            Self::Unfit(Unfit::NotOurs { .. } | Unfit::Mode { .. }) => "NOT_PERMITTED",
-            Self::Full(_) => "DISK_FULL",
+            Self::Unfit(Unfit::NotOurs { .. } | Unfit::Mode { .. } | Unfit::Hidden { .. }) => {
+                "NOT_PERMITTED"
+            }
+            Self::Full(_) | Self::Unfit(Unfit::Full { .. }) => "DISK_FULL",
             Self::NoWriteAheadLog { .. } => "NO_WRITE_AHEAD_LOG",
             Self::UnknownTarget { .. } => "UNKNOWN_TARGET",
             Self::AboveTarget { .. } => "ABOVE_TARGET",

@@ -16,7 +16,9 @@ mod program;
 mod refusals;
 mod runs;
 mod schema;
+mod signals;
 mod statements;
+mod volume;
 
 use std::{
     path::PathBuf,

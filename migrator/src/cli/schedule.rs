@@ -1,0 +1,32 @@
+//! Backups now and then, for as long as the process runs.
+
+use std::{process::ExitCode, time::Duration};
+
+use migrator::{Await, Error, Migrator};
+
+use super::output::Output;
+
+/// Makes a backup now and whenever a pause of `every` is over. Says what became of each,
+/// and ends only with the process.
+pub async fn back_up(migrator: &Migrator, every: Duration, output: Output) -> ExitCode {
+    loop {
+        let made = async {
+            there(migrator).await?;
+            migrator.back_up(None).await
+        };
+        match made.await {
+            Ok(backup) => output.say(&backup, 0),
+            Err(error) => output.fail(&error),
+        };
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Waits for the database, however long it takes.
+async fn there(migrator: &Migrator) -> Result<(), Error> {
+    let wanted = Await {
+        version: Some(0),
+        timeout: Duration::MAX,
+    };
+    migrator.wait(wanted).await.map(drop)
+}

@@ -1,0 +1,215 @@
+//! Signals, also to the first process of a container, and backups now and then, which only
+//! a signal ends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{Duration, Instant},
+};
+
+use migrator::Upgrade;
+use serde_json::Value;
+
+use crate::Place;
+
+/// A program that runs.
+struct Process {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, stdout }
+    }
+
+    /// The next line on standard output, as soon as it is there.
+    fn line(&mut self) -> String {
+        self.stdout.next().unwrap().unwrap()
+    }
+
+    /// The exit code, and what it took to end.
+    fn end(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        let code = self.child.wait().unwrap().code();
+        (code, begun.elapsed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program whose log is JSON on standard output.
+fn logging(place: &Place, arguments: &[&str]) -> Command {
+    let mut program = place.program(arguments);
+    program.env("LOG_FORMAT", "json");
+    program
+}
+
+fn signal(process: u32, name: &str) {
+    // The shell's own `kill`: not every machine has a program of that name.
+    let sent = Command::new("sh")
+        .args(["-c", r#"kill -s "$0" "$1""#, name])
+        .arg(process.to_string())
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+fn backups(place: &Place) -> usize {
+    let Ok(files) = fs::read_dir(place.0.path().join("backups")) else {
+        return 0;
+    };
+    let databases = files.map(|file| file.unwrap().path()).filter(|path| {
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension == "db")
+    });
+    databases.count()
+}
+
+/// Long enough for anything that is to come at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() {
+    for (name, count) in [("TERM", 4), ("INT", 2)] {
+        let place = Place::new();
+        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        let mut process =
+            Process::start(place.program(&["backup", "--every", "10ms", "--keep", "2", "--json"]));
+
+        for _ in 0..count {
+            let said: Value = serde_json::from_str(&process.line()).unwrap();
+            assert_eq!(said["command"], "backup");
+            assert_eq!(said["exit_code"], 0);
+            assert!(said["result"]["path"].is_string(), "{said}");
+        }
+        signal(process.child.id(), name);
+        let (code, took) = process.end();
+
+        assert_eq!(code, Some(0), "{name}");
+        assert!(took < AT_ONCE, "{took:?}");
+        // One that the signal ended has none.
+        assert!((1..=2).contains(&backups(&place)), "{}", backups(&place));
+    }
+}
+
+#[tokio::test]
+async fn in_the_pause_between_two_backups_a_signal_ends_it_at_once() {
+    let place = Place::new();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    let mut process = Process::start(place.program(&["backup", "--every", "1h"]));
+
+    let said = process.line();
+    signal(process.child.id(), "TERM");
+    let (code, took) = process.end();
+
+    assert!(said.starts_with("Backed up version 2"), "{said}");
+    assert_eq!(code, Some(0));
+    assert!(took < AT_ONCE, "{took:?}");
+    assert_eq!(backups(&place), 1);
+}
+
+#[tokio::test]
+async fn the_first_backup_waits_for_the_database() {
+    let place = Place::new();
+    let mut process = Process::start(logging(&place, &["backup", "--every", "1h"]));
+    let waits = process.line();
+
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    let made = process.line();
+
+    assert!(waits.contains("waiting for the database"), "{waits}");
+    assert!(made.starts_with("Backed up version "), "{made}");
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
+    let place = Place::new();
+    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    let folder = place.0.path().join("backups");
+    fs::write(&folder, "in the way").unwrap();
+    let mut process = Process::start(place.program(&["backup", "--every", "10ms", "--json"]));
+
+    let failed: Value = serde_json::from_str(&process.line()).unwrap();
+    fs::remove_file(&folder).unwrap();
+    let made = loop {
+        let said: Value = serde_json::from_str(&process.line()).unwrap();
+        if said["error"].is_null() {
+            break said;
+        }
+    };
+
+    assert_eq!(failed["exit_code"], 9, "{failed}");
+    assert!(made["result"]["path"].is_string(), "{made}");
+}
+
+#[test]
+fn a_pause_and_a_file_are_not_asked_for_together() {
+    let place = Place::new();
+
+    let run = place.run(&["backup", "--every", "1h", "one.db"]);
+
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+/// The only child of a process.
+fn child_of(process: u32) -> u32 {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap();
+    children.trim().parse().unwrap()
+}
+
+#[test]
+fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
+    let place = Place::new();
+    let alone = ["--pid", "--fork", "--kill-child"];
+    let own = [&[][..], &["-r"]].into_iter().find(|own| {
+        let tried = Command::new("unshare")
+            .args(*own)
+            .args(alone)
+            .arg("true")
+            .output();
+        tried.is_ok_and(|output| output.status.success())
+    });
+    let Some(own) = own else {
+        println!("skipped: this machine makes no namespaces for us");
+        return;
+    };
+
+    for (arguments, name, code) in [
+        (&["backup", "--every", "1h"][..], "TERM", 0),
+        (&["backup", "--every", "1h"], "INT", 0),
+        (&["wait", "--timeout", "1h"], "TERM", 143),
+        (&["wait", "--timeout", "1h"], "INT", 130),
+    ] {
+        let inner = logging(&place, arguments);
+        let mut command = Command::new("unshare");
+        command
+            .args(own)
+            .args(alone)
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        command.envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command.stdout(std::process::Stdio::piped());
+        let mut process = Process::start(command);
+        let said = process.line();
+
+        signal(child_of(process.child.id()), name);
+        let (ended, took) = process.end();
+
+        assert!(said.contains("waiting for the database"), "{said}");
+        assert_eq!(ended, Some(code), "{arguments:?} {name}");
+        assert!(took < AT_ONCE, "{took:?}");
+    }
+}

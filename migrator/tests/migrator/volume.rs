@@ -1,0 +1,152 @@
+//! Where the migrator cannot work: what it says, and its exit code.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
+    process::Command,
+};
+
+use crate::{Place, Run};
+
+/// The commands that use the database.
+const COMMANDS: [&[&str]; 7] = [
+    &["create"],
+    &["upgrade"],
+    &["downgrade"],
+    &["status"],
+    &["backup"],
+    &["dump"],
+    &["wait", "--timeout", "0s"],
+];
+
+fn assert_refused(run: &Run, code: i32, says: &[&str]) {
+    assert_eq!(run.code, code, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    for text in says {
+        assert!(run.stderr.contains(text), "no `{text}` in {run:?}");
+    }
+}
+
+/// Whether this process can start others as another user.
+fn is_superuser(place: &Place) -> bool {
+    let superuser = fs::metadata(place.0.path()).unwrap().uid() == 0;
+    if !superuser {
+        println!("skipped: only the superuser can become another user");
+    }
+    superuser
+}
+
+#[test]
+fn a_volume_of_another_user_is_refused_with_what_to_do() {
+    let place = Place::new();
+    fs::set_permissions(place.0.path(), Permissions::from_mode(0o755)).unwrap();
+    if !is_superuser(&place) {
+        return;
+    }
+    let run = |arguments: &[&str]| -> Run {
+        let mut program = place.program(arguments);
+        program.uid(65532).gid(65532).output().unwrap().into()
+    };
+    let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
+
+    let new = run(&["upgrade"]);
+    assert_refused(&new, 64, &says);
+
+    place.run(&["upgrade"]);
+    for arguments in COMMANDS {
+        assert_refused(&run(arguments), 64, &says);
+    }
+    chown(place.0.path(), Some(65532), None).unwrap();
+    for arguments in COMMANDS {
+        let run = run(arguments);
+
+        assert_refused(&run, 64, &says);
+        assert_refused(&run, 64, &[place.path().to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_folder_that_lets_nobody_through_is_named() {
+    let place = Place::new();
+    if !is_superuser(&place) {
+        return;
+    }
+    fs::create_dir(place.0.path().join("inner")).unwrap();
+    fs::set_permissions(place.0.path(), Permissions::from_mode(0o700)).unwrap();
+    let database = place.0.path().join("inner/microblog.db");
+    let mut program = place.program(&["upgrade"]);
+    program.env("DATABASE_URL", format!("sqlite:{}", database.display()));
+
+    let run: Run = program.uid(65532).gid(65532).output().unwrap().into();
+
+    let says = format!("`chmod o+x {}`", place.0.path().display());
+    assert_refused(&run, 64, &[&says, "uid 65532"]);
+}
+
+/// Runs the program with its database on a disk of its own, which `then` prepares.
+fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<Run> {
+    let script = format!(
+        "mkdir -p \"$0/disk\" && mount -t tmpfs -o size=4m tmpfs \"$0/disk\" &&
+         {{ test ! -e \"$0/microblog.db\" || cp \"$0/microblog.db\" \"$0/disk\"; }} &&
+         {{ {then}; }} && exec \"$@\""
+    );
+    let database = place.0.path().join("disk/microblog.db");
+    let shell = |option: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args([option, "sh", "-c", &script]);
+        unshare.arg(place.0.path());
+        unshare
+    };
+    let option = ["-m", "-rm"].into_iter().find(|option| {
+        let tried = shell(option).arg("true").output();
+        tried.is_ok_and(|output| output.status.success())
+    });
+    let Some(option) = option else {
+        println!("skipped: this machine lets nobody mount what others do not see");
+        return None;
+    };
+    let program = place.program(arguments);
+    let mut unshare = shell(option);
+    unshare
+        .env("DATABASE_URL", format!("sqlite:{}", database.display()))
+        .arg(program.get_program())
+        .args(program.get_args());
+    Some(unshare.output().unwrap().into())
+}
+
+#[test]
+fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
+    let (empty, migrated) = (Place::new(), Place::new());
+    migrated.run(&["upgrade"]);
+    let read_only = "mount -o remount,ro \"$0/disk\"";
+
+    let Some(created) = on_a_disk(&empty, read_only, &["upgrade"]) else {
+        return;
+    };
+
+    assert_refused(&created, 64, &["mounted read-only", "mount it for writing"]);
+    for arguments in COMMANDS {
+        let run = on_a_disk(&migrated, read_only, arguments).unwrap();
+        assert_refused(&run, 64, &["mounted read-only", "mount it for writing"]);
+    }
+}
+
+#[test]
+fn a_volume_that_is_full_is_to_be_tried_again() {
+    let (empty, migrated) = (Place::new(), Place::new());
+    migrated.run(&["upgrade"]);
+    let fill = "head -c 8m /dev/zero 2>&- > \"$0/disk/fill\" || true";
+
+    let Some(created) = on_a_disk(&empty, fill, &["upgrade"]) else {
+        return;
+    };
+
+    assert_refused(&created, 75, &["is full, with 0 bytes left", "make room"]);
+    for arguments in COMMANDS {
+        let run = on_a_disk(&migrated, fill, arguments).unwrap();
+        assert_refused(&run, 75, &["is full, with 0 bytes left", "make room"]);
+    }
+}

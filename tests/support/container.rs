@@ -1,0 +1,277 @@
+//! A service as the process of a container: settings from files, its disk, its health
+//! check, and what the first process of a container has to do by itself.
+//!
+//! What only the superuser can set up, or a kernel that lets others make namespaces, is left
+//! out with a line that says so where neither is there.
+
+use std::{
+    fs::{self, Permissions},
+    net::TcpListener,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    PROGRAM,
+    namespace::{contained, on_a_disk_of},
+    process::{Place, Process, Run, run, signal, soon},
+    service::{command, healthcheck, run_with, start},
+};
+
+/// The user of the images.
+const NONROOT: u32 = 65532;
+
+/// What a health check may take: a second by itself, and what this machine takes to start
+/// a process while it runs other tests.
+const HEALTH_BOUND: Duration = Duration::from_millis(1_900);
+
+#[tokio::test]
+async fn a_setting_may_stand_in_a_file() {
+    let place = Place::migrated().await;
+    let file = place.folder().join("url");
+    fs::write(&file, format!("sqlite:{}\n", place.database().display())).unwrap();
+    let mut command = command(&place, &[]);
+    command
+        .env_remove("DATABASE_URL")
+        .env("DATABASE_URL_FILE", &file);
+
+    let address = Process::start(command).serving().await;
+
+    assert_ne!(address.port(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
+    let place = Place::new();
+    let url = place.folder().join("url");
+    fs::write(&url, "postgres://secret").unwrap();
+    let url = url.to_str().unwrap();
+
+    for (remove, file, says) in [
+        ("", url, &["DATABASE_URL and DATABASE_URL_FILE"][..]),
+        (
+            "DATABASE_URL",
+            "/nowhere/at/all",
+            &["DATABASE_URL_FILE", "/nowhere/at/all", "No such file"],
+        ),
+        (
+            "DATABASE_URL",
+            url,
+            &["DATABASE_URL_FILE", url, "sqlite:data/microblog.db"],
+        ),
+    ] {
+        let mut command = command(&place, &[]);
+        command.env("DATABASE_URL_FILE", file).env_remove(remove);
+        let run = run(command).await;
+
+        run.assert_refused(64, says);
+        assert!(!format!("{run:?}").contains("secret"), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_help_says_that_files_work() {
+    let place = Place::new();
+
+    let help = run(command(&place, &["--help"])).await;
+
+    assert!(help.stdout.join("\n").contains("X_FILE"), "{help:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_in_json_if_the_log_is() {
+    let place = Place::new();
+    let mut text = command(&place, &[]);
+    text.env("LOG_FORMAT", "text").env("DATABASE_WAIT", "0s");
+    let mut flag = command(&place, &["--log-format", "json", "--no-such-flag"]);
+    flag.env_remove("LOG_FORMAT");
+
+    let waited = run_with(&place, "DATABASE_WAIT", "0s").await;
+    let setting = run_with(&place, "DATABASE_WAIT", "soon").await;
+    // Even if nothing else is said.
+    let mut silent = command(&place, &[]);
+    silent.env("RUST_LOG", "off").env("DATABASE_WAIT", "0s");
+    let silent = run(silent).await;
+    let (text, flag) = (run(text).await, run(flag).await);
+
+    for (run, code) in [(waited, 75), (setting, 64), (flag, 2)] {
+        run.assert_refused(code, &[]);
+        assert_eq!(run.stderr, [""; 0]);
+    }
+    assert_eq!(silent.stdout.len(), 1, "{silent:?}");
+    text.assert_refused(75, &["there is no file"]);
+    assert_eq!(text.stdout, [""; 0]);
+}
+
+/// Runs the service as the user of the images. `None` where only one user can be had.
+async fn as_another_user(place: &Place) -> Option<Run> {
+    fs::set_permissions(place.folder(), Permissions::from_mode(0o755)).unwrap();
+    if fs::metadata(place.folder()).unwrap().uid() != 0 {
+        println!("skipped: only the superuser can become another user");
+        return None;
+    }
+    let mut command = command(place, &[]);
+    command.uid(NONROOT).gid(NONROOT).env("DATABASE_WAIT", "0s");
+    match command.spawn() {
+        Ok(mut child) => {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            Some(run(command).await)
+        }
+        Err(error) => {
+            println!(
+                "skipped: uid {NONROOT} cannot run {}: {error}",
+                PROGRAM.path
+            );
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_volume_of_another_user_is_refused_with_what_to_do() {
+    let place = Place::migrated().await;
+    let Some(empty) = as_another_user(&Place::new()).await else {
+        return;
+    };
+    let folder = as_another_user(&place).await.unwrap();
+    chown(place.folder(), Some(NONROOT), None).unwrap();
+    let file = as_another_user(&place).await;
+    chown(place.database(), Some(NONROOT), None).unwrap();
+    fs::set_permissions(place.database(), Permissions::from_mode(0o400)).unwrap();
+    let mode = as_another_user(&place).await;
+
+    let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
+    empty.assert_refused(64, &says);
+    folder.assert_refused(64, &says);
+    folder.assert_refused(64, &[place.folder().to_str().unwrap()]);
+    if let (Some(file), Some(mode)) = (file, mode) {
+        file.assert_refused(64, &says);
+        file.assert_refused(64, &[place.database().to_str().unwrap()]);
+        mode.assert_refused(64, &["mode 0400", "uid 65532", "`chmod u+rwX"]);
+    }
+}
+
+/// A service whose database is on that disk.
+fn on_the_disk(place: &Place) -> Command {
+    let mut command = command(place, &[]);
+    let database = place.folder().join("disk/microblog.db");
+    command.env("DATABASE_URL", format!("sqlite:{}", database.display()));
+    command
+}
+
+#[tokio::test]
+async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
+    let place = Place::migrated().await;
+    let script = on_a_disk_of(4_096) + " && mount -o remount,ro \"$0/disk\"";
+    let Some(command) = contained(&place, &["-m"], &script, &on_the_disk(&place)) else {
+        return;
+    };
+
+    let run = run(command).await;
+
+    run.assert_refused(64, &["mounted read-only", "mount it for writing"]);
+}
+
+#[tokio::test]
+async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
+    let place = Place::migrated().await;
+    let script = on_a_disk_of(4_096) + "; head -c 8m /dev/zero 2>&- > \"$0/disk/fill\"; true";
+    let mut service = on_the_disk(&place);
+    service.env("DATABASE_WAIT", "200ms");
+    let Some(command) = contained(&place, &["-m"], &script, &service) else {
+        return;
+    };
+
+    let run = run(command).await;
+
+    run.assert_refused(75, &["is full, with 0 bytes left", "make room"]);
+}
+
+/// How long a health check takes, and how it ends.
+async fn timed_healthcheck(address: &str) -> (Run, Duration) {
+    let place = Place::new();
+    let begun = Instant::now();
+    let run = healthcheck(&place, address).await;
+    (run, begun.elapsed())
+}
+
+#[tokio::test]
+async fn the_health_check_of_a_service_that_hangs_fails_within_its_second() {
+    let place = Place::migrated().await;
+    let mut service = start(&place);
+    let address = service.serving().await.to_string();
+
+    service.signal("STOP");
+    let (frozen, took) = timed_healthcheck(&address).await;
+    service.signal("CONT");
+    let (thawed, _) = timed_healthcheck(&address).await;
+
+    frozen.assert_refused(1, &["no answer within 1s"]);
+    assert!(took < HEALTH_BOUND, "{took:?}");
+    assert_eq!(thawed.code, Some(0), "{thawed:?}");
+}
+
+#[tokio::test]
+async fn the_health_check_of_what_accepts_and_never_answers_fails_within_its_second() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let accepted = std::thread::spawn(move || silent.accept());
+
+    let (run, took) = timed_healthcheck(&address).await;
+
+    run.assert_refused(1, &["no answer within 1s"]);
+    assert!(took < HEALTH_BOUND, "{took:?}");
+    assert!(accepted.join().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn the_health_check_of_nobody_fails_at_once() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap().to_string();
+    drop(gone);
+
+    let (run, took) = timed_healthcheck(&address).await;
+
+    run.assert_refused(1, &["is not serving"]);
+    assert!(took < HEALTH_BOUND, "{took:?}");
+}
+
+/// The only child of a process.
+fn child_of(process: u32) -> u32 {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap();
+    children.trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
+    let (empty, migrated) = (Place::new(), Place::migrated().await);
+
+    for (place, says) in [(&empty, "waiting for the database"), (&migrated, "serving")] {
+        for name in ["TERM", "INT"] {
+            let alone = ["--pid", "--fork", "--kill-child"];
+            let test = "test $$ = 1";
+            let Some(command) = contained(place, &alone, test, &command(place, &[])) else {
+                return;
+            };
+            let mut service = Process::start(command);
+            service.says(says).await;
+            let begun = Instant::now();
+
+            signal(child_of(service.id()), name);
+            let run = soon(service.end()).await;
+
+            assert_eq!(run.code, Some(0), "{run:?}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "{:?}",
+                begun.elapsed()
+            );
+        }
+    }
+}
