@@ -150,8 +150,8 @@ fn surroundings(compose: &Value, service: &Value, say: &mut impl FnMut(&str)) {
             say(&format!("{port} is published on 127.0.0.1 only"));
         }
     }
-    let names = service["networks"].as_object().map(Map::keys);
-    for network in names.into_iter().flatten() {
+    let networks = service["networks"].as_object().map(Map::keys);
+    for network in networks.into_iter().flatten() {
         if compose["networks"].get(network).is_none() {
             say(&format!("there is a network {network}"));
         }

@@ -1,14 +1,24 @@
 //! The settings of the programs, as `--help` lists them.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
 
 use chassis::settings::duration_or_zero;
 
 /// What SQLite itself reads of the environment.
 const SQLITE: [&str; 1] = ["SQLITE_TMPDIR"];
 
+/// Of each program, once.
+static SETTINGS: LazyLock<BTreeMap<&str, BTreeMap<String, String>>> = LazyLock::new(|| {
+    let programs = ["migrator", "user-service", "post-service"];
+    programs.map(|program| (program, ask(program))).into()
+});
+
 /// Each variable of a program, with its default.
-pub fn of(program: &str) -> BTreeMap<String, String> {
+pub fn of(program: &str) -> &'static BTreeMap<String, String> {
+    &SETTINGS[program]
+}
+
+fn ask(program: &str) -> BTreeMap<String, String> {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name(program);
     let help = Command::new(&path).env_clear().arg("--help").output();
     let help = help.unwrap_or_else(|error| {

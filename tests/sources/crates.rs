@@ -130,6 +130,7 @@ fn the_top_level_is_as_the_architecture_fixes_it() {
         "clippy.toml",
         "Dockerfile",
         "docker-compose.yml",
+        "docs",
         "target",
         "data",
     ];

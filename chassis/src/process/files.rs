@@ -4,7 +4,9 @@
 //!
 //! A flag comes first, then `X` or `X_FILE`, then the default. `X` and `X_FILE` together
 //! are refused, for nobody could tell which one was meant; so is a file that cannot be
-//! read, even below a flag. It knows no setting by name: it goes by what clap knows.
+//! read, even below a flag. An empty `X` counts as none beside a file: an image may set it,
+//! and not everybody who starts a container can unset what its image sets. It knows no
+//! setting by name: it goes by what clap knows.
 
 use std::{
     env,
@@ -88,7 +90,7 @@ fn with_files(
             );
             error
         };
-        if variable(name).is_some() {
+        if variable(name).is_some_and(|value| !value.is_empty()) {
             return Err(refuse(format!(
                 "{name} and {file_variable} are both set; keep one of them"
             )));
@@ -101,7 +103,10 @@ fn with_files(
             ))
         })?;
         // What is in the file may be a secret, and `--help` shows the defaults.
-        command = command.mut_arg(id, |it| it.default_value(value).hide_default_value(true));
+        command = command.mut_arg(id, |it| {
+            let it = it.default_value(value).hide_default_value(true);
+            it.env(None::<&str>)
+        });
         given.push(Given {
             argument,
             source: format!("what is in {shown}, the {file_variable}"),
@@ -219,6 +224,16 @@ mod tests {
         let said = parse(&[], &[("FIRST", "8"), ("FIRST_FILE", &path)]).unwrap_err();
 
         assert!(said.contains("FIRST and FIRST_FILE are both set"), "{said}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_none_beside_a_file() {
+        let folder = TempDir::new().unwrap();
+        let path = file(&folder, "7");
+
+        let line = parse(&[], &[("FIRST", ""), ("FIRST_FILE", &path)]).unwrap();
+
+        assert_eq!(line.first, 7);
     }
 
     #[test]
