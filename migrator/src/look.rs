@@ -98,7 +98,7 @@ impl Migrator {
                 _ => {
                     if !said {
                         let database = self.database.display();
-                        tracing::info!(%database, wanted, "waiting for the database");
+                        tracing::debug!(%database, wanted, "waiting for the database");
                     }
                     said = true;
                     tokio::time::sleep(LOOK_EVERY.min(left)).await;

@@ -34,12 +34,11 @@ pub enum Unfit {
     },
     /// Mount it for writing.
     #[error(
-        "{} is on a file system that is mounted read-only: mount it for writing, also for \
-         services that only read",
+        "{} is on a disk that is mounted read-only: mount it for writing; to read needs it too",
         path.display()
     )]
     ReadOnly {
-        /// The file or the folder.
+        /// The file.
         path: PathBuf,
     },
     /// Make room.
@@ -118,12 +117,12 @@ pub fn check(database: &Path) -> Result<(), Unfit> {
     if there == database || there == folder {
         may(
             folder,
-            folder,
+            database,
             Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
         )?;
     }
     if there == database {
-        may(database, folder, Access::READ_OK | Access::WRITE_OK)?;
+        may(database, database, Access::READ_OK | Access::WRITE_OK)?;
     }
     Ok(())
 }
@@ -137,7 +136,7 @@ pub fn check_new(database: &Path) -> Result<(), Unfit> {
     check(database)?;
     let there = nearest(database)?;
     if there.is_dir() {
-        may(there, there, Access::WRITE_OK | Access::EXEC_OK)?;
+        may(there, database, Access::WRITE_OK | Access::EXEC_OK)?;
     }
     Ok(())
 }
@@ -301,13 +300,14 @@ fn hidden(path: &Path) -> Unfit {
     }
 }
 
-/// Whether this process may do that with a file or a folder.
-fn may(path: &Path, folder: &Path, what: Access) -> Result<(), Unfit> {
+/// Whether this process may do that with the file or its folder, for the sake of the
+/// database.
+fn may(path: &Path, database: &Path, what: Access) -> Result<(), Unfit> {
     match access(path, what) {
         Err(Errno::ROFS) => Err(Unfit::ReadOnly {
-            path: path.to_owned(),
+            path: database.to_owned(),
         }),
-        Err(Errno::ACCESS | Errno::PERM) => Err(refusal(path, folder)),
+        Err(Errno::ACCESS | Errno::PERM) => Err(refusal(path, folder_of(database))),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ Exit codes:
   7   refused: loses data, irreversible, another owner's table, a foreign database
   9   a backup or a restore failed
   64  a setting cannot work
-  75  try again: the database is locked or not there yet, or its disk is full";
+  75  try again: the database is locked, or not there yet";
 
 /// At the end of the help of `create`.
 pub const CREATE: &str = "\

@@ -24,9 +24,18 @@ pub async fn back_up(migrator: &Migrator, every: Duration, output: Output) -> Ex
 
 /// Waits for the database, however long it takes.
 async fn there(migrator: &Migrator) -> Result<(), Error> {
-    let wanted = Await {
-        version: Some(0),
-        timeout: Duration::MAX,
+    let look = |timeout| {
+        migrator.wait(Await {
+            version: Some(0),
+            timeout,
+        })
     };
-    migrator.wait(wanted).await.map(drop)
+    match look(Duration::ZERO).await {
+        Err(Error::Behind { database, .. }) => {
+            let database = database.display();
+            tracing::info!(%database, "waiting for the database");
+            look(Duration::MAX).await.map(drop)
+        }
+        looked => looked.map(drop),
+    }
 }

@@ -23,6 +23,8 @@ impl Error {
             | Self::Declaration { .. }
             | Self::Unproven { .. }
             | Self::Lint(_)
+            | Self::Unfit(Unfit::Full { .. })
+            | Self::Full(_)
             | Self::Database(_) => 1,
             Self::UnknownTarget { .. } | Self::AboveTarget { .. } | Self::BelowTarget { .. } => 2,
             Self::Project(error) => match error {
@@ -48,11 +50,7 @@ impl Error {
             | Self::Ambiguous { .. }
             | Self::Destroys { .. }
             | Self::Irreversible { .. } => 7,
-            Self::Unfit(Unfit::Full { .. })
-            | Self::Full(_)
-            | Self::NotCreated { .. }
-            | Self::Locked(_)
-            | Self::Behind { .. } => 75,
+            Self::NotCreated { .. } | Self::Locked(_) | Self::Behind { .. } => 75,
             Self::NothingToDowngrade { .. }
             | Self::Unusable { .. }
             | Self::Unfit(_)

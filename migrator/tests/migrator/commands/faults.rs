@@ -155,8 +155,7 @@ async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
             return;
         };
 
-        let code = if arguments[0] == "restore" { 9 } else { 64 };
-        run.assert_refused(code);
+        run.assert_refused(64);
         assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
         tree.left().assert_as_before(10).await;
     }
