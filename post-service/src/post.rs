@@ -130,6 +130,14 @@ pub enum Mutation {
     Delete(Deletion),
 }
 
+impl Mutation {
+    /// Whether it creates a post.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+}
+
 /// The order of a list. Creation times never fall as ids rise, so the ids decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 //! It knows the tables `posts` and `post_requests`, and nothing of how posts are sent or
 //! of who their authors are.
 
+mod create;
 mod read;
 mod requests;
 mod row;
@@ -10,12 +11,13 @@ mod write;
 
 use chassis::{
     clock::Clock,
-    database::{Access, Database, Needs, Stop},
+    database::{Access, Bulk, Database, Needs, Stop},
 };
 use include_dir::{Dir, include_dir};
 
+use self::create::Creation;
 pub use self::read::{List, News, Page};
-use crate::error::Error;
+use crate::{error::Error, post::Post};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -41,13 +43,19 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
+    creations: Bulk<Creation, Post, Error>,
 }
 
 impl Store {
     /// The posts in `database`.
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
+        Self {
+            creations: database
+                .bulk(|connection, creations| Box::pin(create::create_all(connection, creations))),
+            database,
+            clock,
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! `CreatePost`.
 
 use futures::future::join_all;
-use proto::post::v1::{Author, CreatePostRequest, Post, author::State};
+use proto::{
+    post::v1::{Author, CreatePostRequest, Post, author::State},
+    user::v1::DeleteUserRequest,
+};
 use tonic::Code;
 
 use super::{
@@ -205,7 +208,9 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
 
     let created = join_all((0..64).map(|n| {
         let author = if n % 2 == 0 { blog.susan } else { blog.john };
-        blog.posts.create(draft(author, &n.to_string()))
+        // They are written by one statement, whose text they must not become.
+        let body = format!("{n} \"']}}\\u0000\n\t\u{2028}\u{1F600}\u{FFFF} \\\" \u{e9}");
+        blog.posts.create(draft(author, &body))
     }))
     .await;
 
@@ -218,4 +223,36 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
         let got = blog.posts.get(post.id).await.unwrap();
         assert_eq!(basic(&got), basic(&post));
     }
+}
+
+#[tokio::test]
+async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no_others() {
+    let blog = Blog::start().await;
+    // The post service knows him, and does not learn that he is gone.
+    let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
+    blog.posts.delete(delete(post.id)).await.unwrap();
+    let deletion = DeleteUserRequest {
+        id: blog.john,
+        ..DeleteUserRequest::default()
+    };
+    blog.system.users().delete_user(deletion).await.unwrap();
+
+    let results = join_all((0..64).map(|n| {
+        let author = if n % 8 == 5 { blog.john } else { blog.susan };
+        blog.posts.create(draft(author, &n.to_string()))
+    }))
+    .await;
+
+    let (created, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((created.len(), refused.len()), (56, 8));
+    for status in refused {
+        assert_refused(
+            &status.unwrap_err(),
+            Code::FailedPrecondition,
+            "AUTHOR_NOT_FOUND",
+        );
+    }
+    let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
+    created.sort_by_key(|post| post.id);
+    assert_eq!(blog.stored_bodies().await, bodies(&created));
 }

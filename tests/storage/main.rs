@@ -8,6 +8,7 @@
 )]
 
 mod authorizer;
+mod bulk;
 mod queue;
 mod ready;
 

@@ -239,3 +239,36 @@ async fn users_created_at_once_all_are_there_with_ids_of_their_own() {
         assert!(system.get(id).await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn of_users_created_at_once_those_with_a_taken_name_are_refused_and_no_others() {
+    let system = System::start().await;
+    system.create(named("susan")).await.unwrap();
+
+    let results = join_all((0..64).map(|n| {
+        let name = match n % 8 {
+            3 => "Susan".to_owned(),
+            5 => "twice".to_owned(),
+            _ => format!("\u{dc}ser{n}"),
+        };
+        system.create(user(&name, &format!("user{n}@example.com")))
+    }))
+    .await;
+
+    let (created, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((created.len(), refused.len()), (49, 15));
+    for status in refused {
+        assert_refused(&status.unwrap_err(), Code::AlreadyExists, "NICKNAME_TAKEN");
+    }
+    let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
+    created.sort_by_key(|user| user.id);
+    assert_eq!(system.stored().await.len(), 50);
+    for user in &created {
+        assert_eq!(system.get(user.id).await.unwrap(), *user);
+    }
+    let times: Vec<_> = created
+        .iter()
+        .map(|user| user.create_time.map(|time| (time.seconds, time.nanos)))
+        .collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+}

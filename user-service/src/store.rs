@@ -2,6 +2,7 @@
 //!
 //! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
 
+mod create;
 mod read;
 mod requests;
 mod row;
@@ -9,12 +10,13 @@ mod write;
 
 use chassis::{
     clock::Clock,
-    database::{Access, Database, Needs, Stop},
+    database::{Access, Bulk, Database, Needs, Stop},
 };
 use include_dir::{Dir, include_dir};
 
+use self::create::Creation;
 pub use self::read::{Cursor, List, Page};
-use crate::error::Error;
+use crate::{error::Error, user::User};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -41,13 +43,19 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
+    creations: Bulk<Creation, User, Error>,
 }
 
 impl Store {
     /// The users in `database`.
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
+        Self {
+            creations: database
+                .bulk(|connection, creations| Box::pin(create::create_all(connection, creations))),
+            database,
+            clock,
+        }
     }
 }
 

@@ -140,6 +140,14 @@ pub enum Mutation {
     Delete(Deletion),
 }
 
+impl Mutation {
+    /// Whether it creates a user.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+}
+
 /// What one user is looked up by.
 #[derive(Clone, Debug)]
 pub enum Key {

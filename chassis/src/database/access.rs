@@ -8,7 +8,15 @@ use super::{
 };
 
 /// Functions that a statement may call. None of them reaches outside the database.
-const FUNCTIONS: [&str; 6] = ["coalesce", "count", "length", "max", "min", "json_each"];
+const FUNCTIONS: [&str; 7] = [
+    "coalesce",
+    "count",
+    "length",
+    "max",
+    "min",
+    "json_each",
+    "->>",
+];
 
 /// The tables and columns that the statements of one service may touch. Everything else
 /// is denied: other tables, DDL, ATTACH, temporary tables, settings, recursion.

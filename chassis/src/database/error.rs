@@ -41,6 +41,12 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_BUSY)
 }
 
+/// Whether a constraint was violated: then the statement, and it alone, is undone.
+#[must_use]
+pub fn is_constraint(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
+}
+
 /// Whether there was no room: for the file or its log, or for the index of the log.
 fn is_full(error: &sqlx::Error) -> bool {
     use libsqlite3_sys::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};

@@ -26,9 +26,9 @@ use tokio::time::timeout;
 use self::writer::Queue;
 pub use self::{
     access::Access,
-    error::Error,
+    error::{Error, is_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
-    writer::{Scope, Stop, Work},
+    writer::{All, Bulk, Scope, Stop, Work},
 };
 use crate::{
     process::Failure,
@@ -109,6 +109,12 @@ impl Database {
         W: Work<T, E>,
     {
         self.writes.push(scope, work).await
+    }
+
+    /// Writes that come from many callers at once, and that `all` does together.
+    #[must_use]
+    pub fn bulk<I, T, E>(&self, all: All<I, T, E>) -> Bulk<I, T, E> {
+        Bulk::new(self.writes.clone(), all)
     }
 
     /// Waits for the end of the task that writes, which comes before [`Database::close`] only

@@ -5,18 +5,20 @@
 //! the wait for it is made here, since SQLite's own starves one of two busy writers.
 
 mod batch;
+mod bulk;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
+pub use self::bulk::{All, Bulk};
 use super::{Access, Error, volume::Room};
 use crate::{
     process::{Background, Failure},
@@ -70,6 +72,9 @@ impl<E> Stop<E> {
     }
 }
 
+/// A place in the queue, which a write has until the writer takes it.
+type Place = OwnedSemaphorePermit;
+
 /// How much a piece of work can leave half done, and whether any of it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -78,17 +83,22 @@ pub enum Scope {
     Statement,
     /// It writes by several: it gets a savepoint of its own.
     Savepoint,
+    /// It writes by several, and what fails in it without being refused fails everything
+    /// that is committed with it.
+    Batch,
     /// All of it is done, and then undone: whoever asks wants to know whether it could be.
     Trial,
 }
 
 /// The end of the queue that the writer drains.
-type Jobs = mpsc::Receiver<Box<dyn Job>>;
+type Jobs = mpsc::UnboundedReceiver<Box<dyn Job>>;
 
 /// The end of the queue that callers hold.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    // Each write in it has one of the places.
+    jobs: mpsc::UnboundedSender<Box<dyn Job>>,
+    places: Arc<Semaphore>,
     // The other end, until the task that drains it starts.
     idle: Arc<Mutex<Option<Jobs>>>,
     closing: CancellationToken,
@@ -102,9 +112,11 @@ pub(super) struct Queue {
 impl Queue {
     /// A queue that is not yet drained.
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
-        let (jobs, waiting) = mpsc::channel(settings.write_queue.get());
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let places = settings.write_queue.get().min(Semaphore::MAX_PERMITS);
         Self {
             jobs,
+            places: Arc::new(Semaphore::new(places)),
             idle: Arc::new(Mutex::new(Some(waiting))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
@@ -147,15 +159,21 @@ impl Queue {
         E: From<Error> + Send + 'static,
         W: Work<T, E>,
     {
+        let place = self.place()?;
         let (reply, answer) = oneshot::channel();
-        self.jobs
-            .try_send(Box::new(Call::new(scope, work, reply)))
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => Error::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
-            })?;
+        self.send(Box::new(Call::new(scope, work, place, reply)))?;
         // The queue is dropped unanswered only when the process is being torn down.
         answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
+    }
+
+    /// A place for one write more, if there is one.
+    fn place(&self) -> Result<Place, Error> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Error::Overloaded)
+    }
+
+    fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        self.jobs.send(job).map_err(|_| Error::ShuttingDown)
     }
 
     /// Waits until nobody drains the queue any more although it is open.
@@ -203,7 +221,10 @@ impl Writer {
             if waiting.elapsed() > GIVE_WAY {
                 turn = Instant::now();
             }
-            batch.retain(|job| !job.abandoned());
+            for job in &mut batch {
+                job.taken();
+            }
+            batch.retain_mut(|job| !job.abandoned());
             if !batch.is_empty() {
                 self.write(&mut batch).await;
             }

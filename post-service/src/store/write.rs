@@ -8,7 +8,11 @@ use chassis::{
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::{Store, read, requests, row::time};
+use super::{
+    Store,
+    create::{Creation, create, create_all},
+    read, requests,
+};
 use crate::{
     error::Error,
     post::{Change, Deletion, Mutation, NewPost, Post, Selection},
@@ -92,6 +96,9 @@ impl Store {
             request,
             now,
         } = once;
+        if request.is_none() && !write.validate_only {
+            return self.creations.write(Creation { draft, now }).await;
+        }
         let mut post: Post = self
             .database
             .write(write.scope(Scope::Statement), move |connection| {
@@ -99,7 +106,7 @@ impl Store {
                     if let Some(post) = requests::answer(connection, request).await? {
                         return Ok(post);
                     }
-                    let post = insert(connection, draft, now).await?;
+                    let post = create(connection, &draft, now).await?;
                     requests::keep(connection, request, &post).await?;
                     Ok::<_, Stop<Error>>(post)
                 })
@@ -156,10 +163,7 @@ impl Store {
             request,
             now,
         } = once;
-        let created: Vec<_> = mutations
-            .iter()
-            .map(|mutation| matches!(mutation, Mutation::Create(_)))
-            .collect();
+        let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self
             .database
             .write(write.scope(Scope::Savepoint), move |connection| {
@@ -167,11 +171,7 @@ impl Store {
                     if let Some(posts) = requests::answer(connection, request).await? {
                         return Ok(posts);
                     }
-                    let mut posts = Vec::with_capacity(mutations.len());
-                    for (index, mutation) in mutations.into_iter().enumerate() {
-                        let post = mutate(connection, mutation, now).await;
-                        posts.push(post.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
-                    }
+                    let posts = mutate(connection, mutations, now).await?;
                     requests::keep(connection, request, &posts).await?;
                     Ok::<_, Stop<Error>>(posts)
                 })
@@ -208,56 +208,40 @@ impl<T> Once<T> {
     }
 }
 
+/// Makes the changes in their order, up to the first that is refused. What is created one
+/// after the other is created together.
 async fn mutate(
     connection: &mut SqliteConnection,
-    mutation: Mutation,
+    mutations: Vec<Mutation>,
     now: DateTime<Utc>,
-) -> Result<Option<Post>, Stop<Error>> {
-    match mutation {
-        Mutation::Create(draft) => insert(connection, draft, now).await.map(Some),
-        Mutation::Update(change) => update(connection, change, now).await.map(Some),
-        Mutation::Delete(deletion) => delete(connection, deletion).await.map(|()| None),
+) -> Result<Vec<Option<Post>>, Stop<Error>> {
+    let mut posts = Vec::with_capacity(mutations.len());
+    let mut mutations = mutations.into_iter().peekable();
+    while let Some(mutation) = mutations.next() {
+        let at = |stop: Stop<Error>| stop.map_refusal(|error| error.at(posts.len()));
+        match mutation {
+            Mutation::Create(draft) => {
+                let mut creations = vec![Creation { draft, now }];
+                while let Some(next) = mutations.next_if(Mutation::creates) {
+                    if let Mutation::Create(draft) = next {
+                        creations.push(Creation { draft, now });
+                    }
+                }
+                for created in create_all(connection, &creations).await? {
+                    let post = created.map_err(|error| error.at(posts.len()))?;
+                    posts.push(Some(post));
+                }
+            }
+            Mutation::Update(change) => {
+                posts.push(Some(update(connection, change, now).await.map_err(at)?));
+            }
+            Mutation::Delete(deletion) => {
+                delete(connection, deletion).await.map_err(at)?;
+                posts.push(None);
+            }
+        }
     }
-}
-
-/// Writes a new post, whose creation time is not earlier than that of any before, even if
-/// the clock was put back.
-async fn insert(
-    connection: &mut SqliteConnection,
-    draft: NewPost,
-    now: DateTime<Utc>,
-) -> Result<Post, Stop<Error>> {
-    let NewPost { body, author } = draft;
-    let (text, user_id, now) = (body.as_str(), author.get(), now.timestamp_micros());
-    let inserted = sqlx::query!(
-        r#"insert into posts (body, create_time, update_time, revision, user_id)
-        select ?1, created.time, created.time, 1, ?3
-        from (
-            select max(
-                ?2,
-                coalesce((select create_time from posts order by id desc limit 1), ?2)
-            ) as time
-        ) as created
-        returning id as "id!", create_time as "create_time!""#,
-        text,
-        now,
-        user_id
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(|error| match error.as_database_error() {
-        Some(cause) if cause.is_foreign_key_violation() => Error::AuthorNotFound(author).into(),
-        _ => Stop::Engine(error),
-    })?;
-    let create_time = time(inserted.create_time)?;
-    Ok(Post {
-        id: inserted.id,
-        body: body.into_string(),
-        create_time,
-        update_time: create_time,
-        revision: 1,
-        author,
-    })
+    Ok(posts)
 }
 
 /// Writes what a post says from now on, if that is something else.

@@ -9,8 +9,10 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store, read, requests,
-    row::{role, time},
+    Store,
+    create::{Creation, create, create_all},
+    read, requests,
+    row::role,
 };
 use crate::{
     error::Error,
@@ -27,6 +29,9 @@ impl Store {
         let now = self.clock.now();
         let request = Request::of(write, "CreateUser", &draft, now)
             .map_err(|error| requests::unreadable(&error))?;
+        if request.is_none() && !write.validate_only {
+            return self.creations.write(Creation { draft, now }).await;
+        }
         let mut user: User = self
             .database
             .write(write.scope(Scope::Statement), move |connection| {
@@ -34,7 +39,7 @@ impl Store {
                     if let Some(user) = requests::answer(connection, request).await? {
                         return Ok(user);
                     }
-                    let user = insert(connection, draft, now).await?;
+                    let user = create(connection, &draft, now).await?;
                     requests::keep(connection, request, &user).await?;
                     Ok::<_, Stop<Error>>(user)
                 })
@@ -93,10 +98,7 @@ impl Store {
         let now = self.clock.now();
         let request = Request::of(write, "CommitUsers", &mutations, now)
             .map_err(|error| requests::unreadable(&error))?;
-        let created: Vec<_> = mutations
-            .iter()
-            .map(|mutation| matches!(mutation, Mutation::Create(_)))
-            .collect();
+        let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
             .write(write.scope(Scope::Savepoint), move |connection| {
@@ -104,11 +106,7 @@ impl Store {
                     if let Some(users) = requests::answer(connection, request).await? {
                         return Ok(users);
                     }
-                    let mut users = Vec::with_capacity(mutations.len());
-                    for (index, mutation) in mutations.into_iter().enumerate() {
-                        let user = mutate(connection, mutation, now).await;
-                        users.push(user.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
-                    }
+                    let users = mutate(connection, mutations, now).await?;
                     requests::keep(connection, request, &users).await?;
                     Ok::<_, Stop<Error>>(users)
                 })
@@ -138,64 +136,40 @@ impl Store {
     }
 }
 
+/// Makes the changes in their order, up to the first that is refused. Who is created one
+/// after the other is created together.
 async fn mutate(
     connection: &mut SqliteConnection,
-    mutation: Mutation,
+    mutations: Vec<Mutation>,
     now: DateTime<Utc>,
-) -> Result<Option<User>, Stop<Error>> {
-    match mutation {
-        Mutation::Create(draft) => insert(connection, draft, now).await.map(Some),
-        Mutation::Update(change) => update(connection, change, now).await.map(Some),
-        Mutation::Delete(deletion) => delete(connection, deletion).await.map(|()| None),
+) -> Result<Vec<Option<User>>, Stop<Error>> {
+    let mut users = Vec::with_capacity(mutations.len());
+    let mut mutations = mutations.into_iter().peekable();
+    while let Some(mutation) = mutations.next() {
+        let at = |stop: Stop<Error>| stop.map_refusal(|error| error.at(users.len()));
+        match mutation {
+            Mutation::Create(draft) => {
+                let mut creations = vec![Creation { draft, now }];
+                while let Some(next) = mutations.next_if(Mutation::creates) {
+                    if let Mutation::Create(draft) = next {
+                        creations.push(Creation { draft, now });
+                    }
+                }
+                for created in create_all(connection, &creations).await? {
+                    let user = created.map_err(|error| error.at(users.len()))?;
+                    users.push(Some(user));
+                }
+            }
+            Mutation::Update(change) => {
+                users.push(Some(update(connection, change, now).await.map_err(at)?));
+            }
+            Mutation::Delete(deletion) => {
+                delete(connection, deletion).await.map_err(at)?;
+                users.push(None);
+            }
+        }
     }
-}
-
-/// Writes a new user, whose creation time is later than that of all before, even if the
-/// clock was put back.
-async fn insert(
-    connection: &mut SqliteConnection,
-    draft: NewUser,
-    now: DateTime<Utc>,
-) -> Result<User, Stop<Error>> {
-    let NewUser {
-        nickname,
-        email,
-        role: user_role,
-    } = &draft;
-    let (text, key) = (nickname.as_str(), nickname.key());
-    let (address, address_key) = (email.as_str(), email.key());
-    let (role, now) = (role(*user_role), now.timestamp_micros());
-    let inserted = sqlx::query!(
-        r#"insert into users
-            (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
-        select ?1, ?2, ?3, ?4, ?5, created.time, created.time, 1
-        from (
-            select max(
-                ?6,
-                coalesce((select create_time + 1 from users order by id desc limit 1), ?6)
-            ) as time
-        ) as created
-        returning id as "id!", create_time as "create_time!""#,
-        text,
-        key,
-        address,
-        address_key,
-        role,
-        now
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(|error| taken(error, text, address))?;
-    let create_time = time(inserted.create_time)?;
-    Ok(User {
-        id: inserted.id,
-        nickname: text.to_owned(),
-        email: address.to_owned(),
-        role: draft.role,
-        create_time,
-        update_time: create_time,
-        revision: 1,
-    })
+    Ok(users)
 }
 
 /// Writes the changed fields of a user, if any is changed.
@@ -321,7 +295,7 @@ fn violated(error: &sqlx::Error) -> Option<Constraint> {
     matches!(error.code().as_deref(), Some("787" | "1811")).then_some(Constraint::Reference)
 }
 
-fn taken(error: sqlx::Error, nickname: &str, email: &str) -> Stop<Error> {
+pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> Stop<Error> {
     match violated(&error) {
         Some(Constraint::Nickname) => Error::NicknameTaken(nickname.into()).into(),
         Some(Constraint::Email) => Error::EmailTaken(email.into()).into(),

@@ -10,10 +10,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Line, Scope, Stop, Work};
+use super::{Line, Place, Scope, Stop, Work};
 use crate::database::{
     Error,
-    error::{is_busy, primary_code},
+    error::{is_busy, is_constraint},
 };
 
 /// So many attempts to get the lock are made in a row: the way to the connection's thread
@@ -26,10 +26,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// A piece of work in the queue.
 pub(super) trait Job: Send {
-    /// Whether nobody waits for it any more.
-    fn abandoned(&self) -> bool;
-    /// When it was queued.
-    fn queued(&self) -> Instant;
+    /// Notes that the writer has taken it: its places in the queue are free again.
+    fn taken(&mut self);
+    /// Whether nobody waits for it any more. Of several who wait for it, those who have
+    /// left are forgotten.
+    fn abandoned(&mut self) -> bool;
+    /// Whether all who wait for it have waited for `wait`. Of several, those who have are
+    /// told so, and forgotten.
+    fn late(&mut self, wait: Duration) -> bool;
     /// What becomes of what it writes.
     fn scope(&self) -> Scope;
     /// Does it, once, and keeps the result for the answer. Says whether it was done, and
@@ -47,6 +51,7 @@ pub(super) trait Job: Send {
 /// A job for one caller.
 pub(super) struct Call<T, E, W> {
     queued: Instant,
+    place: Option<Place>,
     scope: Scope,
     state: State<T, E, W>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -59,9 +64,15 @@ enum State<T, E, W> {
 }
 
 impl<T, E, W> Call<T, E, W> {
-    pub(super) fn new(scope: Scope, work: W, reply: oneshot::Sender<Result<T, E>>) -> Self {
+    pub(super) fn new(
+        scope: Scope,
+        work: W,
+        place: Place,
+        reply: oneshot::Sender<Result<T, E>>,
+    ) -> Self {
         Self {
             queued: Instant::now(),
+            place: Some(place),
             scope,
             state: State::Queued(work),
             reply,
@@ -75,12 +86,16 @@ where
     E: From<Error> + Send + 'static,
     W: Work<T, E>,
 {
-    fn abandoned(&self) -> bool {
+    fn taken(&mut self) {
+        self.place = None;
+    }
+
+    fn abandoned(&mut self) -> bool {
         self.reply.is_closed()
     }
 
-    fn queued(&self) -> Instant {
-        self.queued
+    fn late(&mut self, wait: Duration) -> bool {
+        self.queued.elapsed() >= wait
     }
 
     fn scope(&self) -> Scope {
@@ -163,10 +178,10 @@ async fn begin(
 ) -> Result<(), sqlx::Error> {
     for attempt in 1_u32.. {
         let result = execute(connection, "begin immediate").await;
-        jobs.retain(|job| !job.abandoned());
+        jobs.retain_mut(|job| !job.abandoned());
         match result {
             Err(error) if is_busy(&error) => {
-                let late = jobs.extract_if(.., |job| job.queued().elapsed() >= wait);
+                let late = jobs.extract_if(.., |job| job.late(wait));
                 late.for_each(|job| job.fail(Error::Busy));
                 if jobs.is_empty() {
                     return Err(error);
@@ -222,6 +237,9 @@ impl From<sqlx::Error> for Reach {
 /// Does one job, in a savepoint if it needs one.
 async fn run(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Reach> {
     let scope = job.scope();
+    if scope == Scope::Batch {
+        return Ok(caught(job.run(connection)).await.map(drop)?);
+    }
     if scope == Scope::Statement {
         return match caught(job.run(connection)).await {
             // A statement that violates a constraint undoes itself, and only itself.
@@ -247,11 +265,6 @@ async fn caught(work: BoxFuture<'_, Result<bool, sqlx::Error>>) -> Result<bool, 
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a piece of writing panicked".into())))
-}
-
-/// Whether a constraint was violated.
-fn is_constraint(error: &sqlx::Error) -> bool {
-    primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
 }
 
 async fn execute(

@@ -1,0 +1,201 @@
+//! Writes of one kind that gather: what is queued before the writer's task runs is one
+//! transaction, and one call of the function that does them all.
+
+use std::{
+    num::NonZeroUsize,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use chassis::database::{Bulk, Database, Error};
+use futures::{future::BoxFuture, future::join_all, join, poll};
+use sqlx::{Connection, SqliteConnection};
+use tokio::task::yield_now;
+use user_service::store::NEEDS;
+
+use super::{Place, soon};
+
+/// Why a write failed.
+#[derive(Debug)]
+enum Failure {
+    Refused,
+    Database(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+type Names = Bulk<&'static str, usize, Failure>;
+
+/// Inserts users, and says of each with how many it came. `refused` is refused, `panic`
+/// panics, `check` violates a constraint.
+fn insert_all<'c>(
+    connection: &'c mut SqliteConnection,
+    names: &'c [&'static str],
+) -> BoxFuture<'c, Result<Vec<Result<usize, Failure>>, sqlx::Error>> {
+    Box::pin(async move {
+        let mut results = Vec::new();
+        for &name in names {
+            assert_ne!(name, "panic", "a deliberate panic");
+            if name == "refused" {
+                results.push(Err(Failure::Refused));
+                continue;
+            }
+            let revision = i64::from(name != "check");
+            let insert = sqlx::query(
+                "insert into users
+                    (nickname, nickname_key, email, email_key, role, create_time, update_time,
+                    revision)
+                values (?1, ?1, ?1 || '@example.com', ?1, 0, 0, 0, ?2)",
+            );
+            insert
+                .bind(name)
+                .bind(revision)
+                .execute(&mut *connection)
+                .await?;
+            results.push(Ok(names.len()));
+        }
+        Ok(results)
+    })
+}
+
+fn names(database: &Database) -> Names {
+    database.bulk(insert_all)
+}
+
+async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure>> {
+    soon(join_all(all.iter().map(|&name| names.write(name)))).await
+}
+
+#[tokio::test]
+async fn what_has_gathered_is_written_together_and_everybody_gets_a_result_of_their_own() {
+    let place = Place::migrated().await;
+    let names = names(&place.ready(&NEEDS).await);
+
+    let results = write(&names, &["a", "refused", "b"]).await;
+    let afterwards = write(&names, &["c"]).await;
+
+    assert!(
+        matches!(results.as_slice(), [Ok(3), Err(Failure::Refused), Ok(3)]),
+        "{results:?}"
+    );
+    assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
+    assert_eq!(place.nicknames().await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn no_more_come_together_than_a_batch_has() {
+    let mut place = Place::migrated().await;
+    place.settings.write_batch = NonZeroUsize::new(2).unwrap();
+    let names = names(&place.ready(&NEEDS).await);
+
+    let results = write(&names, &["a", "b", "c", "d", "e"]).await;
+
+    let together: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+    assert_eq!(together, [2, 2, 2, 2, 1]);
+    assert_eq!(place.nicknames().await, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_engine_or_a_panic_undoes_all_and_the_queue_goes_on() {
+    for fault in ["check", "panic"] {
+        let place = Place::migrated().await;
+        let names = names(&place.ready(&NEEDS).await);
+
+        let results = write(&names, &["a", fault, "b"]).await;
+        let afterwards = write(&names, &["c"]).await;
+
+        for failed in results {
+            let engine = matches!(failed, Err(Failure::Database(Error::Engine(_))));
+            assert!(engine, "{fault}: {failed:?}");
+        }
+        assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
+        assert_eq!(place.nicknames().await, ["c"], "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn each_of_those_who_gather_has_a_place_in_the_queue() {
+    let mut place = Place::migrated().await;
+    place.settings.write_queue = NonZeroUsize::new(2).unwrap();
+    let names = names(&place.ready(&NEEDS).await);
+
+    let results = write(&names, &["a", "b", "c", "d"]).await;
+
+    let (accepted, refused) = results.split_at(2);
+    assert!(accepted.iter().all(Result::is_ok), "{accepted:?}");
+    for refused in refused {
+        let overloaded = matches!(refused, Err(Failure::Database(Error::Overloaded)));
+        assert!(overloaded, "{refused:?}");
+    }
+    assert_eq!(place.nicknames().await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn nothing_is_written_for_one_of_them_who_went_away() {
+    let mut place = Place::migrated().await;
+    place.settings.write_wait = Duration::from_secs(3600);
+    let names = names(&place.ready(&NEEDS).await);
+    let lock = place.lock().await;
+    let mut stays = pin!(names.write("susan"));
+
+    {
+        let mut leaves = pin!(names.write("gone"));
+        // Long enough for the writer to try in vain.
+        for _ in 0..100 {
+            assert!(poll!(&mut stays).is_pending());
+            assert!(poll!(&mut leaves).is_pending());
+            yield_now().await;
+        }
+    }
+    lock.close().await.unwrap();
+
+    assert_eq!(soon(stays).await.unwrap(), 1);
+    assert_eq!(place.nicknames().await, ["susan"]);
+}
+
+#[tokio::test]
+async fn who_comes_while_another_process_writes_joins_and_waits_for_as_long_as_anybody() {
+    let mut place = Place::migrated().await;
+    place.settings.write_wait = Duration::from_millis(300);
+    let names = names(&place.ready(&NEEDS).await);
+    let lock = place.lock().await;
+    let later = Duration::from_millis(150);
+
+    let begun = Instant::now();
+    let first = async { (names.write("a").await, begun.elapsed()) };
+    let second = async {
+        tokio::time::sleep(later).await;
+        (names.write("b").await, begun.elapsed())
+    };
+    let ((one, one_took), (other, other_took)) = soon(async { join!(first, second) }).await;
+    lock.close().await.unwrap();
+
+    for busy in [one, other] {
+        let locked = matches!(busy, Err(Failure::Database(Error::Busy)));
+        assert!(locked, "{busy:?}");
+    }
+    assert!(other_took >= one_took.min(Duration::from_millis(300)) + later / 2);
+    assert_eq!(place.nicknames().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn whoever_still_gathers_when_the_database_is_closed_is_answered() {
+    let place = Place::migrated().await;
+    let never_ready = place.database(&NEEDS);
+    let names = names(&never_ready);
+    let mut waiting = pin!(names.write("a"));
+    assert!(poll!(&mut waiting).is_pending());
+
+    soon(never_ready.close()).await;
+    let waited = soon(waiting).await;
+    let late = soon(names.write("b")).await;
+
+    for refused in [waited, late] {
+        let closed = matches!(refused, Err(Failure::Database(Error::ShuttingDown)));
+        assert!(closed, "{refused:?}");
+    }
+}

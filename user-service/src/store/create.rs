@@ -1,0 +1,172 @@
+//! Creating users: one, or many by one statement.
+
+use std::collections::HashSet;
+
+use chassis::database::{Stop, is_constraint};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::SqliteConnection;
+
+use super::{
+    row::{role, time},
+    write::taken,
+};
+use crate::{
+    error::Error,
+    user::{NewUser, User},
+};
+
+/// A user to create, and when that was asked for.
+#[derive(Debug)]
+pub(super) struct Creation {
+    pub(super) draft: NewUser,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Writes new users in their order, each of whom may be refused.
+///
+/// The first is written alone, and tells from where ids and times go on: the others need no
+/// look at what is there, and are written together. Those who are left out then are written
+/// one by one, to learn why. An id that one of them would have had may stay unused.
+pub(super) async fn create_all(
+    connection: &mut SqliteConnection,
+    creations: &[Creation],
+) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
+    let mut results = Vec::with_capacity(creations.len());
+    let mut creations = creations.iter();
+    for creation in creations.by_ref() {
+        let created = create_one(connection, creation).await?;
+        let alone = created.is_ok();
+        results.push(created);
+        if alone {
+            break;
+        }
+    }
+    let others = creations.as_slice();
+    if let (Some(Ok(first)), [_, ..]) = (results.last(), others) {
+        let users = create_after(connection, first, others).await?;
+        for (creation, user) in others.iter().zip(users) {
+            results.push(match user {
+                Some(user) => Ok(user),
+                None => create_one(connection, creation).await?,
+            });
+        }
+    }
+    Ok(results)
+}
+
+/// Writes one user, unless a constraint refuses it.
+async fn create_one(
+    connection: &mut SqliteConnection,
+    Creation { draft, now }: &Creation,
+) -> Result<Result<User, Error>, sqlx::Error> {
+    match create(connection, draft, *now).await {
+        Ok(user) => Ok(Ok(user)),
+        Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Stop::Engine(error)) if is_constraint(&error) => Ok(Err(error.into())),
+        Err(Stop::Engine(error)) => Err(error),
+    }
+}
+
+/// Writes a new user, whose creation time is later than that of all before, even if the
+/// clock was put back.
+pub(super) async fn create(
+    connection: &mut SqliteConnection,
+    draft: &NewUser,
+    now: DateTime<Utc>,
+) -> Result<User, Stop<Error>> {
+    let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
+    let (email, email_key) = (draft.email.as_str(), draft.email.key());
+    let (role, now) = (role(draft.role), now.timestamp_micros());
+    let created = sqlx::query!(
+        r#"insert into users
+            (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
+        select ?1, ?2, ?3, ?4, ?5, created.time, created.time, 1
+        from (
+            select max(
+                ?6,
+                coalesce((select create_time + 1 from users order by id desc limit 1), ?6)
+            ) as time
+        ) as created
+        returning id as "id!", create_time as "create_time!""#,
+        nickname,
+        nickname_key,
+        email,
+        email_key,
+        role,
+        now
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|error| taken(error, nickname, email))?;
+    Ok(user(created.id, draft, time(created.create_time)?))
+}
+
+/// Writes new users right after `last`, who is the newest, and leaves out those whose
+/// nickname or address is taken.
+async fn create_after(
+    connection: &mut SqliteConnection,
+    last: &User,
+    creations: &[Creation],
+) -> Result<Vec<Option<User>>, sqlx::Error> {
+    let (mut id, mut created) = (last.id, last.create_time);
+    let mut users = Vec::with_capacity(creations.len());
+    let mut rows = Vec::with_capacity(creations.len());
+    for Creation { draft, now } in creations {
+        id += 1;
+        created = (created + TimeDelta::microseconds(1)).max(*now);
+        let role = role(draft.role);
+        let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
+        let (email, email_key) = (draft.email.as_str(), draft.email.key());
+        let micros = created.timestamp_micros();
+        rows.push((id, nickname, nickname_key, email, email_key, role, micros));
+        users.push(Some(user(id, draft, created)));
+    }
+    let rows = serde_json::json!(rows).to_string();
+    let written = sqlx::query!(
+        "insert into users
+            (id, nickname, nickname_key, email, email_key, role, create_time, update_time,
+            revision)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+            value ->> 6, value ->> 6, 1
+        from json_each(?1)
+        where true
+        on conflict do nothing",
+        rows
+    )
+    .execute(&mut *connection)
+    .await;
+    match written {
+        Ok(written) if written.rows_affected() == creations.len() as u64 => {}
+        Ok(_) => {
+            let there = newer(connection, last).await?;
+            for user in &mut users {
+                *user = user.take().filter(|user| there.contains(&user.id));
+            }
+        }
+        Err(error) if is_constraint(&error) => users.fill(None),
+        Err(error) => return Err(error),
+    }
+    Ok(users)
+}
+
+/// The ids of all users who came after `last`.
+async fn newer(
+    connection: &mut SqliteConnection,
+    last: &User,
+) -> Result<HashSet<i64>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(r#"select id as "id!" from users where id > ?1"#, last.id);
+    Ok(ids.fetch_all(connection).await?.into_iter().collect())
+}
+
+/// A user as it is when it is new.
+fn user(id: i64, draft: &NewUser, create_time: DateTime<Utc>) -> User {
+    User {
+        id,
+        nickname: draft.nickname.as_str().to_owned(),
+        email: draft.email.as_str().to_owned(),
+        role: draft.role,
+        create_time,
+        update_time: create_time,
+        revision: 1,
+    }
+}
