@@ -6,6 +6,7 @@
 
 mod batch;
 mod bulk;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
 pub use self::bulk::{All, Bulk};
+use self::turn::Turn;
 use super::{Access, Error, volume::Room};
 use crate::{
     process::{Background, Failure},
@@ -26,9 +28,8 @@ use crate::{
 };
 
 /// How long a writer that always has something to write goes on before it gives way to
-/// other processes, and for how long then. SQLite has no queue for its lock, which is free
-/// only for some 50 µs between two transactions: others would have to be lucky.
-const TURN: Duration = Duration::from_millis(40);
+/// those who do not wait for their turn, such as the migrator, and for how long then.
+const SPELL: Duration = Duration::from_millis(40);
 const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// A piece of writing: runs its statements on the connection that it is given, within a
@@ -142,6 +143,7 @@ impl Queue {
             batch: self.batch,
             wait: self.wait,
             room: Room::new(options.get_filename(), self.margin),
+            turn: Turn::of(options.get_filename()),
             line: Line {
                 connection: Some(connection),
                 options,
@@ -197,13 +199,14 @@ struct Writer {
     batch: usize,
     wait: Duration,
     room: Room,
+    turn: Turn,
     line: Line,
 }
 
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(self.batch);
-        let mut turn = Instant::now();
+        let mut spell = Instant::now();
         loop {
             let waiting = Instant::now();
             let gathered = tokio::select! {
@@ -219,7 +222,7 @@ impl Writer {
                 break;
             }
             if waiting.elapsed() > GIVE_WAY {
-                turn = Instant::now();
+                spell = Instant::now();
             }
             for job in &mut batch {
                 job.taken();
@@ -228,9 +231,9 @@ impl Writer {
             if !batch.is_empty() {
                 self.write(&mut batch).await;
             }
-            if turn.elapsed() > TURN {
+            if spell.elapsed() > SPELL {
                 sleep(GIVE_WAY).await;
-                turn = Instant::now();
+                spell = Instant::now();
             }
         }
         self.line.close().await;
@@ -240,7 +243,7 @@ impl Writer {
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         match self.room.check() {
             Ok(()) => {
-                let ended = commit(&mut self.line, batch, self.wait).await;
+                let ended = commit(&mut self.line, &mut self.turn, batch, self.wait).await;
                 self.room.learn(&ended);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),

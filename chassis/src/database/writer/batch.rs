@@ -4,25 +4,13 @@ use std::{mem, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
-use tokio::{
-    sync::oneshot,
-    task::yield_now,
-    time::{Instant, sleep},
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Line, Place, Scope, Stop, Work};
+use super::{Line, Place, Scope, Stop, Work, turn::Turn};
 use crate::database::{
     Error,
     error::{is_busy, is_constraint},
 };
-
-/// So many attempts to get the lock are made in a row: the way to the connection's thread
-/// and back, some 20 µs, is pause enough for each.
-const ATTEMPTS: u32 = 16;
-
-/// The pause between two rows of attempts. Longer ones would leave all turns to the other
-/// process; shorter ones burn a core.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// A piece of work in the queue.
 pub(super) trait Job: Send {
@@ -137,6 +125,7 @@ where
 /// empty afterwards.
 pub(super) async fn commit(
     line: &mut Line,
+    turn: &mut Turn,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
@@ -144,7 +133,7 @@ pub(super) async fn commit(
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    if let Err(error) = begin(connection, jobs, wait).await {
+    if let Err(error) = begin(connection, turn, jobs, wait).await {
         return Err(fail_all(jobs.drain(..), error));
     }
 
@@ -173,29 +162,29 @@ pub(super) async fn commit(
 /// waits for any more are dropped meanwhile, and those that have waited for `wait` fail.
 async fn begin(
     connection: &mut SqliteConnection,
+    turn: &mut Turn,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
-) -> Result<(), sqlx::Error> {
-    for attempt in 1_u32.. {
-        let result = execute(connection, "begin immediate").await;
-        jobs.retain_mut(|job| !job.abandoned());
-        match result {
-            Err(error) if is_busy(&error) => {
-                let late = jobs.extract_if(.., |job| job.late(wait));
-                late.for_each(|job| job.fail(Error::Busy));
-                if jobs.is_empty() {
-                    return Err(error);
+) -> Result<(), Error> {
+    let mut waiting = turn.wait();
+    loop {
+        if waiting.has_come() {
+            match execute(connection, "begin immediate").await {
+                Err(error) if is_busy(&error) => {}
+                result => {
+                    jobs.retain_mut(|job| !job.abandoned());
+                    return Ok(result?);
                 }
             }
-            result => return result,
         }
-        if attempt % ATTEMPTS == 0 {
-            sleep(PAUSE).await;
-        } else {
-            yield_now().await;
+        jobs.retain_mut(|job| !job.abandoned());
+        let late = jobs.extract_if(.., |job| job.late(wait));
+        late.for_each(|job| job.fail(Error::Busy));
+        if jobs.is_empty() {
+            return Err(Error::Busy);
         }
+        waiting.pause().await;
     }
-    Ok(())
 }
 
 /// Does each job and moves it to `done`. A job that fails alone is answered at once; any
@@ -275,8 +264,8 @@ async fn execute(
 }
 
 /// Answers all with the failure, and returns it.
-fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: sqlx::Error) -> Error {
-    let error = Error::from(error);
+fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: impl Into<Error>) -> Error {
+    let error = error.into();
     for job in jobs {
         job.fail(error.clone());
     }
