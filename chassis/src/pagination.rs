@@ -62,6 +62,12 @@ impl PageSize {
         self.0 + 1
     }
 
+    /// The same, as a number of things.
+    #[must_use]
+    pub fn rows(self) -> usize {
+        usize::try_from(self.limit()).unwrap_or(usize::MAX)
+    }
+
     /// Cuts what was read down to the page, and says whether there is more.
     pub fn cut<T>(self, rows: &mut Vec<T>) -> bool {
         let size = usize::try_from(self.0).unwrap_or(usize::MAX);

@@ -33,6 +33,12 @@ pub struct DatabaseSettings {
     #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub read_wait: Duration,
 
+    /// Whether a read of a few rows by key is done in the thread of its call, rather than on
+    /// one of the connections for reading: several times as fast, but a slow disk then
+    /// delays the other calls of that thread.
+    #[arg(long, env, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub direct_reads: bool,
+
     /// Writes that may wait in the queue. The next one fails with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub write_queue: NonZeroUsize,

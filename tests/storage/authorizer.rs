@@ -6,10 +6,10 @@ use sqlx::AssertSqlSafe;
 use super::Place;
 
 /// A service, and what it must not touch.
-struct Service {
-    needs: &'static Needs,
+pub(super) struct Service {
+    pub(super) needs: &'static Needs,
     /// A table of its own, and a text column of that.
-    own: (&'static str, &'static str),
+    pub(super) own: (&'static str, &'static str),
     /// A table of the other service, and a text column of that.
     other: (&'static str, &'static str),
     /// The requests of the other service.
@@ -18,7 +18,7 @@ struct Service {
     key: &'static str,
 }
 
-fn services() -> [Service; 2] {
+pub(super) fn services() -> [Service; 2] {
     [
         Service {
             needs: &user_service::store::NEEDS,
@@ -38,7 +38,7 @@ fn services() -> [Service; 2] {
 }
 
 /// What is valid SQL, and denied.
-fn denied(service: &Service) -> Vec<String> {
+pub(super) fn denied(service: &Service) -> Vec<String> {
     let Service {
         own: (own, own_column),
         other: (other, column),

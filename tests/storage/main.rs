@@ -9,6 +9,7 @@
 
 mod authorizer;
 mod bulk;
+mod direct;
 mod queue;
 mod ready;
 

@@ -39,7 +39,7 @@ impl Access {
     }
 
     /// Whether a statement may do it.
-    fn allows(&self, action: Action<'_>) -> bool {
+    pub(super) fn allows(&self, action: Action<'_>) -> bool {
         let Action {
             code,
             first,

@@ -6,15 +6,17 @@
 
 mod access;
 pub mod authorizer;
+mod direct;
 mod error;
 mod ffi;
 mod history;
 pub mod library;
 mod ready;
+mod source;
 pub mod volume;
 mod writer;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool,
@@ -23,13 +25,15 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use self::writer::Queue;
 pub use self::{
     access::Access,
+    direct::{Columns, Parameter, WrongType},
     error::{Error, is_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
+    source::Source,
     writer::{All, Bulk, Scope, Stop, Work},
 };
+use self::{direct::Direct, writer::Queue};
 use crate::{
     process::Failure,
     settings::{DatabaseSettings, DatabaseUrl},
@@ -61,6 +65,7 @@ pub struct Database {
     read_wait: Duration,
     needs: &'static Needs,
     reads: SqlitePool,
+    direct: Arc<Direct>,
     writes: Queue,
 }
 
@@ -75,6 +80,11 @@ impl Database {
             read_wait: settings.read_wait,
             needs,
             reads: read_pool(settings, needs.access),
+            direct: Arc::new(Direct::new(
+                settings.database_url.path().to_owned(),
+                needs.access,
+                settings.direct_reads,
+            )),
             writes: Queue::new(settings),
         }
     }
@@ -126,6 +136,7 @@ impl Database {
     /// Finishes the writes that are queued and closes all connections. Later writes fail
     /// with [`Error::ShuttingDown`].
     pub async fn close(&self) {
+        self.direct.close();
         // The last connection to close empties the log into the file and removes it, which
         // one that only reads cannot do.
         if timeout(self.read_wait, self.reads.close()).await.is_err() {

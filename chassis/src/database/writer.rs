@@ -92,13 +92,13 @@ pub enum Scope {
 }
 
 /// The end of the queue that the writer drains.
-type Jobs = mpsc::UnboundedReceiver<Box<dyn Job>>;
+type Jobs = mpsc::Receiver<Box<dyn Job>>;
 
 /// The end of the queue that callers hold.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    // Each write in it has one of the places.
-    jobs: mpsc::UnboundedSender<Box<dyn Job>>,
+    // Each of them has one of the places at least.
+    jobs: mpsc::Sender<Box<dyn Job>>,
     places: Arc<Semaphore>,
     // The other end, until the task that drains it starts.
     idle: Arc<Mutex<Option<Jobs>>>,
@@ -113,8 +113,8 @@ pub(super) struct Queue {
 impl Queue {
     /// A queue that is not yet drained.
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
-        let (jobs, waiting) = mpsc::unbounded_channel();
         let places = settings.write_queue.get().min(Semaphore::MAX_PERMITS);
+        let (jobs, waiting) = mpsc::channel(places);
         Self {
             jobs,
             places: Arc::new(Semaphore::new(places)),
@@ -175,7 +175,10 @@ impl Queue {
     }
 
     fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
-        self.jobs.send(job).map_err(|_| Error::ShuttingDown)
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+        })
     }
 
     /// Waits until nobody drains the queue any more although it is open.

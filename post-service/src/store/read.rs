@@ -1,7 +1,7 @@
 //! Finding posts. Every list is read by key, never by offset: a post that is created or
 //! deleted meanwhile shifts no page.
 
-use chassis::pagination::PageSize;
+use chassis::{database::Source, pagination::PageSize};
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
@@ -63,8 +63,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: PostId) -> Result<Post, Error> {
-        let mut reader = self.database.reader().await?;
-        find(&mut reader, id)
+        find(self.database.source(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
@@ -76,13 +75,14 @@ impl Store {
     ///
     /// Those of the database.
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
-        let mut reader = self.database.reader().await?;
         if !list.count {
-            return Page::new(page(&mut reader, list).await?, list, None);
+            let source = self.database.source(list.size.rows());
+            return Page::new(page(source, list).await?, list, None);
         }
         // The page and the count are of one snapshot.
+        let mut reader = self.database.reader().await?;
         let mut snapshot = reader.begin().await?;
-        let rows = page(&mut snapshot, list).await?;
+        let rows = page(Source::Connection(&mut snapshot), list).await?;
         let selection = list.author.map_or(Selection::All, Selection::Author);
         let total = count(&mut snapshot, selection).await?;
         snapshot.rollback().await?;
@@ -130,7 +130,7 @@ impl Store {
         // Ids are given out in the order of the commits, so a snapshot that has one id has
         // all lower ones.
         let mut snapshot = reader.begin().await?;
-        let rows = page(&mut snapshot, &list).await?;
+        let rows = page(Source::Connection(&mut snapshot), &list).await?;
         let newest = newest(&mut snapshot).await?;
         snapshot.rollback().await?;
         let page = Page::new(rows, &list, None)?;
@@ -166,54 +166,44 @@ impl Page {
 }
 
 /// The row of one post.
-pub(super) async fn find(
-    connection: &mut SqliteConnection,
-    id: PostId,
-) -> Result<Option<Row>, sqlx::Error> {
+pub(super) async fn find(mut source: Source<'_>, id: PostId) -> Result<Option<Row>, sqlx::Error> {
     let id = id.get();
-    select_posts!("where id = ?1", id)
-        .fetch_optional(connection)
-        .await
+    let rows = select_posts!(&mut source, "where id = ?1", id)?;
+    Ok(rows.into_iter().next())
 }
 
 /// The rows of a page, and of one post more if there is another page.
-async fn page(connection: &mut SqliteConnection, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+    let source = &mut source;
     let limit = list.size.limit();
     let after = list.after.unwrap_or(match list.order {
         Order::NewestFirst => i64::MAX,
         Order::OldestFirst => 0,
     });
     match (list.order, list.author.map(AuthorId::get)) {
-        (Order::NewestFirst, None) => {
-            select_posts!("where id < ?1 order by id desc limit ?2", after, limit)
-                .fetch_all(connection)
-                .await
-        }
+        (Order::NewestFirst, None) => select_posts!(
+            source,
+            "where id < ?1 order by id desc limit ?2",
+            after,
+            limit
+        ),
         (Order::OldestFirst, None) => {
-            select_posts!("where id > ?1 order by id limit ?2", after, limit)
-                .fetch_all(connection)
-                .await
+            select_posts!(source, "where id > ?1 order by id limit ?2", after, limit)
         }
-        (Order::NewestFirst, Some(author)) => {
-            select_posts!(
-                "where user_id = ?1 and id < ?2 order by id desc limit ?3",
-                author,
-                after,
-                limit
-            )
-            .fetch_all(connection)
-            .await
-        }
-        (Order::OldestFirst, Some(author)) => {
-            select_posts!(
-                "where user_id = ?1 and id > ?2 order by id limit ?3",
-                author,
-                after,
-                limit
-            )
-            .fetch_all(connection)
-            .await
-        }
+        (Order::NewestFirst, Some(author)) => select_posts!(
+            source,
+            "where user_id = ?1 and id < ?2 order by id desc limit ?3",
+            author,
+            after,
+            limit
+        ),
+        (Order::OldestFirst, Some(author)) => select_posts!(
+            source,
+            "where user_id = ?1 and id > ?2 order by id limit ?3",
+            author,
+            after,
+            limit
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A row of `posts`, and what it means.
 
+use chassis::database::{Columns, WrongType};
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -17,15 +18,46 @@ pub(super) struct Row {
     pub(super) user_id: i64,
 }
 
-/// Reads posts by a query whose text begins after the table.
+impl Row {
+    /// A row from its columns, in the order in which [`select_posts`] names them.
+    pub(super) fn read(columns: &mut Columns<'_>) -> Result<Self, WrongType> {
+        Ok(Self {
+            id: columns.integer()?,
+            body: columns.text()?,
+            create_time: columns.integer()?,
+            update_time: columns.integer()?,
+            revision: columns.integer()?,
+            user_id: columns.integer()?,
+        })
+    }
+}
+
+/// Reads posts from a source, by a query whose text begins after the table.
 macro_rules! select_posts {
-    ($tail:tt $(, $argument:expr)* $(,)?) => {
-        sqlx::query_as!(
-            crate::store::row::Row,
-            r#"select id as "id!", body, create_time, update_time, revision, user_id
-            from posts "# + $tail
-            $(, $argument)*
-        )
+    ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
+        async {
+            let source = $source;
+            let directly = source.read_directly(
+                concat!(
+                    r#"select id as "id!", body, create_time, update_time, revision, user_id
+                    from posts "#,
+                    $tail
+                ),
+                &[$($argument.into()),*],
+                crate::store::row::Row::read,
+            );
+            if let Some(rows) = directly {
+                return Ok::<_, sqlx::Error>(rows);
+            }
+            let rows = sqlx::query_as!(
+                crate::store::row::Row,
+                r#"select id as "id!", body, create_time, update_time, revision, user_id
+                    from posts "# + $tail
+                $(, $argument)*
+            );
+            rows.fetch_all(source.connection().await?).await
+        }
+        .await
     };
 }
 pub(super) use select_posts;

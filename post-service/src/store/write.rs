@@ -1,7 +1,7 @@
 //! Changing posts.
 
 use chassis::{
-    database::{Scope, Stop},
+    database::{Scope, Source, Stop},
     etag::Etag,
     idempotency::{Request, Write},
 };
@@ -250,7 +250,7 @@ async fn update(
     change: Change,
     now: DateTime<Utc>,
 ) -> Result<Post, Stop<Error>> {
-    let row = read::find(connection, change.id)
+    let row = read::find(Source::Connection(connection), change.id)
         .await?
         .ok_or(Error::NotFound(change.id.get()))?;
     let mut post = Post::try_from(row)?;
@@ -278,7 +278,7 @@ async fn update(
 
 async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result<(), Stop<Error>> {
     let id = deletion.id.get();
-    let Some(row) = read::find(connection, deletion.id).await? else {
+    let Some(row) = read::find(Source::Connection(connection), deletion.id).await? else {
         return if deletion.allow_missing {
             Ok(())
         } else {

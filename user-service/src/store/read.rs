@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chassis::pagination::PageSize;
+use chassis::{database::Source, pagination::PageSize};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};
 
@@ -65,8 +65,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: UserId) -> Result<User, Error> {
-        let mut reader = self.database.reader().await?;
-        find(&mut reader, id)
+        find(self.database.source(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
@@ -78,20 +77,21 @@ impl Store {
     ///
     /// [`Error::KeyNotFound`].
     pub async fn lookup(&self, key: &Key) -> Result<User, Error> {
-        let mut reader = self.database.reader().await?;
-        let (row, name) = match key {
+        let mut source = self.database.source(1);
+        let (rows, name) = match key {
             Key::Nickname(nickname) => {
                 let key = nickname.key();
-                let query = select_users!("users where nickname_key = ?1", key);
-                (query.fetch_optional(&mut *reader).await, "nickname")
+                let rows = select_users!(&mut source, "users where nickname_key = ?1", key);
+                (rows, "nickname")
             }
             Key::Email(email) => {
                 let key = email.key();
-                let query = select_users!("users where email_key = ?1", key);
-                (query.fetch_optional(&mut *reader).await, "email address")
+                let rows = select_users!(&mut source, "users where email_key = ?1", key);
+                (rows, "email address")
             }
         };
-        row?.ok_or(Error::KeyNotFound(name))?.try_into()
+        let row = rows?.into_iter().next();
+        row.ok_or(Error::KeyNotFound(name))?.try_into()
     }
 
     /// Those of the users with these ids that there are, in the order of `ids`, all read
@@ -101,14 +101,13 @@ impl Store {
     ///
     /// Those of the database.
     pub async fn batch_get(&self, ids: &[UserId]) -> Result<HashMap<i64, User>, Error> {
+        let mut source = self.database.source(ids.len());
         let ids = serde_json::json!(ids).to_string();
-        let mut reader = self.database.reader().await?;
         let rows = select_users!(
+            &mut source,
             "json_each(?1) as asked join users on users.id = asked.value",
-            ids
-        )
-        .fetch_all(&mut *reader)
-        .await?;
+            &ids
+        )?;
         rows.into_iter()
             .map(|row| Ok((row.id, User::try_from(row)?)))
             .collect()
@@ -120,13 +119,18 @@ impl Store {
     ///
     /// Those of the database.
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
-        let mut reader = self.database.reader().await?;
         if !list.count {
-            return Page::new(page(&mut reader, list).await?, list, None);
+            let source = match list.role {
+                None => self.database.source(list.size.rows()),
+                // They may be few, and far apart.
+                Some(_) => Source::Many(&self.database),
+            };
+            return Page::new(page(source, list).await?, list, None);
         }
         // The page and the count are of one snapshot.
+        let mut reader = self.database.reader().await?;
         let mut snapshot = reader.begin().await?;
-        let rows = page(&mut snapshot, list).await?;
+        let rows = page(Source::Connection(&mut snapshot), list).await?;
         let selection = list.role.map_or(Selection::All, Selection::Role);
         let total = count(&mut snapshot, selection).await?;
         snapshot.rollback().await?;
@@ -183,19 +187,16 @@ impl Cursor {
 }
 
 /// The row of one user.
-pub(super) async fn find(
-    connection: &mut SqliteConnection,
-    id: UserId,
-) -> Result<Option<Row>, sqlx::Error> {
+pub(super) async fn find(mut source: Source<'_>, id: UserId) -> Result<Option<Row>, sqlx::Error> {
     let id = id.get();
-    select_users!("users where id = ?1", id)
-        .fetch_optional(connection)
-        .await
+    let rows = select_users!(&mut source, "users where id = ?1", id)?;
+    Ok(rows.into_iter().next())
 }
 
 /// The rows of a page, and of one user more if there is another page. Each order has its
 /// index, and the administrators, who are few, have indexes of their own.
-async fn page(connection: &mut SqliteConnection, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+    let source = &mut source;
     let (field, descending) = list.order.decisive();
     let limit = list.size.limit();
     let role = list.role.map(role);
@@ -210,13 +211,9 @@ async fn page(connection: &mut SqliteConnection, list: &List) -> Result<Vec<Row>
     macro_rules! page {
         ($after:expr, $others:tt, $admins:tt) => {
             if admins {
-                select_users!($admins, $after, limit)
-                    .fetch_all(connection)
-                    .await
+                select_users!(source, $admins, $after, limit)
             } else {
-                select_users!($others, $after, role, limit)
-                    .fetch_all(connection)
-                    .await
+                select_users!(source, $others, $after, role, limit)
             }
         };
     }

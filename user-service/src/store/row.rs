@@ -1,5 +1,6 @@
 //! A row of `users`, and what it means.
 
+use chassis::database::{Columns, WrongType};
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -20,18 +21,57 @@ pub(super) struct Row {
     pub(super) revision: i64,
 }
 
-/// Reads users by a query whose text begins after the columns.
+impl Row {
+    /// A row from its columns, in the order in which [`select_users`] names them.
+    pub(super) fn read(columns: &mut Columns<'_>) -> Result<Self, WrongType> {
+        Ok(Self {
+            id: columns.integer()?,
+            nickname: columns.text()?,
+            nickname_key: columns.text()?,
+            email: columns.text()?,
+            email_key: columns.text()?,
+            role: columns.integer()?,
+            create_time: columns.integer()?,
+            update_time: columns.integer()?,
+            revision: columns.integer()?,
+        })
+    }
+}
+
+/// Reads users from a source, by a query whose text begins after the columns.
 macro_rules! select_users {
-    ($tail:tt $(, $argument:expr)* $(,)?) => {
-        sqlx::query_as!(
-            crate::store::row::Row,
-            r#"select users.id as "id!", nickname as "nickname!",
-                nickname_key as "nickname_key!", email as "email!", email_key as "email_key!",
-                role as "role!", create_time as "create_time!", update_time as "update_time!",
-                revision as "revision!"
-            from "# + $tail
-            $(, $argument)*
-        )
+    ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
+        async {
+            let source = $source;
+            let directly = source.read_directly(
+                concat!(
+                    r#"select users.id as "id!", nickname as "nickname!",
+                        nickname_key as "nickname_key!", email as "email!",
+                        email_key as "email_key!", role as "role!",
+                        create_time as "create_time!", update_time as "update_time!",
+                        revision as "revision!"
+                    from "#,
+                    $tail
+                ),
+                &[$($argument.into()),*],
+                crate::store::row::Row::read,
+            );
+            if let Some(rows) = directly {
+                return Ok::<_, sqlx::Error>(rows);
+            }
+            let rows = sqlx::query_as!(
+                crate::store::row::Row,
+                r#"select users.id as "id!", nickname as "nickname!",
+                        nickname_key as "nickname_key!", email as "email!",
+                        email_key as "email_key!", role as "role!",
+                        create_time as "create_time!", update_time as "update_time!",
+                        revision as "revision!"
+                    from "# + $tail
+                $(, $argument)*
+            );
+            rows.fetch_all(source.connection().await?).await
+        }
+        .await
     };
 }
 pub(super) use select_users;

@@ -1,7 +1,7 @@
 //! Changing users.
 
 use chassis::{
-    database::{Scope, Stop},
+    database::{Scope, Source, Stop},
     etag::Etag,
     idempotency::{Request, Write},
 };
@@ -178,7 +178,7 @@ async fn update(
     change: Change,
     now: DateTime<Utc>,
 ) -> Result<User, Stop<Error>> {
-    let row = read::find(connection, change.id)
+    let row = read::find(Source::Connection(connection), change.id)
         .await?
         .ok_or(Error::NotFound(change.id.get()))?;
     let user = User::try_from(row)?;
@@ -229,7 +229,7 @@ async fn update(
 
 async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result<(), Stop<Error>> {
     let id = deletion.id.get();
-    let Some(row) = read::find(connection, deletion.id).await? else {
+    let Some(row) = read::find(Source::Connection(connection), deletion.id).await? else {
         return if deletion.allow_missing {
             Ok(())
         } else {
