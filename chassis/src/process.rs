@@ -9,18 +9,22 @@ mod files;
 
 use std::{
     future::Future,
+    num::NonZeroUsize,
     pin::pin,
     process::{ExitCode, Termination},
     time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::files::parse;
 use crate::{
-    settings::{LogFormat, LogSettings},
+    settings::{LogFormat, LogSettings, RuntimeSettings},
     telemetry,
 };
 
@@ -62,7 +66,10 @@ const LEFT_BEHIND: Duration = Duration::from_millis(100);
 /// end: all that a `main` does.
 ///
 /// What it was done with is `()`, or an [`ExitCode`] of its own.
-pub fn main<C, F, T>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
+pub fn main<C, F, T>(
+    of: impl FnOnce(&C) -> (&LogSettings, &RuntimeSettings),
+    run: impl FnOnce(C) -> F,
+) -> ExitCode
 where
     C: Parser,
     F: Future<Output = Result<T, Failure>>,
@@ -72,19 +79,28 @@ where
         Ok(settings) => settings,
         Err(error) => return misunderstood(&error),
     };
-    let logs = logs(&settings).clone();
-    start(&logs, run(settings))
+    let (logs, runtime) = of(&settings);
+    let (logs, threads) = (logs.clone(), runtime.worker_threads);
+    start(&logs, threads, run(settings))
 }
 
-/// Starts the logs and a runtime, and runs a process whose command line is parsed to its
-/// end.
+/// Starts the logs and a runtime of so many threads, and runs a process whose command line
+/// is parsed to its end.
 pub fn start<T: Termination>(
     logs: &LogSettings,
+    threads: NonZeroUsize,
     run: impl Future<Output = Result<T, Failure>>,
 ) -> ExitCode {
     telemetry::start(logs);
 
-    let result = tokio::runtime::Builder::new_multi_thread()
+    // A thread that serves alone has nobody to share its work with.
+    let mut builder = if threads == NonZeroUsize::MIN {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    let result = builder
+        .worker_threads(threads.get())
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))

@@ -183,6 +183,16 @@ pub struct LogSettings {
     pub directives: LogDirectives,
 }
 
+/// What a process that serves runs on.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Process")]
+pub struct RuntimeSettings {
+    /// Threads that serve calls. One serves tens of thousands of calls a second and shares
+    /// nothing; the database has threads of its own.
+    #[arg(long, env, value_name = "COUNT", default_value = "1", value_parser = count)]
+    pub worker_threads: NonZeroUsize,
+}
+
 /// How a line of the log looks.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

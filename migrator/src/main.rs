@@ -2,7 +2,7 @@
 
 mod cli;
 
-use std::{path::Path, process::ExitCode};
+use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
 use chassis::{
     process::{self, Failure},
@@ -12,12 +12,15 @@ use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
 use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output, schedule};
 
+/// One for the steps, and one for what is verified meanwhile.
+const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
 /// The exit code that says that a migration is missing.
 const DIFFERENCE: u8 = 3;
 
 fn main() -> ExitCode {
     match process::parse::<Settings>() {
-        Ok(settings) => process::start(&logs(&settings), run(&settings)),
+        Ok(settings) => process::start(&logs(&settings), THREADS, run(&settings)),
         Err(error) => cli::misunderstood(&error),
     }
 }

@@ -7,7 +7,7 @@ use chassis::{
     database::Database,
     process::{self, Failure},
     serve,
-    settings::{DatabaseSettings, LogSettings, ServerSettings},
+    settings::{DatabaseSettings, LogSettings, RuntimeSettings, ServerSettings},
 };
 use clap::{Parser, Subcommand};
 
@@ -29,6 +29,8 @@ struct CommandLine {
     #[command(flatten)]
     server: ServerSettings,
     #[command(flatten)]
+    runtime: RuntimeSettings,
+    #[command(flatten)]
     logs: LogSettings,
     #[command(subcommand)]
     command: Option<Command>,
@@ -43,7 +45,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    process::main(|line: &CommandLine| &line.logs, run)
+    process::main(|line: &CommandLine| (&line.logs, &line.runtime), run)
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
