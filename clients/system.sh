@@ -1,0 +1,61 @@
+# The services that a client is run against: the pair, on free ports and a new database.
+
+binaries=${CARGO_TARGET_DIR:-target}/debug
+# Where they listen, once they do.
+users='' posts=''
+user_service='' post_service=''
+
+build_system() {
+    cargo build --quiet --workspace --bins --locked
+}
+
+start_system() { # for a client, after whom its files are named
+    local folder=$work/system/$1
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    export DATABASE_URL=sqlite:$folder/microblog.db LOG_FORMAT=text RUST_LOG=info
+    "$binaries/migrator" upgrade >"$folder/migrator.log"
+
+    "$binaries/user-service" --listen 127.0.0.1:0 2>"$folder/user-service.log" &
+    user_service=$!
+    users=$(address_in "$folder/user-service.log")
+    export USER_SERVICE_URL=http://$users
+    post_log=$folder/post-service.log
+    start_posts 127.0.0.1:0
+    posts=$(address_in "$post_log")
+}
+
+start_posts() { # on an address
+    "$binaries/post-service" --listen "$1" 2>>"$post_log" &
+    post_service=$!
+}
+
+kill_posts() {
+    end "$post_service"
+    post_service=''
+}
+
+stop_system() {
+    kill_posts
+    end "$user_service"
+    user_service=''
+}
+
+end() { # a process that we started, without a word to it
+    [[ -n $1 ]] || return 0
+    kill -KILL "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+# The address that a service says it serves on, in its log.
+address_in() {
+    local address limit=$((SECONDS + 30))
+    until address=$(grep -soPm1 'serving .* address=\K\S+' "$1"); do
+        if ((SECONDS > limit)); then
+            echo "it does not serve: $(cat "$1")" >&2
+            return 1
+        fi
+        sleep 0.05
+    done
+    echo "$address"
+}

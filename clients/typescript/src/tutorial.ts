@@ -1,0 +1,140 @@
+// The story of the microblog, told by a client in TypeScript.
+
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { type Channel, type ChannelOptions, credentials, status } from "@grpc/grpc-js";
+import { ClientError, createChannel, createClientFactory } from "nice-grpc";
+import { type DeadlineOptions, deadlineMiddleware } from "nice-grpc-client-middleware-deadline";
+import { ErrorInfo, RichClientError, errorDetailsClientMiddleware } from "nice-grpc-error-details";
+
+import {
+  type Post,
+  type PostServiceClient,
+  PostServiceDefinition,
+} from "../gen/microblog/post/v1/post_service.js";
+import {
+  type User,
+  type UserServiceClient,
+  UserServiceDefinition,
+} from "../gen/microblog/user/v1/user_service.js";
+
+// Retries and deadlines: the library does what stands there. Of health checking @grpc/grpc-js
+// knows nothing; a call to a server that drains fails with UNAVAILABLE, and is retried.
+const serviceConfig = new URL("../../../service-config.json", import.meta.url);
+
+const options: ChannelOptions = {
+  "grpc.service_config": readFileSync(serviceConfig, "utf8"),
+  // A server that restarts is back within moments: look for it sooner than after a second.
+  "grpc.initial_reconnect_backoff_ms": 100,
+};
+
+// No stream is waited on for ever: a network that swallows everything looks like a quiet
+// evening. Minutes in earnest; so short here that the story goes on.
+const streamMs = 3_000;
+
+// How a stream ends that can be opened again.
+const broken = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED];
+
+type Users = UserServiceClient<DeadlineOptions>;
+type Posts = PostServiceClient<DeadlineOptions>;
+
+/** Why the server refused, as it stands in the contract; undefined if it was not the server. */
+function reason(error: unknown): string | undefined {
+  if (!(error instanceof RichClientError)) return undefined;
+  const info = error.extra.find((detail) => detail.$type === ErrorInfo.$type);
+  return (info as ErrorInfo | undefined)?.reason;
+}
+
+/** Creates a user, or finds the one who is there already. */
+async function signUp(users: Users, nickname: string, email: string): Promise<User> {
+  try {
+    // With an id of its own, the library may send the request again: it is done once.
+    const created = await users.createUser({ user: { nickname, email }, requestId: randomUUID() });
+    const user = created.user!;
+    console.log(`${user.nickname} signed up`);
+    return user;
+  } catch (error) {
+    const why = reason(error);
+    if (why !== "NICKNAME_TAKEN" && why !== "EMAIL_TAKEN") throw error;
+    const { user } = await users.lookupUser({ nickname });
+    console.log(`${nickname} is refused (${why}): there is ${user!.nickname}`);
+    return user!;
+  }
+}
+
+/** Writes a post. Whoever saw no answer calls it again with the same request id. */
+async function write(posts: Posts, author: User, body: string, requestId: string): Promise<Post> {
+  const { post } = await posts.createPost({ post: { authorId: author.id, body }, requestId });
+  return post!;
+}
+
+/**
+ * Shows what was and is written after a post, until the stream breaks or the post `until` was
+ * shown. Returns the last one's id, to go on from there.
+ */
+async function follow(posts: Posts, afterId: bigint, until?: bigint): Promise<bigint> {
+  try {
+    for await (const { post } of posts.watchPosts({ afterId }, { deadline: streamMs })) {
+      afterId = post!.id;
+      console.log(`> ${post!.author?.nickname}: ${post!.body}`);
+      if (afterId === until) break;
+    }
+  } catch (error) {
+    if (!(error instanceof ClientError) || !broken.includes(error.code)) throw error;
+    console.error(`the stream broke: ${status[error.code]}`);
+  }
+  return afterId;
+}
+
+/** The story. */
+async function tell(users: Users, posts: Posts): Promise<void> {
+  const john = await signUp(users, "john", "john@example.com");
+  const susan = await signUp(users, "susan", "susan@example.com");
+  await signUp(users, "John", "another.john@example.com");
+
+  const requestId = randomUUID();
+  const first = await write(posts, john, "my first post!", requestId);
+  console.log(`john wrote: ${first.body}`);
+  const again = await write(posts, john, "my first post!", requestId);
+  const which = again.id === first.id ? "the same" : "another";
+  console.log(`sent again, with its request id: ${which} post`);
+  const second = await write(posts, susan, "hello, john", randomUUID());
+  console.log(`susan wrote: ${second.body}`);
+
+  console.log("the latest posts:");
+  const latest = await posts.listPosts({ pageSize: 2 });
+  for (const { author, body, createTime } of latest.posts) {
+    const when = createTime!.toISOString().replace(/\.\d+/, "");
+    console.log(`- ${author?.nickname}, ${when}: ${body}`);
+  }
+
+  console.log("following:");
+  let last = await follow(posts, first.id - 1n);
+  console.log("the stream broke");
+  const third = await write(posts, john, "is anybody there?", randomUUID());
+  console.log(`john wrote meanwhile: ${third.body}`);
+  while (last !== third.id) {
+    await sleep(100); // As long as nobody answers, it asks again and again.
+    last = await follow(posts, last, third.id);
+  }
+  console.log("nothing was missed");
+}
+
+function channelTo(address: string): Channel {
+  return createChannel(address, credentials.createInsecure(), options);
+}
+
+const toUsers = channelTo(process.env["USER_SERVICE"] ?? "127.0.0.1:50051");
+const toPosts = channelTo(process.env["POST_SERVICE"] ?? "127.0.0.1:50052");
+const clients = createClientFactory().use(deadlineMiddleware).use(errorDetailsClientMiddleware);
+try {
+  await tell(
+    clients.create(UserServiceDefinition, toUsers),
+    clients.create(PostServiceDefinition, toPosts),
+  );
+} finally {
+  toUsers.close();
+  toPosts.close();
+}
