@@ -3,9 +3,10 @@
 //! Nothing is read from the environment but through these structs and those of the
 //! binaries that embed them, so `--help` lists all there is.
 
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Where the database is, and how long things may wait for it.
 #[derive(Args, Clone, Debug)]
@@ -203,24 +204,37 @@ pub enum LogFormat {
 }
 
 /// Which lines are logged, checked when the process starts.
+///
+/// Each is a level or `target=level`. Those of `EnvFilter` that look into spans and fields
+/// are not known here: they take a regular expression engine, a tenth of each program.
 #[derive(Clone, Debug)]
-pub struct LogDirectives(String);
+pub struct LogDirectives(Targets);
 
 impl LogDirectives {
     /// The filter that they mean.
     #[must_use]
-    pub fn filter(&self) -> tracing_subscriber::EnvFilter {
-        tracing_subscriber::EnvFilter::new(&self.0)
+    pub fn filter(&self) -> Targets {
+        self.0.clone()
     }
 }
 
 impl FromStr for LogDirectives {
     type Err = String;
 
-    fn from_str(directives: &str) -> Result<Self, Self::Err> {
-        tracing_subscriber::EnvFilter::try_new(directives)
-            .map(|_| Self(directives.to_owned()))
-            .map_err(|error| format!("{error}; write for example `info` or `info,chassis=debug`"))
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |why: &dyn Display| {
+            format!("{why}; write for example `info` or `info,chassis=debug`")
+        };
+        if text.contains('[') {
+            return Err(wrong(&"spans and fields cannot be selected"));
+        }
+        let directives: Vec<_> = text.split(',').map(str::trim).collect();
+        let directives: Vec<_> = directives.into_iter().filter(|it| !it.is_empty()).collect();
+        if directives.is_empty() {
+            return Ok(Self(Targets::new().with_default(LevelFilter::ERROR)));
+        }
+        let targets: Result<Targets, _> = directives.join(",").parse();
+        targets.map(Self).map_err(|error| wrong(&error))
     }
 }
 

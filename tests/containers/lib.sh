@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the checks have in common: one line for each, and how the system is spoken to.
 
 passed=0 failed=0 skipped=''
@@ -23,6 +24,7 @@ check() {
         failed=$((failed + 1))
         printf 'FAIL  %s\n' "$sentence"
         tail -n 15 "$log" | sed 's/^/      /'
+        echo "      (all of it: $log)"
     fi
 }
 
@@ -47,7 +49,15 @@ is() {
 # The same for part of a text.
 says() {
     [[ $2 == *"$3"* ]] || {
-        printf '%s does not say `%s`, but:\n%s\n' "$1" "$3" "$2"
+        printf '%s does not say "%s", but:\n%s\n' "$1" "$3" "$2"
+        return 1
+    }
+}
+
+# does_not_say WHAT IT FORBIDDEN
+does_not_say() {
+    [[ $2 != *"$3"* ]] || {
+        printf '%s says "%s":\n%s\n' "$1" "$3" "$2"
         return 1
     }
 }
@@ -60,7 +70,8 @@ at_most() {
     }
 }
 
-# until_true SECONDS COMMAND…: asks until it succeeds.
+# until_true SECONDS COMMAND…: asks until it succeeds. In a function that is asked this way
+# nothing ends at its first failure: its commands are chained by `&&`.
 until_true() {
     local end=$((SECONDS + $1))
     shift

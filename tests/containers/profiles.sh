@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Several post services, backups by the clock, replication, and the end.
 
 scaled() {
@@ -60,15 +61,16 @@ replicated() {
     create_post "after the replica"
     migrator restore "$copy"
     says "what is restored" "$(all_posts)" "$body"
-    ! all_posts | grep -q "after the replica"
+    does_not_say "what is restored" "$(all_posts)" "after the replica"
     docker compose --profile litestream rm --force --stop litestream
 }
 in_replica() {
     local copy=/data/replica-$RANDOM.db
     docker compose --profile litestream run --rm -T litestream restore \
-        -config /etc/litestream.yml -o "$copy" /data/microblog.db
-    echo "$copy" >"$work/replica"
-    docker compose cp "user-service:$copy" - | grep -aq "$1"
+        -config /etc/litestream.yml -o "$copy" /data/microblog.db &&
+        echo "$copy" >"$work/replica" &&
+        docker compose cp "user-service:$copy" - >"$work/replica.tar" &&
+        grep -aq "$1" "$work/replica.tar"
 }
 
 profiles() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Every row of docker-compose.yml, on the containers that run.
 
 services=(user-service post-service)
@@ -20,11 +21,11 @@ started_warm() {
     at_most "the time of a warm start" "$seconds" 15
 }
 
-# The status that the kernel gives of the process, where it is a process of this machine.
+# What the kernel itself says of a service's first process, whatever the engine was told: a
+# file of /proc, read from a container beside it. With one blank between the words.
 kernel() {
-    local pid
-    pid=$(of "$1" '{{.State.Pid}}')
-    [[ -r /proc/$pid/status ]] && sed -n "s/^$2:[[:space:]]*//p" "/proc/$pid/status"
+    docker run --rm --network none --user 65532:65532 --pid "container:$(container "$1")" \
+        "$LOOKING_IMAGE" cat "/proc/1/$2" | tr -s '[:blank:]' ' '
 }
 
 one_uid() {
@@ -33,28 +34,34 @@ one_uid() {
         is "the user of $service" "$(of "$service" '{{.Config.User}}')" 65532:65532
     done
     for service in "${services[@]}"; do
-        docker compose top "$service"
-        docker top "$(container "$service")" -o uid,pid,args | sed 1d | while read -r uid _; do
-            is "the uid of $service" "$uid" 65532
-        done
+        is "the uids of $service" "$(docker top "$(container "$service")" -o uid,pid | sed 1d | awk '{print $1}' | sort -u)" 65532
+        says "the kernel" "$(kernel "$service" status)" "Uid: 65532 65532 65532 65532"
+        # It is the first process itself; there is no shell around it.
+        says "the kernel" "$(kernel "$service" status)" "Name: $service"
+        says "the kernel" "$(kernel "$service" status)" "Gid: 65532 65532 65532 65532"
     done
 }
 
 read_only_root() {
-    local service pid
+    local service mounts
     for service in "${services[@]}" migrator; do
         is "the root of $service" "$(of "$service" '{{.HostConfig.ReadonlyRootfs}}')" true
         says "its /tmp" "$(of "$service" '{{index .HostConfig.Tmpfs "/tmp"}}')" "size=16m"
         says "its /tmp" "$(of "$service" '{{index .HostConfig.Tmpfs "/tmp"}}')" "noexec"
     done
     for service in "${services[@]}"; do
-        pid=$(of "$service" '{{.State.Pid}}')
-        [[ ! -r /proc/$pid/mountinfo ]] || awk '$5 == "/" { exit $6 !~ /^ro/ }' "/proc/$pid/mountinfo"
+        mounts=$(kernel "$service" mountinfo)
+        says "the root of $service" "$(awk '$5 == "/" { print $6 "," }' <<<"$mounts")" "ro,"
+        is "its /tmp" "$(awk '$5 == "/tmp" { print $6 }' <<<"$mounts")" rw,nosuid,nodev,noexec,relatime
+        says "its /tmp" "$(grep ' /tmp ' <<<"$mounts")" size=16384k
+        # Nothing of a disk can be written but the volume.
+        is "what can be written" "$(awk '$6 ~ /^rw/ && $0 ~ / - (ext|xfs|btrfs|overlay|zfs)/ { print $5 }' <<<"$mounts" |
+            grep -vxE '/etc/(hosts|hostname|resolv.conf)')" /data
     done
 }
 
 no_capabilities() {
-    local service found
+    local service status set
     for service in "${services[@]}" migrator; do
         is "what $service drops" "$(of "$service" '{{.HostConfig.CapDrop}}')" "[ALL]"
         is "what it adds" "$(of "$service" '{{.HostConfig.CapAdd}}')" "[]"
@@ -62,16 +69,16 @@ no_capabilities() {
         is "its security options" "$(of "$service" '{{.HostConfig.SecurityOpt}}')" "[no-new-privileges:true]"
     done
     for service in "${services[@]}"; do
-        found=$(kernel "$service" CapEff || echo 0000000000000000)
-        is "the effective capabilities of $service" "$found" 0000000000000000
-        found=$(kernel "$service" CapBnd || echo 0000000000000000)
-        is "the bounding set of $service" "$found" 0000000000000000
-        is "no new privileges" "$(kernel "$service" NoNewPrivs || echo 1)" 1
+        status=$(kernel "$service" status)
+        for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+            says "the kernel of $service" "$status" "$set: 0000000000000000"
+        done
+        says "the kernel of $service" "$status" "NoNewPrivs: 1"
     done
 }
 
 limits() {
-    local service pid
+    local service limits
     for service in "${services[@]}" migrator; do
         is "the memory of $service" "$(of "$service" '{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}')" "268435456 268435456"
         is "its processes" "$(of "$service" '{{.HostConfig.PidsLimit}}')" 128
@@ -80,9 +87,11 @@ limits() {
         says "its core files" "$(of "$service" '{{json .HostConfig.Ulimits}}')" '{"Name":"core","Hard":0,"Soft":0}'
     done
     for service in "${services[@]}"; do
-        pid=$(of "$service" '{{.State.Pid}}')
-        [[ ! -r /proc/$pid/limits ]] || says "the kernel" "$(tr -s ' ' <"/proc/$pid/limits")" "Max open files 2048 2048"
-        docker stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}} threads' "$(container "$service")"
+        limits=$(kernel "$service" limits)
+        says "the kernel of $service" "$limits" "Max open files 2048 2048"
+        says "the kernel of $service" "$limits" "Max core file size 0 0"
+        says "what it uses" "$(docker stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}} threads' \
+            "$(container "$service")" | tee /dev/stderr)" "/ 256MiB"
     done
 }
 
@@ -118,6 +127,15 @@ own_healthcheck() {
     for service in "${services[@]}"; do
         is "what asks $service" "$(of "$service" '{{.Config.Healthcheck.Test}}')" "[CMD /usr/local/bin/$service healthcheck]"
         docker exec "$(container "$service")" "/usr/local/bin/$service" healthcheck
+        # The engine's own start of a process is in it.
+        docker inspect --format '{{json .State.Health.Log}}' "$(container "$service")" | python3 -c '
+import json, re, sys
+from datetime import datetime
+def at(text):
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text.replace("Z", "+00:00")))
+took = [(at(it["End"]) - at(it["Start"])).total_seconds() for it in json.load(sys.stdin)]
+print("asked", len(took), "times, each took", took)
+assert took and max(took) < 2, took'
     done
 }
 
@@ -127,6 +145,19 @@ published_on_loopback_only() {
     is "the post service" "$(of post-service '{{json .HostConfig.PortBindings}}')" \
         '{"50052/tcp":[{"HostIp":"127.0.0.1","HostPort":"55052"}]}'
     is "the migrator" "$(of migrator '{{.HostConfig.NetworkMode}}')" none
+    # From elsewhere nobody gets through: on every other address of this machine it is refused.
+    python3 -c '
+import socket, subprocess, sys
+addresses = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+def answers(address, port):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client:
+        client.settimeout(3)
+        return client.connect_ex((address, port)) == 0
+for port in map(int, sys.argv[1:]):
+    assert answers("127.0.0.1", port), port
+    for address in addresses:
+        assert not answers(address, port), (address, port)
+print("refused on", *addresses)' "${users##*:}" "${posts##*:}"
     # Without the variables of this test, the ports of the documents.
     env -u USER_SERVICE_PORT -u POST_SERVICE_PORTS docker compose config --format json | python3 -c '
 import json, sys
@@ -146,6 +177,7 @@ networks() {
     is "common networks" "$(comm -12 <(networks_of user-service) <(networks_of post-service))" "${COMPOSE_PROJECT_NAME}_internal"
 }
 networks_of() {
+    # shellcheck disable=SC2016 # The dollars are of Go.
     of "$1" '{{range $name, $_ := .NetworkSettings.Networks}}{{println $name}}{{end}}' | sort -u | sed /^$/d
 }
 
@@ -159,7 +191,7 @@ one_volume() {
     docker cp "$(container user-service):/data" - | tar --numeric-owner -tvf - | tee "$work/files"
     says "the folder" "$(tr -s ' ' <"$work/files")" "drwx------ 65532/65532 0"
     grep -q '^-rw------- 65532/65532 .* data/microblog.db$' "$work/files"
-    ! grep -E '^-' "$work/files" | grep -vE '^-rw------- 65532/65532 '
+    is "what is not private" "$(grep '^-' "$work/files" | grep -vE '^-rw------- 65532/65532 ' || true)" ""
 }
 
 rows() {

@@ -185,7 +185,7 @@ async fn comments_belong_to_what_they_stand_at() {
 
 #[tokio::test]
 async fn what_cannot_be_compared_is_an_error() {
-    let error = try_schema("create virtual table a using fts5 (b)").await;
+    let error = try_schema("create virtual table a using dbstat").await;
 
     assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
 }

@@ -210,7 +210,7 @@ impl Log {
         tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_env_filter("chassis=debug")
+            .with_max_level(tracing::Level::DEBUG)
             .with_writer(move || log.clone())
             .finish()
     }

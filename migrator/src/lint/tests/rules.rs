@@ -127,7 +127,7 @@ async fn m008_a_migration_leaves_transactions_and_settings_to_the_migrator() {
         "create temp table a (b)",
         "create temporary view a as select 1",
         "create table temp.a (b)",
-        "create virtual table a using fts5 (b)",
+        "create virtual table a using dbstat",
     ] {
         let up = format!("create table c (d);\n{statement};");
 

@@ -1,0 +1,122 @@
+"""Runs every command of a document, in the order in which they stand there, and compares
+what each prints with what stands below it.
+
+    document.py DOCUMENT [--record]
+
+The commands are the lines of the `console` blocks that begin with `$ `; a line that begins
+with `> `, or that follows a backslash, belongs to the command before it. What differs from
+run to run counts as equal: times, durations, sizes, ids. A line `…` stands for any number of
+lines. `--record` writes what was printed below the commands instead, into the document.
+
+A comment `<!-- run: COMMAND -->` is run like a command, and shown to nobody.
+Environment: PORT_OFFSET is added to the ports in the commands, so that a system that runs on
+those of the document is not touched.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+path = sys.argv[1]
+record = "--record" in sys.argv
+offset = int(os.environ.get("PORT_OFFSET", "0"))
+project = os.environ.get("COMPOSE_PROJECT_NAME", "microblog")
+LIMIT = 900
+
+VARIES = [
+    (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
+    (r"\d{8}T\d{6}(\.\d+)?Z", "STAMP"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "TIME"),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"run-[0-9a-f]{12}", "run-ID"),
+    (r"\b[0-9a-f]{12,64}\b", "ID"),
+    (r"\b\d+(\.\d+)?( ?(ms|seconds?|minutes?|s|m|KiB|MiB|kB|MB|B|bytes|%))(?![\w])", "N"),
+    (r"(\"(elapsed|duration|took|bytes|millis|ms)\w*\": ?)\d+(\.\d+)?", r"\1N"),
+    (r"About a \w+|Less than a \w+", "N"),
+    (r"\(health: starting\)|\(healthy\)", "(health)"),
+]
+
+
+def normal(line):
+    for pattern, instead in VARIES:
+        line = re.sub(pattern, instead, line)
+    return " ".join(line.split())
+
+
+def moved(text, by):
+    """The ports of the document as those of this run, or back."""
+    return re.sub(r"\b5\d{4}\b", lambda port: str(int(port[0]) + by), text) if by else text
+
+
+def parts(text):
+    """The document in pieces: ("text", [lines]), ("hidden", command), ("command", [lines], [output])."""
+    lines, inside = text.splitlines(), False
+    for line in lines:
+        hidden = re.fullmatch(r"<!-- run: (.*) -->", line)
+        if line == "```console":
+            inside, command = True, None
+            yield ["text", line]
+        elif inside and line == "```":
+            if command:
+                yield command
+            inside = False
+            yield ["text", line]
+        elif inside and line.startswith("$ "):
+            if command:
+                yield command
+            command = ["command", [line], []]
+        elif inside and (line.startswith("> ") or (not command[2] and command[1][-1].endswith("\\"))):
+            command[1].append(line)
+        elif inside:
+            command[2].append(line)
+        else:
+            yield ["hidden", line, hidden[1]] if hidden else ["text", line]
+
+
+def run(lines):
+    words = "\n".join(line.removeprefix("$ ").removeprefix("> ") for line in lines)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", moved(words, offset)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
+    )
+    said = done.stdout.decode(errors="replace").replace(project, "microblog")
+    return moved(said, -offset).replace("\r", "").rstrip("\n").splitlines(), done.returncode
+
+
+def fits(expected, said):
+    """Whether the lines are the expected ones, where `…` is any number of lines."""
+    if not expected:
+        return not said
+    if expected[0] == "…":
+        return any(fits(expected[1:], said[at:]) for at in range(len(said) + 1))
+    return bool(said) and expected[0] == said[0] and fits(expected[1:], said[1:])
+
+
+written, commands, wrong = [], 0, 0
+with open(path, encoding="utf-8") as document:
+    pieces = list(parts(document.read()))
+for piece in pieces:
+    if piece[0] == "text":
+        written.append(piece[1])
+        continue
+    lines = piece[1] if piece[0] == "command" else ["$ " + piece[2]]
+    print("\n".join(lines), flush=True)
+    said, code = run(lines)
+    print("\n".join(said), flush=True)
+    commands += 1
+    if piece[0] == "hidden":
+        assert code == 0, f"exit code {code}"
+        written.append(piece[1])
+        continue
+    written += lines + (said if record else piece[2])
+    expected = [normal(line) for line in piece[2]]
+    if not record and not fits(expected, [normal(line) for line in said]):
+        wrong += 1
+        print(f"WRONG, exit code {code}. Expected:", *piece[2], sep="\n    ")
+        print("Compared as:", *[normal(line) for line in said], sep="\n    ", flush=True)
+if record:
+    with open(path, "w", encoding="utf-8") as document:
+        document.write("\n".join(written) + "\n")
+print(f"{commands} commands, {wrong} with another output than the document says")
+assert commands > 0 and wrong == 0
