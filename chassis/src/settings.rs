@@ -222,9 +222,8 @@ impl FromStr for LogDirectives {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why: &dyn Display| {
-            format!("{why}; write for example `info` or `info,chassis=debug`")
-        };
+        let wrong =
+            |why: &dyn Display| format!("{why}; write for example `info` or `info,chassis=debug`");
         if text.contains('[') {
             return Err(wrong(&"spans and fields cannot be selected"));
         }

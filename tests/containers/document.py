@@ -1,16 +1,16 @@
 """Runs every command of a document, in the order in which they stand there, and compares
-what each prints with what stands below it.
+what each prints with what stands below it. Each has to succeed.
 
     document.py DOCUMENT [--record]
 
 The commands are the lines of the `console` blocks that begin with `$ `; a line that begins
 with `> `, or that follows a backslash, belongs to the command before it. What differs from
 run to run counts as equal: times, durations, sizes, ids. A line `…` stands for any number of
-lines. `--record` writes what was printed below the commands instead, into the document.
+lines. `--record` writes what was printed into the document, where something else stands there.
 
 A comment `<!-- run: COMMAND -->` is run like a command, and shown to nobody.
-Environment: PORT_OFFSET is added to the ports in the commands, so that a system that runs on
-those of the document is not touched.
+So that a system that runs as the document says is not touched, PORT_OFFSET is added to the
+ports in the commands, and COMPOSE_PROJECT_NAME takes the place of `microblog` in the volume's name.
 """
 
 import os
@@ -76,6 +76,7 @@ def parts(text):
 
 def run(lines):
     words = "\n".join(line.removeprefix("$ ").removeprefix("> ") for line in lines)
+    words = words.replace("microblog_data", f"{project}_data")
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", moved(words, offset)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
@@ -109,14 +110,17 @@ for piece in pieces:
         assert code == 0, f"exit code {code}"
         written.append(piece[1])
         continue
-    written += lines + (said if record else piece[2])
     expected = [normal(line) for line in piece[2]]
-    if not record and not fits(expected, [normal(line) for line in said]):
+    right = code == 0 and fits(expected, [normal(line) for line in said])
+    written += lines + (said if record and not right else piece[2])
+    if record:
+        wrong += code != 0
+    elif not right:
         wrong += 1
         print(f"WRONG, exit code {code}. Expected:", *piece[2], sep="\n    ")
         print("Compared as:", *[normal(line) for line in said], sep="\n    ", flush=True)
 if record:
     with open(path, "w", encoding="utf-8") as document:
         document.write("\n".join(written) + "\n")
-print(f"{commands} commands, {wrong} with another output than the document says")
+print(f"{commands} commands, {wrong} that failed, or print something else than the document says")
 assert commands > 0 and wrong == 0

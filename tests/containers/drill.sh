@@ -13,11 +13,10 @@ newer_version() {
         "$next/user-service/schema.sql"
     docker run --rm --network none --user "$(id -u):$(id -g)" -v "$next:/source" -w /source \
         "microblog/migrator:$TAG" migrate add_bio
+    cp docker-compose.yml "$next/"
     # shellcheck disable=SC2086
-    docker build --quiet ${BUILD_ARGS:-} --target migrator -t "microblog/migrator:$TAG-next" "$next"
-    # The services themselves are as they were; their containers are replaced all the same.
-    docker tag "microblog/user-service:$TAG" "microblog/user-service:$TAG-next"
-    docker tag "microblog/post-service:$TAG" "microblog/post-service:$TAG-next"
+    TAG=$TAG-next docker compose --project-directory "$next" --file "$next/docker-compose.yml" \
+        build --quiet ${BUILD_ARGS:-} migrator user-service post-service
 }
 
 version() {
@@ -59,6 +58,8 @@ upgrade_refused_back() {
 }
 
 rolled_back() {
+    # The older services work on the newer schema, and not the other way round.
+    up --no-deps user-service post-service
     TAG=$TAG-next migrator downgrade
     up
     is "the version" "$(version)" "$(cat "$work/version")"
@@ -79,11 +80,11 @@ restored() {
 moved() {
     local other=$COMPOSE_PROJECT_NAME-other name
     name=$(basename "$(cat "$work/backup")")
-    rm -rf "$work/moved" && mkdir "$work/moved"
-    docker compose cp "user-service:$(cat "$work/backup")" "$work/moved/$name"
+    # As a tar stream, which keeps owner and mode.
+    docker compose cp "user-service:$(cat "$work/backup")" - >"$work/moved.tar"
     export USER_SERVICE_PORT=55061 POST_SERVICE_PORTS=55062
     docker compose -p "$other" create migrator
-    docker compose -p "$other" cp --archive "$work/moved/$name" "migrator:/data/$name"
+    docker compose -p "$other" cp - migrator:/data <"$work/moved.tar"
     docker compose -p "$other" run --rm -T migrator restore "/data/$name"
     docker compose -p "$other" up --wait
     posts=127.0.0.1:55062

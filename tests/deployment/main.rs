@@ -1,6 +1,6 @@
 //! What the system is deployed with, as far as it can be checked without an engine: the
-//! compose file, the Dockerfile and the Kubernetes manifest, each row that makes the
-//! deployment safe by itself, and against the settings of the programs.
+//! compose file, the Dockerfile, the Kubernetes manifest and the page for operators, each
+//! row that makes the deployment safe by itself, and against the settings of the programs.
 //!
 //! `tests/containers/run` checks the same on containers that run.
 
@@ -13,7 +13,9 @@ mod tree;
 mod compose;
 mod dockerfile;
 mod kubernetes;
+mod operations;
 mod rules;
+mod scripts;
 mod settings;
 
 /// The user of every container.

@@ -1,0 +1,150 @@
+//! `docs/operations.md`: what it names is there. `tests/containers/run` runs its commands.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::{
+    compose::compose,
+    settings,
+    tree::{read, root},
+};
+
+/// Variables that are no setting of a program and stand in no place of the compose file.
+const OTHERS: [&str; 1] = ["COMPOSE_PROFILES"];
+
+fn page() -> String {
+    read("docs/operations.md")
+}
+
+/// The commands of its blocks, each in one line.
+fn commands() -> Vec<String> {
+    let page = page().replace("\\\n", " ");
+    let blocks = page.split("```console\n").skip(1);
+    let blocks = blocks.filter_map(|block| Some(block.split_once("\n```")?.0));
+    let lines = blocks.flat_map(str::lines);
+    lines
+        .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
+        .collect()
+}
+
+/// What the migrator says for `arguments`.
+fn migrator(arguments: &[&str]) -> String {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name("migrator");
+    let said = Command::new(path).args(arguments).output().unwrap();
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[test]
+fn each_subcommand_and_flag_of_the_migrator_that_it_names_exists() {
+    let mut found = 0;
+    for command in commands() {
+        let words: Vec<_> = command.split_whitespace().collect();
+        let run = words.iter().position(|word| *word == "run");
+        let Some(run) = run.filter(|_| words.starts_with(&["docker", "compose"])) else {
+            continue;
+        };
+        let after = &words[run + 1..];
+        let Some(at) = after
+            .iter()
+            .position(|word| ["migrator", "backup"].contains(word))
+        else {
+            continue;
+        };
+
+        let help = migrator(&[after[at + 1], "--help"]);
+
+        let usage = format!("migrator {}", after[at + 1]);
+        assert!(help.contains(&usage), "{command}: {help}");
+        for flag in after[at + 2..].iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "{command}: there is no {flag}");
+        }
+        found += 1;
+    }
+    assert!(found >= 10, "only {found} found");
+}
+
+#[test]
+fn each_variable_that_it_names_is_a_setting_or_of_the_compose_file() {
+    let page = page();
+    let file = read("docker-compose.yml");
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+    let names: Vec<_> = page
+        .split(|c: char| !is_name(c))
+        .filter(|name| name.contains('_') && name.len() > 3 && !name.starts_with('_'))
+        .collect();
+
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let programs = ["migrator", "user-service", "post-service"];
+        let setting = programs
+            .iter()
+            .any(|program| settings::reads(program, name));
+        let compose = file.contains(&format!("${{{name}:-"));
+
+        assert!(setting || compose || OTHERS.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn each_service_and_profile_that_it_names_is_in_the_compose_file() {
+    let compose = compose();
+    let mut found = 0;
+    for command in commands() {
+        let words: Vec<_> = command.split_whitespace().collect();
+        for pair in words.windows(2) {
+            if pair[0] == "--profile" {
+                let profile = &compose["services"][pair[1]]["profiles"];
+                assert_eq!(*profile, serde_json::json!([pair[1]]), "{command}");
+                found += 1;
+            }
+            if matches!(pair[0], "run" | "logs" | "exec") && !pair[1].starts_with('-') {
+                assert!(compose["services"].get(pair[1]).is_some(), "{command}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 3, "only {found} found");
+}
+
+#[test]
+fn each_exit_code_that_it_explains_is_in_the_list_of_the_readme() {
+    let readme = read("README.md");
+    let page = page();
+    let codes: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .filter_map(|(code, _)| code.parse::<u8>().ok())
+        .collect();
+
+    assert!(codes.contains(&64) && codes.contains(&75), "{codes:?}");
+    // 137 is the kernel's.
+    for code in codes.into_iter().filter(|code| *code != 137) {
+        assert!(readme.contains(&format!("\n| {code} | ")), "{code}");
+    }
+}
+
+#[test]
+fn what_it_links_to_is_there() {
+    let page = page();
+    let links = page.split("](").skip(1);
+    let links = links.filter_map(|link| Some(link.split_once(')')?.0));
+    let headings: Vec<_> = page
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.trim_start_matches('#')
+                    .strip_prefix(' ')?
+                    .to_lowercase()
+                    .replace(' ', "-"),
+            )
+        })
+        .collect();
+
+    for link in links.filter(|link| !link.starts_with("https:")) {
+        let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+        if file.is_empty() {
+            assert!(headings.iter().any(|known| known == heading), "{link}");
+        } else {
+            assert!(root().join("docs").join(file).exists(), "{link}");
+        }
+    }
+}
