@@ -133,7 +133,7 @@ no_database() {
 }
 
 full_volume() {
-    refused migrator 75 "full" --tmpfs /data:uid=65532,mode=0700,size=16k
+    refused migrator 1 "full" --tmpfs /data:uid=65532,mode=0700,size=16k
 }
 
 failures() {

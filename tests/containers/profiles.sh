@@ -98,7 +98,7 @@ drained() {
 }
 
 taken_down() {
-    take_down
+    docker compose "${profiles[@]}" down --volumes
     is "what is left" "$(docker ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")" ""
     is "volumes" "$(docker volume ls --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")" ""
     is "networks" "$(docker network ls --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")" ""

@@ -8,8 +8,8 @@ use crate::{
     tree::{read, root},
 };
 
-/// Variables that are no setting of a program and stand in no place of the compose file.
-const OTHERS: [&str; 1] = ["COMPOSE_PROFILES"];
+/// What is no setting of a program and stands in no place of the compose file.
+const OTHERS: [&str; 2] = ["COMPOSE_PROFILES", "X_FILE"];
 
 fn page() -> String {
     read("docs/operations.md")

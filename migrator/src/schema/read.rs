@@ -33,10 +33,11 @@ const FOREIGN_KEYS: &str =
                             where t.type = 'table'
                             order by t.name, k.id, k.seq";
 
-/// Whether a table is SQLite's or the migrator's own.
+/// Whether a table is SQLite's, the migrator's own, or what Litestream keeps in a database
+/// that it replicates: `_litestream_seq` and `_litestream_lock`.
 pub(crate) fn is_internal(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["sqlite_", "_sqlx_", "_migrator_"]
+    ["sqlite_", "_sqlx_", "_migrator_", "_litestream_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }

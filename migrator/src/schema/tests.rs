@@ -184,6 +184,19 @@ async fn comments_belong_to_what_they_stand_at() {
 }
 
 #[tokio::test]
+async fn what_litestream_keeps_in_a_database_is_no_part_of_its_schema() {
+    let schema = try_schema(
+        "create table a (b);
+         create table _litestream_seq (id integer primary key, seq integer);
+         create table _litestream_lock (id integer);",
+    );
+
+    let schema = schema.await.unwrap();
+
+    assert!(schema.tables.keys().eq([&Name::new("a")]));
+}
+
+#[tokio::test]
 async fn what_cannot_be_compared_is_an_error() {
     let error = try_schema("create virtual table a using dbstat").await;
 
