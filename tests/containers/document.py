@@ -25,6 +25,7 @@ project = os.environ.get("COMPOSE_PROJECT_NAME", "microblog")
 LIMIT = 900
 
 VARIES = [
+    (r"\b\d+m\d+(\.\d+)?s\b", "N"),
     (r"\d{8}T\d{6}(\.\d+)?Z", "STAMP"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "TIME"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
