@@ -64,10 +64,16 @@ fn each_subcommand_and_flag_of_the_migrator_that_it_names_exists() {
 
 #[test]
 fn each_variable_that_it_names_is_a_setting_or_of_the_compose_file() {
+    // Without what the commands print.
     let page = page();
+    let text: String = page
+        .split("```")
+        .filter(|part| !part.starts_with("console\n"))
+        .collect();
+    let text = text + &commands().join("\n");
     let file = read("docker-compose.yml");
     let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
-    let names: Vec<_> = page
+    let names: Vec<_> = text
         .split(|c: char| !is_name(c))
         .filter(|name| name.contains('_') && name.len() > 3 && !name.starts_with('_'))
         .collect();
@@ -87,22 +93,32 @@ fn each_variable_that_it_names_is_a_setting_or_of_the_compose_file() {
 #[test]
 fn each_service_and_profile_that_it_names_is_in_the_compose_file() {
     let compose = compose();
-    let mut found = 0;
+    let services = compose["services"].as_object().unwrap();
+    let (mut about, mut profiles) = (0, 0);
     for command in commands() {
         let words: Vec<_> = command.split_whitespace().collect();
-        for pair in words.windows(2) {
-            if pair[0] == "--profile" {
-                let profile = &compose["services"][pair[1]]["profiles"];
-                assert_eq!(*profile, serde_json::json!([pair[1]]), "{command}");
-                found += 1;
-            }
-            if matches!(pair[0], "run" | "logs" | "exec") && !pair[1].starts_with('-') {
-                assert!(compose["services"].get(pair[1]).is_some(), "{command}");
-                found += 1;
+        let verb = words
+            .iter()
+            .position(|word| matches!(*word, "run" | "logs" | "exec" | "create"));
+        if let Some(verb) = verb.filter(|_| command.contains("docker compose ")) {
+            let mut after = words[verb..].iter();
+            assert!(
+                after.any(|word| services.contains_key(word.trim_end_matches(';'))),
+                "{command}"
+            );
+            about += 1;
+        }
+        let set = command.split("COMPOSE_PROFILES=").skip(1);
+        for set in set.filter(|set| !set.starts_with('.')) {
+            let names = set.split(|c: char| !c.is_ascii_lowercase() && c != ',');
+            for profile in names.take(1).flat_map(|names| names.split(',')) {
+                let known = &compose["services"][profile]["profiles"];
+                assert_eq!(*known, serde_json::json!([profile]), "{command}");
+                profiles += 1;
             }
         }
     }
-    assert!(found > 3, "only {found} found");
+    assert!(about > 10 && profiles == 3, "{about} and {profiles} found");
 }
 
 #[test]
