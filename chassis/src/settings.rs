@@ -8,6 +8,10 @@ use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Du
 use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+pub use self::origins::WebOrigins;
+
+mod origins;
+
 /// Where the database is, and how long things may wait for it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Database")]
@@ -117,7 +121,8 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "COUNT", default_value = "512", value_parser = count)]
     pub max_connections: NonZeroUsize,
 
-    /// How long a connection may be open before it has begun to speak HTTP/2.
+    /// How long a connection may be open before it has begun to speak; over HTTP/1.1, how
+    /// long it may take until the head of the next request is there.
     #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub first_byte_timeout: Duration,
 
@@ -134,7 +139,8 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "BYTES", default_value = "4194304", value_parser = bytes)]
     pub max_message_bytes: NonZeroUsize,
 
-    /// The largest list of request headers that is accepted, in bytes.
+    /// The largest list of request headers that is accepted, in bytes. Over HTTP/1.1 it is
+    /// 8192 at the least.
     #[arg(long, env, value_name = "BYTES", default_value = "8192", value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
     pub max_header_bytes: u32,
 
@@ -143,13 +149,18 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub call_timeout: Duration,
 
-    /// How often an idle connection is sent an HTTP/2 PING.
+    /// How often an idle connection is sent an HTTP/2 PING, or over HTTP/1.1 a TCP probe.
     #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub keepalive_interval: Duration,
 
-    /// How long the answer to such a PING may take, before the connection is closed.
+    /// How long the answer to it may take, before the connection is closed.
     #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub keepalive_timeout: Duration,
+
+    /// The origins whose pages may call by gRPC-Web, separated by commas, such as
+    /// `https://app.example`; `*` lets every page call, and `none` no page.
+    #[arg(long, env, value_name = "ORIGINS", default_value = "none")]
+    pub web_origins: WebOrigins,
 
     /// A call that takes this long is logged, even if it succeeds.
     #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = duration_or_zero)]

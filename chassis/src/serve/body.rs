@@ -21,9 +21,38 @@ use super::{
 };
 use crate::status;
 
+/// The body of an answer, by whichever way the call came.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
+pub(super) enum AnswerBody {
+    /// As gRPC has it.
+    Grpc(CallBody),
+    /// The same as gRPC-Web has it, or one that is no call's.
+    Web(Body),
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        match self.get_mut() {
+            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Self::Web(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Grpc(body) => body.is_end_stream(),
+            Self::Web(body) => body.is_end_stream(),
+        }
+    }
+}
+
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
-/// The body of an answer.
+/// The body of a call's answer.
 #[derive(Debug)]
 pub(super) struct CallBody {
     inner: Body,

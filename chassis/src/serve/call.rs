@@ -23,13 +23,13 @@ use std::{
 };
 
 use futures::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, Request, Response};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Code, Status, body::Body, service::Routes};
+use tonic::{Status, body::Body, service::Routes};
 
 use super::{
     answers::{Answer, Answers},
@@ -40,12 +40,15 @@ use super::{
     methods::{Kind, Methods},
     outcome::Record,
     request_id::RequestId,
+    way::{self, Way},
+    web,
 };
 use crate::status::{self, Metadata};
 
 /// What holds for every call of a server.
 #[derive(Debug)]
 pub(super) struct Rules {
+    pub(super) name: &'static str,
     pub(super) domain: &'static str,
     pub(super) methods: Methods,
     pub(super) phase: watch::Receiver<Phase>,
@@ -55,6 +58,17 @@ pub(super) struct Rules {
     pub(super) max_message_bytes: usize,
     /// Cancelled when every stream has to end.
     pub(super) draining: CancellationToken,
+}
+
+/// What is known of a request that its head does not say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arrival {
+    /// The answers of its connection.
+    pub(super) answers: Answers,
+    /// By which way it came. One of gRPC-Web is translated already.
+    pub(super) way: Way,
+    /// Whether it comes from a page that may not call.
+    pub(super) refused: bool,
 }
 
 /// The calls of a server.
@@ -74,7 +88,7 @@ impl tower::Service<Request<Body>> for Calls {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let rules = Arc::clone(&self.rules);
         let kind = rules.methods.kind(request.uri().path());
         let limits = Limits::begin(&rules, kind, request.headers());
@@ -85,19 +99,18 @@ impl tower::Service<Request<Body>> for Calls {
         let routes = self.routes.clone();
         Box::pin(id.clone().scope(async move {
             let mut limits = limits;
-            let answers = request.extensions().get::<Answers>().cloned();
-            let response = if is_grpc(request.headers()) {
-                match &mut limits {
+            let arrival = request.extensions_mut().remove().unwrap_or_default();
+            let response = match rules.turned_away(&arrival, request.headers()) {
+                None => match &mut limits {
                     Ok(limits) => answer(&rules, routes, request, kind, limits).await,
                     Err(refused) => Err(refused.clone()),
                 }
-                .unwrap_or_else(Status::into_http)
-            } else {
-                not_grpc(rules.domain)
+                .unwrap_or_else(Status::into_http),
+                Some(response) => response,
             };
             let mut limits = limits.unwrap_or_default();
             if !kind.streams {
-                limits.answer = answers.as_ref().map(Answers::begin);
+                limits.answer = Some(arrival.answers.begin());
             }
             Ok(finish(response, rules, id, record, limits))
         }))
@@ -214,30 +227,6 @@ fn admit(rules: &Rules, kind: Kind, limits: &mut Limits) -> Result<(), Status> {
     Ok(())
 }
 
-/// Whether a request is one of gRPC: `application/grpc`, with or without a format or
-/// parameters.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
-}
-
-/// The answer to a request that is no gRPC. Its HTTP status is the one that the gRPC
-/// protocol demands, so that clients of other kinds understand it too.
-fn not_grpc(domain: &str) -> Response<Body> {
-    let status = status::refused(
-        domain,
-        Code::InvalidArgument,
-        "NOT_GRPC",
-        "this server speaks gRPC only: the content type has to be application/grpc",
-        Metadata::new(),
-    );
-    let mut response = status.into_http();
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response
-}
-
 /// Calls the handler; a panic is its failure.
 async fn handle(
     mut routes: Routes,
@@ -281,6 +270,17 @@ fn finish(
 }
 
 impl Rules {
+    /// The answer to a request that is no call, or no one's who may call.
+    fn turned_away(&self, arrival: &Arrival, headers: &HeaderMap) -> Option<Response<Body>> {
+        match arrival.way {
+            _ if arrival.refused => Some(web::foreign_origin(self.domain)),
+            Way::Web => None,
+            Way::Grpc if way::is_grpc(headers) => None,
+            Way::Grpc => Some(way::not_grpc(self.domain)),
+            Way::Other | Way::Preflight => Some(way::not_web(self.domain, self.name)),
+        }
+    }
+
     /// What failures of the gRPC library are explained with.
     pub(super) fn context<'a>(&self, path: &'a str) -> foreign::Context<'a> {
         foreign::Context {

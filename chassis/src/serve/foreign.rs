@@ -14,12 +14,14 @@ use crate::status::{self, Metadata};
 /// where the gRPC guide wants `RESOURCE_EXHAUSTED`.
 const TOO_LARGE: &str = "Error, decoded message length too large";
 
-/// How tonic and prost begin to say, as `INTERNAL`, that a request is no message.
-const MALFORMED: [&str; 4] = [
+/// How tonic, tonic-web and prost begin to say, as `INTERNAL`, that a request is no
+/// message.
+const MALFORMED: [&str; 5] = [
     "failed to decode Protobuf message: ",
     "protocol error: received message with ",
     "Unexpected EOF decoding stream.",
     "Missing request message.",
+    "tonic-web: ",
 ];
 
 /// Gives a failure in `headers`, or in trailers, the details that it lacks. What

@@ -1,5 +1,7 @@
-//! Incoming connections, each with the guards that the HTTP/2 stack lacks: a cap on how
+//! Incoming connections, each with the guards that the HTTP stack lacks: a cap on how
 //! many are open, a time by which one has to begin to speak, and a way to end them.
+//!
+//! Whether one speaks HTTP/2 or HTTP/1.1 shows in its first bytes.
 
 use std::{
     future::Future,
@@ -18,14 +20,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected;
 
-use super::answers::Answers;
+use super::{
+    answers::Answers,
+    speech::{Probes, Speech},
+};
 use crate::{process::Failure, settings::ServerSettings};
-
-/// The bytes with which every HTTP/2 connection begins, RFC 9113, section 3.4. Until it
-/// has sent them all, hyper neither sends it PINGs nor ends it when it drains.
-const PREFACE_LEN: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
 /// How long to wait after the first failure to accept, and after any in a row at the
 /// most: with no descriptors left, each further attempt fails at once.
@@ -63,6 +63,7 @@ pub(super) struct Connections {
     first_byte_timeout: Duration,
     /// How long an answer may wait for its client to read it.
     read_limit: Duration,
+    probes: Probes,
     /// Each open connection has a copy.
     open: Arc<()>,
     /// Cancelled when those that have not begun to speak have to end.
@@ -78,6 +79,7 @@ impl Connections {
             slots: Arc::new(Semaphore::new(settings.max_connections.get())),
             first_byte_timeout: settings.first_byte_timeout,
             read_limit: settings.call_timeout,
+            probes: Probes::of(settings),
             open: Arc::new(()),
             silent: CancellationToken::new(),
             all: CancellationToken::new(),
@@ -101,16 +103,14 @@ impl Connections {
 
     /// The connections that `listener` accepts, without an end. At the cap none is
     /// accepted until one closes; it waits in the backlog of the listener.
-    pub(super) fn accept(
-        &self,
-        listener: TcpListener,
-    ) -> impl Stream<Item = io::Result<Connection>> + use<> {
+    pub(super) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Connection> + use<> {
         let slots = Arc::clone(&self.slots);
         // A copy that belongs to no connection must not count.
         let open = Arc::downgrade(&self.open);
-        let (first_byte_timeout, read_limit, silent, all) = (
+        let (first_byte_timeout, read_limit, probes, silent, all) = (
             self.first_byte_timeout,
             self.read_limit,
+            self.probes,
             self.silent.clone(),
             self.all.clone(),
         );
@@ -120,17 +120,18 @@ impl Connections {
                 let stream = accepted(&listener).await;
                 let Some(open) = open.upgrade() else { return };
                 let guard = Box::pin(speak_within(first_byte_timeout, silent.clone()));
-                yield Ok(Connection {
+                yield Connection {
                     stream,
-                    unspoken: PREFACE_LEN,
+                    speech: Speech::Preface(0),
                     guard,
                     ended: None,
                     answers: Answers::default(),
                     read_limit,
+                    probes,
                     cut: all.child_token(),
                     _slot: slot,
                     _open: open,
-                });
+                };
             }
         }
     }
@@ -213,19 +214,24 @@ async fn read_within(limit: Duration, answers: Answers, cut: CancellationToken) 
 /// An accepted connection.
 pub(super) struct Connection {
     stream: TcpStream,
-    /// How much of the preface has not come yet.
-    unspoken: usize,
+    speech: Speech,
     /// Resolves when the connection has to end.
     guard: Pin<Box<dyn Future<Output = ErrorKind> + Send>>,
     ended: Option<ErrorKind>,
     answers: Answers,
     read_limit: Duration,
+    probes: Probes,
     cut: CancellationToken,
     _slot: OwnedSemaphorePermit,
     _open: Arc<()>,
 }
 
 impl Connection {
+    /// Its answers that wait to be read.
+    pub(super) fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
     /// Fails if the connection has to end, and otherwise has the task woken when it has
     /// to.
     fn poll_guard(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -237,13 +243,34 @@ impl Connection {
         self.ended.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
-    /// Fails if the connection has to end. Whoever writes has read before, and is woken
-    /// for that.
-    fn check(&self) -> io::Result<()> {
+    /// Fails if the connection has to end. Who writes HTTP/2 reads all the time, and is
+    /// woken for that; who writes HTTP/1.1 may leave requests unread that came early.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.speech == Speech::Http1 {
+            return self.poll_guard(cx);
+        }
         if self.cut.is_cancelled() {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         Ok(())
+    }
+
+    /// Takes note of the first bytes. From then on others see to it that the client goes
+    /// on: PINGs, and over HTTP/1.1 the time that the head of a request may take.
+    fn hear(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        self.speech = self.speech.heard(bytes);
+        match self.speech {
+            Speech::Preface(_) => return Ok(()),
+            Speech::Http2 => {}
+            Speech::Http1 => {
+                // Without probes it works as well, only longer than it has to.
+                let _ = self.probes.begin(&self.stream);
+            }
+        }
+        let (answers, cut) = (self.answers.clone(), self.cut.clone());
+        self.guard = Box::pin(read_within(self.read_limit, answers, cut));
+        // It is not certain that another read follows, which would have the task woken.
+        self.poll_guard(cx)
     }
 }
 
@@ -257,16 +284,8 @@ impl AsyncRead for Connection {
         this.poll_guard(cx)?;
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if this.unspoken > 0 {
-            let read = buf.filled().len() - before;
-            this.unspoken = this.unspoken.saturating_sub(read);
-            if this.unspoken == 0 {
-                let guard = read_within(this.read_limit, this.answers.clone(), this.cut.clone());
-                this.guard = Box::pin(guard);
-                // It is not certain that another read follows, which would have the
-                // task woken.
-                this.poll_guard(cx)?;
-            }
+        if matches!(this.speech, Speech::Preface(_)) {
+            this.hear(&buf.filled()[before..], cx)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -278,8 +297,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        this.check(cx)?;
+        Pin::new(&mut this.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -287,8 +307,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        this.check(cx)?;
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -304,10 +325,33 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Answers;
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt;
 
-    fn connect_info(&self) -> Answers {
-        self.answers.clone()
+    use super::{super::speech::PREFACE, *};
+
+    #[tokio::test]
+    async fn a_client_of_http_1_is_probed_which_sends_no_pings() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let settings = ServerSettings::default();
+        let connections = Connections::new(&settings);
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut accepted = Box::pin(connections.accept(listener));
+
+        for (said, probed) in [(PREFACE, false), (&b"POST"[..], true)] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said).await.unwrap();
+            let mut server = futures::StreamExt::next(&mut accepted).await.unwrap();
+            server.read_exact(&mut vec![0; said.len()]).await.unwrap();
+
+            assert_eq!(sockopt::socket_keepalive(&server.stream), Ok(probed));
+            if probed {
+                let idle = sockopt::tcp_keepidle(&server.stream);
+                assert_eq!(idle, Ok(settings.keepalive_interval));
+            }
+        }
     }
 }

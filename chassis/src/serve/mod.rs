@@ -1,4 +1,4 @@
-//! Serving gRPC: what surrounds a service from the socket to its handlers, so that a
+//! Serving gRPC, and gRPC-Web: what surrounds a service from the socket to its handlers, so that a
 //! service is its handlers alone.
 //!
 //! Every connection, call and wait has a bound; every failure has its details; and a
@@ -12,18 +12,16 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{self, Server},
-};
+use tonic::service::Routes;
 
 use self::{
     call::{Calls, Rules},
     health::{Health, Phase, v1::health_server::HealthServer},
     incoming::Connections,
     methods::Methods,
+    web::Web,
 };
-use crate::{process::Failure, settings::ServerSettings, status};
+use crate::{process::Failure, settings::ServerSettings};
 
 mod answers;
 mod body;
@@ -31,13 +29,17 @@ mod call;
 pub mod deadline;
 mod foreign;
 pub mod health;
+mod http;
 mod incoming;
 mod methods;
 mod outcome;
 mod reflection;
 pub mod request_id;
+mod speech;
 #[cfg(test)]
 mod tests;
+mod way;
+mod web;
 
 pub use self::{health::healthcheck, incoming::listen};
 
@@ -66,7 +68,7 @@ pub struct Service {
 /// Until `ready` says that the database is there, the health is `NOT_SERVING`, and calls
 /// fail with `UNAVAILABLE`. While it drains, `draining` is cancelled at the moment at
 /// which the service's own streams have to end; those that do not end by themselves are
-/// ended, with [`status::shutting_down`].
+/// ended, with [`shutting_down`](crate::status::shutting_down).
 ///
 /// # Errors
 ///
@@ -81,17 +83,20 @@ pub async fn run(
     draining: CancellationToken,
 ) -> Result<(), Failure> {
     let name = service.name;
-    let address = listener.local_addr().map_err(ended)?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::Failed(format!("the server has no address: {error}")))?;
     tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
     let calls = calls(settings, service, watching, draining.clone())?;
     let connections = Connections::new(settings);
     let stop = CancellationToken::new();
-    let mut server = pin!(server(settings).serve_with_incoming_shutdown(
+    let web = Web {
         calls,
-        connections.accept(listener),
-        stop.clone().cancelled_owned(),
-    ));
+        origins: Arc::new(settings.web_origins.clone()),
+    };
+    let accepted = connections.accept(listener);
+    let mut server = pin!(http::serve(settings, accepted, web, stop.clone()));
 
     let live = async {
         tokio::select! {
@@ -105,7 +110,7 @@ pub async fn run(
     };
     let outcome = tokio::select! {
         outcome = live => outcome,
-        result = &mut server => return result.map_err(ended),
+        () = &mut server => return Err(Failure::Failed("the server ended by itself".into())),
     };
 
     if phase.send_if_modified(drain_if_serving) && connections.open() > 0 {
@@ -121,7 +126,7 @@ pub async fn run(
 /// Waits for the calls that run, and cuts what is left after the limit.
 async fn finish(
     settings: &ServerSettings,
-    mut server: Pin<&mut impl Future<Output = Result<(), transport::Error>>>,
+    mut server: Pin<&mut impl Future<Output = ()>>,
     connections: &Connections,
 ) {
     connections.end_silent();
@@ -143,16 +148,6 @@ fn drain_if_serving(phase: &mut Phase) -> bool {
         *phase = Phase::Draining;
     }
     serving
-}
-
-/// The HTTP/2 part of a server, with the limits that the library leaves open. An age for
-/// connections is not among them: its grace would cut calls without notice.
-fn server(settings: &ServerSettings) -> Server {
-    Server::builder()
-        .max_concurrent_streams(settings.max_concurrent_streams)
-        .http2_keepalive_interval(Some(settings.keepalive_interval))
-        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
-        .http2_max_header_list_size(settings.max_header_bytes)
 }
 
 /// The service with its companions, health and reflection, and what surrounds them all.
@@ -193,6 +188,7 @@ fn calls(
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
     let rules = Rules {
+        name,
         domain,
         methods: Methods::of(&descriptor_sets).map_err(|error| invalid(&error))?,
         phase,
@@ -206,11 +202,4 @@ fn calls(
         rules: Arc::new(rules),
         routes: routes.prepare(),
     })
-}
-
-fn ended(error: impl std::error::Error) -> Failure {
-    Failure::Failed(format!(
-        "the server ended by itself: {}",
-        status::chain(&error)
-    ))
 }

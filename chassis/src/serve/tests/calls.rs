@@ -149,7 +149,7 @@ async fn a_stream_has_the_clients_deadline_alone() {
 
     for method in ["Follow", "Busy"] {
         let mut stream = client
-            .stream(method, Some(Duration::from_millis(200)))
+            .stream(method, Some(Duration::from_millis(500)))
             .await;
         let first = soon(stream.message()).await.unwrap();
         let status = loop {

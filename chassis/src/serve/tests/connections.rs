@@ -3,7 +3,7 @@
 use futures::{FutureExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::*;
+use super::{http1::request, *};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -52,12 +52,35 @@ async fn a_connection_that_has_spoken_stays_open() {
 }
 
 #[tokio::test]
+async fn a_connection_that_follows_a_stream_over_http_1_stays_open() {
+    let first_byte_timeout = Duration::from_millis(20);
+    let server = TestServer::start(ServerSettings {
+        first_byte_timeout,
+        ..settings()
+    })
+    .await;
+    let mut follower = TcpStream::connect(server.address).await.unwrap();
+    let headers = [("content-type", "application/grpc-web")];
+    let call = request(&format!("POST {}", path("Follow")), &headers, EMPTY_MESSAGE);
+    follower.write_all(&call).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(5).any(|five| five == b"first") {
+        assert!(soon(follower.read_buf(&mut answer)).await.unwrap() > 0);
+    }
+
+    // This one is closed after the other's time was over.
+    closed(TcpStream::connect(server.address).await.unwrap()).await;
+
+    assert!(poll!(follower.read_u8().boxed()).is_pending());
+}
+
+#[tokio::test]
 async fn a_connection_that_speaks_another_protocol_is_closed() {
     let server = TestServer::start(settings()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
 
     stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        .write_all(b"EHLO mail.example\r\nMAIL FROM:<a@mail.example>\r\n")
         .await
         .unwrap();
 

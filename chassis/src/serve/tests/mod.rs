@@ -37,6 +37,8 @@ mod connections;
 mod drain;
 mod failures;
 mod health;
+mod http1;
+mod web;
 
 const NAME: &str = "test.v1.Test";
 const DOMAIN: &str = "test.v1";
@@ -87,6 +89,8 @@ impl Test {
                 let left = deadline::remaining(request.extensions()).unwrap();
                 Ok(left.as_secs().to_string())
             }
+            // More than a connection takes that nobody reads.
+            "Large" => Ok("x".repeat(20_000_000)),
             "Wait" => {
                 self.waiting.add_permits(1);
                 self.done.cancelled().await;
@@ -259,7 +263,8 @@ impl TestServer {
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let mut client = client.ready().await.unwrap();
-        let mut request = Request::builder().uri(format!("http://{}{path}", self.address));
+        let uri = format!("http://{}{path}", self.address);
+        let mut request = Request::builder().method("POST").uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

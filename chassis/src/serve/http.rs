@@ -1,0 +1,90 @@
+//! HTTP over the connections that were accepted: HTTP/2 for gRPC, and HTTP/1.1 besides,
+//! since browsers speak it without TLS.
+//!
+//! It knows the limits of both, and when a connection has served its last call; what a
+//! request asks for it does not know.
+
+use futures::{Stream, StreamExt};
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{incoming::Connection, web::Web};
+use crate::{settings::ServerSettings, status};
+
+/// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
+/// bytes.
+const SMALLEST_HEAD: usize = 8192;
+
+/// Serves `connections` until `stop`; then none is accepted, and those that are open are
+/// waited for, until each has answered the calls that run.
+pub(super) async fn serve(
+    settings: &ServerSettings,
+    connections: impl Stream<Item = Connection>,
+    web: Web,
+    stop: CancellationToken,
+) {
+    let builder = builder(settings);
+    let open = TaskTracker::new();
+    let accepting = async {
+        let mut connections = std::pin::pin!(connections);
+        while let Some(connection) = connections.next().await {
+            open.spawn(converse(
+                builder.clone(),
+                connection,
+                web.clone(),
+                stop.clone(),
+            ));
+        }
+    };
+    // What waits in the backlog of the listener is turned away, since that goes with it.
+    let _ = stop.run_until_cancelled(accepting).await;
+    open.close();
+    open.wait().await;
+}
+
+/// Serves one connection.
+async fn converse(
+    builder: auto::Builder<TokioExecutor>,
+    connection: Connection,
+    web: Web,
+    stop: CancellationToken,
+) {
+    let answers = connection.answers();
+    let calls = service_fn(move |request| web.answer(request, answers.clone()));
+    let mut conversation =
+        std::pin::pin!(builder.serve_connection(TokioIo::new(connection), calls));
+    let ended = tokio::select! {
+        ended = conversation.as_mut() => ended,
+        () = stop.cancelled() => {
+            conversation.as_mut().graceful_shutdown();
+            conversation.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = status::chain(&*error), "a connection ended early");
+    }
+}
+
+/// The limits that the library leaves open. An age for connections is not among them: its
+/// grace would cut calls without notice.
+fn builder(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .keep_alive_interval(settings.keepalive_interval)
+        .keep_alive_timeout(settings.keepalive_timeout)
+        .max_header_list_size(settings.max_header_bytes);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Of the next request on the same connection, too, which so is not kept for ever.
+        .header_read_timeout(settings.first_byte_timeout)
+        .max_buf_size(SMALLEST_HEAD.max(settings.max_header_bytes as usize));
+    builder
+}

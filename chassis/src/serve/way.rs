@@ -1,0 +1,169 @@
+//! The ways by which requests come: as gRPC, as gRPC-Web, or as something else that gets
+//! an answer, too.
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS},
+};
+use tonic::{Code, Status, body::Body};
+
+use crate::status::{self, Metadata};
+
+/// The content types of gRPC-Web: messages as they are, and in base64 for clients that
+/// cannot read bytes.
+const WEB: [&str; 4] = [
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
+/// By which way a request came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// gRPC, or over HTTP/2 something else that is refused as gRPC refuses it.
+    #[default]
+    Grpc,
+    /// gRPC-Web.
+    Web,
+    /// The question of a browser whether a page may call by gRPC-Web.
+    Preflight,
+    /// Something else over HTTP/1.1.
+    Other,
+}
+
+impl Way {
+    /// That of a request.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let http2 = request.version() == Version::HTTP_2;
+        // Asked first: it is what nearly all are.
+        if http2 && is_grpc(headers) {
+            Self::Grpc
+        } else if request.method() == Method::POST && is_web(headers) {
+            Self::Web
+        } else if request.method() == Method::OPTIONS
+            && headers.contains_key(ORIGIN)
+            && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            Self::Preflight
+        } else if http2 {
+            Self::Grpc
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Whether a request is one of gRPC: `application/grpc`, with or without a format or
+/// parameters.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+}
+
+/// Whether headers, such as those of a request, have a content type of gRPC-Web.
+fn is_web(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(is_web_type)
+}
+
+/// Whether a media type is one of gRPC-Web.
+pub(super) fn is_web_type(value: &HeaderValue) -> bool {
+    WEB.iter().any(|web| value.as_bytes() == web.as_bytes())
+}
+
+/// The answer to a request that is no gRPC. Its HTTP status is the one that the gRPC
+/// protocol demands, so that clients of other kinds understand it too.
+pub(super) fn not_grpc(domain: &str) -> Response<Body> {
+    unsupported(
+        domain,
+        "this server speaks gRPC only: the content type has to be application/grpc",
+    )
+}
+
+/// The same over HTTP/1.1, with words in the body for the person who asked by browser or
+/// curl what there is.
+pub(super) fn not_web(domain: &str, service: &str) -> Response<Body> {
+    let status = unsupported(
+        domain,
+        "over HTTP/1.1 this server speaks gRPC-Web only: a POST whose content type is \
+         application/grpc-web",
+    );
+    let mut response = status.map(|_| {
+        Body::new(format!(
+            "{service} is here. It speaks gRPC over HTTP/2, and gRPC-Web over HTTP/2 and \
+             HTTP/1.1.\nThis request was neither. To learn what it offers, with the address of \
+             this server:\n\n  grpcurl -plaintext ADDRESS describe {service}\n"
+        ))
+    });
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn unsupported(domain: &str, message: &str) -> Response<Body> {
+    let status = status::refused(
+        domain,
+        Code::InvalidArgument,
+        "NOT_GRPC",
+        message,
+        Metadata::new(),
+    );
+    let mut response = Status::into_http(status);
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(method: Method, version: Version, headers: &[(&str, &str)]) -> Way {
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.version_mut() = version;
+        for (name, value) in headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        Way::of(&request)
+    }
+
+    #[test]
+    fn grpc_is_grpc_over_http_2_alone() {
+        for content_type in ["application/grpc", "application/grpc+proto"] {
+            let headers = [("content-type", content_type)];
+
+            assert_eq!(way(Method::POST, Version::HTTP_2, &headers), Way::Grpc);
+            assert_eq!(way(Method::POST, Version::HTTP_11, &headers), Way::Other);
+        }
+    }
+
+    #[test]
+    fn grpc_web_is_grpc_web_over_any_http() {
+        for content_type in WEB {
+            let headers = [("content-type", content_type)];
+
+            assert_eq!(way(Method::POST, Version::HTTP_11, &headers), Way::Web);
+            assert_eq!(way(Method::POST, Version::HTTP_2, &headers), Way::Web);
+            assert_eq!(way(Method::GET, Version::HTTP_11, &headers), Way::Other);
+        }
+    }
+
+    #[test]
+    fn a_preflight_says_what_it_asks() {
+        let origin = ("origin", "https://page.example");
+        let asks = ("access-control-request-method", "POST");
+
+        let preflight = way(Method::OPTIONS, Version::HTTP_11, &[origin, asks]);
+        let plain = way(Method::OPTIONS, Version::HTTP_11, &[origin]);
+
+        assert_eq!((preflight, plain), (Way::Preflight, Way::Other));
+    }
+}

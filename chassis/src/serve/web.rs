@@ -1,0 +1,178 @@
+//! gRPC-Web, for the pages of browsers: the translation to gRPC and back, and which pages
+//! may use it.
+//!
+//! A page says by its `Origin` from where it was loaded. A call of an origin that is not
+//! allowed does not run at all: a browser would only keep the answer from the page. That
+//! holds for the origin of the server itself, too, whose name an attacker's page can
+//! give itself. Who sends no origin is no page, and may call.
+
+use std::{convert::Infallible, future::Future, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{
+        ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        CONTENT_TYPE, ORIGIN, VARY,
+    },
+};
+use hyper::body::Incoming;
+use tonic::{Code, Status, body::Body};
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, Service};
+
+use super::{
+    answers::Answers,
+    body::AnswerBody,
+    call::{Arrival, Calls},
+    way::{Way, is_web_type},
+};
+use crate::{
+    settings::WebOrigins,
+    status::{self, Metadata},
+};
+
+/// What a page may read of an answer besides its body: the status of a call that has no
+/// more than that, and the id to report it by.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, x-request-id");
+
+/// What a page may send besides what every page may.
+const ALLOWED: HeaderValue =
+    HeaderValue::from_static("content-type, grpc-timeout, x-grpc-web, x-request-id, x-user-agent");
+
+/// How long a browser remembers the answer to a preflight, in seconds: two hours, the most
+/// that Chromium takes.
+const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
+
+/// The calls of a server, by every way.
+#[derive(Clone, Debug)]
+pub(super) struct Web {
+    pub(super) calls: Calls,
+    pub(super) origins: Arc<WebOrigins>,
+}
+
+impl Web {
+    /// The answer to a request on a connection whose answers are `answers`.
+    pub(super) fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        answers: Answers,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+        let way = Way::of(&request);
+        let origin = match way {
+            Way::Web | Way::Preflight => Origin::of(request.headers(), &self.origins),
+            Way::Grpc | Way::Other => Origin::None,
+        };
+        let refused = matches!(origin, Origin::Foreign(_));
+        request.extensions_mut().insert(Arrival {
+            answers,
+            way,
+            refused,
+        });
+
+        let mut calls = self.calls.clone();
+        async move {
+            let mut response = match way {
+                Way::Grpc | Way::Other => {
+                    let response = calls.call(request.map(Body::new)).await?;
+                    return Ok(response.map(AnswerBody::Grpc));
+                }
+                Way::Preflight => preflight(&origin),
+                Way::Web => {
+                    answer_alike(request.headers_mut());
+                    GrpcWebLayer::new().layer(calls).call(request).await?
+                }
+            };
+            origin.permit(response.headers_mut());
+            Ok(response.map(AnswerBody::Web))
+        }
+    }
+}
+
+/// Who asks for nothing else gets the format that it sends, as the protocol demands. What
+/// browsers ask for by themselves is `*/*`.
+fn answer_alike(headers: &mut HeaderMap) {
+    if !headers.get(ACCEPT).is_some_and(is_web_type)
+        && let Some(content_type) = headers.get(CONTENT_TYPE).cloned()
+    {
+        headers.insert(ACCEPT, content_type);
+    }
+}
+
+/// The answer to a preflight.
+fn preflight(origin: &Origin) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    if let Origin::Foreign(origin) = origin {
+        tracing::info!(
+            ?origin,
+            "a page of an origin that is not allowed asked to call"
+        );
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return response;
+    }
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("POST"),
+    );
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    response
+}
+
+/// What a call gets whose page may not call.
+pub(super) fn foreign_origin(domain: &str) -> Response<Body> {
+    let mut response = Status::into_http(status::refused(
+        domain,
+        Code::PermissionDenied,
+        "ORIGIN_NOT_ALLOWED",
+        "this server does not answer pages of this origin; WEB_ORIGINS says which it answers",
+        Metadata::new(),
+    ));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+/// From where the page was loaded that a request comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    /// It comes from no page.
+    None,
+    /// From anywhere, as all may call.
+    Any,
+    /// From an origin that may call.
+    Known(HeaderValue),
+    /// From one that may not.
+    Foreign(HeaderValue),
+}
+
+impl Origin {
+    fn of(headers: &HeaderMap, allowed: &WebOrigins) -> Self {
+        match headers.get(ORIGIN) {
+            None => Self::None,
+            Some(_) if *allowed == WebOrigins::Any => Self::Any,
+            Some(origin) if allowed.has(origin.as_bytes()) => Self::Known(origin.clone()),
+            Some(origin) => Self::Foreign(origin.clone()),
+        }
+    }
+
+    /// Lets the browser hand the answer to the page.
+    fn permit(&self, headers: &mut HeaderMap) {
+        // What is right for one origin must not be kept for another.
+        const VARIES: HeaderValue = HeaderValue::from_static("origin");
+        let mut add = |name: HeaderName, value: HeaderValue| headers.insert(name, value);
+        match self {
+            Self::None | Self::Foreign(_) => add(VARY, VARIES),
+            Self::Any => add(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            Self::Known(origin) => {
+                add(VARY, VARIES);
+                add(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())
+            }
+        };
+        if matches!(self, Self::Any | Self::Known(_)) {
+            add(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+}
