@@ -1,0 +1,15 @@
+// `npm start`: the page on this machine, for services that run already.
+
+import { servePages } from "./pages.ts";
+
+const addresses = {
+  users: process.env["USER_SERVICE_URL"] ?? "http://127.0.0.1:50051",
+  posts: process.env["POST_SERVICE_URL"] ?? "http://127.0.0.1:50052",
+};
+const { origin } = await servePages(Number(process.env["PORT"] ?? 8080), () => addresses);
+console.log(`The page is at ${origin}
+
+  users  ${addresses.users}
+  posts  ${addresses.posts}
+
+Both have to answer it: start them with WEB_ORIGINS=${origin}`);
