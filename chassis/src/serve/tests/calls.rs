@@ -148,9 +148,7 @@ async fn a_stream_has_the_clients_deadline_alone() {
     let client = server.client().await;
 
     for method in ["Follow", "Busy"] {
-        let mut stream = client
-            .stream(method, Some(Duration::from_millis(500)))
-            .await;
+        let mut stream = client.stream(method, Some(Duration::from_secs(1))).await;
         let first = soon(stream.message()).await.unwrap();
         let status = loop {
             match soon(stream.message()).await {
