@@ -1,0 +1,90 @@
+//! Processes of the bench: this program again, in another role, killed when it ends.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+/// Longer than any process takes to serve.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The text before the address in the line with which a process says that it serves.
+const ADDRESS: &str = r#""address":""#;
+
+/// A process that serves, and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it serves.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts this program in a role, and waits until it serves.
+    pub fn start(role: &[&str]) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .env_clear()
+            .args(role)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut server = Self {
+            child,
+            address: SocketAddr::from(([0; 4], 0)),
+        };
+        let (sender, lines) = mpsc::channel();
+        let stdout = server.child.stdout.take().unwrap();
+        // It reads to the end, so that the process never waits for its log to be read.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut said = Vec::new();
+        loop {
+            let Ok(line) = lines.recv_timeout(PATIENCE) else {
+                panic!("{role:?} does not serve: {said:#?}");
+            };
+            if line.contains(r#""message":"serving""#) {
+                let (_, rest) = line.split_once(ADDRESS).unwrap();
+                server.address = rest.split('"').next().unwrap().parse().unwrap();
+                return server;
+            }
+            said.push(line);
+        }
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it serves, as a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Has this process killed when the one that started it ends, however it does.
+pub fn die_with_parent() {
+    let signal = rustix::process::Signal::KILL;
+    rustix::process::set_parent_process_death_signal(Some(signal)).unwrap();
+}
+
+/// Says to the process that started this one that it serves, as the services say it.
+pub fn say_serving(address: SocketAddr) {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, r#"{{"message":"serving",{ADDRESS}{address}"}}"#).unwrap();
+    stdout.flush().unwrap();
+}

@@ -1,0 +1,147 @@
+//! Interleaved rounds: each contender for a slice of time, again and again, so that what
+//! the machine does meanwhile befalls all of them.
+
+use std::{cell::Cell, rc::Rc};
+
+use crate::{
+    calls::Call,
+    goals::{Ratios, Reached},
+    load::{self, Load, Measured, Slice},
+    system::{Arena, Contender},
+};
+
+/// The order of the slices in a round.
+pub const CONTENDERS: [Contender; 3] = [Contender::Echo, Contender::Naive, Contender::System];
+
+/// A share of the time from which on the generator counts as what limits the rate.
+const LIMIT: f64 = 0.95;
+
+/// How a call is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many rounds.
+    pub rounds: usize,
+    /// How long each slice is.
+    pub slice: Slice,
+    /// How many callers.
+    pub callers: usize,
+    /// Over how many connections.
+    pub connections: usize,
+}
+
+/// The medians of one contender.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Who.
+    pub contender: Contender,
+    /// Calls a second.
+    pub rate: f64,
+    /// In microseconds.
+    pub p50: f64,
+    /// In microseconds.
+    pub p99: f64,
+    /// What the servers took for a call, in microseconds.
+    pub server_cpu: f64,
+    /// What the generator took for a call, in microseconds.
+    pub generator_cpu: f64,
+    /// The share of the time in which the generator had something to do.
+    pub busy: f64,
+    /// Calls that were refused, and answers that were not what they have to be, of all rounds.
+    pub failed: u64,
+    /// What was wrong first.
+    pub wrong: Option<String>,
+}
+
+impl Line {
+    /// Whether the generator was what limited the rate.
+    pub fn limited(&self) -> bool {
+        self.busy >= LIMIT
+    }
+}
+
+/// A call, measured.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// The contenders.
+    pub lines: Vec<Line>,
+    /// The services, compared: the medians of the ratios of each round.
+    pub ratios: Ratios,
+    /// What was to be reached.
+    pub goals: Vec<Reached>,
+}
+
+/// Measures a call.
+pub async fn measure(arena: &Arena, call: &Call, plan: Plan, numbers: &Rc<Cell<u64>>) -> Row {
+    let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); CONTENDERS.len()];
+    // One round more than counts: the first fills caches.
+    for round in 0..=plan.rounds {
+        for (at, contender) in CONTENDERS.into_iter().enumerate() {
+            let load = Load {
+                address: arena.address(contender, call.service),
+                path: call.path,
+                requests: call.requests.clone(),
+                check: call.check,
+                callers: plan.callers,
+                connections: plan.connections,
+                servers: arena.processes(contender, call.service),
+            };
+            let one = load::run(load, plan.slice, numbers.clone()).await;
+            if round > 0 {
+                measured[at].push(one);
+            }
+        }
+    }
+    let ratios = ratios(&measured);
+    let goals = call.goals.iter().map(|goal| goal.held_against(ratios));
+    Row {
+        name: call.name,
+        title: call.title,
+        goals: goals.collect(),
+        lines: CONTENDERS.into_iter().zip(&measured).map(line).collect(),
+        ratios,
+    }
+}
+
+fn line((contender, rounds): (Contender, &Vec<Measured>)) -> Line {
+    Line {
+        contender,
+        rate: median(rounds.iter().map(Measured::rate)),
+        p50: median(rounds.iter().map(|m| m.quantile(0.5))),
+        p99: median(rounds.iter().map(|m| m.quantile(0.99))),
+        server_cpu: median(rounds.iter().map(Measured::server_cpu)),
+        generator_cpu: median(rounds.iter().map(Measured::generator_cpu)),
+        busy: median(rounds.iter().map(Measured::busy)),
+        failed: rounds.iter().map(|m| m.refused + m.wrong.0).sum(),
+        wrong: rounds.iter().find_map(|m| m.wrong.1.clone()),
+    }
+}
+
+fn ratios(measured: &[Vec<Measured>]) -> Ratios {
+    let [echo, naive, system] = measured else {
+        unreachable!("as many as contenders")
+    };
+    let against = |others: &[Measured], figure: fn(&Measured) -> f64| {
+        median(
+            system
+                .iter()
+                .zip(others)
+                .map(|(one, other)| figure(one) / figure(other)),
+        )
+    };
+    Ratios {
+        echo: against(echo, Measured::rate),
+        naive: against(naive, Measured::rate),
+        p99: against(echo, |m| m.quantile(0.99)),
+    }
+}
+
+/// The one in the middle.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

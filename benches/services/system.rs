@@ -1,0 +1,206 @@
+//! What is compared: the services, the naive pair and the echo, as processes.
+
+use std::{fs, net::SocketAddr, path::Path, process::ExitCode};
+
+use bytes::Bytes;
+use chassis::{
+    clock::Clock,
+    database::Database,
+    process, serve,
+    settings::{DatabaseSettings, LogSettings, ServerSettings},
+};
+use clap::Args;
+
+use crate::{
+    calls::{Call, Service},
+    children::Server,
+    echo, raw, seed,
+};
+
+/// The user service, as its own `main` takes it.
+#[derive(Args, Debug)]
+pub struct UserService {
+    #[arg(long = "listen", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    server: ServerSettings,
+    #[command(flatten)]
+    logs: LogSettings,
+}
+
+/// The post service, as its own `main` takes it.
+#[derive(Args, Debug)]
+pub struct PostService {
+    #[arg(long = "listen", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    service: post_service::Settings,
+    #[command(flatten)]
+    logs: LogSettings,
+}
+
+impl UserService {
+    /// Does what the service's `main` does.
+    pub fn run(self) -> ExitCode {
+        let logs = self.logs.clone();
+        process::start(&logs, async move {
+            let shutdown = process::shutdown_on_signals()?;
+            let listener = serve::listen(self.listen).await?;
+            let database = Database::new(&self.database, &user_service::store::NEEDS);
+            user_service::run(&self.server, listener, database, Clock::system(), shutdown).await
+        })
+    }
+}
+
+impl PostService {
+    /// Does what the service's `main` does.
+    pub fn run(self) -> ExitCode {
+        let logs = self.logs.clone();
+        process::start(&logs, async move {
+            let shutdown = process::shutdown_on_signals()?;
+            let listener = serve::listen(self.listen).await?;
+            let database = Database::new(&self.database, &post_service::store::NEEDS);
+            post_service::run(&self.service, listener, database, Clock::system(), shutdown).await
+        })
+    }
+}
+
+/// Who is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contender {
+    Echo,
+    Naive,
+    System,
+}
+
+impl Contender {
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Naive => "naive",
+            Self::System => "services",
+        }
+    }
+}
+
+/// A user service and a post service.
+#[derive(Debug)]
+pub struct Pair {
+    users: Server,
+    posts: Server,
+}
+
+impl Pair {
+    /// The services, with further arguments for both.
+    pub fn services(database: &Path, more: &[String]) -> Self {
+        let url = format!("sqlite:{}", database.display());
+        let common = ["--database-url", &url, "--log-format", "json"];
+        let more: Vec<_> = more.iter().map(String::as_str).collect();
+        let users = Server::start(&[&["user-service"], &common[..], &more].concat());
+        let users_url = users.url();
+        let peer = ["--user-service-url", &users_url];
+        let posts = Server::start(&[&["post-service"], &common[..], &peer, &more].concat());
+        Self { users, posts }
+    }
+
+    /// The naive pair.
+    pub fn naive(database: &Path) -> Self {
+        let database = database.to_str().unwrap();
+        let users = Server::start(&["naive-users", "--database", database]);
+        let url = users.url();
+        let posts = Server::start(&[
+            "naive-posts",
+            "--database",
+            database,
+            "--user-service-url",
+            &url,
+        ]);
+        Self { users, posts }
+    }
+
+    /// Where a service is.
+    pub fn address(&self, service: Service) -> SocketAddr {
+        match service {
+            Service::Users => self.users.address,
+            Service::Posts => self.posts.address,
+        }
+    }
+
+    /// The processes that work for a call of a service.
+    pub fn processes(&self, service: Service) -> Vec<u32> {
+        match service {
+            Service::Users => vec![self.users.id()],
+            Service::Posts => vec![self.users.id(), self.posts.id()],
+        }
+    }
+}
+
+/// All that is compared, each with a database of its own that began as a copy of the same.
+#[derive(Debug)]
+pub struct Arena {
+    system: Pair,
+    naive: Pair,
+    echo: Server,
+}
+
+impl Arena {
+    /// Makes the databases in `folder`, and starts everything.
+    pub async fn start(folder: &Path, posts: u64, calls: &[Call], more: &[String]) -> Self {
+        let (ours, theirs) = (folder.join("services.db"), folder.join("naive.db"));
+        seed::fill(&ours, posts).await;
+        fs::copy(&ours, &theirs).unwrap();
+        let system = Pair::services(&ours, more);
+        let naive = Pair::naive(&theirs);
+        let answers = folder.join("answers");
+        fs::create_dir(&answers).unwrap();
+        for (number, call) in (u64::MAX / 1000..).zip(calls) {
+            let address = system.address(call.service);
+            let answer = answer(call, address, number).await;
+            answer.map_or_else(
+                |wrong| panic!("{} of the services: {wrong}", call.name),
+                |answer| fs::write(answers.join(echo::file_of(call.path)), answer).unwrap(),
+            );
+            if let Err(wrong) = self::answer(call, naive.address(call.service), number).await {
+                panic!("{} of the naive pair: {wrong}", call.name);
+            }
+        }
+        let echo = Server::start(&["echo", "--answers", answers.to_str().unwrap()]);
+        Self {
+            system,
+            naive,
+            echo,
+        }
+    }
+
+    /// Where a contender serves a service.
+    pub fn address(&self, contender: Contender, service: Service) -> SocketAddr {
+        match contender {
+            Contender::Echo => self.echo.address,
+            Contender::Naive => self.naive.address(service),
+            Contender::System => self.system.address(service),
+        }
+    }
+
+    /// The processes that work for its calls.
+    pub fn processes(&self, contender: Contender, service: Service) -> Vec<u32> {
+        match contender {
+            Contender::Echo => vec![self.echo.id()],
+            Contender::Naive => self.naive.processes(service),
+            Contender::System => self.system.processes(service),
+        }
+    }
+}
+
+/// What a server answers to one call, if it is what it has to be.
+async fn answer(call: &Call, address: SocketAddr, number: u64) -> Result<Bytes, String> {
+    let message = (call.requests)(number).slice(5..);
+    let answer = raw::call(address, call.path, message).await;
+    let answer = answer.map_err(|status| status.to_string())?;
+    (call.check)(&answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,125 @@
+//! The table, for people, and the same as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::rounds::{Line, Row};
+
+/// The heads of the columns.
+pub const HEAD: &str = "\
+| call | of | calls/s | p50 ms | p99 ms | server CPU µs | of echo | of naive | p99 of echo | generator CPU µs | busy |
+|---|---|---|---|---|---|---|---|---|---|---|";
+
+/// What the marks mean.
+pub const LEGEND: &str = "\
+calls/s, p50, p99 and CPU are medians of the rounds; the ratios are medians of the ratios of each
+round. \"server CPU\" is what all processes took that worked for a call. \"generator CPU\" is the
+load generator's own for a call, and \"busy\" the share of the time in which it had something to
+do: a row marked * was limited by it.";
+
+/// The rows of one call.
+pub fn rows(row: &Row) -> String {
+    let lines = row.lines.iter().map(|line| one(row, line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn one(row: &Row, line: &Line) -> String {
+    let Line {
+        contender,
+        rate,
+        p50,
+        p99,
+        server_cpu,
+        generator_cpu,
+        busy,
+        ..
+    } = line;
+    let ours = *contender == crate::system::Contender::System;
+    let ratio = |ratio: f64| {
+        if ours {
+            significant(ratio)
+        } else {
+            String::new()
+        }
+    };
+    let failed = match line.failed {
+        0 => String::new(),
+        failed => format!(
+            " {failed} FAILED: {}",
+            line.wrong.as_deref().unwrap_or("refused")
+        ),
+    };
+    format!(
+        "| {} | {} | {rate:.0} | {} | {} | {server_cpu:.1} | {} | {} | {} | {generator_cpu:.1} | {busy:.2}{}{failed} |",
+        row.title,
+        contender.name(),
+        significant(p50 / 1000.0),
+        significant(p99 / 1000.0),
+        ratio(row.ratios.echo),
+        ratio(row.ratios.naive),
+        ratio(row.ratios.p99),
+        if line.limited() { " *" } else { "" },
+    )
+}
+
+/// What was to be reached, and whether it was.
+pub fn goals(rows: &[Row]) -> String {
+    let mut text = String::from("| call | to reach | reached | |\n|---|---|---|---|");
+    for row in rows {
+        for goal in &row.goals {
+            let mark = if goal.enough { "yes" } else { "NO" };
+            let _ = write!(
+                text,
+                "\n| {} | {} | {} | {mark} |",
+                row.title,
+                goal.goal,
+                significant(goal.value)
+            );
+        }
+    }
+    text
+}
+
+/// All of it, for programs.
+pub fn json(rows: &[Row]) -> Value {
+    let rows = rows.iter().map(|row| {
+        let lines = row.lines.iter().map(|line| {
+            json!({
+                "of": line.contender.name(),
+                "rate": line.rate,
+                "p50_us": line.p50,
+                "p99_us": line.p99,
+                "server_cpu_us": line.server_cpu,
+                "generator_cpu_us": line.generator_cpu,
+                "generator_busy": line.busy,
+                "generator_was_the_limit": line.limited(),
+                "failed": line.failed,
+            })
+        });
+        let goals = row
+            .goals
+            .iter()
+            .map(|goal| json!({"goal": goal.goal, "value": goal.value, "reached": goal.enough}));
+        json!({
+            "call": row.name,
+            "lines": lines.collect::<Vec<_>>(),
+            "of_echo": row.ratios.echo,
+            "of_naive": row.ratios.naive,
+            "p99_of_echo": row.ratios.p99,
+            "goals": goals.collect::<Vec<_>>(),
+        })
+    });
+    Value::Array(rows.collect())
+}
+
+/// A number with three digits that count, or all before the point.
+pub fn significant(value: f64) -> String {
+    let digits = match value {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
