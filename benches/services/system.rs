@@ -7,7 +7,7 @@ use chassis::{
     clock::Clock,
     database::Database,
     process, serve,
-    settings::{DatabaseSettings, LogSettings, ServerSettings},
+    settings::{DatabaseSettings, LogSettings, RuntimeSettings, ServerSettings},
 };
 use clap::Args;
 
@@ -27,6 +27,8 @@ pub struct UserService {
     #[command(flatten)]
     server: ServerSettings,
     #[command(flatten)]
+    runtime: RuntimeSettings,
+    #[command(flatten)]
     logs: LogSettings,
 }
 
@@ -40,14 +42,16 @@ pub struct PostService {
     #[command(flatten)]
     service: post_service::Settings,
     #[command(flatten)]
+    runtime: RuntimeSettings,
+    #[command(flatten)]
     logs: LogSettings,
 }
 
 impl UserService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let logs = self.logs.clone();
-        process::start(&logs, async move {
+        let (logs, threads) = (self.logs.clone(), self.runtime.worker_threads);
+        process::start(&logs, threads, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(self.listen).await?;
             let database = Database::new(&self.database, &user_service::store::NEEDS);
@@ -59,8 +63,8 @@ impl UserService {
 impl PostService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let logs = self.logs.clone();
-        process::start(&logs, async move {
+        let (logs, threads) = (self.logs.clone(), self.runtime.worker_threads);
+        process::start(&logs, threads, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(self.listen).await?;
             let database = Database::new(&self.database, &post_service::store::NEEDS);

@@ -17,3 +17,7 @@ pub mod settings;
 pub mod status;
 pub mod telemetry;
 pub mod violation;
+
+/// What every program of the system allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
