@@ -20,6 +20,7 @@ use migrator::{Migrator, Upgrade};
 use post_service::{AuthorSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use user_service::CacheSettings;
 
 /// How long the migrator waits for other processes that write.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +34,9 @@ pub struct Settings {
     /// The limits of each server.
     #[command(flatten)]
     pub server: ServerSettings,
+    /// What the user service keeps in memory.
+    #[command(flatten)]
+    pub cache: CacheSettings,
     /// How authors are resolved.
     #[command(flatten)]
     pub authors: AuthorSettings,
@@ -51,7 +55,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct System {
     database: DatabaseSettings,
-    users_server: ServerSettings,
+    users: user_service::Settings,
     posts: post_service::Settings,
     users_listener: TcpListener,
     posts_listener: TcpListener,
@@ -80,7 +84,10 @@ impl System {
         };
         Ok(Self {
             database: settings.database,
-            users_server: settings.server,
+            users: user_service::Settings {
+                cache: settings.cache,
+                server: settings.server,
+            },
             posts,
             users_listener,
             posts_listener,
@@ -99,7 +106,7 @@ impl System {
 
         let users = async {
             let served = user_service::run(
-                &self.users_server,
+                &self.users,
                 self.users_listener,
                 Database::new(&self.database, &user_service::store::NEEDS),
                 clock.clone(),

@@ -7,7 +7,7 @@ use chassis::{
     clock::Clock,
     database::Database,
     process, serve,
-    settings::{DatabaseSettings, LogSettings, RuntimeSettings, ServerSettings},
+    settings::{DatabaseSettings, LogSettings, RuntimeSettings},
 };
 use clap::Args;
 
@@ -25,7 +25,7 @@ pub struct UserService {
     #[command(flatten)]
     database: DatabaseSettings,
     #[command(flatten)]
-    server: ServerSettings,
+    service: user_service::Settings,
     #[command(flatten)]
     runtime: RuntimeSettings,
     #[command(flatten)]
@@ -55,7 +55,7 @@ impl UserService {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(self.listen).await?;
             let database = Database::new(&self.database, &user_service::store::NEEDS);
-            user_service::run(&self.server, listener, database, Clock::system(), shutdown).await
+            user_service::run(&self.service, listener, database, Clock::system(), shutdown).await
         })
     }
 }

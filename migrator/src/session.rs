@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::database::Members;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Session {
     connection: SqliteConnection,
     database: PathBuf,
+    // Nobody else sees a database in memory.
+    members: Option<Members>,
     wait: Wait,
 }
 
@@ -51,6 +54,7 @@ impl Session {
         Ok(Self {
             connection,
             database: database.to_owned(),
+            members: Some(Members::of(database)),
             wait,
         })
     }
@@ -61,6 +65,7 @@ impl Session {
         Ok(Self {
             connection: replay::connect().await?,
             database: database.to_owned(),
+            members: None,
             wait,
         })
     }
@@ -140,9 +145,14 @@ impl Session {
                 .execute(&mut self.connection)
                 .await
             {
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 Err(error) => self.pause(error).await?,
             }
+        }
+        // Whoever caches what the run may change has to know of it.
+        match &self.members {
+            Some(members) => Ok(members.attend().map_err(sqlx::Error::Io)?),
+            None => Ok(()),
         }
     }
 

@@ -137,11 +137,12 @@ async fn ctrl_c_ends_it_well() {
     let run = system.end().await;
 
     assert_eq!(run.code, Some(0), "{run:?}");
-    let left: Vec<_> = fs::read_dir(place.folder().join("data"))
+    let mut left: Vec<_> = fs::read_dir(place.folder().join("data"))
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["microblog.db"]);
+    left.sort();
+    assert_eq!(left, ["microblog.db", "microblog.db-members"]);
 }
 
 #[tokio::test]

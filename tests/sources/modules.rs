@@ -225,7 +225,7 @@ fn every_module_of_a_service_is_one_that_the_architecture_knows() {
     for (service, modules) in [
         (
             "user-service",
-            &["user", "store", "error", "rpc", "lib", "main"][..],
+            &["user", "store", "error", "rpc", "lib", "main", "settings"][..],
         ),
         (
             "post-service",
@@ -285,6 +285,7 @@ fn nothing_is_read_from_the_environment_but_by_the_settings() {
         "user-service/src/main.rs",
         "post-service/src/main.rs",
         "post-service/src/settings.rs",
+        "user-service/src/settings.rs",
         "migrator/src/cli.rs",
         "chassis/src/settings.rs",
         // The files that settings stand in, and the look of a log whose settings are wrong.

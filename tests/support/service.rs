@@ -371,7 +371,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn it_leaves_nothing_beside_the_database_when_it_ends() {
+async fn it_leaves_no_log_beside_the_database_when_it_ends() {
     let place = Place::migrated().await;
     let mut service = start(&place);
     service.serving().await;
@@ -380,11 +380,12 @@ async fn it_leaves_nothing_beside_the_database_when_it_ends() {
     let run = service.end().await;
 
     assert_eq!(run.code, Some(0), "{run:?}");
-    let files: Vec<_> = fs::read_dir(place.folder())
+    let mut files: Vec<_> = fs::read_dir(place.folder())
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
-    assert_eq!(files, ["microblog.db"]);
+    files.sort();
+    assert_eq!(files, ["microblog.db", "microblog.db-members"]);
     assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
 }
 

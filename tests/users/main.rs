@@ -10,6 +10,7 @@
 mod support;
 
 mod batches;
+mod cache;
 mod commit;
 mod create;
 mod delete;

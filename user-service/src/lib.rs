@@ -5,6 +5,7 @@
 
 mod error;
 mod rpc;
+mod settings;
 pub mod store;
 mod user;
 
@@ -14,13 +15,13 @@ use chassis::{
     idempotency,
     process::{Background, Failure},
     serve::{self, Service},
-    settings::ServerSettings,
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+pub use self::settings::{CacheSettings, Settings};
 use crate::{rpc::Rpc, store::Store};
 
 /// The full name of the gRPC service.
@@ -32,15 +33,15 @@ pub const NAME: &str = v1::user_service_server::SERVICE_NAME;
 ///
 /// [`Failure`] if the database cannot be used, or is not there in time.
 pub async fn run(
-    settings: &ServerSettings,
+    settings: &Settings,
     listener: TcpListener,
     database: Database,
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let store = Store::new(database.clone(), clock);
+    let store = Store::new(database.clone(), clock, settings.cache.user_cache);
     let calls = UserServiceServer::new(Rpc::new(store.clone()))
-        .max_decoding_message_size(settings.max_message_bytes.get());
+        .max_decoding_message_size(settings.server.max_message_bytes.get());
     let service = Service {
         name: NAME,
         domain: error::DOMAIN,
@@ -58,7 +59,7 @@ pub async fn run(
     };
 
     let serving = serve::run(
-        settings,
+        &settings.server,
         listener,
         service,
         ready,

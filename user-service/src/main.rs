@@ -7,7 +7,7 @@ use chassis::{
     database::Database,
     process::{self, Failure},
     serve,
-    settings::{DatabaseSettings, LogSettings, RuntimeSettings, ServerSettings},
+    settings::{DatabaseSettings, LogSettings, RuntimeSettings},
 };
 use clap::{Parser, Subcommand};
 
@@ -27,7 +27,7 @@ struct CommandLine {
     #[command(flatten)]
     database: DatabaseSettings,
     #[command(flatten)]
-    server: ServerSettings,
+    service: user_service::Settings,
     #[command(flatten)]
     runtime: RuntimeSettings,
     #[command(flatten)]
@@ -58,7 +58,7 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(line.listen).await?;
             let database = Database::new(&line.database, &user_service::store::NEEDS);
-            user_service::run(&line.server, listener, database, Clock::system(), shutdown).await
+            user_service::run(&line.service, listener, database, Clock::system(), shutdown).await
         }
     }
 }

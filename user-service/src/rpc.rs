@@ -77,11 +77,11 @@ impl UserService for Rpc {
     ) -> Result<Response<BatchGetUsersResponse>, Status> {
         let (ids, allow_missing) = decode::batch_get(request.into_inner())?;
 
-        let mut found = self.store.batch_get(&ids).await?;
+        let users = self.store.batch_get(&ids).await?;
 
         let mut response = BatchGetUsersResponse::default();
-        for id in ids {
-            match found.remove(&id.get()) {
+        for (id, user) in ids.into_iter().zip(users) {
+            match user {
                 Some(user) => response.users.push(user.into()),
                 None if allow_missing => response.missing_ids.push(id.get()),
                 None => return Err(Error::NotFound(id.get()).into()),

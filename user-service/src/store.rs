@@ -3,6 +3,7 @@
 //! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
 
 mod create;
+mod known;
 mod read;
 mod requests;
 mod row;
@@ -14,8 +15,8 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::create::Creation;
 pub use self::read::{Cursor, List, Page};
+use self::{create::Creation, known::Known};
 use crate::{error::Error, user::User};
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -28,6 +29,7 @@ pub static NEEDS: Needs = Needs {
         // Deleting a user looks up who refers to it.
         columns: &[("posts", "user_id")],
     },
+    caches: true,
     // The foreign key of the posts is there, so a user with posts cannot be deleted.
     version: 2,
     queries: || {
@@ -43,18 +45,20 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
+    known: Known,
     creations: Bulk<Creation, User, Error>,
 }
 
 impl Store {
-    /// The users in `database`.
+    /// The users in `database`, of whom at most `cache` are kept in memory.
     #[must_use]
-    pub fn new(database: Database, clock: Clock) -> Self {
+    pub fn new(database: Database, clock: Clock, cache: usize) -> Self {
         Self {
             creations: database
                 .bulk(|connection, creations| Box::pin(create::create_all(connection, creations))),
             database,
             clock,
+            known: Known::new(cache),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why the database did not do what it was asked for.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 /// One variant for each thing that a caller can do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -51,7 +51,9 @@ pub fn is_constraint(error: &sqlx::Error) -> bool {
 fn is_full(error: &sqlx::Error) -> bool {
     use libsqlite3_sys::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
 
-    code(error).is_some_and(|code| code & 0xff == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+        || code(error)
+            .is_some_and(|code| code & 0xff == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
 }
 
 /// The lower byte of the code, which says what happened; the upper ones say how.

@@ -11,6 +11,7 @@ mod error;
 mod ffi;
 mod history;
 pub mod library;
+mod members;
 mod ready;
 mod source;
 pub mod volume;
@@ -30,6 +31,7 @@ pub use self::{
     direct::{Columns, Parameter, WrongType},
     error::{Error, is_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
+    members::{Members, Sole},
     source::Source,
     writer::{All, Bulk, Scope, Stop, Work},
 };
@@ -51,6 +53,8 @@ const JOURNAL_SIZE_LIMIT: &str = "67108864"; // bytes
 pub struct Needs {
     /// What its connections may touch.
     pub access: &'static Access,
+    /// Whether it caches what nobody else writes: then it has to know who else there is.
+    pub caches: bool,
     /// The number of the oldest migration that it works with.
     pub version: i64,
     /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
@@ -66,6 +70,7 @@ pub struct Database {
     needs: &'static Needs,
     reads: SqlitePool,
     direct: Arc<Direct>,
+    members: Option<Arc<Members>>,
     writes: Queue,
 }
 
@@ -74,6 +79,9 @@ impl Database {
     /// for it, and only then is it read or written.
     #[must_use]
     pub fn new(settings: &DatabaseSettings, needs: &'static Needs) -> Self {
+        let members = needs
+            .caches
+            .then(|| Arc::new(Members::of(settings.database_url.path())));
         Self {
             url: settings.database_url.clone(),
             wait: settings.database_wait,
@@ -85,7 +93,8 @@ impl Database {
                 needs.access,
                 settings.direct_reads,
             )),
-            writes: Queue::new(settings),
+            writes: Queue::new(settings, members.clone()),
+            members,
         }
     }
 
@@ -97,6 +106,12 @@ impl Database {
     /// [`Error::Overloaded`] if none is free for as long as a read may wait.
     pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
         Ok(self.reads.acquire().await?)
+    }
+
+    /// Whether nobody but this process writes what the service caches.
+    #[must_use]
+    pub fn sole(&self) -> Option<Sole> {
+        self.members.as_ref()?.sole()
     }
 
     /// Does `work` in a transaction, together with what others want written at the same

@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::batch::{Call, Job, commit};
 pub use self::bulk::{All, Bulk};
 use self::turn::Turn;
-use super::{Access, Error, volume::Room};
+use super::{Access, Error, Members, volume::Room};
 use crate::{
     process::{Background, Failure},
     settings::DatabaseSettings,
@@ -108,11 +108,13 @@ pub(super) struct Queue {
     batch: usize,
     wait: Duration,
     margin: u64,
+    members: Option<Arc<Members>>,
 }
 
 impl Queue {
-    /// A queue that is not yet drained.
-    pub(super) fn new(settings: &DatabaseSettings) -> Self {
+    /// A queue that is not yet drained. Who writes is one of the `members`, if there are
+    /// some.
+    pub(super) fn new(settings: &DatabaseSettings, members: Option<Arc<Members>>) -> Self {
         let places = settings.write_queue.get().min(Semaphore::MAX_PERMITS);
         let (jobs, waiting) = mpsc::channel(places);
         Self {
@@ -125,6 +127,7 @@ impl Queue {
             batch: settings.write_batch.get(),
             wait: settings.write_wait,
             margin: settings.min_free_space,
+            members,
         }
     }
 
@@ -144,6 +147,7 @@ impl Queue {
             wait: self.wait,
             room: Room::new(options.get_filename(), self.margin),
             turn: Turn::of(options.get_filename()),
+            members: self.members.clone(),
             line: Line {
                 connection: Some(connection),
                 options,
@@ -203,6 +207,7 @@ struct Writer {
     wait: Duration,
     room: Room,
     turn: Turn,
+    members: Option<Arc<Members>>,
     line: Line,
 }
 
@@ -246,7 +251,8 @@ impl Writer {
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         match self.room.check() {
             Ok(()) => {
-                let ended = commit(&mut self.line, &mut self.turn, batch, self.wait).await;
+                let members = self.members.as_deref();
+                let ended = commit(&mut self.line, &mut self.turn, members, batch, self.wait).await;
                 self.room.learn(&ended);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),

@@ -95,16 +95,17 @@ async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
 }
 
 #[test]
-fn nothing_is_left_beside_the_database() {
+fn no_log_is_left_beside_the_database() {
     let place = Place::new();
 
     place.run(&["upgrade"]);
 
-    let files: Vec<_> = fs::read_dir(place.0.path())
+    let mut files: Vec<_> = fs::read_dir(place.0.path())
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
-    assert_eq!(files, ["microblog.db"]);
+    files.sort();
+    assert_eq!(files, ["microblog.db", "microblog.db-members"]);
 }
 
 #[test]

@@ -65,10 +65,16 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: UserId) -> Result<User, Error> {
-        find(self.database.source(1), id)
-            .await?
-            .ok_or(Error::NotFound(id.get()))?
-            .try_into()
+        let now = self.known.now(&self.database);
+        if let Some(user) = now.and_then(|now| self.known.get(now, id)) {
+            return Ok(User::clone(&user));
+        }
+        let row = find(self.database.source(1), id).await?;
+        let user = row.ok_or(Error::NotFound(id.get()))?.try_into()?;
+        if let Some(then) = now {
+            self.known.keep(then, &self.database, [&user]);
+        }
+        Ok(user)
     }
 
     /// The user with this nickname or address, in any letter case.
@@ -94,23 +100,33 @@ impl Store {
         row.ok_or(Error::KeyNotFound(name))?.try_into()
     }
 
-    /// Those of the users with these ids that there are, in the order of `ids`, all read
-    /// by one statement and so from one snapshot.
+    /// The users with these ids, in their order, and nothing in the place of one who is not
+    /// there: all as they are at one moment.
     ///
     /// # Errors
     ///
     /// Those of the database.
-    pub async fn batch_get(&self, ids: &[UserId]) -> Result<HashMap<i64, User>, Error> {
+    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
+        let now = self.known.now(&self.database);
+        if let Some(users) = now.and_then(|now| self.known.get_all(now, ids)) {
+            return Ok(users.iter().map(|user| Some(User::clone(user))).collect());
+        }
         let mut source = self.database.source(ids.len());
-        let ids = serde_json::json!(ids).to_string();
+        let asked = serde_json::json!(ids).to_string();
+        // One statement, and so one snapshot.
         let rows = select_users!(
             &mut source,
             "json_each(?1) as asked join users on users.id = asked.value",
-            &ids
+            &asked
         )?;
-        rows.into_iter()
-            .map(|row| Ok((row.id, User::try_from(row)?)))
-            .collect()
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in rows {
+            found.insert(row.id, User::try_from(row)?);
+        }
+        if let Some(then) = now {
+            self.known.keep(then, &self.database, found.values());
+        }
+        Ok(ids.iter().map(|id| found.remove(&id.get())).collect())
     }
 
     /// A page of users.

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Line, Place, Scope, Stop, Work, turn::Turn};
 use crate::database::{
-    Error,
+    Error, Members,
     error::{is_busy, is_constraint},
 };
 
@@ -126,6 +126,7 @@ where
 pub(super) async fn commit(
     line: &mut Line,
     turn: &mut Turn,
+    members: Option<&Members>,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
@@ -138,9 +139,12 @@ pub(super) async fn commit(
     }
 
     let mut done = Vec::with_capacity(jobs.len());
-    let result = match run_all(connection, jobs, &mut done).await {
-        Ok(()) => execute(connection, "commit").await,
-        Err(error) => Err(error),
+    let result = match members.map_or(Ok(()), Members::attend) {
+        Ok(()) => match run_all(connection, jobs, &mut done).await {
+            Ok(()) => execute(connection, "commit").await,
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(sqlx::Error::Io(error)),
     };
     match result {
         Ok(()) => {

@@ -1,0 +1,159 @@
+//! What the user service keeps in memory: nobody can tell, but by the time.
+
+use chassis::database::Members;
+use futures::future::join_all;
+use proto::user::v1::{
+    BatchGetUsersRequest, PurgeUsersRequest, User, purge_users_request::Selection,
+    user_mutation::Mutation,
+};
+use tonic::Code;
+
+use super::{assert_refused, commit, delete, named, update};
+use crate::support::System;
+
+/// Users who are in memory, since they were read twice, alone and together.
+async fn known(system: &System, count: usize) -> Vec<User> {
+    let created = join_all((0..count).map(|n| system.create(named(&format!("user{n}"))))).await;
+    let users: Vec<_> = created.into_iter().map(Result::unwrap).collect();
+    for user in users.iter().chain(&users) {
+        assert_eq!(system.get(user.id).await.unwrap(), *user);
+    }
+    for _ in 0..2 {
+        assert_eq!(together(system, &users).await, users);
+    }
+    users
+}
+
+async fn together(system: &System, users: &[User]) -> Vec<User> {
+    let request = BatchGetUsersRequest {
+        ids: users.iter().map(|user| user.id).collect(),
+        allow_missing: true,
+    };
+    let response = system.users().batch_get_users(request).await.unwrap();
+    response.into_inner().users
+}
+
+fn renamed(user: &User, nickname: &str) -> User {
+    User {
+        nickname: nickname.into(),
+        etag: String::new(),
+        ..user.clone()
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_changed_or_deleted_is_read_so_at_once() {
+    let system = System::start().await;
+    let users = known(&system, 3).await;
+
+    let request = update(renamed(&users[0], "sue"), &["nickname"]);
+    let sue = system.update(request).await.unwrap();
+    system.delete(delete(users[1].id)).await.unwrap();
+
+    for _ in 0..2 {
+        assert_eq!(system.get(users[0].id).await.unwrap(), sue);
+        let gone = system.get(users[1].id).await.unwrap_err();
+        assert_refused(&gone, Code::NotFound, "USER_NOT_FOUND");
+        let left = [sue.clone(), users[2].clone()];
+        assert_eq!(together(&system, &users).await, left);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_or_only_tried_changes_nobody() {
+    let system = System::start().await;
+    let users = known(&system, 2).await;
+
+    let mut tried = update(renamed(&users[0], "sue"), &["nickname"]);
+    tried.validate_only = true;
+    system.update(tried).await.unwrap();
+    let taken = update(renamed(&users[0], &users[1].nickname), &["nickname"]);
+    let refused = system.update(taken).await.unwrap_err();
+
+    assert_refused(&refused, Code::AlreadyExists, "NICKNAME_TAKEN");
+    for _ in 0..2 {
+        assert_eq!(together(&system, &users).await, users);
+        assert_eq!(system.get(users[0].id).await.unwrap(), users[0]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_committed_together_is_read_at_once() {
+    let system = System::start().await;
+    let users = known(&system, 3).await;
+    let mutations = [
+        Mutation::Update(update(renamed(&users[0], "sue"), &["nickname"])),
+        Mutation::Delete(delete(users[1].id)),
+    ];
+
+    let results = system.commit(commit(mutations)).await.unwrap();
+
+    let sue = results[0].clone().unwrap();
+    assert_eq!(system.get(users[0].id).await.unwrap(), sue);
+    assert_eq!(together(&system, &users).await, [sue, users[2].clone()]);
+}
+
+#[tokio::test]
+async fn after_a_purge_there_is_nobody() {
+    let system = System::start().await;
+    let users = known(&system, 3).await;
+
+    let request = PurgeUsersRequest {
+        selection: Some(Selection::All(true)),
+        force: true,
+    };
+    let purged = system.users().purge_users(request).await.unwrap();
+
+    assert_eq!(purged.into_inner().purge_count, 3);
+    assert_eq!(together(&system, &users).await, []);
+}
+
+#[tokio::test]
+async fn while_users_are_changed_all_the_time_nobody_reads_what_was_before_an_answer() {
+    let system = System::start().await;
+    let users = known(&system, 4).await;
+
+    let write = |user: User| {
+        let system = &system;
+        async move {
+            for n in 0..50 {
+                let request = update(renamed(&user, &format!("u{}x{n}", user.id)), &["nickname"]);
+                let changed = system.update(request).await.unwrap();
+                let read = system.get(user.id).await.unwrap();
+                assert_eq!(read, changed);
+            }
+        }
+    };
+    let read = async {
+        let mut seen = users.clone();
+        for _ in 0..200 {
+            let now = together(&system, &users).await;
+            for (before, now) in seen.iter().zip(&now) {
+                let (before, now) = (etag(before), etag(now));
+                assert!(before <= now, "{before}, then {now}");
+            }
+            seen = now;
+        }
+    };
+    futures::join!(join_all(users.iter().cloned().map(write)), read);
+}
+
+fn etag(user: &User) -> i64 {
+    user.etag.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_another_process_changed_is_read_at_once() {
+    let system = System::start().await;
+    let users = known(&system, 2).await;
+
+    let other = Members::of(&system.database());
+    other.attend().unwrap();
+    system.execute("update users set revision = 9").await;
+
+    for _ in 0..2 {
+        assert_eq!(system.get(users[0].id).await.unwrap().etag, "9");
+        let now = together(&system, &users).await;
+        assert!(now.iter().all(|user| user.etag == "9"), "{now:?}");
+    }
+}
