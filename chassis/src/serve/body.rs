@@ -83,7 +83,7 @@ impl CallBody {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         // Asked first: a stream that always has more to say ends in time, too.
-        if self.limits.poll_deadline(cx).is_ready() {
+        if self.limits.is_over() {
             return self.fail(&deadline::exceeded(self.rules.domain));
         }
         let inner = Pin::new(&mut self.inner);
@@ -98,6 +98,9 @@ impl CallBody {
                 self.record.end(&HeaderMap::new());
                 self.close();
                 Poll::Ready(None)
+            }
+            Ok(Poll::Pending) if self.limits.poll_deadline(cx).is_ready() => {
+                self.fail(&deadline::exceeded(self.rules.domain))
             }
             // Asked last: a stream may say its last words before it has to end.
             Ok(Poll::Pending) => match self.limits.poll_stop(cx) {

@@ -121,6 +121,7 @@ impl tower::Service<Request<Body>> for Calls {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     deadline: Option<Deadline>,
+    // Most calls are answered at once, and need none.
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -132,29 +133,36 @@ pub(super) struct Limits {
 impl Limits {
     /// Starts the clock of a call.
     ///
-    /// tonic has a timer of its own around this service, which answers `CANCELLED` when
-    /// the client's time-out is over. It is started after this one, and polled after this
-    /// service, so it never wins. It ignores a time-out that it cannot understand.
+    /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
+    /// understand, is not there: it belongs to tonic's server.
     fn begin(rules: &Rules, kind: Kind, headers: &HeaderMap) -> Result<Self, Status> {
         let limit = (!kind.streams).then_some(rules.call_timeout);
         let deadline = deadline::of(headers, limit, rules.domain)?;
-        let timer = deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at)));
         let draining = || Box::pin(rules.draining.clone().cancelled_owned());
         Ok(Self {
             deadline,
-            timer,
+            timer: None,
             stop: kind.streams.then(draining),
             permit: None,
             answer: None,
         })
     }
 
-    /// Whether the deadline is over; if not, the task is woken when it is.
+    /// Whether the deadline is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.deadline
+            .is_some_and(|Deadline(at)| at <= Instant::now())
+    }
+
+    /// The same for a call that has to wait: the task is woken when it is over.
     pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+        let Some(Deadline(at)) = self.deadline else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        timer.as_mut().poll(cx)
     }
 
     /// Whether the call is a stream that has to end since the server drains; if not, the
@@ -181,11 +189,14 @@ async fn answer(
     }
     let mut handler = std::pin::pin!(handle(routes, request, rules.domain));
     std::future::poll_fn(|cx| {
-        if limits.poll_deadline(cx).is_ready() {
+        if limits.is_over() {
             return Poll::Ready(Err(deadline::exceeded(rules.domain)));
         }
         if let Poll::Ready(answer) = handler.as_mut().poll(cx) {
             return Poll::Ready(answer);
+        }
+        if limits.poll_deadline(cx).is_ready() {
+            return Poll::Ready(Err(deadline::exceeded(rules.domain)));
         }
         limits
             .poll_stop(cx)
@@ -196,10 +207,7 @@ async fn answer(
 
 /// Refuses what is not to reach a handler, and counts what is.
 fn admit(rules: &Rules, kind: Kind, limits: &mut Limits) -> Result<(), Status> {
-    if limits
-        .deadline
-        .is_some_and(|Deadline(at)| at <= Instant::now())
-    {
+    if limits.is_over() {
         return Err(deadline::exceeded(rules.domain));
     }
     if kind.operational {

@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 use tonic::metadata::MetadataValue;
+use uuid::Uuid;
 
 /// The header that carries the id, in requests and in responses.
 pub const HEADER: &str = "x-request-id";
@@ -43,10 +44,11 @@ impl RequestId {
             .and_then(|value| value.to_str().ok())
             .filter(|id| (1..=MAX_LEN).contains(&id.len()))
             .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
-        Self(match given {
-            Some(id) => id.into(),
-            None => uuid::Uuid::new_v4().to_string().into(),
-        })
+        if let Some(id) = given {
+            return Self(id.into());
+        }
+        let mut text = Uuid::encode_buffer();
+        Self((*Uuid::new_v4().hyphenated().encode_lower(&mut text)).into())
     }
 
     pub(super) fn as_str(&self) -> &str {
