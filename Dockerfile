@@ -20,6 +20,8 @@ ENV SELECTED="--release --locked -p proto -p chassis -p user-service -p post-ser
 # The places that a program corrects when it is loaded, in 2 KB for 240: glibc 2.36 or later
 # reads them so.
 ENV RUSTFLAGS="-C link-arg=-Wl,-z,pack-relative-relocs"
+# No tables for unwinding through C (SQLite, the allocator): no panic may pass through it.
+ENV CFLAGS="-fno-asynchronous-unwind-tables"
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY proto/Cargo.toml proto/

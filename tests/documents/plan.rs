@@ -112,7 +112,7 @@ const CLIENTS: &[Part] = &[
 /// Its commands are those of containers, and run in its order by a script of their own.
 const OPERATIONS: &[Part] = &[
     containers("First start", &[IN_CONTAINERS; 2]),
-    containers("Looking inside", &[IN_CONTAINERS; 2]),
+    containers("Looking inside", &[IN_CONTAINERS; 3]),
     containers("Backup", &[IN_CONTAINERS; 3]),
     containers("Upgrade", &[IN_CONTAINERS]),
     containers("Rollback", &[IN_CONTAINERS]),
