@@ -17,7 +17,7 @@ use proto::{
 };
 
 use crate::{
-    goals::{Bound, Goal},
+    goals::Bound,
     load::{Check, Requests},
     seed::AUTHORS,
     wire::prefixed,
@@ -52,7 +52,7 @@ pub struct Call {
     /// What has to be answered.
     pub check: Check,
     /// What is to be reached.
-    pub goals: Vec<Goal>,
+    pub goals: Vec<Bound>,
 }
 
 impl Call {
@@ -80,7 +80,7 @@ impl Call {
     }
 
     fn reaching(self, bounds: &[Bound]) -> Self {
-        let goals = bounds.iter().copied().map(Goal::of).collect();
+        let goals = bounds.to_vec();
         Self { goals, ..self }
     }
 }

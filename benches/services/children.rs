@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Longer than any process takes to serve.
@@ -20,23 +20,39 @@ pub struct Server {
     child: Child,
     /// Where it serves.
     pub address: SocketAddr,
+    /// How long it took until it did.
+    pub took: Duration,
+    lines: mpsc::Receiver<String>,
+}
+
+/// This program in a role, yet to be started.
+pub fn program(role: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env_clear().args(role);
+    command
 }
 
 impl Server {
     /// Starts this program in a role, and waits until it serves.
     pub fn start(role: &[&str]) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .env_clear()
-            .args(role)
-            .stdin(Stdio::null())
+        Self::of(program(role))
+    }
+
+    /// Starts a program, and waits until it serves.
+    pub fn of(mut command: Command) -> Self {
+        let began = Instant::now();
+        let (sender, lines) = mpsc::channel();
+        let child = command
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut server = Self {
             child,
             address: SocketAddr::from(([0; 4], 0)),
+            took: Duration::ZERO,
+            lines,
         };
-        let (sender, lines) = mpsc::channel();
         let stdout = server.child.stdout.take().unwrap();
         // It reads to the end, so that the process never waits for its log to be read.
         std::thread::spawn(move || {
@@ -46,11 +62,12 @@ impl Server {
         });
         let mut said = Vec::new();
         loop {
-            let Ok(line) = lines.recv_timeout(PATIENCE) else {
-                panic!("{role:?} does not serve: {said:#?}");
+            let Ok(line) = server.lines.recv_timeout(PATIENCE) else {
+                panic!("{command:?} does not serve: {said:#?}");
             };
             if line.contains(r#""message":"serving""#) {
                 let (_, rest) = line.split_once(ADDRESS).unwrap();
+                server.took = began.elapsed();
                 server.address = rest.split('"').next().unwrap().parse().unwrap();
                 return server;
             }
@@ -61,6 +78,20 @@ impl Server {
     /// The number of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Closes its standard input, as which it ends by itself; gives what it said last.
+    pub fn last_words(mut self) -> Option<String> {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+        self.lines.iter().last()
+    }
+
+    /// Has it end in order, as a service does on SIGTERM.
+    pub fn terminate(mut self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let _ = self.child.wait();
     }
 
     /// Where it serves, as a URL.

@@ -1,4 +1,6 @@
-//! What is to be reached, and whether it is.
+//! What a call is to reach, and whether it does.
+
+use crate::figure::Figure;
 
 /// A figure that one call is held against, from one run.
 #[derive(Clone, Copy, Debug)]
@@ -9,23 +11,6 @@ pub enum Bound {
     OfNaive(f64),
     /// A p99 of at most so many times the echo's.
     P99OfEcho(f64),
-}
-
-/// A bound, and what it is held against.
-#[derive(Clone, Copy, Debug)]
-pub struct Goal {
-    bound: Bound,
-}
-
-/// What was reached.
-#[derive(Clone, Debug)]
-pub struct Reached {
-    /// What was to be reached, for people.
-    pub goal: String,
-    /// What was.
-    pub value: f64,
-    /// Whether that is enough.
-    pub enough: bool,
 }
 
 /// The ratios of the system in one run.
@@ -39,32 +24,21 @@ pub struct Ratios {
     pub p99: f64,
 }
 
-impl Goal {
-    /// The goal with that bound.
-    pub fn of(bound: Bound) -> Self {
-        Self { bound }
-    }
-
-    /// Whether these ratios reach it.
-    pub fn held_against(self, ratios: Ratios) -> Reached {
-        let (goal, value, enough) = match self.bound {
-            Bound::OfEcho(least) => {
-                let text = format!("at least {least} of the echo");
-                (text, ratios.echo, ratios.echo >= least)
+impl Bound {
+    /// Whether these ratios of a call reach it.
+    pub fn held_against(self, call: &str, ratios: Ratios) -> Figure {
+        match self {
+            Self::OfEcho(least) => {
+                Figure::at_least(least, format!("{call}: rate"), ratios.echo, "of the echo")
             }
-            Bound::OfNaive(least) => {
-                let text = format!("at least {least} times naive");
-                (text, ratios.naive, ratios.naive >= least)
+            Self::OfNaive(least) => {
+                let about = format!("{call}: rate");
+                Figure::at_least(least, about, ratios.naive, "times naive")
             }
-            Bound::P99OfEcho(most) => {
-                let text = format!("p99 at most {most} times the echo's");
-                (text, ratios.p99, ratios.p99 <= most)
+            Self::P99OfEcho(most) => {
+                let about = format!("{call}: p99");
+                Figure::at_most(most, about, ratios.p99, "times the echo's")
             }
-        };
-        Reached {
-            goal,
-            value,
-            enough,
         }
     }
 }

@@ -205,6 +205,8 @@ impl Run {
                 }
             }
             Answer::Refused => measured.refused += 1,
+            // No stream is called for here.
+            Answer::Begun => {}
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! ```console
 //! $ cargo bench
-//! $ cargo bench -- --only get_user,list_posts --rounds 9
+//! $ cargo bench -- --only get_user,list_posts,growth --rounds 9
+//! $ cargo bench -- --quick
+//! $ cargo bench -- --instructions
 //! ```
 //!
 //! Each contender is a process of its own: this program again, in a role. They are measured
@@ -16,38 +18,55 @@
     reason = "a measurement that fails measures nothing"
 )]
 
+mod bench;
 mod calls;
 mod children;
 mod cpu;
 mod echo;
+mod figure;
+mod floors;
 mod goals;
+mod instructions;
 mod load;
 mod naive;
+mod plot;
 mod raw;
 mod rounds;
+mod scenarios;
 mod seed;
 mod system;
 mod table;
 mod wire;
 
-use std::{cell::Cell, path::PathBuf, process::ExitCode, rc::Rc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tempfile::TempDir;
 use tokio::runtime;
 
 use crate::{
+    bench::Bench,
+    calls::Call,
+    instructions::Instructions,
     load::Slice,
-    rounds::Plan,
-    system::{Arena, PostService, UserService},
+    rounds::{Plan, Row},
+    scenarios::{More, Scenario, Watchers},
+    system::{Arena, PostService, UserService, Variant},
 };
 
 /// Measures the services over the wire.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Only these calls.
-    #[arg(long, value_delimiter = ',', value_name = "CALLS")]
+    /// Only these calls and measurements.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
+    /// Only what has a floor, for less than two minutes; exits with 1 if something is below.
+    #[arg(long, conflicts_with_all = ["only", "rounds", "slice"])]
+    quick: bool,
+    /// Only how many instructions the calls take, under valgrind; exits with 1 if they are
+    /// more than is recorded.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "check")]
+    instructions: Option<Instructions>,
     /// How many rounds.
     #[arg(long, default_value = "7")]
     rounds: usize,
@@ -63,9 +82,14 @@ struct Options {
     /// How many posts there are at first.
     #[arg(long, default_value = "100000")]
     posts: u64,
+    #[command(flatten)]
+    more: More,
     /// A further argument for both services, such as `--with=--write-batch=64`.
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     with: Vec<String>,
+    /// Draws rate and p99 over the number of callers, as SVG.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Where to write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -96,6 +120,7 @@ enum Role {
         #[arg(long)]
         user_service_url: String,
     },
+    Watchers(Watchers),
 }
 
 fn main() -> ExitCode {
@@ -104,11 +129,23 @@ fn main() -> ExitCode {
         children::die_with_parent();
         return play(role);
     }
-    runtime::Builder::new_current_thread()
+    if options.quick {
+        (options.rounds, options.slice, options.only) = (5, 300, floors::calls());
+    }
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let variant = Variant {
+        arguments: options.with.clone(),
+        ..Variant::default()
+    };
+    let bench = Bench::new(folder.path(), options.plan(), options.posts, variant);
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .unwrap()
-        .block_on(measure(&options))
+        .unwrap();
+    if let Some(what) = options.instructions {
+        return runtime.block_on(instructions::run(&bench, what));
+    }
+    runtime.block_on(measure(&options, &bench))
 }
 
 fn play(role: Role) -> ExitCode {
@@ -123,33 +160,79 @@ fn play(role: Role) -> ExitCode {
             database,
             user_service_url,
         } => runtime().block_on(naive::posts(&database, user_service_url)),
+        Role::Watchers(watchers) => scenarios::be_watchers(&watchers),
     }
     ExitCode::SUCCESS
 }
 
-async fn measure(options: &Options) -> ExitCode {
-    let mut calls = calls::all(options.posts);
-    if let Some(unknown) = options
-        .only
-        .iter()
-        .find(|o| calls.iter().all(|c| c.name != *o))
-    {
-        let names: Vec<_> = calls.iter().map(|call| call.name).collect();
+impl Options {
+    fn plan(&self) -> Plan {
+        Plan {
+            rounds: self.rounds,
+            slice: Slice {
+                warm_up: Duration::from_millis(150),
+                measured: Duration::from_millis(self.slice),
+            },
+            callers: self.callers,
+            connections: self.connections,
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+async fn measure(options: &Options, bench: &Bench) -> ExitCode {
+    let calls = calls::all(options.posts);
+    let names = calls.iter().map(|call| call.name);
+    let names: Vec<_> = names.chain(Scenario::ALL.map(Scenario::name)).collect();
+    if let Some(unknown) = options.only.iter().find(|o| !names.contains(&o.as_str())) {
         eprintln!("error: {unknown} is none of {}", names.join(", "));
         return ExitCode::from(2);
     }
-    calls.retain(|call| options.only.is_empty() || options.only.iter().any(|o| call.name == o));
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let arena = Arena::start(folder.path(), options.posts, &calls, &options.with).await;
-    let plan = Plan {
-        rounds: options.rounds,
-        slice: Slice {
-            warm_up: Duration::from_millis(150),
-            measured: Duration::from_millis(options.slice),
-        },
-        callers: options.callers,
-        connections: options.connections,
+    let chosen: Vec<_> = calls
+        .into_iter()
+        .filter(|c| options.wants(c.name))
+        .collect();
+    let rows = table_of_calls(options, bench, &chosen).await;
+    let mut figures: Vec<_> = if options.quick {
+        floors::held_against(&rows)
+    } else {
+        rows.iter().flat_map(|row| row.goals.clone()).collect()
     };
+    println!("\n{}", figure::HEAD);
+    for figure in &figures {
+        println!("{}", figure.row());
+    }
+    for scenario in Scenario::ALL {
+        if !options.wants(scenario.name()) {
+            continue;
+        }
+        for figure in scenario.measure(bench, &options.more).await {
+            println!("{}", figure.row());
+            figures.push(figure);
+        }
+    }
+    if let Some(file) = &options.json {
+        let all = table::json(&rows, &figures);
+        std::fs::write(file, format!("{all:#}\n")).unwrap();
+    }
+    if let Some(file) = &options.plot {
+        plot::measure(bench, file).await;
+    }
+    if options.quick && !figures.iter().all(|figure| figure.enough) {
+        eprintln!("error: a ratio is below its floor");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Measures the calls beside the echo and the naive pair, and prints the table.
+async fn table_of_calls(options: &Options, bench: &Bench, calls: &[Call]) -> Vec<Row> {
+    if calls.is_empty() {
+        return Vec::new();
+    }
     println!(
         "{} callers, {} connections, {} posts of {} authors, {} rounds of {} ms\n",
         options.callers,
@@ -160,16 +243,13 @@ async fn measure(options: &Options) -> ExitCode {
         options.slice
     );
     println!("{}", table::HEAD);
-    let numbers = Rc::new(Cell::new(0));
+    let arena = Arena::start(bench, calls).await;
     let mut rows = Vec::new();
-    for call in &calls {
-        let row = rounds::measure(&arena, call, plan, &numbers).await;
+    for call in calls {
+        let row = rounds::measure(&arena, call, bench.plan, &bench.numbers).await;
         println!("{}", table::rows(&row));
         rows.push(row);
     }
-    println!("\n{}\n\n{}", table::LEGEND, table::goals(&rows));
-    if let Some(file) = &options.json {
-        std::fs::write(file, format!("{:#}\n", table::json(&rows))).unwrap();
-    }
-    ExitCode::SUCCESS
+    println!("\n{}", table::LEGEND);
+    rows
 }

@@ -1,13 +1,14 @@
 //! Interleaved rounds: each contender for a slice of time, again and again, so that what
 //! the machine does meanwhile befalls all of them.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use crate::{
     calls::Call,
-    goals::{Ratios, Reached},
+    figure::Figure,
+    goals::Ratios,
     load::{self, Load, Measured, Slice},
-    system::{Arena, Contender},
+    system::{Arena, Contender, Pair},
 };
 
 /// The order of the slices in a round.
@@ -27,6 +28,57 @@ pub struct Plan {
     pub callers: usize,
     /// Over how many connections.
     pub connections: usize,
+}
+
+impl Plan {
+    /// A call at an address, as this plan has it.
+    pub fn load(self, call: &Call, address: SocketAddr, servers: Vec<u32>) -> Load {
+        Load {
+            address,
+            path: call.path,
+            requests: call.requests.clone(),
+            check: call.check,
+            callers: self.callers,
+            connections: self.connections,
+            servers,
+        }
+    }
+
+    /// A call of the services of a pair, as this plan has it.
+    pub fn load_of(self, call: &Call, pair: &Pair) -> Load {
+        self.load(
+            call,
+            pair.address(call.service),
+            pair.processes(call.service),
+        )
+    }
+}
+
+/// Lets each of the loads run for a slice, one after the other, in so many rounds: what each
+/// of them measured in each.
+pub async fn interleave(
+    loads: &[Load],
+    slice: Slice,
+    rounds: usize,
+    numbers: &Rc<Cell<u64>>,
+) -> Vec<Vec<Measured>> {
+    let mut measured = vec![Vec::new(); loads.len()];
+    // One round more than counts: the first fills caches.
+    for round in 0..=rounds {
+        for (load, measured) in loads.iter().zip(&mut measured) {
+            let one = load::run(load.clone(), slice, numbers.clone()).await;
+            if round > 0 {
+                measured.push(one);
+            }
+        }
+    }
+    measured
+}
+
+/// The median of how one compares with another, in each round.
+pub fn compared(one: &[Measured], other: &[Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
+    let ratios = one.iter().zip(other);
+    median(ratios.map(|(one, other)| figure(one) / figure(other)))
 }
 
 /// The medians of one contender.
@@ -71,32 +123,21 @@ pub struct Row {
     /// The services, compared: the medians of the ratios of each round.
     pub ratios: Ratios,
     /// What was to be reached.
-    pub goals: Vec<Reached>,
+    pub goals: Vec<Figure>,
 }
 
 /// Measures a call.
 pub async fn measure(arena: &Arena, call: &Call, plan: Plan, numbers: &Rc<Cell<u64>>) -> Row {
-    let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); CONTENDERS.len()];
-    // One round more than counts: the first fills caches.
-    for round in 0..=plan.rounds {
-        for (at, contender) in CONTENDERS.into_iter().enumerate() {
-            let load = Load {
-                address: arena.address(contender, call.service),
-                path: call.path,
-                requests: call.requests.clone(),
-                check: call.check,
-                callers: plan.callers,
-                connections: plan.connections,
-                servers: arena.processes(contender, call.service),
-            };
-            let one = load::run(load, plan.slice, numbers.clone()).await;
-            if round > 0 {
-                measured[at].push(one);
-            }
-        }
-    }
+    let loads = CONTENDERS.map(|contender| {
+        let address = arena.address(contender, call.service);
+        plan.load(call, address, arena.processes(contender, call.service))
+    });
+    let measured = interleave(&loads, plan.slice, plan.rounds, numbers).await;
     let ratios = ratios(&measured);
-    let goals = call.goals.iter().map(|goal| goal.held_against(ratios));
+    let goals = call
+        .goals
+        .iter()
+        .map(|bound| bound.held_against(call.title, ratios));
     Row {
         name: call.name,
         title: call.title,
@@ -124,18 +165,10 @@ fn ratios(measured: &[Vec<Measured>]) -> Ratios {
     let [echo, naive, system] = measured else {
         unreachable!("as many as contenders")
     };
-    let against = |others: &[Measured], figure: fn(&Measured) -> f64| {
-        median(
-            system
-                .iter()
-                .zip(others)
-                .map(|(one, other)| figure(one) / figure(other)),
-        )
-    };
     Ratios {
-        echo: against(echo, Measured::rate),
-        naive: against(naive, Measured::rate),
-        p99: against(echo, |m| m.quantile(0.99)),
+        echo: compared(system, echo, Measured::rate),
+        naive: compared(system, naive, Measured::rate),
+        p99: compared(system, echo, |m| m.quantile(0.99)),
     }
 }
 

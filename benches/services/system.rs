@@ -1,6 +1,11 @@
 //! What is compared: the services, the naive pair and the echo, as processes.
 
-use std::{fs, net::SocketAddr, path::Path, process::ExitCode};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use bytes::Bytes;
 use chassis::{
@@ -12,9 +17,10 @@ use chassis::{
 use clap::Args;
 
 use crate::{
+    bench::Bench,
     calls::{Call, Service},
     children::Server,
-    echo, raw, seed,
+    echo, raw,
 };
 
 /// The user service, as its own `main` takes it.
@@ -92,6 +98,47 @@ impl Contender {
     }
 }
 
+/// The services in a way that differs from the usual one.
+#[derive(Clone, Debug, Default)]
+pub struct Variant {
+    /// Further arguments for both.
+    pub arguments: Vec<String>,
+    /// Further arguments for the post service.
+    pub of_posts: Vec<String>,
+    /// A library that is loaded before all others.
+    pub preload: Option<PathBuf>,
+    /// Another build of this program.
+    pub program: Option<PathBuf>,
+}
+
+impl Variant {
+    /// The user service, yet to be started.
+    pub fn users(&self, database: &Path) -> Command {
+        self.service("user-service", database)
+    }
+
+    /// The post service, yet to be started.
+    pub fn posts(&self, database: &Path, users_url: &str) -> Command {
+        let mut command = self.service("post-service", database);
+        command.args(["--user-service-url", users_url]);
+        command.args(&self.of_posts);
+        command
+    }
+
+    fn service(&self, role: &str, database: &Path) -> Command {
+        let url = format!("sqlite:{}", database.display());
+        let this = std::env::current_exe().unwrap();
+        let mut command = Command::new(self.program.as_ref().unwrap_or(&this));
+        command.env_clear();
+        command.args([role, "--database-url", &url, "--log-format", "json"]);
+        command.args(&self.arguments);
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library);
+        }
+        command
+    }
+}
+
 /// A user service and a post service.
 #[derive(Debug)]
 pub struct Pair {
@@ -100,15 +147,10 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The services, with further arguments for both.
-    pub fn services(database: &Path, more: &[String]) -> Self {
-        let url = format!("sqlite:{}", database.display());
-        let common = ["--database-url", &url, "--log-format", "json"];
-        let more: Vec<_> = more.iter().map(String::as_str).collect();
-        let users = Server::start(&[&["user-service"], &common[..], &more].concat());
-        let users_url = users.url();
-        let peer = ["--user-service-url", &users_url];
-        let posts = Server::start(&[&["post-service"], &common[..], &peer, &more].concat());
+    /// The services.
+    pub fn services(database: &Path, variant: &Variant) -> Self {
+        let users = Server::of(variant.users(database));
+        let posts = Server::of(variant.posts(database, &users.url()));
         Self { users, posts }
     }
 
@@ -125,6 +167,11 @@ impl Pair {
             &url,
         ]);
         Self { users, posts }
+    }
+
+    /// Their processes: of the user service, and of the post service.
+    pub fn ids(&self) -> [u32; 2] {
+        [self.users.id(), self.posts.id()]
     }
 
     /// Where a service is.
@@ -153,15 +200,12 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Makes the databases in `folder`, and starts everything.
-    pub async fn start(folder: &Path, posts: u64, calls: &[Call], more: &[String]) -> Self {
-        let (ours, theirs) = (folder.join("services.db"), folder.join("naive.db"));
-        seed::fill(&ours, posts).await;
-        fs::copy(&ours, &theirs).unwrap();
-        let system = Pair::services(&ours, more);
-        let naive = Pair::naive(&theirs);
-        let answers = folder.join("answers");
-        fs::create_dir(&answers).unwrap();
+    /// Makes the databases, and starts everything.
+    pub async fn start(bench: &Bench, calls: &[Call]) -> Self {
+        let system = bench.pair(&bench.variant).await;
+        let naive = Pair::naive(&bench.database(bench.posts).await);
+        let answers = bench.folder().join("answers");
+        fs::create_dir_all(&answers).unwrap();
         for (number, call) in (u64::MAX / 1000..).zip(calls) {
             let address = system.address(call.service);
             let answer = answer(call, address, number).await;

@@ -1,10 +1,11 @@
 //! The table, for people, and the same as JSON.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
-use crate::rounds::{Line, Row};
+use crate::{
+    figure::{Figure, significant},
+    rounds::{Line, Row},
+};
 
 /// The heads of the columns.
 pub const HEAD: &str = "\
@@ -63,26 +64,8 @@ fn one(row: &Row, line: &Line) -> String {
     )
 }
 
-/// What was to be reached, and whether it was.
-pub fn goals(rows: &[Row]) -> String {
-    let mut text = String::from("| call | to reach | reached | |\n|---|---|---|---|");
-    for row in rows {
-        for goal in &row.goals {
-            let mark = if goal.enough { "yes" } else { "NO" };
-            let _ = write!(
-                text,
-                "\n| {} | {} | {} | {mark} |",
-                row.title,
-                goal.goal,
-                significant(goal.value)
-            );
-        }
-    }
-    text
-}
-
 /// All of it, for programs.
-pub fn json(rows: &[Row]) -> Value {
+pub fn json(rows: &[Row], figures: &[Figure]) -> Value {
     let rows = rows.iter().map(|row| {
         let lines = row.lines.iter().map(|line| {
             json!({
@@ -97,29 +80,17 @@ pub fn json(rows: &[Row]) -> Value {
                 "failed": line.failed,
             })
         });
-        let goals = row
-            .goals
-            .iter()
-            .map(|goal| json!({"goal": goal.goal, "value": goal.value, "reached": goal.enough}));
         json!({
             "call": row.name,
             "lines": lines.collect::<Vec<_>>(),
             "of_echo": row.ratios.echo,
             "of_naive": row.ratios.naive,
             "p99_of_echo": row.ratios.p99,
-            "goals": goals.collect::<Vec<_>>(),
         })
     });
-    Value::Array(rows.collect())
-}
-
-/// A number with three digits that count, or all before the point.
-pub fn significant(value: f64) -> String {
-    let digits = match value {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        v if v >= 1.0 => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}")
+    let figures = figures.iter().map(Figure::json);
+    json!({
+        "calls": rows.collect::<Vec<_>>(),
+        "figures": figures.collect::<Vec<_>>(),
+    })
 }

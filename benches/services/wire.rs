@@ -54,6 +54,8 @@ pub enum Answer {
     Message(usize, Option<Vec<u8>>),
     /// None came: the call was refused.
     Refused,
+    /// A stream of messages has begun, which may take its time.
+    Begun,
 }
 
 /// One call that runs.
@@ -65,6 +67,8 @@ struct Call {
     prefix: [u8; PREFIX],
     received: usize,
     kept: Option<Vec<u8>>,
+    /// Whether messages are handed on as they come, rather than one at the end.
+    streams: bool,
 }
 
 /// A connection, and the calls that run on it.
@@ -143,8 +147,17 @@ impl Connection {
             prefix: [0; PREFIX],
             received: 0,
             kept: keep.then(Vec::new),
+            streams: false,
         });
         self.send(stream, message);
+    }
+
+    /// Begins a call that is answered by a stream: each message of it comes with `slot`.
+    pub fn begin_stream(&mut self, slot: usize, message: Bytes) {
+        self.begin(slot, message, true);
+        if let Some(call) = self.calls.last_mut() {
+            call.streams = true;
+        }
     }
 
     fn send(&mut self, stream: u32, message: Bytes) {
@@ -225,12 +238,18 @@ impl Connection {
     ) -> io::Result<()> {
         match kind {
             DATA => {
-                self.data(flags, stream, payload);
+                self.data(flags, stream, payload, answered);
                 if flags & END_STREAM != 0 {
                     self.end(stream, answered);
                 }
             }
             HEADERS if flags & END_STREAM != 0 => self.end(stream, answered),
+            HEADERS => {
+                let streams = |call: &&Call| call.stream == stream && call.streams;
+                if let Some(call) = self.calls.iter().find(streams) {
+                    answered(call.slot, Answer::Begun);
+                }
+            }
             RST_STREAM => {
                 if let Some(at) = self.calls.iter().position(|call| call.stream == stream) {
                     answered(self.calls.swap_remove(at).slot, Answer::Refused);
@@ -245,7 +264,13 @@ impl Connection {
         Ok(())
     }
 
-    fn data(&mut self, flags: u8, stream: u32, payload: &[u8]) {
+    fn data(
+        &mut self,
+        flags: u8,
+        stream: u32,
+        payload: &[u8],
+        answered: &mut impl FnMut(usize, Answer),
+    ) {
         assert!(flags & PADDED == 0, "no server here pads");
         self.received += u32::try_from(payload.len()).unwrap();
         if self.received > OUR_WINDOW / 2 {
@@ -270,6 +295,10 @@ impl Connection {
         }
         if let Some(kept) = &mut call.kept {
             kept.extend(payload);
+            if call.streams {
+                hand_on(call.slot, kept, answered);
+                return;
+            }
         }
         call.received += payload.len();
     }
@@ -308,6 +337,21 @@ pub fn prefixed(message: &impl prost::Message) -> Bytes {
     bytes.extend(u32::try_from(length).unwrap().to_be_bytes());
     message.encode(&mut bytes).unwrap();
     bytes.into()
+}
+
+/// Takes the whole messages out of what came of a stream.
+fn hand_on(slot: usize, received: &mut Vec<u8>, answered: &mut impl FnMut(usize, Answer)) {
+    let mut at = 0;
+    while let Some((prefix, rest)) = received[at..].split_at_checked(PREFIX) {
+        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]);
+        let length = usize::try_from(length).unwrap();
+        let Some(message) = rest.get(..length) else {
+            break;
+        };
+        answered(slot, Answer::Message(length, Some(message.to_vec())));
+        at += PREFIX + length;
+    }
+    received.drain(..at);
 }
 
 fn frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

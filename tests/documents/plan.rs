@@ -71,6 +71,15 @@ const README: &[Part] = &[
     part("Working on it", Same, &[Elsewhere(".ci/run")]),
 ];
 
+/// It takes minutes, and a machine that does nothing else.
+const MEASURED: How = Not("it measures, and tells of this machine alone");
+
+const PERFORMANCE: &[Part] = &[
+    part("Performance", Same, &[MEASURED]),
+    part("The machine", Same, &[MEASURED]),
+    part("So that it stays", Same, &[MEASURED]),
+];
+
 const TOOLS: &[Part] = &[
     part("By reflection", Running, &[Run, Run]),
     part("By a descriptor set", Same, &[Run, Run]),
@@ -150,6 +159,7 @@ pub fn of(document: &str) -> Vec<Part> {
         "docs/errors.md" => ERRORS,
         "docs/kubernetes.md" => KUBERNETES,
         "docs/operations.md" => OPERATIONS,
+        "docs/performance.md" => PERFORMANCE,
         "docs/tools.md" => TOOLS,
         _ => &[],
     };

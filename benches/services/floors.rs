@@ -1,0 +1,38 @@
+//! What `cargo bench -- --quick` holds: ratios below which something is broken.
+//!
+//! They are about two thirds of what a noisy machine with two processors reaches, since a
+//! floor that fails without a cause is soon ignored. What is to be reached is more, and
+//! stands with the calls. Writes are not compared with the echo: how far they are from it
+//! says more about the disk.
+
+use crate::{
+    figure::Figure,
+    goals::Bound::{self, OfEcho, OfNaive},
+    rounds::Row,
+};
+
+/// The calls, and their floors.
+const FLOORS: [(&str, &[Bound]); 7] = [
+    ("get_user", &[OfEcho(0.4), OfNaive(3.0)]),
+    ("batch_get_users", &[OfEcho(0.25), OfNaive(3.0)]),
+    ("create_user", &[OfNaive(7.0)]),
+    ("get_post", &[OfEcho(0.23), OfNaive(5.0)]),
+    ("list_posts", &[OfEcho(0.11), OfNaive(20.0)]),
+    ("create_post", &[OfNaive(4.5)]),
+    ("commit_posts", &[OfNaive(9.0)]),
+];
+
+/// The calls that have floors.
+pub fn calls() -> Vec<String> {
+    FLOORS.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// Whether calls keep above their floors.
+pub fn held_against(rows: &[Row]) -> Vec<Figure> {
+    let floors = |row: &Row| FLOORS.into_iter().find(|(name, _)| *name == row.name);
+    let held = rows.iter().filter_map(|row| {
+        let (_, bounds) = floors(row)?;
+        Some(bounds.iter().map(|b| b.held_against(row.title, row.ratios)))
+    });
+    held.flatten().collect()
+}

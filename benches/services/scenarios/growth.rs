@@ -1,0 +1,104 @@
+//! How much slower calls become as posts become more.
+
+use std::rc::Rc;
+
+use chassis::pagination;
+use prost::Message;
+use proto::post::v1::{ListPostsRequest, ListPostsResponse};
+
+use crate::{
+    bench::Bench,
+    calls::{self, Call},
+    figure::Figure,
+    load::Measured,
+    raw,
+    rounds::compared,
+    system::Pair,
+    wire::prefixed,
+};
+
+/// How many posts there are.
+const SIZES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// The calls, and how many times slower they may be with most posts.
+const CALLS: [(&str, f64); 4] = [
+    ("list_posts", 1.2),
+    ("random_page", 2.5),
+    ("get_post", 3.0),
+    ("create_post", 2.0),
+];
+
+pub async fn measure(bench: &Bench, large: bool) -> Vec<Figure> {
+    let sizes = if large { &SIZES[..] } else { &SIZES[..4] };
+    let mut pairs = Vec::new();
+    for size in sizes {
+        let database = bench.database(*size).await;
+        pairs.push(Pair::services(&database, &bench.variant));
+    }
+    let plan = bench.shorter();
+    let mut figures = Vec::new();
+    for (name, most) in CALLS {
+        let mut loads = Vec::new();
+        for (size, pair) in sizes.iter().zip(&pairs) {
+            let call = call(name, *size, pair).await;
+            loads.push(plan.load_of(&call, pair));
+        }
+        let measured = bench.interleave(&loads, plan).await;
+        for (at, size) in sizes.iter().enumerate().skip(1) {
+            let slower = compared(&measured[0], &measured[at], Measured::rate);
+            let about = format!("{}, {size} posts", title(name));
+            let unit = "times the time of 1000";
+            figures.push(if at + 1 == sizes.len() {
+                Figure::at_most(most, about, slower, unit)
+            } else {
+                Figure::told(about, slower, unit)
+            });
+        }
+    }
+    figures
+}
+
+fn title(name: &str) -> &str {
+    match name {
+        "list_posts" => "the first page",
+        "random_page" => "a random page",
+        "get_post" => "GetPost",
+        _ => "CreatePost",
+    }
+}
+
+async fn call(name: &str, size: u64, pair: &Pair) -> Call {
+    let of = |name| {
+        let mut all = calls::all(size).into_iter();
+        all.find(|call| call.name == name).unwrap()
+    };
+    if name != "random_page" {
+        return of(name);
+    }
+    let first = of("list_posts");
+    check_tokens(&first, pair).await;
+    let requests = Rc::new(move |number| {
+        // With a page before it and one behind it.
+        let before = calls::below(number, size - 200) + 100;
+        prefixed(&ListPostsRequest {
+            page_token: token(before),
+            ..ListPostsRequest::default()
+        })
+    });
+    Call { requests, ..first }
+}
+
+/// The token of the page of posts before one, as the post service makes it.
+fn token(before: i64) -> String {
+    let list = ("ListPosts", "newest_first", None::<i64>, "full", false);
+    pagination::encode(&list, &before).unwrap()
+}
+
+/// No page is asked for with a token that the service would not have made itself.
+async fn check_tokens(first: &Call, pair: &Pair) {
+    let request = (first.requests)(0).slice(5..);
+    let answer = raw::call(pair.address(first.service), first.path, request).await;
+    let page = ListPostsResponse::decode(answer.unwrap()).unwrap();
+    let last = page.posts.last().unwrap().id;
+    assert_eq!(page.next_page_token, token(last), "tokens have changed");
+}

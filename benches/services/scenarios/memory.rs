@@ -1,0 +1,94 @@
+//! What the services hold in memory: idle, under load, and after a while of it.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    bench::Bench,
+    calls::{self, Service},
+    figure::Figure,
+    load::{self, Slice},
+};
+
+/// How long a service that has just started is left alone: what it does in the background
+/// at first is done.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// How long memory is watched under load, if it is asked for.
+const SOAK: Duration = Duration::from_secs(10 * 60);
+
+/// A service that holds more than so many times what it held before grows.
+const FLAT: f64 = 1.1;
+
+pub async fn measure(bench: &Bench, soak: bool) -> Vec<Figure> {
+    let pair = bench.pair(&bench.variant).await;
+    let [users, posts] = pair.ids();
+    let services = [("user-service", users), ("post-service", posts)];
+    tokio::time::sleep(IDLE).await;
+    let mut figures: Vec<_> = services
+        .iter()
+        .map(|(name, id)| {
+            let held = resident(*id, "VmRSS:");
+            Figure::at_most(15.0, format!("{name}, idle: resident memory"), held, "MB")
+        })
+        .collect();
+    let slice = Slice {
+        measured: Duration::from_secs(2),
+        ..bench.plan.slice
+    };
+    for call in calls::all(bench.posts) {
+        let load = bench.plan.load_of(&call, &pair);
+        load::run(load, slice, bench.numbers.clone()).await;
+    }
+    for (name, id) in services {
+        let about = format!("{name}, 64 callers of each call in turn: most resident memory");
+        figures.push(Figure::at_most(40.0, about, resident(id, "VmHWM:"), "MB"));
+    }
+    if soak {
+        let fifth = SOAK / 5;
+        let before = soak_for(bench, &pair, fifth, services).await;
+        let after = soak_for(bench, &pair, fifth * 4, services).await;
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            let about = format!("{name}, after {} s of reads and writes", SOAK.as_secs());
+            let unit = "of its memory after a fifth of them";
+            figures.push(Figure::at_most(FLAT, about, after / before, unit));
+        }
+    }
+    figures
+}
+
+/// Reads and writes of both services for that long, and what they hold then.
+async fn soak_for(
+    bench: &Bench,
+    pair: &crate::system::Pair,
+    time: Duration,
+    services: [(&'static str, u32); 2],
+) -> Vec<(&'static str, f64)> {
+    let began = Instant::now();
+    let calls: Vec<_> = calls::all(bench.posts)
+        .into_iter()
+        // It would fill the disk rather than the memory.
+        .filter(|call| call.name != "commit_posts")
+        .collect();
+    while began.elapsed() < time {
+        for service in [Service::Users, Service::Posts] {
+            for call in calls.iter().filter(|call| call.service == service) {
+                let load = bench.plan.load_of(call, pair);
+                load::run(load, bench.plan.slice, bench.numbers.clone()).await;
+            }
+        }
+    }
+    services
+        .map(|(name, id)| (name, resident(id, "VmRSS:")))
+        .to_vec()
+}
+
+/// A size that Linux tells of a process, in MB.
+fn resident(id: u32, which: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+    kibibytes.parse::<f64>().unwrap() * 1024.0 / 1e6
+}
