@@ -3,8 +3,9 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
+use prost_build::{Config, Service, ServiceGenerator};
 use protox::Compiler;
-use tonic_prost_build::FileDescriptorSet;
+use tonic_prost_build::{Builder, FileDescriptorSet};
 
 /// The services, each with the name of its descriptor set.
 const SERVICES: [(&str, &str); 2] = [
@@ -23,10 +24,48 @@ fn main() -> Result<(), Box<dyn Error>> {
         compiler.open_file(proto)?;
         let encoded = compiler.encode_file_descriptor_set();
 
-        tonic_prost_build::configure()
-            .build_transport(false)
+        Config::new()
+            .service_generator(Box::new(Sides::new()))
             .compile_fds(FileDescriptorSet::decode(encoded.as_slice())?)?;
         fs::write(out.join(descriptor_set), encoded)?;
     }
     Ok(())
+}
+
+/// The two sides of a service, which tonic generates: a client receives messages, and a server
+/// sends what is encoded already.
+struct Sides {
+    client: Box<dyn ServiceGenerator>,
+    server: Box<dyn ServiceGenerator>,
+}
+
+impl Sides {
+    fn new() -> Self {
+        let side = |client| {
+            tonic_prost_build::configure()
+                .build_client(client)
+                .build_server(!client)
+                .build_transport(false)
+                .codec_path("crate::codec::Codec")
+        };
+        Self {
+            client: Builder::service_generator(side(true)),
+            server: Builder::service_generator(side(false)),
+        }
+    }
+}
+
+impl ServiceGenerator for Sides {
+    fn generate(&mut self, mut service: Service, code: &mut String) {
+        self.client.generate(service.clone(), code);
+        for method in &mut service.methods {
+            method.output_type = format!("crate::Encoded<super::{}>", method.output_type);
+        }
+        self.server.generate(service, code);
+    }
+
+    fn finalize(&mut self, code: &mut String) {
+        self.client.finalize(code);
+        self.server.finalize(code);
+    }
 }

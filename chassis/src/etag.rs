@@ -22,6 +22,12 @@ impl Etag {
 
     /// Its text.
     #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its text, to keep.
+    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

@@ -53,45 +53,41 @@ impl Authors {
         })
     }
 
-    /// The authors of a page. It waits only briefly: a reader would rather have the page
-    /// without them.
+    /// The authors with these ids, in their order. It waits only briefly: a reader would rather
+    /// have the page without them.
     ///
     /// All those who must be asked for are asked for in one call. `remaining` is what is
     /// left of the caller's time.
-    pub async fn resolve(
-        &self,
-        ids: impl IntoIterator<Item = AuthorId>,
-        remaining: Option<Duration>,
-    ) -> HashMap<AuthorId, Author> {
-        self.look_up(ids, self.settings.author_wait, remaining)
+    pub async fn resolve(&self, ids: &[AuthorId], remaining: Option<Duration>) -> Vec<Author> {
+        self.look_up(ids, |_| self.settings.author_wait, remaining)
             .await
     }
 
-    /// The authors of what is to be written. For one of whom nothing is known it waits as
-    /// long as a call to the user service may take; one who is known, if only from before,
-    /// is not waited for long, since the foreign key has the last word.
+    /// The authors of what is to be written, in the order of their ids. For one of whom
+    /// nothing is known it waits as long as a call to the user service may take; one who is
+    /// known, if only from before, is not waited for long, since the foreign key has the last
+    /// word.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] for the first of whom nothing could be learnt.
     pub async fn resolve_for_write(
         &self,
-        ids: impl IntoIterator<Item = AuthorId>,
+        ids: &[AuthorId],
         remaining: Option<Duration>,
-    ) -> Result<HashMap<AuthorId, Author>, Unavailable> {
-        let ids: Vec<_> = ids.into_iter().collect();
-        let all_known = ids
-            .iter()
-            .all(|&id| self.departures.known().last(id).is_some());
-        let wait = if all_known {
-            self.settings.author_wait
-        } else {
-            self.settings.user_service_timeout
+    ) -> Result<Vec<Author>, Unavailable> {
+        let known = self.departures.known();
+        let wait = |wanted: &[AuthorId]| {
+            if wanted.iter().all(|&id| known.last(id).is_some()) {
+                self.settings.author_wait
+            } else {
+                self.settings.user_service_timeout
+            }
         };
-        let authors = self.look_up(ids.iter().copied(), wait, remaining).await;
-        let unknown = |id: &&AuthorId| authors.get(id) == Some(&Author::Unavailable(None));
-        match ids.iter().find(unknown) {
-            Some(&id) => Err(Unavailable(id)),
+        let authors = self.look_up(ids, wait, remaining).await;
+        let unknown = |(_, author): &(_, &Author)| **author == Author::Unavailable(None);
+        match ids.iter().zip(&authors).find(unknown) {
+            Some((&id, _)) => Err(Unavailable(id)),
             None => Ok(authors),
         }
     }
@@ -101,40 +97,44 @@ impl Authors {
         self.departures.known().forget(id);
     }
 
-    /// What is known of authors after waiting for `wait`, if it must be.
+    /// What is known of authors, in the order of their ids, after waiting for as long as `wait`
+    /// says of those who must be asked for.
     async fn look_up(
         &self,
-        ids: impl IntoIterator<Item = AuthorId>,
-        wait: Duration,
+        ids: &[AuthorId],
+        wait: impl FnOnce(&[AuthorId]) -> Duration,
         remaining: Option<Duration>,
-    ) -> HashMap<AuthorId, Author> {
+    ) -> Vec<Author> {
         let known = self.departures.known();
-        let mut authors = HashMap::new();
-        for id in ids {
-            authors.entry(id).or_insert_with(|| {
-                let fresh = known.fresh(id).map(Author::Resolved);
-                fresh.unwrap_or(Author::Unavailable(None))
-            });
+        let now = Instant::now();
+        let mut wanted = Vec::new();
+        let mut author = |&id| {
+            let fresh = known.fresh(id, now).map(Author::Resolved);
+            fresh.unwrap_or_else(|| {
+                wanted.push(id);
+                Author::Unavailable(None)
+            })
+        };
+        let mut authors: Vec<_> = ids.iter().map(&mut author).collect();
+        if wanted.is_empty() {
+            return authors;
         }
-        let unresolved = authors
-            .iter()
-            .filter(|(_, author)| **author == Author::Unavailable(None));
-        let unresolved: Vec<_> = unresolved.map(|(&id, _)| id).collect();
 
-        if !unresolved.is_empty() {
-            let left = remaining.map_or(Duration::MAX, |left| left.saturating_sub(MARGIN));
-            self.ask(unresolved, wait.min(left), left, &mut authors)
-                .await;
-        }
-        for (&id, author) in &mut authors {
+        wanted.sort_unstable();
+        wanted.dedup();
+        let left = remaining.map_or(Duration::MAX, |left| left.saturating_sub(MARGIN));
+        let wait = wait(&wanted).min(left);
+        let answers = self.ask(wanted, wait, left).await;
+        for (id, author) in ids.iter().zip(&mut authors) {
             if *author == Author::Unavailable(None) {
-                *author = Author::Unavailable(known.last(id));
+                let answer = answers.get(id).cloned();
+                *author = answer.unwrap_or_else(|| Author::Unavailable(known.last(*id)));
             }
         }
         authors
     }
 
-    /// Waits for what the user service says of `wanted`, and notes it in `authors`.
+    /// Waits for what the user service says of `wanted`, each of whom is named once.
     ///
     /// It makes one call, and none for those that others are asking for already. Only where
     /// such a call of others failed, perhaps since they were in a greater hurry, or said that
@@ -144,13 +144,13 @@ impl Authors {
         mut wanted: Vec<AuthorId>,
         wait: Duration,
         left: Duration,
-        authors: &mut HashMap<AuthorId, Author>,
-    ) {
+    ) -> HashMap<AuthorId, Author> {
+        let mut authors = HashMap::with_capacity(wanted.len());
         let deadline = Instant::now() + wait;
         let limit = self.settings.user_service_timeout.min(left);
         for _ in 0..2 {
             if wanted.is_empty() || Instant::now() >= deadline {
-                return;
+                break;
             }
             let mut again = Vec::new();
             for mut flight in self.departures.board(&wanted, limit) {
@@ -170,5 +170,6 @@ impl Authors {
             }
             wanted = again;
         }
+        authors
     }
 }

@@ -21,7 +21,6 @@ use chassis::{
 use proto::post::v1::{self, post_service_server::PostServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 pub use crate::settings::{AuthorSettings, Settings, WatchSettings};
 use crate::{authors::Authors, rpc::Rpc, store::Store, watch::Feed};
@@ -46,13 +45,12 @@ pub async fn run(
     let store = Store::new(database.clone(), clock);
     let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
     let feed = Feed::new(store.clone(), &settings.watch);
-    let calls = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))
+    let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
     let service = Service {
-        name: NAME,
         domain: error::DOMAIN,
         descriptor_set: v1::FILE_DESCRIPTOR_SET,
-        routes: Routes::new(calls),
+        handlers,
     };
     let draining = CancellationToken::new();
     let background = Background::new("work in the background");

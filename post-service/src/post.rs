@@ -41,7 +41,7 @@ impl Post {
 pub struct PostId(i64);
 
 /// The id of an author that there may or may not be: 1 to `i64::MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AuthorId(i64);
 

@@ -6,16 +6,19 @@
 mod decode;
 mod encode;
 
-use std::{collections::HashMap, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use chassis::serve::deadline;
 use futures::Stream;
-use proto::post::v1::{
-    self, CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
-    DeletePostRequest, DeletePostResponse, GetPostRequest, GetPostResponse, ListPostsRequest,
-    ListPostsResponse, PostMutationResult, PurgePostsRequest, PurgePostsResponse,
-    UpdatePostRequest, UpdatePostResponse, WatchPostsRequest, WatchPostsResponse,
-    post_service_server::PostService,
+use proto::{
+    Encoded,
+    post::v1::{
+        CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
+        DeletePostRequest, DeletePostResponse, GetPostRequest, GetPostResponse, ListPostsRequest,
+        ListPostsResponse, PurgePostsRequest, PurgePostsResponse, UpdatePostRequest,
+        UpdatePostResponse, WatchPostsRequest, WatchPostsResponse,
+        post_service_server::PostService,
+    },
 };
 use tonic::{Request, Response, Status};
 
@@ -23,7 +26,7 @@ use self::decode::View;
 use crate::{
     authors::{Author, Authors},
     error::Error,
-    post::{AuthorId, Mutation, Post},
+    post::{Mutation, Post},
     store::Store,
     watch::Feed,
 };
@@ -54,17 +57,17 @@ impl PostService for Rpc {
     async fn create_post(
         &self,
         request: Request<CreatePostRequest>,
-    ) -> Result<Response<CreatePostResponse>, Status> {
-        let remaining = deadline::remaining(request.extensions());
+    ) -> Result<Response<Encoded<CreatePostResponse>>, Status> {
+        let remaining = deadline::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
-        let author = draft.author;
+        let author = [draft.author];
         let once = self.store.creation(draft, write)?;
 
         // What was done before is answered as it was, whoever is there now.
         let authors = if self.store.is_repeat(&once).await? {
-            self.authors.resolve([author], remaining).await
+            self.authors.resolve(&author, remaining).await
         } else {
-            let authors = self.authors.resolve_for_write([author], remaining);
+            let authors = self.authors.resolve_for_write(&author, remaining);
             authors.await.map_err(Error::from)?
         };
         // Whether there is the author is for the foreign key to say, which knows it now.
@@ -73,73 +76,67 @@ impl PostService for Rpc {
         self.feed.wake();
 
         let post = created?;
-        let authors = match authors.get(&author) {
+        let authors = match authors.as_slice() {
             // Created in the meantime.
-            Some(Author::Missing) => self.authors.resolve([author], remaining).await,
+            [Author::Missing] => self.authors.resolve(&author, remaining).await,
             _ => authors,
         };
-        Ok(Response::new(CreatePostResponse {
-            post: Some(encode::post(post, &authors)),
-        }))
+        Ok(Response::new(encode::one(&post, authors.first())))
     }
 
     async fn get_post(
         &self,
         request: Request<GetPostRequest>,
-    ) -> Result<Response<GetPostResponse>, Status> {
-        let remaining = deadline::remaining(request.extensions());
+    ) -> Result<Response<Encoded<GetPostResponse>>, Status> {
+        let remaining = deadline::remaining();
         let (id, view) = decode::get(request.into_inner())?;
 
         let post = self.store.get(id).await?;
 
-        Ok(Response::new(GetPostResponse {
-            post: Some(self.show(post, view, remaining).await),
-        }))
+        Ok(Response::new(self.show(&post, view, remaining).await))
     }
 
     async fn list_posts(
         &self,
         request: Request<ListPostsRequest>,
-    ) -> Result<Response<ListPostsResponse>, Status> {
-        let remaining = deadline::remaining(request.extensions());
+    ) -> Result<Response<Encoded<ListPostsResponse>>, Status> {
+        let remaining = deadline::remaining();
         let (list, view) = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
         let authors = self.authors_of(&page.posts, view, remaining).await;
 
-        Ok(Response::new(encode::page(&list, view, page, &authors)?))
+        Ok(Response::new(encode::page(&list, view, &page, &authors)?))
     }
 
     async fn update_post(
         &self,
         request: Request<UpdatePostRequest>,
-    ) -> Result<Response<UpdatePostResponse>, Status> {
-        let remaining = deadline::remaining(request.extensions());
+    ) -> Result<Response<Encoded<UpdatePostResponse>>, Status> {
+        let remaining = deadline::remaining();
         let (change, validate_only) = decode::update(request.into_inner())?;
 
         let post = self.store.update(change, validate_only).await?;
 
-        Ok(Response::new(UpdatePostResponse {
-            post: Some(self.show(post, View::Full, remaining).await),
-        }))
+        Ok(Response::new(self.show(&post, View::Full, remaining).await))
     }
 
     async fn delete_post(
         &self,
         request: Request<DeletePostRequest>,
-    ) -> Result<Response<DeletePostResponse>, Status> {
+    ) -> Result<Response<Encoded<DeletePostResponse>>, Status> {
         let deletion = decode::delete(request.into_inner())?;
 
         self.store.delete(deletion).await?;
 
-        Ok(Response::new(DeletePostResponse {}))
+        Ok(Response::new(DeletePostResponse {}.into()))
     }
 
     async fn commit_posts(
         &self,
         request: Request<CommitPostsRequest>,
-    ) -> Result<Response<CommitPostsResponse>, Status> {
-        let remaining = deadline::remaining(request.extensions());
+    ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
+        let remaining = deadline::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
         let once = self.store.commitment(mutations, write)?;
 
@@ -150,19 +147,13 @@ impl PostService for Rpc {
         let posts = posts.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
-        let results = posts?
-            .into_iter()
-            .map(|post| PostMutationResult {
-                post: post.map(|post| encode::post(post, &HashMap::new())),
-            })
-            .collect();
-        Ok(Response::new(CommitPostsResponse { results }))
+        Ok(Response::new(encode::results(&posts?)))
     }
 
     async fn purge_posts(
         &self,
         request: Request<PurgePostsRequest>,
-    ) -> Result<Response<PurgePostsResponse>, Status> {
+    ) -> Result<Response<Encoded<PurgePostsResponse>>, Status> {
         let (selection, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
@@ -171,13 +162,15 @@ impl PostService for Rpc {
             self.store.preview_purge(selection).await?
         };
 
-        Ok(Response::new(PurgePostsResponse {
+        let response = PurgePostsResponse {
             purge_count,
             purge_sample,
-        }))
+        };
+        Ok(Response::new(response.into()))
     }
 
-    type WatchPostsStream = Pin<Box<dyn Stream<Item = Result<WatchPostsResponse, Status>> + Send>>;
+    type WatchPostsStream =
+        Pin<Box<dyn Stream<Item = Result<Encoded<WatchPostsResponse>, Status>> + Send>>;
 
     async fn watch_posts(
         &self,
@@ -194,8 +187,8 @@ impl PostService for Rpc {
             loop {
                 let posts = watch.next().await?;
                 let authors = rpc.authors_of(&posts, view, None).await;
-                for post in posts {
-                    yield WatchPostsResponse { post: Some(encode::post(post, &authors)) };
+                for (at, post) in posts.iter().enumerate() {
+                    yield encode::one(post, authors.get(at));
                 }
             }
         })))
@@ -203,23 +196,25 @@ impl PostService for Rpc {
 }
 
 impl Rpc {
-    /// A post as `view` shows it.
-    async fn show(&self, post: Post, view: View, remaining: Option<Duration>) -> v1::Post {
-        let authors = self.authors_of([&post], view, remaining).await;
-        encode::post(post, &authors)
+    /// An answer with a post as `view` shows it.
+    async fn show<M>(&self, post: &Post, view: View, remaining: Option<Duration>) -> Encoded<M> {
+        let authors = self.authors_of([post], view, remaining).await;
+        encode::one(post, authors.first())
     }
 
-    /// The authors that `view` shows of `posts`: none in the basic one.
+    /// The authors that `view` shows of `posts`, in their order: none in the basic one.
     async fn authors_of(
         &self,
         posts: impl IntoIterator<Item = &Post>,
         view: View,
         remaining: Option<Duration>,
-    ) -> HashMap<AuthorId, Author> {
-        let ids: Vec<_> = posts.into_iter().map(|post| post.author).collect();
+    ) -> Vec<Author> {
         match view {
-            View::Basic => HashMap::new(),
-            View::Full => self.authors.resolve(ids, remaining).await,
+            View::Basic => Vec::new(),
+            View::Full => {
+                let ids: Vec<_> = posts.into_iter().map(|post| post.author).collect();
+                self.authors.resolve(&ids, remaining).await
+            }
         }
     }
 
@@ -246,7 +241,7 @@ impl Rpc {
             Mutation::Update(_) | Mutation::Delete(_) => None,
         };
         let ids: Vec<_> = mutations.iter().filter_map(author).collect();
-        let Err(unavailable) = self.authors.resolve_for_write(ids, remaining).await else {
+        let Err(unavailable) = self.authors.resolve_for_write(&ids, remaining).await else {
             return Ok(());
         };
         let index = mutations

@@ -1,10 +1,14 @@
-//! The wire: the messages and services of the contract, their descriptor sets, and
-//! the conversion of times.
+//! The wire: the messages and services of the contract, their descriptor sets, and how what
+//! is stored gets into them.
 //!
-//! Everything here but the conversion is generated from the `.proto` files beside it.
-//! It knows what travels, and nothing of what it means.
+//! What is not generated from the `.proto` files beside it knows how Protobuf encodes, and
+//! how times travel, and nothing of what is said.
 
+pub mod codec;
+mod encoded;
 pub mod timestamp;
+
+pub use self::encoded::{Encoded, Fields};
 
 /// The accounts of the microblog.
 pub mod user {

@@ -19,7 +19,6 @@ use chassis::{
 use proto::user::v1::{self, user_service_server::UserServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 pub use self::settings::{CacheSettings, Settings};
 use crate::{rpc::Rpc, store::Store};
@@ -40,13 +39,12 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let store = Store::new(database.clone(), clock, settings.cache.user_cache);
-    let calls = UserServiceServer::new(Rpc::new(store.clone()))
+    let handlers = UserServiceServer::new(Rpc::new(store.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
     let service = Service {
-        name: NAME,
         domain: error::DOMAIN,
         descriptor_set: v1::FILE_DESCRIPTOR_SET,
-        routes: Routes::new(calls),
+        handlers,
     };
     let draining = CancellationToken::new();
     let background = Background::new("work in the background");

@@ -5,12 +5,15 @@
 mod decode;
 mod encode;
 
-use proto::user::v1::{
-    BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
-    GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest, LookupUserResponse,
-    PurgeUsersRequest, PurgeUsersResponse, UpdateUserRequest, UpdateUserResponse,
-    UserMutationResult, user_service_server::UserService,
+use proto::{
+    Encoded,
+    user::v1::{
+        BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
+        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+        GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest,
+        LookupUserResponse, PurgeUsersRequest, PurgeUsersResponse, UpdateUserRequest,
+        UpdateUserResponse, user_service_server::UserService,
+    },
 };
 use tonic::{Request, Response, Status};
 
@@ -35,117 +38,102 @@ impl UserService for Rpc {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,
-    ) -> Result<Response<CreateUserResponse>, Status> {
+    ) -> Result<Response<Encoded<CreateUserResponse>>, Status> {
         let (draft, write) = decode::create(request.into_inner())?;
 
         let user = self.store.create(draft, write).await?;
 
-        Ok(Response::new(CreateUserResponse {
-            user: Some(user.into()),
-        }))
+        Ok(Response::new(encode::one(&user)))
     }
 
     async fn get_user(
         &self,
         request: Request<GetUserRequest>,
-    ) -> Result<Response<GetUserResponse>, Status> {
+    ) -> Result<Response<Encoded<GetUserResponse>>, Status> {
         let id = decode::get(request.into_inner())?;
 
         let user = self.store.get(id).await?;
 
-        Ok(Response::new(GetUserResponse {
-            user: Some(user.into()),
-        }))
+        Ok(Response::new(encode::one(&user)))
     }
 
     async fn lookup_user(
         &self,
         request: Request<LookupUserRequest>,
-    ) -> Result<Response<LookupUserResponse>, Status> {
+    ) -> Result<Response<Encoded<LookupUserResponse>>, Status> {
         let key = decode::lookup(request.into_inner())?;
 
         let user = self.store.lookup(&key).await?;
 
-        Ok(Response::new(LookupUserResponse {
-            user: Some(user.into()),
-        }))
+        Ok(Response::new(encode::one(&user)))
     }
 
     async fn batch_get_users(
         &self,
         request: Request<BatchGetUsersRequest>,
-    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<BatchGetUsersResponse>>, Status> {
         let (ids, allow_missing) = decode::batch_get(request.into_inner())?;
 
         let users = self.store.batch_get(&ids).await?;
 
-        let mut response = BatchGetUsersResponse::default();
-        for (id, user) in ids.into_iter().zip(users) {
-            match user {
-                Some(user) => response.users.push(user.into()),
-                None if allow_missing => response.missing_ids.push(id.get()),
-                None => return Err(Error::NotFound(id.get()).into()),
-            }
+        let missing = ids
+            .iter()
+            .zip(&users)
+            .filter_map(|(id, user)| user.is_none().then_some(id.get()));
+        if let (false, Some(id)) = (allow_missing, missing.clone().next()) {
+            return Err(Error::NotFound(id).into());
         }
-        Ok(Response::new(response))
+        Ok(Response::new(encode::batch(&users, missing)))
     }
 
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
-    ) -> Result<Response<ListUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<ListUsersResponse>>, Status> {
         let list = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
 
-        Ok(Response::new(encode::page(&list, page)?))
+        Ok(Response::new(encode::page(&list, &page)?))
     }
 
     async fn update_user(
         &self,
         request: Request<UpdateUserRequest>,
-    ) -> Result<Response<UpdateUserResponse>, Status> {
+    ) -> Result<Response<Encoded<UpdateUserResponse>>, Status> {
         let (change, validate_only) = decode::update(request.into_inner())?;
 
         let user = self.store.update(change, validate_only).await?;
 
-        Ok(Response::new(UpdateUserResponse {
-            user: Some(user.into()),
-        }))
+        Ok(Response::new(encode::one(&user)))
     }
 
     async fn delete_user(
         &self,
         request: Request<DeleteUserRequest>,
-    ) -> Result<Response<DeleteUserResponse>, Status> {
+    ) -> Result<Response<Encoded<DeleteUserResponse>>, Status> {
         let deletion = decode::delete(request.into_inner())?;
 
         self.store.delete(deletion).await?;
 
-        Ok(Response::new(DeleteUserResponse {}))
+        Ok(Response::new(DeleteUserResponse {}.into()))
     }
 
     async fn commit_users(
         &self,
         request: Request<CommitUsersRequest>,
-    ) -> Result<Response<CommitUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<CommitUsersResponse>>, Status> {
         let (mutations, write) = decode::commit(request.into_inner())?;
 
         let users = self.store.commit(mutations, write).await?;
 
-        let results = users
-            .into_iter()
-            .map(|user| UserMutationResult {
-                user: user.map(Into::into),
-            })
-            .collect();
-        Ok(Response::new(CommitUsersResponse { results }))
+        Ok(Response::new(encode::results(&users)))
     }
 
     async fn purge_users(
         &self,
         request: Request<PurgeUsersRequest>,
-    ) -> Result<Response<PurgeUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<PurgeUsersResponse>>, Status> {
         let (selection, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
@@ -154,9 +142,10 @@ impl UserService for Rpc {
             self.store.preview_purge(selection).await?
         };
 
-        Ok(Response::new(PurgeUsersResponse {
+        let response = PurgeUsersResponse {
             purge_count,
             purge_sample,
-        }))
+        };
+        Ok(Response::new(response.into()))
     }
 }

@@ -1,6 +1,7 @@
 //! The posts of the naive pair.
 
 use proto::{
+    Encoded,
     post::v1::{
         Author, CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
         DeletePostRequest, DeletePostResponse, GetPostRequest, GetPostResponse, ListPostsRequest,
@@ -99,7 +100,7 @@ impl PostService for Posts {
     async fn create_post(
         &self,
         request: Request<CreatePostRequest>,
-    ) -> Result<Response<CreatePostResponse>, Status> {
+    ) -> Result<Response<Encoded<CreatePostResponse>>, Status> {
         let post = request
             .into_inner()
             .post
@@ -108,18 +109,21 @@ impl PostService for Posts {
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let row = insert(&mut transaction, &post).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(CreatePostResponse {
-            post: Some(Post {
-                author: Some(author),
-                ..row.into()
-            }),
-        }))
+        Ok(Response::new(
+            CreatePostResponse {
+                post: Some(Post {
+                    author: Some(author),
+                    ..row.into()
+                }),
+            }
+            .into(),
+        ))
     }
 
     async fn get_post(
         &self,
         request: Request<GetPostRequest>,
-    ) -> Result<Response<GetPostResponse>, Status> {
+    ) -> Result<Response<Encoded<GetPostResponse>>, Status> {
         let row: Row = sqlx::query_as(
             "select id, body, create_time, update_time, revision, user_id
              from posts
@@ -129,15 +133,18 @@ impl PostService for Posts {
         .fetch_one(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(Response::new(GetPostResponse {
-            post: Some(self.show(row).await?),
-        }))
+        Ok(Response::new(
+            GetPostResponse {
+                post: Some(self.show(row).await?),
+            }
+            .into(),
+        ))
     }
 
     async fn list_posts(
         &self,
         request: Request<ListPostsRequest>,
-    ) -> Result<Response<ListPostsResponse>, Status> {
+    ) -> Result<Response<Encoded<ListPostsResponse>>, Status> {
         let request = request.into_inner();
         let before: i64 = request.page_token.parse().unwrap_or(i64::MAX);
         let limit = if request.page_size == 0 {
@@ -163,17 +170,20 @@ impl PostService for Posts {
         for row in rows {
             posts.push(self.show(row).await?);
         }
-        Ok(Response::new(ListPostsResponse {
-            posts,
-            next_page_token: next_page_token.unwrap_or_default(),
-            total_size: None,
-        }))
+        Ok(Response::new(
+            ListPostsResponse {
+                posts,
+                next_page_token: next_page_token.unwrap_or_default(),
+                total_size: None,
+            }
+            .into(),
+        ))
     }
 
     async fn commit_posts(
         &self,
         request: Request<CommitPostsRequest>,
-    ) -> Result<Response<CommitPostsResponse>, Status> {
+    ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
         let mutations = request.into_inner().mutations;
         let mut creations = Vec::new();
         for mutation in mutations {
@@ -192,31 +202,31 @@ impl PostService for Posts {
             });
         }
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(CommitPostsResponse { results }))
+        Ok(Response::new(CommitPostsResponse { results }.into()))
     }
 
     async fn update_post(
         &self,
         _: Request<UpdatePostRequest>,
-    ) -> Result<Response<UpdatePostResponse>, Status> {
+    ) -> Result<Response<Encoded<UpdatePostResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn delete_post(
         &self,
         _: Request<DeletePostRequest>,
-    ) -> Result<Response<DeletePostResponse>, Status> {
+    ) -> Result<Response<Encoded<DeletePostResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn purge_posts(
         &self,
         _: Request<PurgePostsRequest>,
-    ) -> Result<Response<PurgePostsResponse>, Status> {
+    ) -> Result<Response<Encoded<PurgePostsResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
-    type WatchPostsStream = futures::stream::Empty<Result<WatchPostsResponse, Status>>;
+    type WatchPostsStream = futures::stream::Empty<Result<Encoded<WatchPostsResponse>, Status>>;
 
     async fn watch_posts(
         &self,

@@ -1,11 +1,14 @@
 //! The users of the naive pair.
 
-use proto::user::v1::{
-    BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
-    GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest, LookupUserResponse,
-    PurgeUsersRequest, PurgeUsersResponse, Role, UpdateUserRequest, UpdateUserResponse, User,
-    user_service_server::UserService,
+use proto::{
+    Encoded,
+    user::v1::{
+        BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
+        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+        GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest,
+        LookupUserResponse, PurgeUsersRequest, PurgeUsersResponse, Role, UpdateUserRequest,
+        UpdateUserResponse, User, user_service_server::UserService,
+    },
 };
 use sqlx::{FromRow, QueryBuilder, SqlitePool};
 use tonic::{Request, Response, Status};
@@ -58,7 +61,7 @@ impl UserService for Users {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,
-    ) -> Result<Response<CreateUserResponse>, Status> {
+    ) -> Result<Response<Encoded<CreateUserResponse>>, Status> {
         let user = request
             .into_inner()
             .user
@@ -81,15 +84,18 @@ impl UserService for Users {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(CreateUserResponse {
-            user: Some(row.into()),
-        }))
+        Ok(Response::new(
+            CreateUserResponse {
+                user: Some(row.into()),
+            }
+            .into(),
+        ))
     }
 
     async fn get_user(
         &self,
         request: Request<GetUserRequest>,
-    ) -> Result<Response<GetUserResponse>, Status> {
+    ) -> Result<Response<Encoded<GetUserResponse>>, Status> {
         let row: Row = sqlx::query_as(
             "select id, nickname, email, role, create_time, update_time, revision
              from users
@@ -99,15 +105,18 @@ impl UserService for Users {
         .fetch_one(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(Response::new(GetUserResponse {
-            user: Some(row.into()),
-        }))
+        Ok(Response::new(
+            GetUserResponse {
+                user: Some(row.into()),
+            }
+            .into(),
+        ))
     }
 
     async fn batch_get_users(
         &self,
         request: Request<BatchGetUsersRequest>,
-    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<BatchGetUsersResponse>>, Status> {
         let mut query = QueryBuilder::new(
             "select id, nickname, email, role, create_time, update_time, revision
              from users
@@ -123,51 +132,54 @@ impl UserService for Users {
             .fetch_all(&self.pool)
             .await
             .map_err(failed)?;
-        Ok(Response::new(BatchGetUsersResponse {
-            users: rows.into_iter().map(Into::into).collect(),
-            missing_ids: Vec::new(),
-        }))
+        Ok(Response::new(
+            BatchGetUsersResponse {
+                users: rows.into_iter().map(Into::into).collect(),
+                missing_ids: Vec::new(),
+            }
+            .into(),
+        ))
     }
 
     async fn lookup_user(
         &self,
         _: Request<LookupUserRequest>,
-    ) -> Result<Response<LookupUserResponse>, Status> {
+    ) -> Result<Response<Encoded<LookupUserResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn list_users(
         &self,
         _: Request<ListUsersRequest>,
-    ) -> Result<Response<ListUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<ListUsersResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn update_user(
         &self,
         _: Request<UpdateUserRequest>,
-    ) -> Result<Response<UpdateUserResponse>, Status> {
+    ) -> Result<Response<Encoded<UpdateUserResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn delete_user(
         &self,
         _: Request<DeleteUserRequest>,
-    ) -> Result<Response<DeleteUserResponse>, Status> {
+    ) -> Result<Response<Encoded<DeleteUserResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn commit_users(
         &self,
         _: Request<CommitUsersRequest>,
-    ) -> Result<Response<CommitUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<CommitUsersResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn purge_users(
         &self,
         _: Request<PurgeUsersRequest>,
-    ) -> Result<Response<PurgeUsersResponse>, Status> {
+    ) -> Result<Response<Encoded<PurgeUsersResponse>>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 }

@@ -11,13 +11,13 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 
 use super::{
     call::{Limits, Rules, panicked},
+    current::Current,
     deadline, foreign,
     outcome::{self, Record},
-    request_id::RequestId,
 };
 use crate::status;
 
@@ -57,9 +57,12 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 pub(super) struct CallBody {
     inner: Body,
     rules: Arc<Rules>,
-    id: RequestId,
+    current: Current,
     record: Record,
     limits: Limits,
+    /// Whether it has said something, or made its reader wait: what is there at once is
+    /// there in time.
+    begun: bool,
     ended: bool,
 }
 
@@ -67,23 +70,24 @@ impl CallBody {
     pub(super) fn new(
         inner: Body,
         rules: Arc<Rules>,
-        id: RequestId,
+        current: Current,
         record: Record,
         limits: Limits,
     ) -> Self {
         Self {
             inner,
             rules,
-            id,
+            current,
             record,
             limits,
+            begun: false,
             ended: false,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         // Asked first: a stream that always has more to say ends in time, too.
-        if self.limits.is_over() {
+        if std::mem::replace(&mut self.begun, true) && self.limits.is_over() {
             return self.fail(&deadline::exceeded(self.rules.domain));
         }
         let inner = Pin::new(&mut self.inner);
@@ -95,8 +99,7 @@ impl CallBody {
             },
             Ok(Poll::Ready(Some(Err(status)))) => self.fail(&status),
             Ok(Poll::Ready(None)) => {
-                self.record.end(&HeaderMap::new());
-                self.close();
+                self.close(Code::Unknown, &HeaderMap::new());
                 Poll::Ready(None)
             }
             Ok(Poll::Pending) if self.limits.poll_deadline(cx).is_ready() => {
@@ -122,15 +125,15 @@ impl CallBody {
     }
 
     fn end(&mut self, mut trailers: HeaderMap) -> Polled {
-        foreign::explain(&mut trailers, &self.rules.context(self.record.path()));
-        self.record.end(&trailers);
-        self.close();
+        let code = foreign::explain(&mut trailers, &self.rules.context(self.record.path()));
+        self.close(code.unwrap_or(Code::Unknown), &trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    /// Lets go of all that the call kept, at its end and not when the connection gets to
-    /// dropping the body.
-    fn close(&mut self) {
+    /// Notes the end of the call, and lets go of all that it kept: now, and not when the
+    /// connection gets to dropping the body.
+    fn close(&mut self, code: Code, trailers: &HeaderMap) {
+        self.record.end(code, trailers);
         self.ended = true;
         self.inner = Body::empty();
         self.limits = Limits::default();
@@ -146,8 +149,8 @@ impl http_body::Body for CallBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        let id = this.id.clone();
-        id.scope_step(|| this.poll(cx))
+        let current = this.current.clone();
+        current.step(|| this.poll(cx))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -29,11 +29,12 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
 use super::{
     answers::{Answer, Answers},
     body::CallBody,
+    current::Current,
     deadline::{self, Deadline},
     foreign,
     health::Phase,
@@ -44,6 +45,35 @@ use super::{
     web,
 };
 use crate::status::{self, Metadata};
+
+/// The handlers of a service, as tonic generates their server.
+pub trait Handlers:
+    tower::Service<
+        Request<Body>,
+        Response = Response<Body>,
+        Error = Infallible,
+        Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
+    > + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Handlers for S where
+    S: tower::Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
+        > + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// What holds for every call of a server.
 #[derive(Debug)]
@@ -73,47 +103,96 @@ pub(super) struct Arrival {
 
 /// The calls of a server.
 #[derive(Clone, Debug)]
-pub(super) struct Calls {
+pub(super) struct Calls<S> {
     pub(super) rules: Arc<Rules>,
-    pub(super) routes: Routes,
+    /// Those of the service itself.
+    pub(super) handlers: S,
+    /// Those that are there for operators.
+    pub(super) companions: Routes,
 }
 
-impl tower::Service<Request<Body>> for Calls {
-    type Response = Response<CallBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Routes are always ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+impl<S: Handlers> Calls<S> {
+    /// What a request is answered.
+    pub(super) fn answer(
+        &self,
+        request: Request<Body>,
+        arrival: Arrival,
+    ) -> impl Future<Output = Response<CallBody>> + Send + use<S> {
         let rules = Arc::clone(&self.rules);
         let kind = rules.methods.kind(request.uri().path());
-        let limits = Limits::begin(&rules, kind, request.headers());
-        let id = RequestId::of(request.headers());
-        let slow_call = (!kind.streams).then_some(rules.slow_call);
-        let record = Record::new(request.uri().clone(), id.clone(), slow_call);
+        let now = Instant::now();
+        let limits = Limits::begin(&rules, kind, now, request.headers());
+        let current = Current {
+            id: RequestId::of(request.headers()),
+            deadline: limits.as_ref().ok().and_then(|limits| limits.deadline),
+        };
+        let record = Record::new(
+            request.uri().path_and_query().cloned(),
+            current.id.clone(),
+            now.into_std(),
+            (!kind.streams).then_some(rules.slow_call),
+        );
+        let handlers = if kind.operational {
+            Callee::Companions(self.companions.clone())
+        } else {
+            Callee::Own(self.handlers.clone())
+        };
 
-        let routes = self.routes.clone();
-        Box::pin(id.clone().scope(async move {
+        current.clone().scope(async move {
             let mut limits = limits;
-            let arrival = request.extensions_mut().remove().unwrap_or_default();
-            let response = match rules.turned_away(&arrival, request.headers()) {
-                None => match &mut limits {
-                    Ok(limits) => answer(&rules, routes, request, kind, limits).await,
-                    Err(refused) => Err(refused.clone()),
-                }
-                .unwrap_or_else(Status::into_http),
+            let response = match rules.turned_away(&arrival) {
                 Some(response) => response,
+                None => match &mut limits {
+                    Ok(limits) => {
+                        let handled = handlers.handle(request);
+                        let answer = answer(&rules, handled, kind, now, limits, &record);
+                        answer.await.unwrap_or_else(Status::into_http)
+                    }
+                    Err(refused) => refused.clone().into_http(),
+                },
             };
             let mut limits = limits.unwrap_or_default();
             if !kind.streams {
                 limits.answer = Some(arrival.answers.begin());
             }
-            Ok(finish(response, rules, id, record, limits))
-        }))
+            finish(response, rules, current, record, limits)
+        })
+    }
+}
+
+/// For what translates other ways into this one: their arrival is among the extensions.
+impl<S: Handlers> tower::Service<Request<Body>> for Calls<S> {
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Handlers are always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let arrival = request.extensions_mut().remove().unwrap_or_default();
+        Box::pin(self.answer(request, arrival).map(Ok))
+    }
+}
+
+/// Who handles a call.
+enum Callee<S> {
+    Own(S),
+    Companions(Routes),
+}
+
+impl<S: Handlers> Callee<S> {
+    async fn handle(self, request: Request<Body>) -> Response<Body> {
+        let handled = match self {
+            Self::Own(mut handlers) => handlers.call(request).await,
+            Self::Companions(mut routes) => tower::Service::call(&mut routes, request).await,
+        };
+        match handled {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -135,9 +214,9 @@ impl Limits {
     ///
     /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
     /// understand, is not there: it belongs to tonic's server.
-    fn begin(rules: &Rules, kind: Kind, headers: &HeaderMap) -> Result<Self, Status> {
+    fn begin(rules: &Rules, kind: Kind, now: Instant, headers: &HeaderMap) -> Result<Self, Status> {
         let limit = (!kind.streams).then_some(rules.call_timeout);
-        let deadline = deadline::of(headers, limit, rules.domain)?;
+        let deadline = deadline::of(headers, limit, now, rules.domain)?;
         let draining = || Box::pin(rules.draining.clone().cancelled_owned());
         Ok(Self {
             deadline,
@@ -150,8 +229,11 @@ impl Limits {
 
     /// Whether the deadline is over.
     pub(super) fn is_over(&self) -> bool {
-        self.deadline
-            .is_some_and(|Deadline(at)| at <= Instant::now())
+        self.is_over_at(Instant::now())
+    }
+
+    fn is_over_at(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|Deadline(at)| at <= now)
     }
 
     /// The same for a call that has to wait: the task is woken when it is over.
@@ -177,23 +259,28 @@ impl Limits {
 
 /// The handler's answer, or the failure that the call gets in its stead.
 async fn answer(
-    rules: &Arc<Rules>,
-    routes: Routes,
-    mut request: Request<Body>,
+    rules: &Rules,
+    handled: impl Future<Output = Response<Body>>,
     kind: Kind,
+    now: Instant,
     limits: &mut Limits,
+    record: &Record,
 ) -> Result<Response<Body>, Status> {
-    admit(rules, kind, limits)?;
-    if let Some(deadline) = limits.deadline {
-        request.extensions_mut().insert(deadline);
-    }
-    let mut handler = std::pin::pin!(handle(routes, request, rules.domain));
+    admit(rules, kind, now, limits)?;
+    let mut handled = std::pin::pin!(AssertUnwindSafe(handled).catch_unwind());
+    // It was asked a moment ago, when the call was admitted.
+    let mut asked = true;
     std::future::poll_fn(|cx| {
-        if limits.is_over() {
+        if !std::mem::take(&mut asked) && limits.is_over() {
             return Poll::Ready(Err(deadline::exceeded(rules.domain)));
         }
-        if let Poll::Ready(answer) = handler.as_mut().poll(cx) {
-            return Poll::Ready(answer);
+        match handled.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
+            Poll::Ready(Err(panic)) => {
+                let status = panicked(panic.as_ref(), record.path(), rules.domain);
+                return Poll::Ready(Err(status));
+            }
+            Poll::Pending => {}
         }
         if limits.poll_deadline(cx).is_ready() {
             return Poll::Ready(Err(deadline::exceeded(rules.domain)));
@@ -206,8 +293,8 @@ async fn answer(
 }
 
 /// Refuses what is not to reach a handler, and counts what is.
-fn admit(rules: &Rules, kind: Kind, limits: &mut Limits) -> Result<(), Status> {
-    if limits.is_over() {
+fn admit(rules: &Rules, kind: Kind, now: Instant, limits: &mut Limits) -> Result<(), Status> {
+    if limits.is_over_at(now) {
         return Err(deadline::exceeded(rules.domain));
     }
     if kind.operational {
@@ -235,21 +322,6 @@ fn admit(rules: &Rules, kind: Kind, limits: &mut Limits) -> Result<(), Status> {
     Ok(())
 }
 
-/// Calls the handler; a panic is its failure.
-async fn handle(
-    mut routes: Routes,
-    request: Request<Body>,
-    domain: &str,
-) -> Result<Response<Body>, Status> {
-    let path = request.uri().clone();
-    let handled = AssertUnwindSafe(async move { tower::Service::call(&mut routes, request).await });
-    match handled.catch_unwind().await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(never)) => match never {},
-        Err(panic) => Err(panicked(panic.as_ref(), path.path(), domain)),
-    }
-}
-
 /// What a call gets that panicked. The log gets the panic's text.
 pub(super) fn panicked(panic: &(dyn Any + Send), method: &str, domain: &str) -> Status {
     let text = panic
@@ -266,25 +338,26 @@ pub(super) fn panicked(panic: &(dyn Any + Send), method: &str, domain: &str) -> 
 fn finish(
     mut response: Response<Body>,
     rules: Arc<Rules>,
-    id: RequestId,
+    current: Current,
     mut record: Record,
     limits: Limits,
 ) -> Response<CallBody> {
     let headers = response.headers_mut();
-    foreign::explain(headers, &rules.context(record.path()));
-    id.mark(headers);
-    record.answer(headers);
-    response.map(|inner| CallBody::new(inner, rules, id, record, limits))
+    record.answer();
+    if let Some(code) = foreign::explain(headers, &rules.context(record.path())) {
+        record.end(code, headers);
+    }
+    current.id.mark(headers);
+    response.map(|inner| CallBody::new(inner, rules, current, record, limits))
 }
 
 impl Rules {
     /// The answer to a request that is no call, or no one's who may call.
-    fn turned_away(&self, arrival: &Arrival, headers: &HeaderMap) -> Option<Response<Body>> {
+    fn turned_away(&self, arrival: &Arrival) -> Option<Response<Body>> {
         match arrival.way {
             _ if arrival.refused => Some(web::foreign_origin(self.domain)),
-            Way::Web => None,
-            Way::Grpc if way::is_grpc(headers) => None,
-            Way::Grpc => Some(way::not_grpc(self.domain)),
+            Way::Grpc | Way::Web => None,
+            Way::Foreign => Some(way::not_grpc(self.domain)),
             Way::Other | Way::Preflight => Some(way::not_web(self.domain, self.name)),
         }
     }

@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use super::current::current;
 use crate::status::{self, Metadata};
 
 /// The header in which a client says how long it will wait.
-const HEADER: &str = "grpc-timeout";
+static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// When the client no longer waits for the answer, or the server gives up on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub(super) Instant);
 
-/// How much time is left for the call whose extensions these are: zero if none is, and
-/// `None` if the call may take as long as it likes. For calls to other services, which
-/// should end a little earlier.
+/// How much time is left for the call that is being handled: zero if none is, and `None` if
+/// it may take as long as it likes. For calls to other services, which should end a little
+/// earlier.
 #[must_use]
-pub fn remaining(extensions: &http::Extensions) -> Option<Duration> {
-    let Deadline(at) = extensions.get()?;
+pub fn remaining() -> Option<Duration> {
+    let Deadline(at) = current(|call| call.deadline)??;
     Some(at.saturating_duration_since(Instant::now()))
 }
 
-/// The deadline of a call that begins now: what its client asks for, and no later than
+/// The deadline of a call that begins `now`: what its client asks for, and no later than
 /// after `limit`.
 ///
 /// # Errors
@@ -35,9 +36,10 @@ pub fn remaining(extensions: &http::Extensions) -> Option<Duration> {
 pub(super) fn of(
     headers: &HeaderMap,
     limit: Option<Duration>,
+    now: Instant,
     domain: &str,
 ) -> Result<Option<Deadline>, Status> {
-    let asked = match headers.get(HEADER) {
+    let asked = match headers.get(&HEADER) {
         None => None,
         Some(value) => Some(parse(value).ok_or_else(|| invalid(value, domain))?),
     };
@@ -47,7 +49,7 @@ pub(super) fn of(
     };
     // A deadline past the end of the clock is none.
     Ok(shorter
-        .and_then(|timeout| Instant::now().checked_add(timeout))
+        .and_then(|timeout| now.checked_add(timeout))
         .map(Deadline))
 }
 
@@ -132,22 +134,25 @@ mod tests {
     #[test]
     fn the_shorter_of_the_clients_and_the_servers_time_holds() {
         let mut headers = HeaderMap::new();
-        headers.insert(HEADER, HeaderValue::from_static("10S"));
-        let remaining = |limit| {
-            let mut extensions = http::Extensions::new();
-            if let Some(deadline) = of(&headers, limit, "test").unwrap() {
-                extensions.insert(deadline);
-            }
-            super::remaining(&extensions).unwrap()
+        headers.insert(&HEADER, HeaderValue::from_static("10S"));
+        let now = Instant::now();
+        let within = |limit| {
+            let Deadline(at) = of(&headers, limit, now, "test").unwrap().unwrap();
+            at - now
         };
 
-        assert!(remaining(Some(Duration::from_secs(5))) <= Duration::from_secs(5));
-        assert!(remaining(Some(Duration::from_secs(60))) > Duration::from_secs(5));
-        assert!(remaining(None) > Duration::from_secs(5));
+        assert_eq!(within(Some(Duration::from_secs(5))), Duration::from_secs(5));
+        let longer = Duration::from_secs(60);
+        assert_eq!(within(Some(longer)), Duration::from_secs(10));
+        assert_eq!(within(None), Duration::from_secs(10));
     }
 
     #[test]
     fn without_any_limit_there_is_no_deadline() {
-        assert!(of(&HeaderMap::new(), None, "test").unwrap().is_none());
+        assert!(
+            of(&HeaderMap::new(), None, Instant::now(), "test")
+                .unwrap()
+                .is_none()
+        );
     }
 }

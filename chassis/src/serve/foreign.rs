@@ -24,16 +24,18 @@ const MALFORMED: [&str; 5] = [
     "tonic-web: ",
 ];
 
-/// Gives a failure in `headers`, or in trailers, the details that it lacks. What
-/// succeeded, and what has details, stays as it is.
-pub(super) fn explain(headers: &mut HeaderMap, context: &Context<'_>) {
-    let failed = outcome::code(headers).is_some_and(|code| code != Code::Ok);
-    if !failed || headers.contains_key(outcome::DETAILS) {
-        return;
+/// Gives a failure in `headers`, or in trailers, the details that it lacks. What succeeded,
+/// and what has details, stays as it is. The code with which the call ends there, if it
+/// does.
+pub(super) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<Code> {
+    let code = outcome::code(headers)?;
+    if code == Code::Ok || headers.contains_key(&outcome::DETAILS) {
+        return Some(code);
     }
-    if let Some(status) = Status::from_header_map(headers) {
-        outcome::write(&context.explained(&status), headers);
-    }
+    let status = Status::from_header_map(headers)?;
+    let explained = context.explained(&status);
+    outcome::write(&explained, headers);
+    Some(explained.code())
 }
 
 /// What an explanation draws on.

@@ -12,7 +12,7 @@ use hyper_util::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{incoming::Connection, web::Web};
+use super::{call::Handlers, incoming::Connection, web::Web};
 use crate::{settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
@@ -21,10 +21,10 @@ const SMALLEST_HEAD: usize = 8192;
 
 /// Serves `connections` until `stop`; then none is accepted, and those that are open are
 /// waited for, until each has answered the calls that run.
-pub(super) async fn serve(
+pub(super) async fn serve<S: Handlers>(
     settings: &ServerSettings,
     connections: impl Stream<Item = Connection>,
-    web: Web,
+    web: Web<S>,
     stop: CancellationToken,
 ) {
     let builder = builder(settings);
@@ -47,10 +47,10 @@ pub(super) async fn serve(
 }
 
 /// Serves one connection.
-async fn converse(
+async fn converse<S: Handlers>(
     builder: auto::Builder<TokioExecutor>,
     connection: Connection,
-    web: Web,
+    web: Web<S>,
     stop: CancellationToken,
 ) {
     let answers = connection.answers();

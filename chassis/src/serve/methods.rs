@@ -1,8 +1,6 @@
 //! What is known of each method before it is called: from the descriptors, since the
 //! path of a request does not tell a stream from a single answer.
 
-use std::collections::HashSet;
-
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
@@ -22,8 +20,8 @@ pub(super) struct Kind {
 /// The methods of a server.
 #[derive(Debug)]
 pub(super) struct Methods {
-    /// The paths of those that answer with a stream.
-    streaming: HashSet<String>,
+    /// The paths of those that answer with a stream: few.
+    streaming: Vec<String>,
 }
 
 impl Methods {
@@ -33,7 +31,7 @@ impl Methods {
     ///
     /// If one of the sets is no `google.protobuf.FileDescriptorSet`.
     pub(super) fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
-        let mut streaming = HashSet::new();
+        let mut streaming = Vec::new();
         for set in descriptor_sets {
             for file in FileDescriptorSet::decode(*set)?.file {
                 let package = file.package();
@@ -52,7 +50,7 @@ impl Methods {
     /// with a single answer, as its failure is.
     pub(super) fn kind(&self, path: &str) -> Kind {
         Kind {
-            streams: self.streaming.contains(path),
+            streams: self.streaming.iter().any(|streaming| streaming == path),
             operational: OPERATIONAL.iter().any(|prefix| path.starts_with(prefix)),
         }
     }

@@ -26,6 +26,7 @@ use crate::{process::Failure, settings::ServerSettings};
 mod answers;
 mod body;
 mod call;
+mod current;
 pub mod deadline;
 mod foreign;
 pub mod health;
@@ -41,24 +42,21 @@ mod tests;
 mod way;
 mod web;
 
-pub use self::{health::healthcheck, incoming::listen};
+pub use self::{call::Handlers, health::healthcheck, incoming::listen};
 
 /// How long connections that are cut may take to notice it.
 const CUT_LIMIT: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What a process serves.
 #[derive(Debug)]
-pub struct Service {
-    /// Its full name, such as `package.v1.Service`: for health and reflection.
-    pub name: &'static str,
+pub struct Service<S> {
     /// The domain of every ErrorInfo.
     pub domain: &'static str,
     /// Its compiled contract, an encoded `google.protobuf.FileDescriptorSet`: for
     /// reflection, and to tell which of its methods answer with a stream.
     pub descriptor_set: &'static [u8],
-    /// Its calls. Each server among them accepts messages of at most
-    /// [`ServerSettings::max_message_bytes`].
-    pub routes: Routes,
+    /// Its calls. It accepts messages of at most [`ServerSettings::max_message_bytes`].
+    pub handlers: S,
 }
 
 /// Serves until `shutdown`, and then drains: those who ask for its health are told to
@@ -74,15 +72,15 @@ pub struct Service {
 ///
 /// The failure of `ready`, after a drain; or [`Failure::Failed`] if the service cannot
 /// be served at all. A drain that has to cut calls is no failure, but it is logged.
-pub async fn run(
+pub async fn run<S: Handlers>(
     settings: &ServerSettings,
     listener: TcpListener,
-    service: Service,
+    service: Service<S>,
     ready: impl Future<Output = Result<(), Failure>> + Send,
     shutdown: CancellationToken,
     draining: CancellationToken,
 ) -> Result<(), Failure> {
-    let name = service.name;
+    let name = S::NAME;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::Failed(format!("the server has no address: {error}")))?;
@@ -151,18 +149,18 @@ fn drain_if_serving(phase: &mut Phase) -> bool {
 }
 
 /// The service with its companions, health and reflection, and what surrounds them all.
-fn calls(
+fn calls<S: Handlers>(
     settings: &ServerSettings,
-    service: Service,
+    service: Service<S>,
     phase: watch::Receiver<Phase>,
     draining: CancellationToken,
-) -> Result<Calls, Failure> {
+) -> Result<Calls<S>, Failure> {
     let Service {
-        name,
         domain,
         descriptor_set,
-        routes,
+        handlers,
     } = service;
+    let name = S::NAME;
     let max_message_bytes = settings.max_message_bytes.get();
     let invalid = |error: &dyn std::error::Error| {
         Failure::Failed(format!("the descriptor set of {name} is invalid: {error}"))
@@ -174,13 +172,8 @@ fn calls(
         phase: phase.clone(),
     };
     let health = HealthServer::new(health).max_decoding_message_size(max_message_bytes);
-    let routes = reflection::add(
-        routes.add_service(health),
-        name,
-        descriptor_set,
-        max_message_bytes,
-    )
-    .map_err(|error| invalid(&error))?;
+    let companions = reflection::add(Routes::new(health), name, descriptor_set, max_message_bytes)
+        .map_err(|error| invalid(&error))?;
     let descriptor_sets = [
         descriptor_set,
         health::v1::FILE_DESCRIPTOR_SET,
@@ -200,6 +193,7 @@ fn calls(
     };
     Ok(Calls {
         rules: Arc::new(rules),
-        routes: routes.prepare(),
+        handlers,
+        companions: companions.prepare(),
     })
 }

@@ -8,7 +8,7 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, pb};
@@ -17,14 +17,14 @@ use tracing::Level;
 use super::request_id::RequestId;
 
 /// The header or trailer that carries the code of a status.
-pub(super) const STATUS: &str = "grpc-status";
+static STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The header or trailer that carries the details of a status.
-pub(super) const DETAILS: &str = "grpc-status-details-bin";
+pub(super) static DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The code in `headers`, or in trailers, if they end a call.
 pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
-    let code = headers.get(STATUS)?;
+    let code = headers.get(&STATUS)?;
     Some(Code::from_bytes(code.as_bytes()))
 }
 
@@ -35,7 +35,7 @@ fn reason(headers: &HeaderMap) -> Option<String> {
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let encoded = headers.get(DETAILS)?;
+    let encoded = headers.get(&DETAILS)?;
     let status = BASE64.decode(encoded.as_bytes()).ok()?;
     let details = pb::Status::decode(status.as_slice()).ok()?.details;
     let info = details
@@ -48,7 +48,7 @@ fn reason(headers: &HeaderMap) -> Option<String> {
 pub(super) fn write(status: &Status, headers: &mut HeaderMap) {
     if status.add_header(headers).is_err() {
         // Text and details are encoded into ASCII, so only metadata could be at fault.
-        headers.insert(STATUS, HeaderValue::from_static("13"));
+        headers.insert(&STATUS, HeaderValue::from_static("13"));
     }
 }
 
@@ -99,7 +99,7 @@ fn level(code: Code, reason: Option<&str>, slow: bool) -> Level {
 /// its end was cancelled by its client.
 #[derive(Debug)]
 pub(super) struct Record {
-    uri: Uri,
+    path: Option<PathAndQuery>,
     id: RequestId,
     begun: Instant,
     /// How long the answer took to begin: a client that reads slowly makes no slow call.
@@ -110,12 +110,17 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Of a call that begins now.
-    pub(super) fn new(uri: Uri, id: RequestId, slow_call: Option<Duration>) -> Self {
+    /// Of a call that began at this time.
+    pub(super) fn new(
+        path: Option<PathAndQuery>,
+        id: RequestId,
+        begun: Instant,
+        slow_call: Option<Duration>,
+    ) -> Self {
         Self {
-            uri,
+            path,
             id,
-            begun: Instant::now(),
+            begun,
             answered: None,
             slow_call,
             written: false,
@@ -124,20 +129,16 @@ impl Record {
 
     /// The path of the method.
     pub(super) fn path(&self) -> &str {
-        self.uri.path()
+        self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
-    /// Its answer begins; it ends here if `headers` carry a status.
-    pub(super) fn answer(&mut self, headers: &HeaderMap) {
+    /// Its answer begins.
+    pub(super) fn answer(&mut self) {
         self.answered = Some(self.begun.elapsed());
-        if headers.contains_key(STATUS) {
-            self.end(headers);
-        }
     }
 
-    /// It ends with the status in `headers`, or in trailers.
-    pub(super) fn end(&mut self, headers: &HeaderMap) {
-        let code = code(headers).unwrap_or(Code::Unknown);
+    /// It ends with this code, which stands in `headers`, or in trailers.
+    pub(super) fn end(&mut self, code: Code, headers: &HeaderMap) {
         let reason = match code {
             Code::Ok => None,
             _ => reason(headers),
@@ -149,23 +150,21 @@ impl Record {
         if std::mem::replace(&mut self.written, true) {
             return;
         }
-        let took = self.begun.elapsed();
-        let slow = self
-            .slow_call
-            .is_some_and(|limit| self.answered.unwrap_or(took) > limit);
-        // To the microsecond: more digits would be noise.
-        let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        let (method, request_id) = (self.path(), self.id.as_str());
-        // The level of an event has to be known when it is compiled.
+        let slow = self.slow_call.is_some_and(|limit| {
+            let took = self.answered.unwrap_or_else(|| self.begun.elapsed());
+            took > limit
+        });
+        // The level of an event has to be known when it is compiled, and what an event says
+        // is looked up only if somebody wants it.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     $level,
-                    method,
+                    method = self.path(),
                     code = name(code),
                     reason,
-                    ms,
-                    request_id,
+                    ms = self.millis(),
+                    request_id = self.id.as_str(),
                     "the call ended"
                 )
             };
@@ -175,6 +174,11 @@ impl Record {
             Level::INFO => line!(Level::INFO),
             _ => line!(Level::DEBUG),
         }
+    }
+
+    /// How long it has taken, to the microsecond: more digits would be noise.
+    fn millis(&self) -> f64 {
+        (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn details_that_are_none_have_no_reason() {
         let mut headers = HeaderMap::new();
-        headers.insert(DETAILS, HeaderValue::from_static("%%"));
+        headers.insert(&DETAILS, HeaderValue::from_static("%%"));
 
         assert_eq!(reason(&headers), None);
     }

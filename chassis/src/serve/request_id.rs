@@ -1,26 +1,25 @@
 //! The id of a call: what ties the caller's report to the lines of the log.
 
-use std::{future::Future, sync::Arc};
-
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
+
+use super::current::current as current_call;
 
 /// The header that carries the id, in requests and in responses.
 pub const HEADER: &str = "x-request-id";
 
+/// The same, parsed.
+static NAME: HeaderName = HeaderName::from_static(HEADER);
+
 /// The longest id that is taken from a caller, in characters.
 const MAX_LEN: usize = 64;
-
-tokio::task_local! {
-    static CURRENT: RequestId;
-}
 
 /// The id of the call that is being handled, or `None` outside of one: it holds in the
 /// handler and in the stream that it answers with, but not in a task that it spawned.
 #[must_use]
 pub fn current() -> Option<String> {
-    CURRENT.try_with(|id| id.0.to_string()).ok()
+    current_call(|call| call.id.as_str().to_owned())
 }
 
 /// Gives a call to another service the id of the call that is being handled, so that
@@ -34,43 +33,38 @@ pub fn forward<T>(request: &mut tonic::Request<T>) {
 
 /// An id: 1 to 64 visible ASCII characters.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(Arc<str>);
+pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The caller's own id, if it is a valid one, or else a new one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let given = headers
-            .get(HEADER)
-            .and_then(|value| value.to_str().ok())
-            .filter(|id| (1..=MAX_LEN).contains(&id.len()))
-            .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
-        if let Some(id) = given {
-            return Self(id.into());
-        }
-        let mut text = Uuid::encode_buffer();
-        Self((*Uuid::new_v4().hyphenated().encode_lower(&mut text)).into())
+        let given = headers.get(&NAME).filter(|id| {
+            let id = id.as_bytes();
+            (1..=MAX_LEN).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+        });
+        let mut id = given.cloned().unwrap_or_else(new);
+        // None comes twice: in the compression table of a connection it would only push out
+        // what does (RFC 7541, section 7.1.3).
+        id.set_sensitive(true);
+        Self(id)
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or_default()
     }
 
     /// Puts the id into the headers of the answer.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::from_str(&self.0) {
-            headers.insert(HEADER, value);
-        }
+        headers.insert(&NAME, self.0.clone());
     }
+}
 
-    /// Runs `call` with this as the current id.
-    pub(super) fn scope<F: Future>(self, call: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, call)
-    }
-
-    /// Runs one step of a stream with this as the current id.
-    pub(super) fn scope_step<R>(self, step: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, step)
-    }
+/// An id that nobody has had.
+fn new() -> HeaderValue {
+    let mut text = Uuid::encode_buffer();
+    let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+    // A UUID is visible ASCII.
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]

@@ -21,13 +21,15 @@ const WEB: [&str; 4] = [
 /// By which way a request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Way {
-    /// gRPC, or over HTTP/2 something else that is refused as gRPC refuses it.
+    /// gRPC, which is over HTTP/2.
     #[default]
     Grpc,
     /// gRPC-Web.
     Web,
     /// The question of a browser whether a page may call by gRPC-Web.
     Preflight,
+    /// Something else over HTTP/2, which is refused as gRPC refuses it.
+    Foreign,
     /// Something else over HTTP/1.1.
     Other,
 }
@@ -48,7 +50,7 @@ impl Way {
         {
             Self::Preflight
         } else if http2 {
-            Self::Grpc
+            Self::Foreign
         } else {
             Self::Other
         }
@@ -57,7 +59,7 @@ impl Way {
 
 /// Whether a request is one of gRPC: `application/grpc`, with or without a format or
 /// parameters.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))

@@ -6,7 +6,7 @@
 //! holds for the origin of the server itself, too, whose name an attacker's page can
 //! give itself. Who sends no origin is no page, and may call.
 
-use std::{convert::Infallible, future::Future, sync::Arc};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
@@ -24,7 +24,7 @@ use tower::{Layer, Service};
 use super::{
     answers::Answers,
     body::AnswerBody,
-    call::{Arrival, Calls},
+    call::{Arrival, Calls, Handlers},
     way::{Way, is_web_type},
 };
 use crate::{
@@ -47,45 +47,48 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The calls of a server, by every way.
 #[derive(Clone, Debug)]
-pub(super) struct Web {
-    pub(super) calls: Calls,
+pub(super) struct Web<S> {
+    pub(super) calls: Calls<S>,
     pub(super) origins: Arc<WebOrigins>,
 }
 
-impl Web {
+/// An answer that is on its way. It is boxed at once, since it is large and handed around.
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
+
+impl<S: Handlers> Web<S> {
     /// The answer to a request on a connection whose answers are `answers`.
-    pub(super) fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        answers: Answers,
-    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+    pub(super) fn answer(&self, mut request: Request<Incoming>, answers: Answers) -> Answering {
         let way = Way::of(&request);
         let origin = match way {
             Way::Web | Way::Preflight => Origin::of(request.headers(), &self.origins),
-            Way::Grpc | Way::Other => Origin::None,
+            Way::Grpc | Way::Foreign | Way::Other => Origin::None,
         };
-        let refused = matches!(origin, Origin::Foreign(_));
-        request.extensions_mut().insert(Arrival {
+        let arrival = Arrival {
             answers,
             way,
-            refused,
-        });
-
-        let mut calls = self.calls.clone();
-        async move {
-            let mut response = match way {
-                Way::Grpc | Way::Other => {
-                    let response = calls.call(request.map(Body::new)).await?;
-                    return Ok(response.map(AnswerBody::Grpc));
-                }
-                Way::Preflight => preflight(&origin),
-                Way::Web => {
-                    answer_alike(request.headers_mut());
-                    GrpcWebLayer::new().layer(calls).call(request).await?
-                }
-            };
-            origin.permit(response.headers_mut());
-            Ok(response.map(AnswerBody::Web))
+            refused: matches!(origin, Origin::Foreign(_)),
+        };
+        match way {
+            Way::Grpc | Way::Foreign | Way::Other => {
+                let answer = self.calls.answer(request.map(Body::new), arrival);
+                Box::pin(async move { Ok(answer.await.map(AnswerBody::Grpc)) })
+            }
+            Way::Preflight => Box::pin(async move {
+                let mut response = preflight(&origin);
+                origin.permit(response.headers_mut());
+                Ok(response.map(AnswerBody::Web))
+            }),
+            Way::Web => {
+                request.extensions_mut().insert(arrival);
+                answer_alike(request.headers_mut());
+                let mut calls = GrpcWebLayer::new().layer(self.calls.clone());
+                Box::pin(async move {
+                    let mut response = calls.call(request).await?;
+                    origin.permit(response.headers_mut());
+                    Ok(response.map(AnswerBody::Web))
+                })
+            }
         }
     }
 }

@@ -24,10 +24,10 @@ impl Known {
         }
     }
 
-    /// The nickname, if it was learnt a moment ago.
-    pub(super) fn fresh(&self, id: AuthorId) -> Option<Arc<str>> {
+    /// The nickname, if it was learnt a moment before `now`.
+    pub(super) fn fresh(&self, id: AuthorId, now: Instant) -> Option<Arc<str>> {
         let (nickname, learnt) = self.nicknames.get(&id)?;
-        (learnt.elapsed() < self.ttl).then_some(nickname)
+        (now.duration_since(learnt) < self.ttl).then_some(nickname)
     }
 
     /// The nickname, whenever it was learnt.

@@ -79,15 +79,21 @@ impl Known {
 
     /// The user with this id, if it is kept.
     pub(super) fn get(&self, now: Moment, id: UserId) -> Option<Arc<User>> {
-        let user = self.0.users.get(&id.get())?;
-        self.0.holds_since(now.sole).then_some(user)
+        self.0
+            .holds_since(now.sole)
+            .then(|| self.0.users.get(&id.get()))?
     }
 
     /// The users with these ids, if all of them are kept: as they are at one moment.
-    pub(super) fn get_all(&self, now: Moment, ids: &[UserId]) -> Option<Vec<Arc<User>>> {
-        let users: Option<Vec<_>> = ids.iter().map(|id| self.get(now, *id)).collect();
+    pub(super) fn get_all(&self, now: Moment, ids: &[UserId]) -> Option<Vec<Option<Arc<User>>>> {
+        if !self.0.holds_since(now.sole) {
+            return None;
+        }
+        let users = ids.iter().map(|id| self.0.users.get(&id.get()));
+        let users: Vec<_> = users.take_while(Option::is_some).collect();
         // Another thread may have changed one of them meanwhile.
-        users.filter(|_| self.0.generation.load(Ordering::Acquire) == now.generation)
+        let same = self.0.generation.load(Ordering::Acquire) == now.generation;
+        (users.len() == ids.len() && same).then_some(users)
     }
 
     /// Keeps users that were read after `then`, unless one may have been changed since.
@@ -95,7 +101,7 @@ impl Known {
         &self,
         then: Moment,
         database: &Database,
-        users: impl IntoIterator<Item = &'a User>,
+        users: impl IntoIterator<Item = &'a Arc<User>>,
     ) {
         let mut changes = self.0.changes();
         if changes.running > 0 || self.now(database) != Some(then) {
@@ -107,7 +113,7 @@ impl Known {
             changes.since = Some(then.sole);
         }
         for user in users {
-            self.0.users.insert(user.id, Arc::new(user.clone()));
+            self.0.users.insert(user.id, Arc::clone(user));
         }
     }
 
@@ -136,6 +142,8 @@ impl Drop for Changing {
 }
 
 impl Inner {
+    /// Whether what is kept is of this time. It is asked before anything is taken, since what
+    /// was kept before goes before a new time begins.
     fn holds_since(&self, sole: Sole) -> bool {
         self.changes().since == Some(sole)
     }

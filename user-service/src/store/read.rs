@@ -1,7 +1,7 @@
 //! Finding users. Every list is read by key, never by offset: a user who is created or
 //! deleted meanwhile shifts no page.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chassis::{database::Source, pagination::PageSize};
 use serde::{Deserialize, Serialize};
@@ -64,13 +64,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`].
-    pub async fn get(&self, id: UserId) -> Result<User, Error> {
+    pub async fn get(&self, id: UserId) -> Result<Arc<User>, Error> {
         let now = self.known.now(&self.database);
         if let Some(user) = now.and_then(|now| self.known.get(now, id)) {
-            return Ok(User::clone(&user));
+            return Ok(user);
         }
         let row = find(self.database.source(1), id).await?;
         let user = row.ok_or(Error::NotFound(id.get()))?.try_into()?;
+        let user = Arc::new(user);
         if let Some(then) = now {
             self.known.keep(then, &self.database, [&user]);
         }
@@ -106,10 +107,10 @@ impl Store {
     /// # Errors
     ///
     /// Those of the database.
-    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
+    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<Arc<User>>>, Error> {
         let now = self.known.now(&self.database);
         if let Some(users) = now.and_then(|now| self.known.get_all(now, ids)) {
-            return Ok(users.iter().map(|user| Some(User::clone(user))).collect());
+            return Ok(users);
         }
         let mut source = self.database.source(ids.len());
         let asked = serde_json::json!(ids).to_string();
@@ -121,7 +122,7 @@ impl Store {
         )?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
-            found.insert(row.id, User::try_from(row)?);
+            found.insert(row.id, Arc::new(User::try_from(row)?));
         }
         if let Some(then) = now {
             self.known.keep(then, &self.database, found.values());

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Response, Status, Streaming, body::Body, server::NamedService, service::Routes};
+use tonic::{Code, Response, Status, Streaming, body::Body, server::NamedService};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
@@ -86,7 +86,7 @@ impl Test {
             "Panic" => panic!("a deliberate panic"),
             "RequestId" => Ok(request_id::current().unwrap()),
             "Remaining" => {
-                let left = deadline::remaining(request.extensions()).unwrap();
+                let left = deadline::remaining().unwrap();
                 Ok(left.as_secs().to_string())
             }
             // More than a connection takes that nobody reads.
@@ -200,10 +200,9 @@ impl TestServer {
             done: CancellationToken::new(),
         };
         let service = Service {
-            name: NAME,
             domain: DOMAIN,
             descriptor_set: descriptor_set().leak(),
-            routes: Routes::new(handlers.clone()),
+            handlers: handlers.clone(),
         };
         let (ready, is_ready) = oneshot::channel();
         let shutdown = CancellationToken::new();
