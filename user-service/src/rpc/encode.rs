@@ -21,7 +21,7 @@ const USER: usize = 160;
 /// An answer that has one user, which in all of them is the first field.
 pub(super) fn one<M>(user: &User) -> Encoded<M> {
     Encoded::new(USER, |fields| {
-        fields.message(1, |fields| write(fields, user))
+        fields.message(1, |fields| write(fields, user));
     })
 }
 
