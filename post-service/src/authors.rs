@@ -12,7 +12,10 @@ use chassis::process::Failure;
 use http::Uri;
 use tokio::time::{Instant, timeout_at};
 
-use self::flight::{Answer, Departures};
+use self::{
+    flight::{Answer, Departures},
+    known::Fresh,
+};
 use crate::{post::AuthorId, settings::AuthorSettings};
 
 /// What is left of a call's time for the way back.
@@ -107,15 +110,21 @@ impl Authors {
     ) -> Vec<Author> {
         let known = self.departures.known();
         let now = Instant::now();
-        let mut wanted = Vec::new();
-        let mut author = |&id| {
-            let fresh = known.fresh(id, now).map(Author::Resolved);
-            fresh.unwrap_or_else(|| {
+        let (mut wanted, mut aging) = (Vec::new(), Vec::new());
+        let mut author = |&id| match known.fresh(id, now) {
+            Some(Fresh { nickname, ages }) => {
+                aging.extend(ages.then_some(id));
+                Author::Resolved(nickname)
+            }
+            None => {
                 wanted.push(id);
                 Author::Unavailable(None)
-            })
+            }
         };
         let mut authors: Vec<_> = ids.iter().map(&mut author).collect();
+        if !aging.is_empty() {
+            self.departures.renew(aging);
+        }
         if wanted.is_empty() {
             return authors;
         }

@@ -44,7 +44,8 @@ pub struct AuthorSettings {
     #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = duration_or_zero)]
     pub author_wait: Duration,
 
-    /// How old what is known of an author may be.
+    /// How old what is known of an author may be. Whoever is still asked for after half of that
+    /// is looked up anew before anybody has to wait for it.
     #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration_or_zero)]
     pub author_ttl: Duration,
 

@@ -100,7 +100,7 @@ async fn what_is_too_old_is_asked_for_again_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_new_nickname_is_seen_when_the_old_one_is_too_old() {
+async fn a_new_nickname_is_seen_once_the_old_one_ages() {
     let ttl = Duration::from_millis(200);
     let alone = Alone::with(1, |settings| settings.authors.author_ttl = ttl).await;
     let begun = Instant::now();
@@ -117,10 +117,36 @@ async fn a_new_nickname_is_seen_when_the_old_one_is_too_old() {
     };
     let after = soon(seen).await;
 
-    assert!(begun.elapsed() >= ttl);
+    assert!(begun.elapsed() >= ttl / 2);
     assert_eq!(before.author, Some(author(State::Resolved, "user 1")));
     assert_eq!(after.author, Some(author(State::Resolved, "sue")));
     assert_eq!(alone.users.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_authors_who_are_asked_for_often() {
+    let ttl = Duration::from_secs(2);
+    let alone = Alone::with(50, |settings| {
+        settings.authors.author_ttl = ttl;
+        settings.authors.author_wait = FOREVER;
+        settings.authors.user_service_timeout = FOREVER;
+    })
+    .await;
+    assert_resolved(&list(&alone).await);
+    alone.users.be(Mood::Hang);
+
+    let asked_again = async {
+        while alone.users.calls().len() < 2 {
+            // It would wait for ever, if it did.
+            assert_resolved(&list(&alone).await);
+        }
+    };
+    soon(asked_again).await;
+
+    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let all: Vec<_> = (1..=50).collect();
+    assert_eq!(calls, [all.clone(), all]);
+    alone.users.release();
 }
 
 #[tokio::test]

@@ -10,11 +10,13 @@
 //!
 //! [`Database::reader`]: super::Database::reader
 
+mod together;
+
 use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -31,8 +33,14 @@ use super::{
     authorizer::{Action, Code},
 };
 
+pub(crate) use self::together::together;
+
 /// Statements that a connection keeps prepared: more than a service reads by.
 const PREPARED: usize = 64;
+
+/// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
+/// negative number: what it does not keep it reads from the file, page by page.
+const PAGES: i64 = -8192;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +124,16 @@ pub(super) struct Direct {
     path: PathBuf,
     access: &'static Access,
     // None if it is off, or closed.
-    idle: Mutex<Option<Vec<Connection>>>,
+    idle: Mutex<Option<Vec<Reader>>>,
     failing: AtomicBool,
+}
+
+/// One of the connections.
+struct Reader {
+    // Large, and handed around.
+    connection: Box<Connection>,
+    // Whether it may begin or end a transaction: not for the asking of a caller.
+    transacts: Arc<AtomicBool>,
 }
 
 impl Direct {
@@ -132,25 +148,34 @@ impl Direct {
     }
 
     /// The rows that a statement finds, or nothing if they have to be read in another way.
+    /// They may be of a snapshot that others share, if that is said.
     pub(super) fn read<R>(
-        &self,
+        self: &Arc<Self>,
+        shared: bool,
         statement: &'static str,
         parameters: &[Parameter<'_>],
         row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
-        let taken = self.idle().as_mut()?.pop();
-        let read = taken
-            .map_or_else(|| self.open(), Ok)
-            .and_then(|connection| {
-                let rows = read(&connection, statement, parameters, row)?;
-                Ok((connection, rows))
-            });
+        let taken = if shared {
+            self.take_shared()
+        } else {
+            self.take()
+        };
+        let read = taken.and_then(|reader| {
+            let Some(reader) = reader else {
+                return Ok(None);
+            };
+            let rows = read(&reader.connection, statement, parameters, row)?;
+            Ok(Some((reader, rows)))
+        });
         match read {
-            Ok((connection, rows)) => {
+            Ok(None) => None,
+            Ok(Some((reader, rows))) => {
                 self.failing.store(false, Ordering::Relaxed);
-                // If it was closed meanwhile, so is this one.
-                if let Some(idle) = self.idle().as_mut() {
-                    idle.push(connection);
+                if shared {
+                    self.give_back_shared(reader);
+                } else {
+                    self.give_back(reader);
                 }
                 Some(rows)
             }
@@ -163,31 +188,82 @@ impl Direct {
         }
     }
 
+    /// A connection that nobody else uses, if there are any at all.
+    fn take(&self) -> rusqlite::Result<Option<Reader>> {
+        let taken = match self.idle().as_mut() {
+            None => return Ok(None),
+            Some(idle) => idle.pop(),
+        };
+        taken.map_or_else(|| self.open(), Ok).map(Some)
+    }
+
+    /// Keeps a connection for the next read. If they were closed meanwhile, so is this one.
+    fn give_back(&self, reader: Reader) {
+        if let Some(idle) = self.idle().as_mut() {
+            idle.push(reader);
+        }
+    }
+
     /// Closes the connections; no more are opened.
     pub(super) fn close(&self) {
         *self.idle() = None;
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Reader>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that reads what the service may read. It waits for nobody: the thread
     /// has other calls to serve.
-    fn open(&self) -> rusqlite::Result<Connection> {
+    fn open(&self) -> rusqlite::Result<Reader> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(std::time::Duration::ZERO)?;
+        connection.pragma_update(None, "cache_size", PAGES)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         let access = self.access;
+        let transacts = Arc::new(AtomicBool::new(false));
+        let may_transact = Arc::clone(&transacts);
         connection.authorizer(Some(move |context: AuthContext<'_>| {
-            if action(context.action).is_some_and(|action| access.allows(action)) {
+            let allowed = match context.action {
+                AuthAction::Transaction { .. } => may_transact.load(Ordering::Relaxed),
+                other => action(other).is_some_and(|action| access.allows(action)),
+            };
+            if allowed {
                 Authorization::Allow
             } else {
                 Authorization::Deny
             }
         }))?;
-        Ok(connection)
+        Ok(Reader {
+            connection: Box::new(connection),
+            transacts,
+        })
+    }
+}
+
+impl Reader {
+    /// From now on it reads what its first read finds.
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.transact("begin")
+    }
+
+    /// Whether it does.
+    fn has_begun(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// From now on it reads what is there, again.
+    fn end(&self) -> rusqlite::Result<()> {
+        self.transact("commit")
+    }
+
+    fn transact(&self, statement: &str) -> rusqlite::Result<()> {
+        self.transacts.store(true, Ordering::Relaxed);
+        let done = self.connection.prepare_cached(statement);
+        let done = done.and_then(|mut statement| statement.execute([]));
+        self.transacts.store(false, Ordering::Relaxed);
+        done.map(drop)
     }
 }
 
@@ -236,4 +312,35 @@ fn action(action: AuthAction<'_>) -> Option<Action<'_>> {
         database: None,
         trigger: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// SQLite plans anew for each value of a LIMIT, which takes longer than the read itself,
+    /// unless it is built with `SQLITE_ENABLE_QPSG`: `.cargo/config.toml` has it so.
+    #[test]
+    fn a_statement_is_prepared_once_whatever_its_parameters_are() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("create table a (id integer primary key)")
+            .unwrap();
+        let statement = "select id from a where id < ?1 order by id desc limit ?2";
+
+        for limit in 1..10 {
+            let parameters = [limit.into(), limit.into()];
+            read(&connection, statement, &parameters, |row| {
+                let id = row.integer()?;
+                Ok(id)
+            })
+            .unwrap();
+        }
+
+        let prepared = connection.prepare_cached(statement).unwrap();
+        assert_eq!(prepared.get_status(StatementStatus::Run), 9);
+        assert_eq!(prepared.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -19,6 +19,8 @@ use std::{
     },
 };
 
+use super::ffi::SharedNumber;
+
 /// What the name of the file ends with, after that of the database.
 const SUFFIX: &str = "-members";
 
@@ -30,9 +32,18 @@ const NOT_ALONE: u64 = 0;
 pub struct Members {
     path: PathBuf,
     // There once this process has joined, which it does for as long as it lives.
-    file: OnceLock<File>,
+    joined: OnceLock<Joined>,
     // The count at which this process was alone.
     alone_at: AtomicU64,
+}
+
+/// What a member holds.
+#[derive(Debug)]
+struct Joined {
+    // With the shared lock on it.
+    file: File,
+    // How often somebody has joined. Each call that is answered from memory looks at it.
+    count: SharedNumber,
 }
 
 /// A process is the only member, since some moment: nobody else has written between two
@@ -48,7 +59,7 @@ impl Members {
         path.push(SUFFIX);
         Self {
             path: path.into(),
-            file: OnceLock::new(),
+            joined: OnceLock::new(),
             alone_at: AtomicU64::new(NOT_ALONE),
         }
     }
@@ -61,9 +72,9 @@ impl Members {
     /// If the file beside the database cannot be made, locked or written: then nothing may
     /// be changed either.
     pub fn attend(&self) -> io::Result<()> {
-        if let Some(file) = self.file.get() {
+        if let Some(joined) = self.joined.get() {
             if self.sole().is_none() {
-                self.look(file)?;
+                self.look(&joined.file)?;
             }
             return Ok(());
         }
@@ -74,8 +85,9 @@ impl Members {
         let joined = count(&file)?.wrapping_add(1).max(NOT_ALONE + 1);
         file.write_all_at(&joined.to_ne_bytes(), 0)?;
         self.look(&file)?;
+        let count = SharedNumber::of(&file)?;
         // Only the writer joins, so there is none yet.
-        let _ = self.file.set(file);
+        let _ = self.joined.set(Joined { file, count });
         Ok(())
     }
 
@@ -87,7 +99,7 @@ impl Members {
         if at == NOT_ALONE {
             return None;
         }
-        if count(self.file.get()?).is_ok_and(|count| count == at) {
+        if self.joined.get()?.count.get() == at {
             return Some(Sole(at));
         }
         let _ = self

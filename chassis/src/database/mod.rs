@@ -26,6 +26,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+pub(crate) use self::direct::together;
 pub use self::{
     access::Access,
     direct::{Columns, Parameter, WrongType},

@@ -14,6 +14,9 @@ pub enum Source<'a> {
     /// Few rows, by key: they are read in the thread of the caller, whose other calls wait
     /// meanwhile, or else on a connection for reading.
     Few(&'a Database),
+    /// The same; they may be of a snapshot that began before the caller asked, though never
+    /// before its call had come. So what is read may be answered, and may not be kept.
+    FewForAnAnswer(&'a Database),
     /// Many rows, or an unknown number: on a connection for reading.
     Many(&'a Database),
     /// On a connection for reading, which is held.
@@ -32,6 +35,15 @@ impl Database {
             Source::Many(self)
         }
     }
+
+    /// The same for what is only answered, and not kept.
+    #[must_use]
+    pub fn source_for_an_answer(&self, rows: usize) -> Source<'_> {
+        match self.source(rows) {
+            Source::Few(database) => Source::FewForAnAnswer(database),
+            other => other,
+        }
+    }
 }
 
 impl Source<'_> {
@@ -44,7 +56,10 @@ impl Source<'_> {
         row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
         match self {
-            Self::Few(database) => database.direct.read(statement, parameters, row),
+            Self::Few(database) => database.direct.read(false, statement, parameters, row),
+            Self::FewForAnAnswer(database) => {
+                database.direct.read(true, statement, parameters, row)
+            }
             Self::Many(_) | Self::Reader(_) | Self::Connection(_) => None,
         }
     }
@@ -56,13 +71,13 @@ impl Source<'_> {
     /// [`sqlx::Error::PoolTimedOut`] if none is free for as long as a read may wait, and
     /// [`sqlx::Error::PoolClosed`] after [`Database::close`].
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        if let Self::Few(database) | Self::Many(database) = self {
+        if let Self::Few(database) | Self::FewForAnAnswer(database) | Self::Many(database) = self {
             *self = Self::Reader(database.reads.acquire().await?);
         }
         match self {
             Self::Reader(reader) => Ok(reader),
             Self::Connection(connection) => Ok(connection),
-            Self::Few(_) | Self::Many(_) => Err(sqlx::Error::PoolClosed),
+            Self::Few(_) | Self::FewForAnAnswer(_) | Self::Many(_) => Err(sqlx::Error::PoolClosed),
         }
     }
 }

@@ -4,15 +4,17 @@
 //! It knows the limits of both, and when a connection has served its last call; what a
 //! request asks for it does not know.
 
-use futures::{Stream, StreamExt};
+use std::future::{Future, poll_fn};
+
+use futures::{FutureExt, Stream, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{call::Handlers, incoming::Connection, web::Web};
+use super::{call::Handlers, incoming::Connection, streams::Streams, web::Web};
 use crate::{settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
@@ -27,17 +29,14 @@ pub(super) async fn serve<S: Handlers>(
     web: Web<S>,
     stop: CancellationToken,
 ) {
-    let builder = builder(settings);
     let open = TaskTracker::new();
     let accepting = async {
         let mut connections = std::pin::pin!(connections);
         while let Some(connection) = connections.next().await {
-            open.spawn(converse(
-                builder.clone(),
-                connection,
-                web.clone(),
-                stop.clone(),
-            ));
+            let streams = Streams::default();
+            let builder = builder(settings, streams.clone());
+            let (web, stop) = (web.clone(), stop.clone());
+            open.spawn(converse(builder, streams, connection, web, stop));
         }
     };
     // What waits in the backlog of the listener is turned away, since that goes with it.
@@ -48,7 +47,8 @@ pub(super) async fn serve<S: Handlers>(
 
 /// Serves one connection.
 async fn converse<S: Handlers>(
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Streams>,
+    streams: Streams,
     connection: Connection,
     web: Web<S>,
     stop: CancellationToken,
@@ -57,13 +57,16 @@ async fn converse<S: Handlers>(
     let calls = service_fn(move |request| web.answer(request, answers.clone()));
     let mut conversation =
         std::pin::pin!(builder.serve_connection(TokioIo::new(connection), calls));
-    let ended = tokio::select! {
-        ended = conversation.as_mut() => ended,
-        () = stop.cancelled() => {
+    let mut stopped = std::pin::pin!(stop.cancelled().fuse());
+    let ended = poll_fn(|cx| {
+        if stopped.as_mut().poll(cx).is_ready() {
             conversation.as_mut().graceful_shutdown();
-            conversation.await
         }
-    };
+        let ended = conversation.as_mut().poll(cx);
+        streams.begin(cx);
+        ended
+    })
+    .await;
     if let Err(error) = ended {
         tracing::debug!(error = status::chain(&*error), "a connection ended early");
     }
@@ -71,8 +74,8 @@ async fn converse<S: Handlers>(
 
 /// The limits that the library leaves open. An age for connections is not among them: its
 /// grace would cut calls without notice.
-fn builder(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(settings: &ServerSettings, streams: Streams) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
     builder
         .http2()
         .timer(TokioTimer::new())

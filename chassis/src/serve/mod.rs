@@ -37,6 +37,7 @@ mod outcome;
 mod reflection;
 pub mod request_id;
 mod speech;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod way;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,7 +17,7 @@ use proto::user::v1::{
 };
 use tokio::{
     sync::{Semaphore, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tonic::{
     Code, Request, Status,
@@ -30,6 +30,12 @@ use crate::{post::AuthorId, settings::AuthorSettings};
 /// A peer that does not answer a PING of HTTP/2 in this time is gone, even if its
 /// connection looks open.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// How long it is gathered who is to be asked for anew: all of them are asked for in one call.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// How many ids one call has at the most, as the contract has it.
+const MOST: usize = 1000;
 
 /// What the user service says of an author.
 #[derive(Clone, Debug)]
@@ -61,6 +67,9 @@ struct Inner {
     calls: Semaphore,
     known: Known,
     flights: Mutex<HashMap<AuthorId, Flight>>,
+    // Who is to be asked for anew, though nobody waits for it.
+    aging: Mutex<Vec<AuthorId>>,
+    limit: Duration,
     // Whether the last call failed, so that only changes are logged.
     down: AtomicBool,
 }
@@ -103,6 +112,8 @@ impl Departures {
             calls: Semaphore::new(settings.user_service_calls.get()),
             known: Known::new(settings),
             flights: Mutex::default(),
+            aging: Mutex::default(),
+            limit: settings.user_service_timeout,
             down: AtomicBool::new(false),
         })))
     }
@@ -114,11 +125,7 @@ impl Departures {
     /// A flight for each of `ids`: one that is under way already, or else one new call for
     /// all others together, which may take as long as `limit`.
     pub(super) fn board(&self, ids: &[AuthorId], limit: Duration) -> Vec<Flight> {
-        let mut under_way = self
-            .0
-            .flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.0.flights);
         let (sender, cargo) = watch::channel(None);
         let mut flights = Vec::with_capacity(ids.len());
         let mut asked_for = Vec::new();
@@ -147,6 +154,26 @@ impl Departures {
         flights
     }
 
+    /// Has those asked for anew whose nicknames soon will be too old, before somebody has to
+    /// wait for it.
+    pub(super) fn renew(&self, mut ids: Vec<AuthorId>) {
+        let mut aging = lock(&self.0.aging);
+        let first = aging.is_empty();
+        aging.append(&mut ids);
+        drop(aging);
+        if first {
+            let departures = self.clone();
+            tokio::spawn(async move {
+                sleep(GATHERING).await;
+                let ids = std::mem::take(&mut *lock(&departures.0.aging));
+                for ids in ids.chunks(MOST) {
+                    // It is learnt when they land, whoever waits.
+                    departures.board(ids, departures.0.limit);
+                }
+            });
+        }
+    }
+
     /// Sets out for all of `ids` in one call, which goes on when its callers leave: others
     /// may have boarded.
     fn set_out(&self, ids: Vec<AuthorId>, sender: watch::Sender<Option<Cargo>>, limit: Duration) {
@@ -171,11 +198,7 @@ struct Landing<'a>(&'a Inner, &'a [AuthorId]);
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        let mut under_way = self
-            .0
-            .flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.0.flights);
         for id in self.1 {
             under_way.remove(id);
         }
@@ -253,6 +276,11 @@ impl Inner {
         }
         answers
     }
+}
+
+/// The lock of what only this module holds, and never across a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a failure can be one of the transport, which has no code of its own.

@@ -1,6 +1,12 @@
 //! What was learnt of authors.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
@@ -12,8 +18,25 @@ use crate::{post::AuthorId, settings::AuthorSettings};
 /// there in the next moment.
 #[derive(Debug)]
 pub(super) struct Known {
-    nicknames: Cache<AuthorId, (Arc<str>, Instant)>,
+    nicknames: Cache<AuthorId, Arc<Learnt>>,
     ttl: Duration,
+}
+
+/// A nickname that was true at some time after `asked`.
+#[derive(Debug)]
+struct Learnt {
+    nickname: Arc<str>,
+    asked: Instant,
+    /// Whether somebody was told that it ages.
+    told: AtomicBool,
+}
+
+/// A nickname that is not too old.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) nickname: Arc<str>,
+    /// Whether it soon will be: of many who find that, one is told.
+    pub(super) ages: bool,
 }
 
 impl Known {
@@ -25,19 +48,29 @@ impl Known {
     }
 
     /// The nickname, if it was learnt a moment before `now`.
-    pub(super) fn fresh(&self, id: AuthorId, now: Instant) -> Option<Arc<str>> {
-        let (nickname, learnt) = self.nicknames.get(&id)?;
-        (now.duration_since(learnt) < self.ttl).then_some(nickname)
+    pub(super) fn fresh(&self, id: AuthorId, now: Instant) -> Option<Fresh> {
+        let learnt = self.nicknames.get(&id)?;
+        let age = now.duration_since(learnt.asked);
+        (age < self.ttl).then(|| Fresh {
+            nickname: Arc::clone(&learnt.nickname),
+            ages: age > self.ttl / 2 && !learnt.told.swap(true, Ordering::Relaxed),
+        })
     }
 
     /// The nickname, whenever it was learnt.
     pub(super) fn last(&self, id: AuthorId) -> Option<Arc<str>> {
-        self.nicknames.get(&id).map(|(nickname, _)| nickname)
+        let learnt = self.nicknames.get(&id)?;
+        Some(Arc::clone(&learnt.nickname))
     }
 
     /// Learns a nickname that was true at some time after `asked`.
     pub(super) fn learn(&self, id: AuthorId, nickname: Arc<str>, asked: Instant) {
-        self.nicknames.insert(id, (nickname, asked));
+        let learnt = Learnt {
+            nickname,
+            asked,
+            told: AtomicBool::new(false),
+        };
+        self.nicknames.insert(id, Arc::new(learnt));
     }
 
     pub(super) fn forget(&self, id: AuthorId) {

@@ -63,7 +63,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: PostId) -> Result<Post, Error> {
-        find(self.database.source(1), id)
+        find(self.database.source_for_an_answer(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
@@ -76,7 +76,7 @@ impl Store {
     /// Those of the database.
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
         if !list.count {
-            let source = self.database.source(list.size.rows());
+            let source = self.database.source_for_an_answer(list.size.rows());
             return Page::new(page(source, list).await?, list, None);
         }
         // The page and the count are of one snapshot.

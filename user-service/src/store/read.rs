@@ -84,7 +84,7 @@ impl Store {
     ///
     /// [`Error::KeyNotFound`].
     pub async fn lookup(&self, key: &Key) -> Result<User, Error> {
-        let mut source = self.database.source(1);
+        let mut source = self.database.source_for_an_answer(1);
         let (rows, name) = match key {
             Key::Nickname(nickname) => {
                 let key = nickname.key();
@@ -138,7 +138,7 @@ impl Store {
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
         if !list.count {
             let source = match list.role {
-                None => self.database.source(list.size.rows()),
+                None => self.database.source_for_an_answer(list.size.rows()),
                 // They may be few, and far apart.
                 Some(_) => Source::Many(&self.database),
             };

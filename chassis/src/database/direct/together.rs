@@ -1,0 +1,166 @@
+//! Short reads of several calls in one snapshot.
+//!
+//! To begin and to end a snapshot takes SQLite several times as long as to find a row by its
+//! key. Calls that one thread handles one after the other without a pause share one, then: each
+//! of them had come before it began, so none can miss what was committed before it was asked.
+
+use std::{cell::RefCell, sync::Arc};
+
+use super::{Direct, Reader};
+
+thread_local! {
+    static SHARED: RefCell<Shared> = const { RefCell::new(Shared::Nothing) };
+}
+
+/// What the reads of this thread share.
+enum Shared {
+    /// Each is of a snapshot of its own.
+    Nothing,
+    /// The first of them is yet to come.
+    Next,
+    /// A connection whose snapshot has begun, and where it comes from.
+    Snapshot(Arc<Direct>, Reader),
+}
+
+/// Takes steps of calls that have come already. The reads in them that say that they may are
+/// of one snapshot, which begins with the first of these reads, and ends with the steps.
+pub(crate) fn together<R>(steps: impl FnOnce() -> R) -> R {
+    let _end = End;
+    SHARED.set(Shared::Next);
+    steps()
+}
+
+/// Ends what is shared, whatever becomes of the steps.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Shared::Snapshot(direct, reader) = SHARED.replace(Shared::Nothing)
+            && reader.end().is_ok()
+        {
+            direct.give_back(reader);
+        }
+    }
+}
+
+impl Direct {
+    /// A connection for a read that may be of a snapshot that is shared.
+    pub(super) fn take_shared(self: &Arc<Self>) -> rusqlite::Result<Option<Reader>> {
+        match SHARED.replace(Shared::Nothing) {
+            Shared::Snapshot(direct, reader) if Arc::ptr_eq(&direct, self) => Ok(Some(reader)),
+            Shared::Next => {
+                let reader = self.take()?;
+                if let Some(reader) = &reader {
+                    reader.begin()?;
+                }
+                Ok(reader)
+            }
+            other => {
+                SHARED.set(other);
+                self.take()
+            }
+        }
+    }
+
+    /// Gives a connection back after such a read.
+    pub(super) fn give_back_shared(self: &Arc<Self>, reader: Reader) {
+        if reader.has_begun() {
+            SHARED.set(Shared::Snapshot(Arc::clone(self), reader));
+        } else {
+            self.give_back(reader);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use rusqlite::Connection;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::database::Access;
+
+    static ACCESS: Access = Access {
+        tables: &["a"],
+        columns: &[],
+    };
+
+    /// A database, a connection that writes to it, and those that read it.
+    fn place() -> (TempDir, Connection, Arc<Direct>) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch("pragma journal_mode = wal; create table a (id integer primary key)")
+            .unwrap();
+        (folder, writer, Arc::new(Direct::new(path, &ACCESS, true)))
+    }
+
+    fn insert(writer: &Connection) {
+        writer.execute("insert into a default values", []).unwrap();
+    }
+
+    fn count(direct: &Arc<Direct>, shared: bool) -> i64 {
+        let counted = direct.read(shared, "select count(*) from a", &[], |row| {
+            let count = row.integer()?;
+            Ok(count)
+        });
+        counted.unwrap()[0]
+    }
+
+    #[test]
+    fn reads_that_share_see_what_the_first_of_them_saw_until_the_steps_end() {
+        let (_folder, writer, direct) = place();
+        insert(&writer);
+
+        let seen = together(|| {
+            let first = count(&direct, true);
+            insert(&writer);
+            (first, count(&direct, true), count(&direct, false))
+        });
+        let afterwards = count(&direct, true);
+
+        assert_eq!(seen, (1, 1, 2));
+        assert_eq!(afterwards, 2);
+    }
+
+    #[test]
+    fn without_steps_that_are_taken_together_nothing_is_shared() {
+        let (_folder, writer, direct) = place();
+
+        let before = count(&direct, true);
+        insert(&writer);
+
+        assert_eq!((before, count(&direct, true)), (0, 1));
+    }
+
+    #[test]
+    fn one_database_has_nothing_to_share_with_another() {
+        let (_folder, writer, direct) = place();
+        let (_other_folder, _, other) = place();
+        insert(&writer);
+
+        let counts = together(|| [&direct, &other, &direct].map(|direct| count(direct, true)));
+
+        assert_eq!(counts, [1, 0, 1]);
+    }
+
+    #[test]
+    fn a_step_that_panics_leaves_no_snapshot_behind() {
+        let (_folder, writer, direct) = place();
+
+        let panicked = catch_unwind(|| {
+            together(|| {
+                count(&direct, true);
+                panic!("a deliberate panic");
+            })
+        });
+        insert(&writer);
+
+        assert!(panicked.is_err());
+        assert_eq!(count(&direct, true), 1);
+        assert!(!direct.take().unwrap().unwrap().has_begun());
+    }
+}
