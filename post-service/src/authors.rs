@@ -111,15 +111,13 @@ impl Authors {
         let known = self.departures.known();
         let now = Instant::now();
         let (mut wanted, mut aging) = (Vec::new(), Vec::new());
-        let mut author = |&id| match known.fresh(id, now) {
-            Some(Fresh { nickname, ages }) => {
-                aging.extend(ages.then_some(id));
-                Author::Resolved(nickname)
-            }
-            None => {
+        let mut author = |&id| {
+            let Some(Fresh { nickname, ages }) = known.fresh(id, now) else {
                 wanted.push(id);
-                Author::Unavailable(None)
-            }
+                return Author::Unavailable(None);
+            };
+            aging.extend(ages.then_some(id));
+            Author::Resolved(nickname)
         };
         let mut authors: Vec<_> = ids.iter().map(&mut author).collect();
         if !aging.is_empty() {
