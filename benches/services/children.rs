@@ -80,6 +80,25 @@ impl Server {
         self.child.id()
     }
 
+    /// What it warned of since it was asked last: the first line of each kind.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut kinds = Vec::new();
+        let mut is_new = |line: &String| {
+            let part = |key| line.split_once(key)?.1.split('"').next().map(str::to_owned);
+            let kind = (part(r#""reason":""#), part(r#""message":""#));
+            let new = !kinds.contains(&kind);
+            kinds.push(kind);
+            new
+        };
+        let lines = self.lines.try_iter();
+        lines
+            .filter(|line| {
+                line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
+            })
+            .filter(|line| !line.contains(r#""code":"OK""#) && is_new(line))
+            .collect()
+    }
+
     /// Closes its standard input, as which it ends by itself; gives what it said last.
     pub fn last_words(mut self) -> Option<String> {
         drop(self.child.stdin.take());

@@ -133,6 +133,9 @@ pub async fn measure(arena: &Arena, call: &Call, plan: Plan, numbers: &Rc<Cell<u
         plan.load(call, address, arena.processes(contender, call.service))
     });
     let measured = interleave(&loads, plan.slice, plan.rounds, numbers).await;
+    for line in arena.warnings() {
+        eprintln!("{}: {line}", call.title);
+    }
     let ratios = ratios(&measured);
     let goals = call
         .goals

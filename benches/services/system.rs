@@ -169,6 +169,11 @@ impl Pair {
         Self { users, posts }
     }
 
+    /// What they warned of.
+    pub fn warnings(&self) -> Vec<String> {
+        [self.users.warnings(), self.posts.warnings()].concat()
+    }
+
     /// Their processes: of the user service, and of the post service.
     pub fn ids(&self) -> [u32; 2] {
         [self.users.id(), self.posts.id()]
@@ -232,6 +237,11 @@ impl Arena {
             Contender::Naive => self.naive.address(service),
             Contender::System => self.system.address(service),
         }
+    }
+
+    /// What the services warned of.
+    pub fn warnings(&self) -> Vec<String> {
+        self.system.warnings()
     }
 
     /// The processes that work for its calls.

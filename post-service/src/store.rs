@@ -15,8 +15,8 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::create::Creation;
 pub use self::read::{List, News, Page};
+use self::create::Creation;
 use crate::{error::Error, post::Post};
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -44,7 +44,7 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
-    creations: Bulk<Creation, Post, Error>,
+    creations: Bulk<Vec<Creation>, Option<Vec<Post>>, Error>,
 }
 
 impl Store {
@@ -52,8 +52,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
         Self {
-            creations: database
-                .bulk(|connection, creations| Box::pin(create::create_all(connection, creations))),
+            creations: database.bulk(create::WAYS),
             database,
             clock,
         }

@@ -1,14 +1,15 @@
 //! `CreatePost`.
 
-use futures::future::join_all;
+use futures::{future::join_all, join};
 use proto::{
-    post::v1::{Author, CreatePostRequest, Post, author::State},
+    post::v1::{Author, CreatePostRequest, Post, author::State, post_mutation::Mutation},
     user::v1::DeleteUserRequest,
 };
 use tonic::Code;
 
 use super::{
-    assert_invalid, assert_refused, author, basic, blog::Blog, bodies, delete, draft, metadata,
+    assert_invalid, assert_refused, author, basic, blog::Blog, bodies, commit, delete, draft,
+    metadata,
 };
 
 fn only_validate(post: Post) -> CreatePostRequest {
@@ -254,5 +255,47 @@ async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no
     }
     let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
     created.sort_by_key(|post| post.id);
+    assert_eq!(blog.stored_bodies().await, bodies(&created));
+}
+
+#[tokio::test]
+async fn of_commits_at_once_only_that_of_an_author_who_left_is_refused_and_all_of_it() {
+    let blog = Blog::start().await;
+    // The post service knows him, and does not learn that he is gone.
+    let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
+    blog.posts.delete(delete(post.id)).await.unwrap();
+    let deletion = DeleteUserRequest {
+        id: blog.john,
+        ..DeleteUserRequest::default()
+    };
+    blog.system.users().delete_user(deletion).await.unwrap();
+    let (susan, john) = (blog.susan, blog.john);
+    let three = |n: i32, authors: [i64; 3]| {
+        let creation = |author| Mutation::Create(draft(author, &n.to_string()));
+        blog.posts.commit(commit(authors.map(creation)))
+    };
+
+    let commits = join_all((0..16).map(|n| {
+        let second = if n % 4 == 2 { john } else { susan };
+        three(n, [susan, second, susan])
+    }));
+    let posts = join_all((100..116).map(|n| blog.posts.create(draft(susan, &n.to_string()))));
+    let (commits, posts) = join!(commits, posts);
+
+    let mut created: Vec<Post> = posts.into_iter().map(Result::unwrap).collect();
+    for (n, commit) in commits.into_iter().enumerate() {
+        if n % 4 == 2 {
+            let status = commit.unwrap_err();
+            assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+            assert_eq!(metadata(&status, "mutation_index"), Some("1".into()));
+        } else {
+            let commit: Vec<_> = commit.unwrap().into_iter().map(Option::unwrap).collect();
+            let ids: Vec<_> = commit.iter().map(|post| post.id - commit[0].id).collect();
+            assert_eq!(ids, [0, 1, 2]);
+            created.extend(commit);
+        }
+    }
+    created.sort_by_key(|post| post.id);
+    assert_eq!(created.len(), 16 + 12 * 3);
     assert_eq!(blog.stored_bodies().await, bodies(&created));
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
+use futures::{future::join_all, join};
 use prost_types::Timestamp;
-use proto::post::v1::ListPostsRequest;
+use proto::post::v1::{ListPostsRequest, Post};
 
 use super::{blog::Blog, bodies, draft, rewrite};
 
@@ -51,6 +52,26 @@ async fn no_post_is_earlier_than_one_before_though_the_clock_was_put_back() {
         assert_eq!(post.update_time, first.create_time);
     }
     assert_eq!(bodies(&listed.posts), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn no_post_of_several_at_once_is_earlier_than_one_before() {
+    let blog = Blog::at(Clock::manual(noon())).await;
+    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+
+    let blog = blog.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let created = join_all((2..18).map(|n| blog.posts.create(draft(blog.susan, &n.to_string()))));
+    let committed = blog.posts.create_all(blog.susan, ["18", "19"]);
+    let (created, committed) = join!(created, committed);
+
+    let mut posts: Vec<Post> = created.into_iter().map(Result::unwrap).collect();
+    posts.extend(committed);
+    for post in &posts {
+        assert_eq!(post.create_time, first.create_time);
+    }
+    posts.push(first);
+    posts.sort_by_key(|post| post.id);
+    assert_eq!(blog.stored_bodies().await, bodies(&posts));
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 //! transaction, and one call of the function that does them all.
 
 use std::{
+    future::ready,
     num::NonZeroUsize,
     pin::pin,
     time::{Duration, Instant},
 };
 
-use chassis::database::{Bulk, Database, Error};
+use chassis::database::{Bulk, Database, Error, Ways, json};
 use futures::{future::BoxFuture, future::join_all, join, poll};
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
@@ -63,7 +64,47 @@ fn insert_all<'c>(
 }
 
 fn names(database: &Database) -> Names {
-    database.bulk(insert_all)
+    database.bulk(Ways {
+        rows: |_| 1,
+        at_once: |_, _| Box::pin(ready(Ok(None))),
+        each: insert_all,
+    })
+}
+
+/// What is said of a user who came with others in one statement.
+const AT_ONCE: usize = 1000;
+
+/// Inserts users by one statement, unless one of them is `refused`. `panic` panics, `check`
+/// violates a constraint, `engine` is no JSON.
+fn insert_at_once<'c>(
+    connection: &'c mut SqliteConnection,
+    names: &'c [&'static str],
+) -> BoxFuture<'c, Result<Option<Vec<usize>>, sqlx::Error>> {
+    Box::pin(async move {
+        assert!(!names.contains(&"panic"), "a deliberate panic");
+        if names.contains(&"refused") {
+            return Ok(None);
+        }
+        sqlx::query(
+            "insert into users
+                (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
+            select value, value, value || '@example.com', value, 0, 0, 0,
+                case value when 'check' then 0 when 'engine' then value ->> '$' else 1 end
+            from json_each(?1)",
+        )
+        .bind(json(&names)?)
+        .execute(connection)
+        .await?;
+        Ok(Some(vec![AT_ONCE; names.len()]))
+    })
+}
+
+fn names_at_once(database: &Database) -> Names {
+    database.bulk(Ways {
+        rows: |_| 1,
+        at_once: insert_at_once,
+        each: insert_all,
+    })
 }
 
 async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure>> {
@@ -115,6 +156,77 @@ async fn a_failure_of_the_engine_or_a_panic_undoes_all_and_the_queue_goes_on() {
         assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
         assert_eq!(place.nicknames().await, ["c"], "{fault}");
     }
+}
+
+#[tokio::test]
+async fn what_one_statement_can_do_it_does_and_what_it_refuses_is_done_one_by_one() {
+    let place = Place::migrated().await;
+    let names = names_at_once(&place.ready(&NEEDS).await);
+
+    let together = write(&names, &["a", "b"]).await;
+    let with_one_refused = write(&names, &["c", "refused", "d"]).await;
+    let with_a_constraint = write(&names, &["e", "a"]).await;
+    let afterwards = write(&names, &["f"]).await;
+
+    assert!(
+        matches!(together.as_slice(), [Ok(AT_ONCE), Ok(AT_ONCE)]),
+        "{together:?}"
+    );
+    assert!(
+        matches!(
+            with_one_refused.as_slice(),
+            [Ok(3), Err(Failure::Refused), Ok(3)]
+        ),
+        "{with_one_refused:?}"
+    );
+    // It is no refusal of one of them, as this test does it, but the end of both.
+    for failed in with_a_constraint {
+        let engine = matches!(failed, Err(Failure::Database(Error::Engine(_))));
+        assert!(engine, "{failed:?}");
+    }
+    assert!(
+        matches!(afterwards.as_slice(), [Ok(AT_ONCE)]),
+        "{afterwards:?}"
+    );
+    assert_eq!(place.nicknames().await, ["a", "b", "c", "d", "f"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_or_panics_leaves_nothing_and_the_queue_goes_on() {
+    for fault in ["engine", "panic"] {
+        let place = Place::migrated().await;
+        let names = names_at_once(&place.ready(&NEEDS).await);
+
+        let results = write(&names, &["a", fault, "b"]).await;
+        let afterwards = write(&names, &["c"]).await;
+
+        for failed in results {
+            let engine = matches!(failed, Err(Failure::Database(Error::Engine(_))));
+            assert!(engine, "{fault}: {failed:?}");
+        }
+        assert!(
+            matches!(afterwards.as_slice(), [Ok(AT_ONCE)]),
+            "{afterwards:?}"
+        );
+        assert_eq!(place.nicknames().await, ["c"], "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn one_statement_waits_for_another_process_as_a_transaction_does() {
+    let place = Place::migrated().await;
+    let names = names_at_once(&place.ready(&NEEDS).await);
+    let lock = place.lock().await;
+    let mut waiting = pin!(names.write("a"));
+    for _ in 0..100 {
+        assert!(poll!(&mut waiting).is_pending());
+        yield_now().await;
+    }
+
+    lock.close().await.unwrap();
+
+    assert_eq!(soon(waiting).await.unwrap(), AT_ONCE);
+    assert_eq!(place.nicknames().await, ["a"]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use prost_types::Timestamp;
 use proto::user::v1::{ListUsersRequest, User};
 
@@ -73,6 +74,25 @@ async fn creation_times_rise_though_the_clock_was_put_back() {
 
     assert!(micros(second.create_time) > micros(first.create_time));
     assert_eq!(nicknames(&listed.users), ["second", "first"]);
+}
+
+#[tokio::test]
+async fn creation_times_of_several_at_once_rise_though_the_clock_was_put_back() {
+    let system = System::at(Clock::manual(noon())).await;
+    let first = system.create(named("first")).await.unwrap();
+
+    let system = system.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let names: Vec<_> = (0..16).map(|n| format!("user{n}")).collect();
+    let created = join_all(names.iter().map(|name| system.create(named(name)))).await;
+
+    let mut users: Vec<User> = created.into_iter().map(Result::unwrap).collect();
+    users.push(first);
+    users.sort_by_key(|user| user.id);
+    let times: Vec<_> = users.iter().map(|user| micros(user.create_time)).collect();
+    assert!(
+        times.is_sorted_by(|earlier, later| earlier < later),
+        "{times:?}"
+    );
 }
 
 #[tokio::test]

@@ -54,8 +54,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock, cache: usize) -> Self {
         Self {
-            creations: database
-                .bulk(|connection, creations| Box::pin(create::create_all(connection, creations))),
+            creations: database.bulk(create::WAYS),
             database,
             clock,
             known: Known::new(cache),

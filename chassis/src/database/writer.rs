@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
-pub use self::bulk::{All, Bulk};
+pub use self::bulk::{AtOnce, Bulk, Each, Ways};
 use self::turn::Turn;
 use super::{Access, Error, Members, volume::Room};
 use crate::{

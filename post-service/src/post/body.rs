@@ -43,7 +43,12 @@ impl Body {
                 u32::from(control)
             ));
         }
-        let text: String = text.nfc().collect();
+        // ASCII is in that form as it is.
+        let text: String = if text.is_ascii() {
+            text.to_owned()
+        } else {
+            text.nfc().collect()
+        };
         let length = text.chars().count();
         if length > LONGEST {
             return Err(format!(

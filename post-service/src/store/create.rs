@@ -1,6 +1,6 @@
 //! Creating posts: one, or many by one statement.
 
-use chassis::database::{Stop, is_constraint};
+use chassis::database::{Stop, Ways, is_constraint, json};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -17,38 +17,112 @@ pub(super) struct Creation {
     pub(super) now: DateTime<Utc>,
 }
 
-/// Writes new posts in their order, each of which may be refused.
-///
-/// The first is written alone, and tells from where ids and times go on: the others need no
-/// look at what is there, and are written together. If one of them is refused, all are
-/// written one by one, to learn which.
+/// How new posts are written that come from many callers: some posts of one caller are written
+/// all or not at all. If they cannot be, and it is to be told why, they are left for a
+/// transaction of their own: that is what `None` means.
+pub(super) const WAYS: Ways<Vec<Creation>, Option<Vec<Post>>, Error> = Ways {
+    rows: Vec::len,
+    at_once: |connection, callers| Box::pin(create_of_all(connection, callers)),
+    each: |connection, callers| Box::pin(create_of_each(connection, callers)),
+};
+
+/// Writes the posts of all callers by one statement, or none.
+async fn create_of_all(
+    connection: &mut SqliteConnection,
+    callers: &[Vec<Creation>],
+) -> Result<Option<Vec<Option<Vec<Post>>>>, sqlx::Error> {
+    let Some(posts) = create_at_once(connection, callers.iter().flatten()).await? else {
+        return Ok(None);
+    };
+    let mut posts = posts.into_iter();
+    let of_caller = |creations: &Vec<_>| Some(posts.by_ref().take(creations.len()).collect());
+    Ok(Some(callers.iter().map(of_caller).collect()))
+}
+
+/// Writes the posts of each caller, unless they are refused.
+async fn create_of_each(
+    connection: &mut SqliteConnection,
+    callers: &[Vec<Creation>],
+) -> Result<Vec<Result<Option<Vec<Post>>, Error>>, sqlx::Error> {
+    let mut results = Vec::with_capacity(callers.len());
+    for creations in callers {
+        results.push(match creations.as_slice() {
+            [creation] => {
+                let created = create_one(connection, creation).await?;
+                created.map(|post| Some(vec![post]))
+            }
+            _ => match create_at_once(connection, creations).await {
+                Err(error) if is_constraint(&error) => Ok(None),
+                created => Ok(created?),
+            },
+        });
+    }
+    Ok(results)
+}
+
+/// Writes new posts in their order, up to the first that is refused, in a transaction that is
+/// then undone. What is refused is counted from `index` on.
 pub(super) async fn create_all(
     connection: &mut SqliteConnection,
     creations: &[Creation],
-) -> Result<Vec<Result<Post, Error>>, sqlx::Error> {
-    let mut results = Vec::with_capacity(creations.len());
-    let mut creations = creations.iter();
-    for creation in creations.by_ref() {
-        let created = create_one(connection, creation).await?;
-        let alone = created.is_ok();
-        results.push(created);
-        if alone {
-            break;
-        }
+    index: usize,
+) -> Result<Vec<Post>, Stop<Error>> {
+    match create_at_once(connection, creations).await {
+        Ok(Some(posts)) => return Ok(posts),
+        Err(error) if !is_constraint(&error) => return Err(error.into()),
+        _ => {}
     }
-    let others = creations.as_slice();
-    if let (Some(Ok(first)), [_, ..]) = (results.last(), others) {
-        match create_after(connection, first, others).await {
-            Ok(posts) => results.extend(posts.into_iter().map(Ok)),
-            Err(error) if is_constraint(&error) => {
-                for creation in others {
-                    results.push(create_one(connection, creation).await?);
-                }
-            }
-            Err(error) => return Err(error),
-        }
+    let mut posts = Vec::with_capacity(creations.len());
+    for (index, Creation { draft, now }) in (index..).zip(creations) {
+        let created = create(connection, draft, *now).await;
+        posts.push(created.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
     }
-    Ok(results)
+    Ok(posts)
+}
+
+/// Writes new posts in their order by one statement: all of them, or none if the clock was put
+/// back behind the newest post that is there.
+///
+/// The statement gives out ids one after the other, so the last one tells all of them.
+async fn create_at_once(
+    connection: &mut SqliteConnection,
+    creations: impl IntoIterator<Item = &Creation>,
+) -> Result<Option<Vec<Post>>, sqlx::Error> {
+    let mut posts: Vec<Post> = Vec::new();
+    for Creation { draft, now } in creations {
+        let time = posts.last().map_or(*now, |last| last.create_time.max(*now));
+        posts.push(post(0, draft, time));
+    }
+    let Some(first) = posts.first() else {
+        return Ok(Some(posts));
+    };
+    let earliest = first.create_time.timestamp_micros();
+    let rows: Vec<_> = posts
+        .iter()
+        .map(|post| {
+            let created = post.create_time.timestamp_micros();
+            (&post.body, created, post.author.get())
+        })
+        .collect();
+    let rows = json(&rows)?;
+    let written = sqlx::query!(
+        "insert into posts (body, create_time, update_time, revision, user_id)
+        select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2
+        from json_each(?1)
+        where ?2 >= coalesce((select create_time from posts order by id desc limit 1), ?2)",
+        rows,
+        earliest
+    )
+    .execute(connection)
+    .await?;
+    if written.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let ids = (1..=written.last_insert_rowid()).rev();
+    for (id, post) in ids.zip(posts.iter_mut().rev()) {
+        post.id = id;
+    }
+    Ok(Some(posts))
 }
 
 /// Writes one post, unless a constraint refuses it.
@@ -99,36 +173,6 @@ pub(super) async fn create(
         _ => Stop::Engine(error),
     })?;
     Ok(post(created.id, draft, time(created.create_time)?))
-}
-
-/// Writes new posts right after `last`, which is the newest: all of them, or none.
-async fn create_after(
-    connection: &mut SqliteConnection,
-    last: &Post,
-    creations: &[Creation],
-) -> Result<Vec<Post>, sqlx::Error> {
-    let mut posts: Vec<Post> = Vec::with_capacity(creations.len());
-    for Creation { draft, now } in creations {
-        let before = posts.last().unwrap_or(last);
-        posts.push(post(before.id + 1, draft, before.create_time.max(*now)));
-    }
-    let rows: Vec<_> = posts
-        .iter()
-        .map(|post| {
-            let created = post.create_time.timestamp_micros();
-            (post.id, &post.body, created, post.author.get())
-        })
-        .collect();
-    let rows = serde_json::json!(rows).to_string();
-    sqlx::query!(
-        "insert into posts (id, body, create_time, update_time, revision, user_id)
-        select value ->> 0, value ->> 1, value ->> 2, value ->> 2, 1, value ->> 3
-        from json_each(?1)",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(posts)
 }
 
 /// A post as it is when it is new.

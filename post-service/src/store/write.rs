@@ -97,7 +97,9 @@ impl Store {
             now,
         } = once;
         if request.is_none() && !write.validate_only {
-            return self.creations.write(Creation { draft, now }).await;
+            let created = self.creations.write(vec![Creation { draft, now }]).await?;
+            let post = created.and_then(|posts| posts.into_iter().next());
+            return post.ok_or_else(|| Error::Corrupt("a post that was created is none".into()));
         }
         let mut post: Post = self
             .database
@@ -163,6 +165,13 @@ impl Store {
             request,
             now,
         } = once;
+        if request.is_none()
+            && !write.validate_only
+            && let Some(creations) = only_creations(&mutations, now)
+            && let Some(posts) = self.creations.write(creations).await?
+        {
+            return Ok(posts.into_iter().map(Some).collect());
+        }
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self
             .database
@@ -208,6 +217,18 @@ impl<T> Once<T> {
     }
 }
 
+/// The posts that the changes create, if they do nothing else.
+fn only_creations(mutations: &[Mutation], now: DateTime<Utc>) -> Option<Vec<Creation>> {
+    let creation = |mutation: &Mutation| match mutation {
+        Mutation::Create(draft) => Some(Creation {
+            draft: draft.clone(),
+            now,
+        }),
+        Mutation::Update(_) | Mutation::Delete(_) => None,
+    };
+    mutations.iter().map(creation).collect()
+}
+
 /// Makes the changes in their order, up to the first that is refused. What is created one
 /// after the other is created together.
 async fn mutate(
@@ -227,10 +248,8 @@ async fn mutate(
                         creations.push(Creation { draft, now });
                     }
                 }
-                for created in create_all(connection, &creations).await? {
-                    let post = created.map_err(|error| error.at(posts.len()))?;
-                    posts.push(Some(post));
-                }
+                let created = create_all(connection, &creations, posts.len()).await?;
+                posts.extend(created.into_iter().map(Some));
             }
             Mutation::Update(change) => {
                 posts.push(Some(update(connection, change, now).await.map_err(at)?));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chassis::database::{Stop, is_constraint};
+use chassis::database::{Stop, Ways, is_constraint, json};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
@@ -22,12 +22,68 @@ pub(super) struct Creation {
     pub(super) now: DateTime<Utc>,
 }
 
+/// How new users are written.
+pub(super) const WAYS: Ways<Creation, User, Error> = Ways {
+    rows: |_| 1,
+    at_once: |connection, creations| Box::pin(create_at_once(connection, creations)),
+    each: |connection, creations| Box::pin(create_each(connection, creations)),
+};
+
+/// Writes new users in their order by one statement: all of them, or none if the clock was put
+/// back behind the newest user who is there.
+///
+/// The statement gives out ids one after the other, so the last one tells all of them.
+async fn create_at_once(
+    connection: &mut SqliteConnection,
+    creations: &[Creation],
+) -> Result<Option<Vec<User>>, sqlx::Error> {
+    let Some(first) = creations.first() else {
+        return Ok(Some(Vec::new()));
+    };
+    let earliest = first.now.timestamp_micros();
+    let mut time = first.now - TimeDelta::microseconds(1);
+    let mut users = Vec::with_capacity(creations.len());
+    let mut rows = Vec::with_capacity(creations.len());
+    for Creation { draft, now } in creations {
+        time = (time + TimeDelta::microseconds(1)).max(*now);
+        let role = role(draft.role);
+        let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
+        let (email, email_key) = (draft.email.as_str(), draft.email.key());
+        let micros = time.timestamp_micros();
+        rows.push((nickname, nickname_key, email, email_key, role, micros));
+        users.push(user(0, draft, time));
+    }
+    let rows = json(&rows)?;
+    let written = sqlx::query!(
+        "insert into users
+            (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+            value ->> 5, 1
+        from json_each(?1)
+        where ?2 > coalesce((select create_time from users order by id desc limit 1), ?2 - 1)",
+        rows,
+        earliest
+    )
+    .execute(connection)
+    .await?;
+    if written.rows_affected() == 0 {
+        return Ok(None);
+    }
+    for (id, user) in (1..=written.last_insert_rowid())
+        .rev()
+        .zip(users.iter_mut().rev())
+    {
+        user.id = id;
+    }
+    Ok(Some(users))
+}
+
 /// Writes new users in their order, each of whom may be refused.
 ///
 /// The first is written alone, and tells from where ids and times go on: the others need no
 /// look at what is there, and are written together. Those who are left out then are written
 /// one by one, to learn why. An id that one of them would have had may stay unused.
-pub(super) async fn create_all(
+async fn create_each(
     connection: &mut SqliteConnection,
     creations: &[Creation],
 ) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
@@ -121,7 +177,7 @@ async fn create_after(
         rows.push((id, nickname, nickname_key, email, email_key, role, micros));
         users.push(Some(user(id, draft, created)));
     }
-    let rows = serde_json::json!(rows).to_string();
+    let rows = json(&rows)?;
     let written = sqlx::query!(
         "insert into users
             (id, nickname, nickname_key, email, email_key, role, create_time, update_time,

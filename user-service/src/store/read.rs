@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chassis::{database::Source, pagination::PageSize};
+use chassis::{
+    database::{Source, json},
+    pagination::PageSize,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};
 
@@ -113,7 +116,7 @@ impl Store {
             return Ok(users);
         }
         let mut source = self.database.source(ids.len());
-        let asked = serde_json::json!(ids).to_string();
+        let asked = json(&ids)?;
         // One statement, and so one snapshot.
         let rows = select_users!(
             &mut source,

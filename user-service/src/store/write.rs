@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{Creation, create, create_all},
+    create::{Creation, WAYS, create},
     known::Whom,
     read, requests,
     row::role,
@@ -174,7 +174,7 @@ async fn mutate(
                         creations.push(Creation { draft, now });
                     }
                 }
-                for created in create_all(connection, &creations).await? {
+                for created in WAYS.all(connection, &creations).await? {
                     let user = created.map_err(|error| error.at(users.len()))?;
                     users.push(Some(user));
                 }

@@ -1,6 +1,6 @@
 //! One transaction of the writer: BEGIN, the jobs, COMMIT, the answers.
 
-use std::{mem, panic::AssertUnwindSafe, time::Duration};
+use std::{future::ready, mem, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
@@ -24,6 +24,13 @@ pub(super) trait Job: Send {
     fn late(&mut self, wait: Duration) -> bool;
     /// What becomes of what it writes.
     fn scope(&self) -> Scope;
+    /// Does it by one statement, without a transaction around it, and keeps the result for
+    /// the answer. Says whether it was done; if not, nothing was written, and it may be done
+    /// in another way.
+    fn run_at_once<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
     /// Does it, once, and keeps the result for the answer. Says whether it was done, and
     /// not refused.
     fn run<'c>(
@@ -90,6 +97,13 @@ where
         self.scope
     }
 
+    fn run_at_once<'c>(
+        &'c mut self,
+        _: &'c mut SqliteConnection,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
+        Box::pin(ready(Ok(false)))
+    }
+
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
@@ -134,8 +148,13 @@ pub(super) async fn commit(
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    if let Err(error) = begin(connection, turn, jobs, wait).await {
-        return Err(fail_all(jobs.drain(..), error));
+    match begin(connection, turn, members, jobs, wait).await {
+        Ok(Begun::Transaction) => {}
+        Ok(Begun::AndDone) => {
+            jobs.drain(..).for_each(Job::succeed);
+            return Ok(());
+        }
+        Err(error) => return Err(fail_all(jobs.drain(..), error)),
     }
 
     let mut done = Vec::with_capacity(jobs.len());
@@ -162,23 +181,39 @@ pub(super) async fn commit(
     }
 }
 
-/// `BEGIN IMMEDIATE`, tried again while another process has the lock. Jobs that nobody
-/// waits for any more are dropped meanwhile, and those that have waited for `wait` fail.
+/// What was begun.
+enum Begun {
+    /// A transaction.
+    Transaction,
+    /// One that is over: the jobs are done.
+    AndDone,
+}
+
+/// Begins, and tries again while another process has the lock. Jobs that nobody waits for any
+/// more are dropped meanwhile, and those that have waited for `wait` fail.
 async fn begin(
     connection: &mut SqliteConnection,
     turn: &mut Turn,
+    members: Option<&Members>,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
-) -> Result<(), Error> {
+) -> Result<Begun, Error> {
     let mut waiting = turn.wait();
     loop {
         if waiting.has_come() {
-            match execute(connection, "begin immediate").await {
+            // Who has to join or to look for others does so within a transaction.
+            let alone = members.is_none_or(|members| members.sole().is_some());
+            let attempt = match jobs.as_mut_slice() {
+                [job] if alone && waiting.is_undisputed() => try_at_once(connection, &mut **job),
+                _ => try_begin(connection).boxed(),
+            };
+            match attempt.await {
                 Err(error) if is_busy(&error) => {}
-                result => {
+                Ok(Begun::Transaction) => {
                     jobs.retain_mut(|job| !job.abandoned());
-                    return Ok(result?);
+                    return Ok(Begun::Transaction);
                 }
+                result => return Ok(result?),
             }
         }
         jobs.retain_mut(|job| !job.abandoned());
@@ -189,6 +224,26 @@ async fn begin(
         }
         waiting.pause().await;
     }
+}
+
+/// Does the only job by a statement that is a transaction by itself: the thread of the
+/// connection is asked once, and not for each of three statements. Begins a transaction if the
+/// job cannot be done so.
+fn try_at_once<'c>(
+    connection: &'c mut SqliteConnection,
+    job: &'c mut dyn Job,
+) -> BoxFuture<'c, Result<Begun, sqlx::Error>> {
+    Box::pin(async move {
+        if caught(job.run_at_once(connection)).await? {
+            return Ok(Begun::AndDone);
+        }
+        try_begin(connection).await
+    })
+}
+
+async fn try_begin(connection: &mut SqliteConnection) -> Result<Begun, sqlx::Error> {
+    execute(connection, "begin immediate").await?;
+    Ok(Begun::Transaction)
 }
 
 /// Does each job and moves it to `done`. A job that fails alone is answered at once; any

@@ -14,23 +14,91 @@ use sqlx::SqliteConnection;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Place, Queue, Scope, batch::Job};
-use crate::database::Error;
+use crate::database::{Error, error::is_constraint};
 
-/// Does writes of one kind, in their order, within a transaction that is begun and ended
-/// for it, and gives a result for each of them. What it refuses it has undone.
+/// How many rows are written together at the most, but for a write that has more by itself.
+const ROWS: usize = 10_000;
+
+/// How writes of one kind are done.
+pub struct Ways<I, T, E> {
+    /// How many rows a write has.
+    pub rows: fn(&I) -> usize,
+    /// All of them by one statement, or none: `None` if that cannot be, or would do less. A
+    /// violation of a constraint means the same. No transaction need be open: the statement is
+    /// one by itself.
+    pub at_once: AtOnce<I, T>,
+    /// Each of them, in their order, within a transaction that is begun and ended for it, with
+    /// a result for each. What it refuses it has undone.
+    pub each: Each<I, T, E>,
+}
+
+/// Does all writes by one statement, or none.
+///
+/// # Errors
+///
+/// If the engine fails: then nothing is written.
+pub type AtOnce<I, T> = for<'c> fn(
+    &'c mut SqliteConnection,
+    &'c [I],
+) -> BoxFuture<'c, Result<Option<Vec<T>>, sqlx::Error>>;
+
+/// Does writes one by one, or as many together as can be.
 ///
 /// # Errors
 ///
 /// If the engine fails: then nothing of the transaction is written.
-pub type All<I, T, E> = for<'c> fn(
+pub type Each<I, T, E> = for<'c> fn(
     &'c mut SqliteConnection,
     &'c [I],
 ) -> BoxFuture<'c, Result<Vec<Result<T, E>>, sqlx::Error>>;
 
+impl<I, T, E> Ways<I, T, E> {
+    /// Does all writes of a transaction that is open, with a result for each.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails: then nothing of the transaction is written.
+    pub async fn all(
+        self,
+        connection: &mut SqliteConnection,
+        items: &[I],
+    ) -> Result<Vec<Result<T, E>>, sqlx::Error> {
+        match self.try_at_once(connection, items).await? {
+            Some(done) => Ok(done.into_iter().map(Ok).collect()),
+            None => (self.each)(connection, items).await,
+        }
+    }
+
+    async fn try_at_once(
+        self,
+        connection: &mut SqliteConnection,
+        items: &[I],
+    ) -> Result<Option<Vec<T>>, sqlx::Error> {
+        match (self.at_once)(connection, items).await {
+            Err(error) if is_constraint(&error) => Ok(None),
+            done => done,
+        }
+    }
+}
+
+impl<I, T, E> Clone for Ways<I, T, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, T, E> Copy for Ways<I, T, E> {}
+
+impl<I, T, E> fmt::Debug for Ways<I, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ways").finish_non_exhaustive()
+    }
+}
+
 /// Where writes of one kind gather. Copies of it share what has gathered.
 pub struct Bulk<I, T, E> {
     queue: Queue,
-    all: All<I, T, E>,
+    ways: Ways<I, T, E>,
     // What still waits in the queue, and may be joined.
     open: Arc<Mutex<Shared<I, T, E>>>,
 }
@@ -39,7 +107,7 @@ impl<I, T, E> Clone for Bulk<I, T, E> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            all: self.all,
+            ways: self.ways,
             open: Arc::clone(&self.open),
         }
     }
@@ -51,22 +119,57 @@ impl<I, T, E> fmt::Debug for Bulk<I, T, E> {
     }
 }
 
-/// One write, and who waits for it.
-struct Seat<I, T, E> {
-    item: I,
+/// Who waits for a write.
+struct Waiter<T, E> {
     queued: Instant,
     reply: oneshot::Sender<Result<T, E>>,
     place: Option<Place>,
 }
 
+/// Writes, and who waits for each of them.
+struct Gathering<I, T, E> {
+    items: Vec<I>,
+    waiters: Vec<Waiter<T, E>>,
+    rows: usize,
+}
+
 /// What has gathered: nothing more may join it once that is `None`.
-type Shared<I, T, E> = Arc<Mutex<Option<Vec<Seat<I, T, E>>>>>;
+type Shared<I, T, E> = Arc<Mutex<Option<Gathering<I, T, E>>>>;
+
+impl<I, T, E> Gathering<I, T, E> {
+    fn new() -> Self {
+        Self {
+            items: Vec::new(),
+            waiters: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    fn push(&mut self, item: I, waiter: Waiter<T, E>, rows: usize) {
+        self.items.push(item);
+        self.waiters.push(waiter);
+        self.rows += rows;
+    }
+
+    /// Takes out those for whom `gone` is true, and gives who waited for them.
+    fn take_out(&mut self, mut gone: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
+        let gone: Vec<_> = self.waiters.iter().map(&mut gone).collect();
+        if !gone.contains(&true) {
+            return Vec::new();
+        }
+        let mut of_item = gone.iter();
+        self.items.retain(|_| of_item.next() == Some(&false));
+        let mut of_waiter = gone.iter();
+        let gone = |_: &mut Waiter<T, E>| of_waiter.next() == Some(&true);
+        self.waiters.extract_if(.., gone).collect()
+    }
+}
 
 impl<I, T, E> Bulk<I, T, E> {
-    pub(in crate::database) fn new(queue: Queue, all: All<I, T, E>) -> Self {
+    pub(in crate::database) fn new(queue: Queue, ways: Ways<I, T, E>) -> Self {
         Self {
             queue,
-            all,
+            ways,
             open: Arc::default(),
         }
     }
@@ -87,30 +190,35 @@ where
     /// [`Database::write`]: crate::database::Database::write
     pub async fn write(&self, item: I) -> Result<T, E> {
         let (reply, answer) = oneshot::channel();
-        self.join(Seat {
-            item,
+        let waiter = Waiter {
             queued: Instant::now(),
             reply,
             place: Some(self.queue.place()?),
-        })?;
+        };
+        self.join(item, waiter)?;
         // The queue is dropped unanswered only when the process is being torn down.
         answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
     }
 
     /// Joins what waits, or else begins something to be joined.
-    fn join(&self, seat: Seat<I, T, E>) -> Result<(), Error> {
+    fn join(&self, item: I, waiter: Waiter<T, E>) -> Result<(), Error> {
+        let rows = (self.ways.rows)(&item);
         let mut open = lock(&self.open);
-        if let Some(seats) = lock(&open).as_mut()
-            && seats.len() < self.queue.batch
+        if let Some(gathering) = lock(&open).as_mut()
+            && gathering.items.len() < self.queue.batch
+            && gathering.rows + rows <= ROWS
         {
-            seats.push(seat);
+            gathering.push(item, waiter, rows);
             return Ok(());
         }
-        *open = Arc::new(Mutex::new(Some(vec![seat])));
+        let mut gathering = Gathering::new();
+        gathering.push(item, waiter, rows);
+        *open = Arc::new(Mutex::new(Some(gathering)));
         self.queue.send(Box::new(Gathered {
-            seats: Arc::clone(&open),
-            all: self.all,
-            replies: Vec::new(),
+            open: Arc::clone(&open),
+            closed: None,
+            ways: self.ways,
+            tried: false,
             results: Vec::new(),
         }))
     }
@@ -118,33 +226,67 @@ where
 
 /// The job of what has gathered.
 struct Gathered<I, T, E> {
-    seats: Shared<I, T, E>,
-    all: All<I, T, E>,
-    replies: Vec<oneshot::Sender<Result<T, E>>>,
+    /// Where others join, until it is done or tried.
+    open: Shared<I, T, E>,
+    /// Who is in it from then on.
+    closed: Option<Gathering<I, T, E>>,
+    ways: Ways<I, T, E>,
+    /// Whether it could not be done at once.
+    tried: bool,
     results: Vec<Result<T, E>>,
 }
 
 impl<I, T, E> Gathered<I, T, E> {
-    /// Takes out those for whom `gone` is true. If none is left, none can join any more.
-    fn take_out(&mut self, gone: impl FnMut(&mut Seat<I, T, E>) -> bool) -> Vec<Seat<I, T, E>> {
-        let mut seats = lock(&self.seats);
-        let Some(waiting) = seats.as_mut() else {
-            return Vec::new();
-        };
-        let gone = waiting.extract_if(.., gone).collect();
-        if waiting.is_empty() {
-            *seats = None;
+    /// Does something with those who wait for it, if there are any.
+    fn with<R>(&mut self, f: impl FnOnce(&mut Gathering<I, T, E>) -> R) -> Option<R> {
+        match &mut self.closed {
+            Some(closed) => Some(f(closed)),
+            None => lock(&self.open).as_mut().map(f),
         }
-        gone
     }
 
-    fn is_empty(&self) -> bool {
-        lock(&self.seats).is_none()
+    /// Takes out those for whom `gone` is true. If none is left, none can join any more.
+    fn take_out(&mut self, gone: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
+        let gone = self.with(|gathering| gathering.take_out(gone));
+        if self.is_empty() {
+            self.close();
+        }
+        gone.unwrap_or_default()
+    }
+
+    fn is_empty(&mut self) -> bool {
+        self.with(|gathering| gathering.items.is_empty())
+            .unwrap_or(true)
     }
 
     /// Those who wait, whom none can join any more.
-    fn close(&self) -> Vec<Seat<I, T, E>> {
-        lock(&self.seats).take().unwrap_or_default()
+    fn close(&mut self) -> &mut Gathering<I, T, E> {
+        self.closed
+            .get_or_insert_with(|| lock(&self.open).take().unwrap_or_else(Gathering::new))
+    }
+
+    /// Does all of it by one statement, if that can be. Says whether it was done.
+    async fn at_once(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let ways = self.ways;
+        let done = ways.try_at_once(connection, &self.close().items).await?;
+        self.tried = true;
+        let Some(done) = done else {
+            return Ok(false);
+        };
+        self.keep(done.into_iter().map(Ok).collect())?;
+        Ok(true)
+    }
+
+    fn keep(&mut self, results: Vec<Result<T, E>>) -> Result<(), sqlx::Error> {
+        let (writes, count) = (self.close().items.len(), results.len());
+        self.results = results;
+        if count == writes {
+            Ok(())
+        } else {
+            Err(sqlx::Error::Protocol(format!(
+                "{writes} writes have {count} results"
+            )))
+        }
     }
 }
 
@@ -163,21 +305,21 @@ where
     E: From<Error> + Send + 'static,
 {
     fn taken(&mut self) {
-        if let Some(seats) = lock(&self.seats).as_mut() {
-            for seat in seats {
-                seat.place = None;
+        self.with(|gathering| {
+            for waiter in &mut gathering.waiters {
+                waiter.place = None;
             }
-        }
+        });
     }
 
     fn abandoned(&mut self) -> bool {
-        self.take_out(|seat| seat.reply.is_closed());
+        self.take_out(|waiter| waiter.reply.is_closed());
         self.is_empty()
     }
 
     fn late(&mut self, wait: Duration) -> bool {
-        for seat in self.take_out(|seat| seat.queued.elapsed() >= wait) {
-            let _ = seat.reply.send(Err(Error::Busy.into()));
+        for waiter in self.take_out(|waiter| waiter.queued.elapsed() >= wait) {
+            let _ = waiter.reply.send(Err(Error::Busy.into()));
         }
         self.is_empty()
     }
@@ -186,39 +328,41 @@ where
         Scope::Batch
     }
 
+    fn run_at_once<'c>(
+        &'c mut self,
+        connection: &'c mut SqliteConnection,
+    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
+        Box::pin(self.at_once(connection))
+    }
+
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
         Box::pin(async move {
-            let seats = self.close().into_iter();
-            let (items, replies): (Vec<_>, _) = seats.map(|seat| (seat.item, seat.reply)).unzip();
-            self.replies = replies;
-            self.results = (self.all)(connection, &items).await?;
-            if self.results.len() == items.len() {
-                Ok(true)
+            let (ways, tried) = (self.ways, self.tried);
+            let items = &self.close().items;
+            let results = if tried {
+                (ways.each)(connection, items).await?
             } else {
-                Err(sqlx::Error::Protocol(format!(
-                    "{} writes have {} results",
-                    items.len(),
-                    self.results.len()
-                )))
-            }
+                ways.all(connection, items).await?
+            };
+            self.keep(results)?;
+            Ok(true)
         })
     }
 
     fn succeed(mut self: Box<Self>) {
         let results = mem::take(&mut self.results);
-        for (reply, result) in self.replies.drain(..).zip(results) {
+        for (waiter, result) in self.close().waiters.drain(..).zip(results) {
             // A caller that went away meanwhile misses its answer, as over any network.
-            let _ = reply.send(result);
+            let _ = waiter.reply.send(result);
         }
     }
 
     fn fail(mut self: Box<Self>, error: Error) {
-        let waiting = self.close().into_iter().map(|seat| seat.reply);
-        for reply in waiting.chain(self.replies.drain(..)) {
-            let _ = reply.send(Err(error.clone().into()));
+        for waiter in self.close().waiters.drain(..) {
+            let _ = waiter.reply.send(Err(error.clone().into()));
         }
     }
 }
