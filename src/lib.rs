@@ -17,7 +17,7 @@ use chassis::{
 use clap::Args;
 use http::Uri;
 use migrator::{Migrator, Upgrade};
-use post_service::{AuthorSettings, WatchSettings};
+use post_service::{AuthorSettings, PageSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use user_service::CacheSettings;
@@ -37,6 +37,9 @@ pub struct Settings {
     /// What the user service keeps in memory.
     #[command(flatten)]
     pub cache: CacheSettings,
+    /// Which pages the post service keeps in memory.
+    #[command(flatten)]
+    pub pages: PageSettings,
     /// How authors are resolved.
     #[command(flatten)]
     pub authors: AuthorSettings,
@@ -78,6 +81,7 @@ impl System {
             .await?;
         let posts = post_service::Settings {
             user_service_url: url_of(&users_listener)?,
+            pages: settings.pages,
             authors: settings.authors,
             watch: settings.watch,
             server: settings.server.clone(),

@@ -22,7 +22,7 @@ use proto::post::v1::{self, post_service_server::PostServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::settings::{AuthorSettings, Settings, WatchSettings};
+pub use crate::settings::{AuthorSettings, PageSettings, Settings, WatchSettings};
 use crate::{authors::Authors, rpc::Rpc, store::Store, watch::Feed};
 
 /// The full name of the gRPC service.
@@ -42,7 +42,7 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let store = Store::new(database.clone(), clock);
+    let store = Store::new(database.clone(), clock, settings.pages.page_cache);
     let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
     let feed = Feed::new(store.clone(), &settings.watch);
     let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))

@@ -139,7 +139,7 @@ impl Mutation {
 }
 
 /// The order of a list. Creation times never fall as ids rise, so the ids decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The newest first.

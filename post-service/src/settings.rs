@@ -17,6 +17,9 @@ pub struct Settings {
         default_value = "http://127.0.0.1:50051"
     )]
     pub user_service_url: Uri,
+    /// Which pages it keeps in memory.
+    #[command(flatten)]
+    pub pages: PageSettings,
     /// How authors are resolved.
     #[command(flatten)]
     pub authors: AuthorSettings,
@@ -26,6 +29,17 @@ pub struct Settings {
     /// The limits of the server.
     #[command(flatten)]
     pub server: ServerSettings,
+}
+
+/// Which pages the service keeps in memory.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Cache")]
+pub struct PageSettings {
+    /// First pages of lists that are kept in memory once they were read, some 200 bytes for each
+    /// of their posts; 0 keeps none. A page is kept until anything is committed to the database,
+    /// by whomever.
+    #[arg(long, env, value_name = "COUNT", default_value = "64")]
+    pub page_cache: usize,
 }
 
 /// How authors are resolved.
@@ -73,6 +87,12 @@ pub struct WatchSettings {
 }
 
 impl Default for Settings {
+    fn default() -> Self {
+        chassis::settings::defaults()
+    }
+}
+
+impl Default for PageSettings {
     fn default() -> Self {
         chassis::settings::defaults()
     }

@@ -4,6 +4,7 @@
 //! of who their authors are.
 
 mod create;
+mod pages;
 mod read;
 mod requests;
 mod row;
@@ -16,7 +17,7 @@ use chassis::{
 use include_dir::{Dir, include_dir};
 
 pub use self::read::{List, News, Page};
-use self::create::Creation;
+use self::{create::Creation, pages::Pages};
 use crate::{error::Error, post::Post};
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -44,17 +45,19 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
+    pages: Pages,
     creations: Bulk<Vec<Creation>, Option<Vec<Post>>, Error>,
 }
 
 impl Store {
-    /// The posts in `database`.
+    /// The posts in `database`, of which at most so many pages are kept in memory.
     #[must_use]
-    pub fn new(database: Database, clock: Clock) -> Self {
+    pub fn new(database: Database, clock: Clock, page_cache: usize) -> Self {
         Self {
             creations: database.bulk(create::WAYS),
             database,
             clock,
+            pages: Pages::new(page_cache),
         }
     }
 }

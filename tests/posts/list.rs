@@ -2,7 +2,7 @@
 
 use proto::post::v1::{ListPostsRequest, Post, PostView};
 
-use super::{assert_violation, blog::Blog, bodies};
+use super::{assert_violation, blog::Blog, bodies, delete, draft, rewrite};
 
 /// Every text that names an order, and whether the newest comes first.
 pub const ORDERS: [(&str, bool); 7] = [
@@ -58,6 +58,85 @@ async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
             assert_eq!(listed.next_page_token, "");
             let total = i64::try_from(expected.len()).unwrap();
             assert_eq!(listed.total_size, Some(total));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it() {
+    let blog = with_four().await;
+    let first = async |author_id| {
+        let list = ListPostsRequest {
+            author_id,
+            page_size: 3,
+            ..ListPostsRequest::default()
+        };
+        // Once as it is read, and once as it may be kept.
+        let read = blog.posts.list(list.clone()).await.unwrap();
+        assert_eq!(blog.posts.list(list).await.unwrap(), read);
+        bodies(&read.posts).join(", ")
+    };
+    let all_and_susans = async || (first(None).await, first(Some(blog.susan)).await);
+
+    let before = all_and_susans().await;
+    let fifth = blog.posts.create(draft(blog.susan, "5")).await.unwrap();
+    let created = all_and_susans().await;
+    blog.posts.update(rewrite(fifth.id, "new 5")).await.unwrap();
+    let updated = all_and_susans().await;
+    blog.posts.delete(delete(fifth.id)).await.unwrap();
+    let deleted = all_and_susans().await;
+    // As another process would.
+    let rewritten = "update posts set body = 'new 4' where body = '4'";
+    blog.system.execute(rewritten).await;
+    let elsewhere = all_and_susans().await;
+    blog.system.execute("delete from posts").await;
+    let gone = all_and_susans().await;
+
+    let pages = |all: &str, susans: &str| (all.to_owned(), susans.to_owned());
+    assert_eq!(before, pages("4, 3, 2", "4, 1"));
+    assert_eq!(created, pages("5, 4, 3", "5, 4, 1"));
+    assert_eq!(updated, pages("new 5, 4, 3", "new 5, 4, 1"));
+    assert_eq!(deleted, before);
+    assert_eq!(elsewhere, pages("new 4, 3, 2", "new 4, 1"));
+    assert_eq!(gone, pages("", ""));
+}
+
+#[tokio::test]
+async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
+    let blog = with_four().await;
+    let lists = || {
+        let authors = [None, Some(blog.susan), Some(blog.john)];
+        authors.into_iter().flat_map(|author_id| {
+            ORDERS.into_iter().flat_map(move |(order, newest_first)| {
+                [1, 2, 50].map(|page_size| {
+                    let list = ListPostsRequest {
+                        author_id,
+                        page_size,
+                        ..in_order(order)
+                    };
+                    (list, newest_first)
+                })
+            })
+        })
+    };
+
+    for _ in 0..2 {
+        for (list, newest_first) in lists() {
+            let listed = blog.posts.list(list.clone()).await.unwrap();
+
+            let mut expected = match list.author_id {
+                None => vec!["1", "2", "3", "4"],
+                Some(author) if author == blog.susan => vec!["1", "4"],
+                Some(_) => vec!["2", "3"],
+            };
+            if newest_first {
+                expected.reverse();
+            }
+            let size = usize::try_from(list.page_size).unwrap();
+            let more = expected.len() > size;
+            expected.truncate(size);
+            assert_eq!(bodies(&listed.posts), expected, "{list:?}");
+            assert_eq!(!listed.next_page_token.is_empty(), more, "{list:?}");
         }
     }
 }

@@ -30,6 +30,12 @@ const SWITCHES: [Switch; 4] = [
         ],
     },
     Switch {
+        decision: "first pages kept while nothing is committed",
+        without: "--page-cache=0",
+        of_posts: true,
+        calls: &["list_posts", "list_posts_of_author"],
+    },
+    Switch {
         decision: "authors remembered for a second",
         without: "--author-ttl=0s",
         of_posts: true,

@@ -13,16 +13,17 @@
 mod together;
 
 use std::{
+    cell::Cell,
     fmt,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use rusqlite::{
-    Connection, OpenFlags, ToSql,
+    CachedStatement, Connection, OpenFlags, ToSql,
     hooks::{AuthAction, AuthContext, Authorization},
     params_from_iter,
     types::{ToSqlOutput, ValueRef},
@@ -119,12 +120,23 @@ impl Columns<'_> {
     }
 }
 
+/// A state of the database, as one of the connections counts them: between two moments at which
+/// there is the same, nothing was committed, by whomever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Which of the connections counts.
+    pub connection: u64,
+    /// SQLite's `data_version`, which only this connection knows the meaning of.
+    number: i64,
+}
+
 /// The connections, of which a thread takes one for each read: as many as read at once.
 pub(super) struct Direct {
     path: PathBuf,
     access: &'static Access,
     // None if it is off, or closed.
     idle: Mutex<Option<Vec<Reader>>>,
+    opened: AtomicU64,
     failing: AtomicBool,
 }
 
@@ -132,8 +144,13 @@ pub(super) struct Direct {
 struct Reader {
     // Large, and handed around.
     connection: Box<Connection>,
-    // Whether it may begin or end a transaction: not for the asking of a caller.
-    transacts: Arc<AtomicBool>,
+    // How many were opened before it.
+    number: u64,
+    // Whether it may begin or end a transaction, or look at the version: not for the asking of
+    // a caller.
+    ours: Arc<AtomicBool>,
+    // That of the snapshot which has begun, once it was asked for.
+    version: Cell<Option<i64>>,
 }
 
 impl Direct {
@@ -143,6 +160,7 @@ impl Direct {
             path,
             access,
             idle: Mutex::new(on.then(Vec::new)),
+            opened: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         }
     }
@@ -156,28 +174,45 @@ impl Direct {
         parameters: &[Parameter<'_>],
         row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
+        self.with(shared, |reader| {
+            read(&reader.connection, statement, parameters, row)
+        })
+    }
+
+    /// What state the database is in, or was when the snapshot began that others share, if
+    /// that is said. Nothing if it cannot be told here.
+    pub(super) fn version(self: &Arc<Self>, shared: bool) -> Option<Version> {
+        self.with(shared, Reader::version)
+    }
+
+    /// Does something with a connection, if there is one, and if nothing fails.
+    fn with<R>(
+        self: &Arc<Self>,
+        shared: bool,
+        f: impl FnOnce(&Reader) -> rusqlite::Result<R>,
+    ) -> Option<R> {
         let taken = if shared {
             self.take_shared()
         } else {
             self.take()
         };
-        let read = taken.and_then(|reader| {
+        let done = taken.and_then(|reader| {
             let Some(reader) = reader else {
                 return Ok(None);
             };
-            let rows = read(&reader.connection, statement, parameters, row)?;
-            Ok(Some((reader, rows)))
+            let done = f(&reader)?;
+            Ok(Some((reader, done)))
         });
-        match read {
+        match done {
             Ok(None) => None,
-            Ok(Some((reader, rows))) => {
+            Ok(Some((reader, done))) => {
                 self.failing.store(false, Ordering::Relaxed);
                 if shared {
                     self.give_back_shared(reader);
                 } else {
                     self.give_back(reader);
                 }
-                Some(rows)
+                Some(done)
             }
             Err(error) => {
                 if !self.failing.swap(true, Ordering::Relaxed) {
@@ -222,11 +257,15 @@ impl Direct {
         connection.pragma_update(None, "cache_size", PAGES)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         let access = self.access;
-        let transacts = Arc::new(AtomicBool::new(false));
-        let may_transact = Arc::clone(&transacts);
+        let ours = Arc::new(AtomicBool::new(false));
+        let is_ours = Arc::clone(&ours);
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             let allowed = match context.action {
-                AuthAction::Transaction { .. } => may_transact.load(Ordering::Relaxed),
+                AuthAction::Transaction { .. } => is_ours.load(Ordering::Relaxed),
+                AuthAction::Pragma {
+                    pragma_name: "data_version",
+                    pragma_value: None,
+                } => is_ours.load(Ordering::Relaxed),
                 other => action(other).is_some_and(|action| access.allows(action)),
             };
             if allowed {
@@ -237,7 +276,9 @@ impl Direct {
         }))?;
         Ok(Reader {
             connection: Box::new(connection),
-            transacts,
+            number: self.opened.fetch_add(1, Ordering::Relaxed),
+            ours,
+            version: Cell::new(None),
         })
     }
 }
@@ -245,7 +286,7 @@ impl Direct {
 impl Reader {
     /// From now on it reads what its first read finds.
     fn begin(&self) -> rusqlite::Result<()> {
-        self.transact("begin")
+        self.own("begin", |statement| statement.execute([]).map(drop))
     }
 
     /// Whether it does.
@@ -255,15 +296,38 @@ impl Reader {
 
     /// From now on it reads what is there, again.
     fn end(&self) -> rusqlite::Result<()> {
-        self.transact("commit")
+        self.version.set(None);
+        self.own("commit", |statement| statement.execute([]).map(drop))
     }
 
-    fn transact(&self, statement: &str) -> rusqlite::Result<()> {
-        self.transacts.store(true, Ordering::Relaxed);
+    /// The state that it reads.
+    fn version(&self) -> rusqlite::Result<Version> {
+        let number = match self.version.get() {
+            Some(number) => number,
+            None => self.own("pragma data_version", |statement| {
+                statement.query_row([], |row| row.get(0))
+            })?,
+        };
+        if self.has_begun() {
+            self.version.set(Some(number));
+        }
+        Ok(Version {
+            connection: self.number,
+            number,
+        })
+    }
+
+    /// Does what is not for a caller to ask for.
+    fn own<R>(
+        &self,
+        statement: &str,
+        f: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<R> {
+        self.ours.store(true, Ordering::Relaxed);
         let done = self.connection.prepare_cached(statement);
-        let done = done.and_then(|mut statement| statement.execute([]));
-        self.transacts.store(false, Ordering::Relaxed);
-        done.map(drop)
+        let done = done.and_then(|mut statement| f(&mut statement));
+        self.ours.store(false, Ordering::Relaxed);
+        done
     }
 }
 

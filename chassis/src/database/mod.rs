@@ -30,7 +30,7 @@ use tokio::time::timeout;
 pub(crate) use self::direct::together;
 pub use self::{
     access::Access,
-    direct::{Columns, Parameter, WrongType},
+    direct::{Columns, Parameter, Version, WrongType},
     error::{Error, is_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
     members::{Members, Sole},

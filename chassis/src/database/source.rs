@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 
-use super::{Columns, Database, Parameter, WrongType};
+use super::{Columns, Database, Parameter, Version, WrongType};
 
 /// How many rows are few: a page of 100, and the one that tells whether there is another.
 const FEW: usize = 101;
@@ -15,7 +15,8 @@ pub enum Source<'a> {
     /// meanwhile, or else on a connection for reading.
     Few(&'a Database),
     /// The same; they may be of a snapshot that began before the caller asked, though never
-    /// before its call had come. So what is read may be answered, and may not be kept.
+    /// before its call had come. So what is read may be answered, and may not be kept but as
+    /// that of its [`Version`].
     FewForAnAnswer(&'a Database),
     /// Many rows, or an unknown number: on a connection for reading.
     Many(&'a Database),
@@ -60,6 +61,17 @@ impl Source<'_> {
             Self::FewForAnAnswer(database) => {
                 database.direct.read(true, statement, parameters, row)
             }
+            Self::Many(_) | Self::Reader(_) | Self::Connection(_) => None,
+        }
+    }
+
+    /// The state of the database that is read here, if it can be told in the thread of the
+    /// caller. What is read after it may be kept for as long as there is the same.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Self::Few(database) => database.direct.version(false),
+            Self::FewForAnAnswer(database) => database.direct.version(true),
             Self::Many(_) | Self::Reader(_) | Self::Connection(_) => None,
         }
     }

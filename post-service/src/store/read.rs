@@ -1,6 +1,8 @@
 //! Finding posts. Every list is read by key, never by offset: a post that is created or
 //! deleted meanwhile shifts no page.
 
+use std::sync::Arc;
+
 use chassis::{database::Source, pagination::PageSize};
 use sqlx::{Connection, SqliteConnection};
 
@@ -74,11 +76,27 @@ impl Store {
     /// # Errors
     ///
     /// Those of the database.
-    pub async fn list(&self, list: &List) -> Result<Page, Error> {
-        if !list.count {
-            let source = self.database.source_for_an_answer(list.size.rows());
-            return Page::new(page(source, list).await?, list, None);
+    pub async fn list(&self, list: &List) -> Result<Arc<Page>, Error> {
+        if list.count {
+            return self.list_and_count(list).await.map(Arc::new);
         }
+        let source = self.database.source_for_an_answer(list.size.rows());
+        let version = if list.after.is_none() && self.pages.are_kept() {
+            source.version()
+        } else {
+            None
+        };
+        if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
+            return Ok(page);
+        }
+        let page = Arc::new(Page::new(page(source, list).await?, list, None)?);
+        if let Some(version) = version {
+            self.pages.keep(list, version, &page);
+        }
+        Ok(page)
+    }
+
+    async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
         // The page and the count are of one snapshot.
         let mut reader = self.database.reader().await?;
         let mut snapshot = reader.begin().await?;

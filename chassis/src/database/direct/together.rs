@@ -137,6 +137,51 @@ mod tests {
     }
 
     #[test]
+    fn a_version_lasts_until_anything_is_committed_and_for_all_of_a_snapshot() {
+        let (_folder, writer, direct) = place();
+        let version = || direct.version(true).unwrap();
+
+        let first = version();
+        assert_eq!(version(), first);
+        let seen = together(|| {
+            let before = version();
+            insert(&writer);
+            (before, version(), count(&direct, true))
+        });
+        let second = version();
+        // Undone, it was never there.
+        writer
+            .execute_batch("begin; insert into a default values; rollback")
+            .unwrap();
+
+        assert_eq!(seen, (first, first, 0));
+        assert_ne!(second, first);
+        assert_eq!(version(), second);
+        assert_eq!(together(version), second);
+    }
+
+    #[test]
+    fn versions_of_two_connections_are_never_the_same() {
+        let (_folder, _writer, direct) = place();
+
+        let one = direct.take().unwrap().unwrap();
+        let other = direct.take().unwrap().unwrap();
+
+        assert_ne!(one.version().unwrap(), other.version().unwrap());
+    }
+
+    #[test]
+    fn a_caller_can_ask_for_no_version_and_no_transaction() {
+        let (_folder, _writer, direct) = place();
+
+        for statement in ["pragma data_version", "begin"] {
+            let read = direct.read(true, statement, &[], |_| Ok(()));
+
+            assert!(read.is_none(), "{statement}");
+        }
+    }
+
+    #[test]
     fn one_database_has_nothing_to_share_with_another() {
         let (_folder, writer, direct) = place();
         let (_other_folder, _, other) = place();
