@@ -16,7 +16,7 @@ struct Switch {
     calls: &'static [&'static str],
 }
 
-const SWITCHES: [Switch; 4] = [
+const SWITCHES: [Switch; 5] = [
     Switch {
         decision: "reads in the thread of the call",
         without: "--direct-reads=false",
