@@ -6,7 +6,7 @@ use chassis::{
     clock::Clock,
     process::{self, Failure},
     serve,
-    settings::{LogFormat, LogSettings, RuntimeSettings},
+    settings::{LogFormat, LogSettings},
 };
 use clap::Parser;
 use microblog::System;
@@ -25,13 +25,11 @@ struct CommandLine {
     #[command(flatten)]
     system: microblog::Settings,
     #[command(flatten)]
-    runtime: RuntimeSettings,
-    #[command(flatten)]
     logs: LogSettings,
 }
 
 fn main() -> ExitCode {
-    process::main(|line: &CommandLine| (&line.logs, &line.runtime), run)
+    process::main(|line: &CommandLine| &line.logs, run)
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {

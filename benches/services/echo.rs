@@ -1,27 +1,31 @@
 //! A bare tonic server that answers bytes that it was given: the limit of the transport.
 //!
-//! It has one thread and no layer, it looks at no request, and it encodes nothing.
+//! It has no layer, it looks at no request, and it encodes nothing. Its connections are dealt out
+//! to loops of their own, as many as the services have.
 
 use std::{
     collections::HashMap,
     convert::Infallible,
     fs,
     future::{Ready, ready},
+    net::{TcpListener, TcpStream},
     path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    thread,
 };
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use futures::{StreamExt, stream::poll_fn};
+use tokio::sync::mpsc;
 use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::Service,
     server::{Grpc, NamedService, UnaryService},
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::Server,
 };
 
 use crate::{children, raw::Raw};
@@ -96,8 +100,8 @@ pub fn file_of(path: &str) -> String {
     path.trim_start_matches('/').replace('/', "+")
 }
 
-/// Answers what stands in `folder` until it is killed.
-pub fn run(folder: &Path) {
+/// Answers what stands in `folder`, with so many threads, until it is killed.
+pub fn run(folder: &Path, threads: usize) {
     let answers = fs::read_dir(folder).unwrap().map(|entry| {
         let entry = entry.unwrap();
         let path = entry.file_name().into_string().unwrap().replace('+', "/");
@@ -107,17 +111,37 @@ pub fn run(folder: &Path) {
         )
     });
     let answers = Answers(Arc::new(answers.collect()));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    children::say_serving(listener.local_addr().unwrap());
+    let loops: Vec<_> = (0..threads)
+        .map(|_| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let answers = answers.clone();
+            thread::spawn(move || serve(answers, receiver));
+            sender
+        })
+        .collect();
+    for (stream, next) in listener.incoming().zip(loops.iter().cycle()) {
+        next.send(stream.unwrap()).unwrap();
+    }
+}
+
+/// One loop.
+fn serve(answers: Answers, mut connections: mpsc::UnboundedReceiver<TcpStream>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        children::say_serving(listener.local_addr().unwrap());
+        let incoming = poll_fn(|cx| connections.poll_recv(cx)).map(|stream: TcpStream| {
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            tokio::net::TcpStream::from_std(stream)
+        });
         let routes = Routes::new(UserEcho(answers.clone())).add_service(PostEcho(answers));
         Server::builder()
             .add_routes(routes)
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+            .serve_with_incoming(incoming)
             .await
             .unwrap();
     });

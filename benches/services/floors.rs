@@ -27,12 +27,22 @@ pub fn calls() -> Vec<String> {
     FLOORS.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
+/// How often a call that is below a floor is measured again before it counts.
+pub const AGAIN: usize = 2;
+
+/// Whether a call keeps above its floors.
+pub fn hold(row: &Row) -> bool {
+    held(row).all(|figure| figure.enough)
+}
+
 /// Whether calls keep above their floors.
 pub fn held_against(rows: &[Row]) -> Vec<Figure> {
-    let floors = |row: &Row| FLOORS.into_iter().find(|(name, _)| *name == row.name);
-    let held = rows.iter().filter_map(|row| {
-        let (_, bounds) = floors(row)?;
-        Some(bounds.iter().map(|b| b.held_against(row.title, row.ratios)))
-    });
-    held.flatten().collect()
+    rows.iter().flat_map(held).collect()
+}
+
+fn held(row: &Row) -> impl Iterator<Item = Figure> {
+    let (title, ratios) = (row.title, row.ratios);
+    let floors = FLOORS.into_iter().filter(|(name, _)| *name == row.name);
+    let bounds = floors.flat_map(|(_, bounds)| bounds);
+    bounds.map(move |bound| bound.held_against(title, ratios))
 }

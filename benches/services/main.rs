@@ -38,7 +38,10 @@ mod system;
 mod table;
 mod wire;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    num::NonZeroUsize, path::PathBuf, process::ExitCode, thread::available_parallelism,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use tempfile::TempDir;
@@ -82,6 +85,10 @@ struct Options {
     /// How many posts there are at first.
     #[arg(long, default_value = "100000")]
     posts: u64,
+    /// How many threads serve in the services, and how many in the echo; if it is not said, as
+    /// many as there are processors.
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
     #[command(flatten)]
     more: More,
     /// A further argument for both services, such as `--with=--write-batch=64`.
@@ -109,6 +116,8 @@ enum Role {
     Echo {
         #[arg(long)]
         answers: PathBuf,
+        #[arg(long)]
+        threads: usize,
     },
     NaiveUsers {
         #[arg(long)]
@@ -135,6 +144,10 @@ fn main() -> ExitCode {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let variant = Variant {
         arguments: options.with.clone(),
+        threads: options
+            .threads
+            .or_else(|| available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN),
         ..Variant::default()
     };
     let bench = Bench::new(folder.path(), options.plan(), options.posts, variant);
@@ -154,7 +167,7 @@ fn play(role: Role) -> ExitCode {
     match role {
         Role::UserService(service) => return service.run(),
         Role::PostService(service) => return service.run(),
-        Role::Echo { answers } => echo::run(&answers),
+        Role::Echo { answers, threads } => echo::run(&answers, threads),
         Role::NaiveUsers { database } => runtime().block_on(naive::users(&database)),
         Role::NaivePosts {
             database,
@@ -246,8 +259,17 @@ async fn table_of_calls(options: &Options, bench: &Bench, calls: &[Call]) -> Vec
     let arena = Arena::start(bench, calls).await;
     let mut rows = Vec::new();
     for call in calls {
-        let row = rounds::measure(&arena, call, bench.plan, &bench.numbers).await;
+        let measure = || rounds::measure(&arena, call, bench.plan, &bench.numbers);
+        let mut row = measure().await;
         println!("{}", table::rows(&row));
+        for _ in 0..floors::AGAIN {
+            if !options.quick || floors::hold(&row) {
+                break;
+            }
+            println!("below a floor, so once more:");
+            row = measure().await;
+            println!("{}", table::rows(&row));
+        }
         rows.push(row);
     }
     println!("\n{}", table::LEGEND);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -12,7 +13,7 @@ use chassis::{
     clock::Clock,
     database::Database,
     process, serve,
-    settings::{DatabaseSettings, LogSettings, RuntimeSettings},
+    settings::{DatabaseSettings, LogSettings},
 };
 use clap::Args;
 
@@ -33,8 +34,6 @@ pub struct UserService {
     #[command(flatten)]
     service: user_service::Settings,
     #[command(flatten)]
-    runtime: RuntimeSettings,
-    #[command(flatten)]
     logs: LogSettings,
 }
 
@@ -48,16 +47,14 @@ pub struct PostService {
     #[command(flatten)]
     service: post_service::Settings,
     #[command(flatten)]
-    runtime: RuntimeSettings,
-    #[command(flatten)]
     logs: LogSettings,
 }
 
 impl UserService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let (logs, threads) = (self.logs.clone(), self.runtime.worker_threads);
-        process::start(&logs, threads, async move {
+        let logs = self.logs.clone();
+        process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(self.listen).await?;
             let database = Database::new(&self.database, &user_service::store::NEEDS);
@@ -69,8 +66,8 @@ impl UserService {
 impl PostService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let (logs, threads) = (self.logs.clone(), self.runtime.worker_threads);
-        process::start(&logs, threads, async move {
+        let logs = self.logs.clone();
+        process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serve::listen(self.listen).await?;
             let database = Database::new(&self.database, &post_service::store::NEEDS);
@@ -99,8 +96,10 @@ impl Contender {
 }
 
 /// The services in a way that differs from the usual one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Variant {
+    /// How many threads of each serve, if the arguments say nothing else.
+    pub threads: NonZeroUsize,
     /// Further arguments for both.
     pub arguments: Vec<String>,
     /// Further arguments for the post service.
@@ -109,6 +108,18 @@ pub struct Variant {
     pub preload: Option<PathBuf>,
     /// Another build of this program.
     pub program: Option<PathBuf>,
+}
+
+impl Default for Variant {
+    fn default() -> Self {
+        Self {
+            threads: NonZeroUsize::MIN,
+            arguments: Vec::new(),
+            of_posts: Vec::new(),
+            preload: None,
+            program: None,
+        }
+    }
 }
 
 impl Variant {
@@ -132,6 +143,10 @@ impl Variant {
         command.env_clear();
         command.args([role, "--database-url", &url, "--log-format", "json"]);
         command.args(&self.arguments);
+        let threads = "--worker-threads";
+        if !self.arguments.iter().any(|said| said.starts_with(threads)) {
+            command.args([threads, &self.threads.to_string()]);
+        }
         if let Some(library) = &self.preload {
             command.env("LD_PRELOAD", library);
         }
@@ -222,7 +237,9 @@ impl Arena {
                 panic!("{} of the naive pair: {wrong}", call.name);
             }
         }
-        let echo = Server::start(&["echo", "--answers", answers.to_str().unwrap()]);
+        let threads = bench.variant.threads.to_string();
+        let answers = answers.to_str().unwrap();
+        let echo = Server::start(&["echo", "--answers", answers, "--threads", &threads]);
         Self {
             system,
             naive,

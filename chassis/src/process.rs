@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::files::parse;
 use crate::{
-    settings::{LogFormat, LogSettings, RuntimeSettings},
+    settings::{LogFormat, LogSettings},
     telemetry,
 };
 
@@ -66,10 +66,7 @@ const LEFT_BEHIND: Duration = Duration::from_millis(100);
 /// end: all that a `main` does.
 ///
 /// What it was done with is `()`, or an [`ExitCode`] of its own.
-pub fn main<C, F, T>(
-    of: impl FnOnce(&C) -> (&LogSettings, &RuntimeSettings),
-    run: impl FnOnce(C) -> F,
-) -> ExitCode
+pub fn main<C, F, T>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
 where
     C: Parser,
     F: Future<Output = Result<T, Failure>>,
@@ -79,9 +76,9 @@ where
         Ok(settings) => settings,
         Err(error) => return misunderstood(&error),
     };
-    let (logs, runtime) = of(&settings);
-    let (logs, threads) = (logs.clone(), runtime.worker_threads);
-    start(&logs, threads, run(settings))
+    let logs = logs(&settings).clone();
+    // What else serves starts threads of its own.
+    start(&logs, NonZeroUsize::MIN, run(settings))
 }
 
 /// Starts the logs and a runtime of so many threads, and runs a process whose command line

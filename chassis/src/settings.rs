@@ -3,7 +3,10 @@
 //! Nothing is read from the environment but through these structs and those of the
 //! binaries that embed them, so `--help` lists all there is.
 
-use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr, thread::available_parallelism,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -162,6 +165,11 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "ORIGINS", default_value = "none")]
     pub web_origins: WebOrigins,
 
+    /// Threads that serve connections, each with a loop of its own, which they are given to in
+    /// turn; `auto` is as many as there are processors. The database has threads besides.
+    #[arg(long, env, value_name = "COUNT", default_value = "auto", value_parser = threads)]
+    pub worker_threads: NonZeroUsize,
+
     /// A call that takes this long is logged, even if it succeeds.
     #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = duration_or_zero)]
     pub slow_call: Duration,
@@ -193,16 +201,6 @@ pub struct LogSettings {
         default_value = "info"
     )]
     pub directives: LogDirectives,
-}
-
-/// What a process that serves runs on.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Process")]
-pub struct RuntimeSettings {
-    /// Threads that serve calls. One serves tens of thousands of calls a second and shares
-    /// nothing; the database has threads of its own.
-    #[arg(long, env, value_name = "COUNT", default_value = "1", value_parser = count)]
-    pub worker_threads: NonZeroUsize,
 }
 
 /// How a line of the log looks.
@@ -255,6 +253,14 @@ impl FromStr for LogDirectives {
 /// What is wrong with it, for people.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1_000_000)
+}
+
+/// A number of threads, or `auto`: one for each processor that this process may use.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    if text == "auto" {
+        return Ok(available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    }
+    within(text, 1024).map_err(|error| format!("{error}, or auto"))
 }
 
 /// A size of a message: 1 byte to 1 GiB.

@@ -7,7 +7,7 @@ use chassis::{
     database::Database,
     process::{self, Failure},
     serve,
-    settings::{DatabaseSettings, LogSettings, RuntimeSettings},
+    settings::{DatabaseSettings, LogSettings},
 };
 use clap::{Parser, Subcommand};
 
@@ -29,8 +29,6 @@ struct CommandLine {
     #[command(flatten)]
     service: post_service::Settings,
     #[command(flatten)]
-    runtime: RuntimeSettings,
-    #[command(flatten)]
     logs: LogSettings,
     #[command(subcommand)]
     command: Option<Command>,
@@ -45,7 +43,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    process::main(|line: &CommandLine| (&line.logs, &line.runtime), run)
+    process::main(|line: &CommandLine| &line.logs, run)
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {

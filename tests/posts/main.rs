@@ -20,6 +20,7 @@ mod failures;
 mod feed;
 mod invalid;
 mod list;
+mod loops;
 mod outage;
 mod pages;
 mod purge;

@@ -48,8 +48,8 @@ const SWITCHES: [Switch; 5] = [
         calls: &["create_user", "create_post"],
     },
     Switch {
-        decision: "one thread for calls",
-        without: "--worker-threads=2",
+        decision: "a loop for each of two processors",
+        without: "--worker-threads=1",
         of_posts: false,
         calls: &[
             "get_user",

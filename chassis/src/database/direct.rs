@@ -40,8 +40,9 @@ pub(crate) use self::together::together;
 const PREPARED: usize = 64;
 
 /// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
-/// negative number: what it does not keep it reads from the file, page by page.
-const PAGES: i64 = -8192;
+/// negative number: what it does not keep it reads from the file, page by page. There is a
+/// connection for each thread that serves.
+const PAGES: i64 = -4096;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]

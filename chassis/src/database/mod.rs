@@ -50,10 +50,11 @@ pub const APPLICATION_ID: i32 = 0x4D42_4C47;
 /// read can make it grow far beyond what the next commits need.
 const JOURNAL_SIZE_LIMIT: &str = "67108864"; // bytes
 
-/// After how many pages in the write-ahead log they are carried over into the file: 32 MB. All
-/// writers wait for that, and most pages are in the log many times by then, so it is done
-/// seldom: SQLite's 1000 cost a fifth of the rate of writes, and most of their p99.
-const CHECKPOINT: &str = "8000"; // pages
+/// After how many pages in the write-ahead log they are carried over into the file: 40 MB. All
+/// writers wait for that, and most pages are in the log many times by then, so it is done seldom:
+/// SQLite's 1000 cost a fifth of the rate of writes, and most of their p99. More than this gains
+/// little, and a log that grows makes each commit wait for its new size as well.
+const CHECKPOINT: &str = "10000"; // pages
 
 /// What a service needs of the database.
 #[derive(Debug)]

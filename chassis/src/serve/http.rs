@@ -14,7 +14,7 @@ use hyper_util::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{call::Handlers, incoming::Connection, streams::Streams, web::Web};
+use super::{call::Handlers, incoming::Connection, loops::Loops, streams::Streams, web::Web};
 use crate::{settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
@@ -27,6 +27,7 @@ pub(super) async fn serve<S: Handlers>(
     settings: &ServerSettings,
     connections: impl Stream<Item = Connection>,
     web: Web<S>,
+    mut loops: Loops,
     stop: CancellationToken,
 ) {
     let open = TaskTracker::new();
@@ -36,7 +37,21 @@ pub(super) async fn serve<S: Handlers>(
             let streams = Streams::default();
             let builder = builder(settings, streams.clone());
             let (web, stop) = (web.clone(), stop.clone());
-            open.spawn(converse(builder, streams, connection, web, stop));
+            loops.spawn(|elsewhere| {
+                open.track_future(async move {
+                    let connection = if elsewhere {
+                        connection.taken_over()
+                    } else {
+                        Ok(connection)
+                    };
+                    match connection {
+                        Ok(connection) => converse(builder, streams, connection, web, stop).await,
+                        Err(error) => {
+                            tracing::warn!(%error, "a connection is lost on its way to its loop");
+                        }
+                    }
+                })
+            });
         }
     };
     // What waits in the backlog of the listener is turned away, since that goes with it.

@@ -227,6 +227,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The same, after it was accepted by another runtime than this one, which serves it.
+    pub(super) fn taken_over(self) -> io::Result<Self> {
+        let stream = TcpStream::from_std(self.stream.into_std()?)?;
+        Ok(Self { stream, ..self })
+    }
+
     /// Its answers that wait to be read.
     pub(super) fn answers(&self) -> Answers {
         self.answers.clone()

@@ -18,6 +18,7 @@ use self::{
     call::{Calls, Rules},
     health::{Health, Phase, v1::health_server::HealthServer},
     incoming::Connections,
+    loops::Loops,
     methods::Methods,
     web::Web,
 };
@@ -32,6 +33,7 @@ mod foreign;
 pub mod health;
 mod http;
 mod incoming;
+mod loops;
 mod methods;
 mod outcome;
 mod reflection;
@@ -94,8 +96,10 @@ pub async fn run<S: Handlers>(
         calls,
         origins: Arc::new(settings.web_origins.clone()),
     };
+    let loops = Loops::start(settings.worker_threads)
+        .map_err(|error| Failure::Failed(format!("the worker threads do not start: {error}")))?;
     let accepted = connections.accept(listener);
-    let mut server = pin!(http::serve(settings, accepted, web, stop.clone()));
+    let mut server = pin!(http::serve(settings, accepted, web, loops, stop.clone()));
 
     let live = async {
         tokio::select! {

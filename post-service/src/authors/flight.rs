@@ -31,8 +31,9 @@ use crate::{post::AuthorId, settings::AuthorSettings};
 /// connection looks open.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// How long it is gathered who is to be asked for anew: all of them are asked for in one call.
-const GATHERING: Duration = Duration::from_millis(5);
+/// For which part of the time that they may be known it is gathered who is to be asked for anew:
+/// all of them are asked for in one call.
+const GATHERING: u32 = 20;
 
 /// How many ids one call has at the most, as the contract has it.
 const MOST: usize = 1000;
@@ -69,6 +70,7 @@ struct Inner {
     flights: Mutex<HashMap<AuthorId, Flight>>,
     // Who is to be asked for anew, though nobody waits for it.
     aging: Mutex<Vec<AuthorId>>,
+    gathering: Duration,
     limit: Duration,
     // Whether the last call failed, so that only changes are logged.
     down: AtomicBool,
@@ -113,6 +115,7 @@ impl Departures {
             known: Known::new(settings),
             flights: Mutex::default(),
             aging: Mutex::default(),
+            gathering: settings.author_ttl / GATHERING,
             limit: settings.user_service_timeout,
             down: AtomicBool::new(false),
         })))
@@ -164,7 +167,7 @@ impl Departures {
         if first {
             let departures = self.clone();
             tokio::spawn(async move {
-                sleep(GATHERING).await;
+                sleep(departures.0.gathering).await;
                 let ids = std::mem::take(&mut *lock(&departures.0.aging));
                 for ids in ids.chunks(MOST) {
                     // It is learnt when they land, whoever waits.

@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{Place, Queue, Scope, batch::Job};
 use crate::database::{Error, error::is_constraint};
@@ -123,6 +123,8 @@ impl<I, T, E> fmt::Debug for Bulk<I, T, E> {
 struct Waiter<T, E> {
     queued: Instant,
     reply: oneshot::Sender<Result<T, E>>,
+    // The runtime that it waits in.
+    home: Handle,
     place: Option<Place>,
 }
 
@@ -193,6 +195,7 @@ where
         let waiter = Waiter {
             queued: Instant::now(),
             reply,
+            home: Handle::current(),
             place: Some(self.queue.place()?),
         };
         self.join(item, waiter)?;
@@ -354,16 +357,43 @@ where
 
     fn succeed(mut self: Box<Self>) {
         let results = mem::take(&mut self.results);
-        for (waiter, result) in self.close().waiters.drain(..).zip(results) {
-            // A caller that went away meanwhile misses its answer, as over any network.
-            let _ = waiter.reply.send(result);
-        }
+        answer(self.close().waiters.drain(..).zip(results));
     }
 
     fn fail(mut self: Box<Self>, error: Error) {
-        for waiter in self.close().waiters.drain(..) {
-            let _ = waiter.reply.send(Err(error.clone().into()));
+        let waiters = self.close().waiters.drain(..);
+        answer(waiters.map(|waiter| (waiter, Err(error.clone().into()))));
+    }
+}
+
+/// Answers those who wait. To wake one who waits in another runtime is a call of the system,
+/// so all who wait in one are woken by a task there.
+fn answer<T, E>(answers: impl Iterator<Item = (Waiter<T, E>, Result<T, E>)>)
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    let here = Handle::current().id();
+    let mut elsewhere: Vec<(Handle, Vec<_>)> = Vec::new();
+    for (waiter, result) in answers {
+        let home = waiter.home.id();
+        if home == here {
+            // A caller that went away meanwhile misses its answer, as over any network.
+            let _ = waiter.reply.send(result);
+            continue;
         }
+        let there = elsewhere.iter_mut().find(|(handle, _)| handle.id() == home);
+        match there {
+            Some((_, answers)) => answers.push((waiter.reply, result)),
+            None => elsewhere.push((waiter.home, vec![(waiter.reply, result)])),
+        }
+    }
+    for (home, answers) in elsewhere {
+        home.spawn(async move {
+            for (reply, result) in answers {
+                let _ = reply.send(result);
+            }
+        });
     }
 }
 
