@@ -262,8 +262,8 @@ impl Direct {
         let is_ours = Arc::clone(&ours);
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             let allowed = match context.action {
-                AuthAction::Transaction { .. } => is_ours.load(Ordering::Relaxed),
-                AuthAction::Pragma {
+                AuthAction::Transaction { .. }
+                | AuthAction::Pragma {
                     pragma_name: "data_version",
                     pragma_value: None,
                 } => is_ours.load(Ordering::Relaxed),

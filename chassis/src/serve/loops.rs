@@ -66,11 +66,11 @@ mod tests {
     /// How many of six connections each thread serves.
     async fn served_by(loops: usize) -> HashMap<ThreadId, usize> {
         let mut loops = Loops::start(NonZeroUsize::new(loops).unwrap()).unwrap();
-        let (sender, mut threads) = mpsc::unbounded_channel();
+        let (sender, mut threads) = mpsc::channel(6);
         for _ in 0..6 {
             let sender = sender.clone();
             loops.spawn(|elsewhere| async move {
-                sender.send((elsewhere, current().id())).unwrap();
+                sender.try_send((elsewhere, current().id())).unwrap();
             });
         }
         drop(sender);
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_served_ends_with_the_loops() {
         let mut loops = Loops::start(NonZeroUsize::new(2).unwrap()).unwrap();
-        let (sender, mut held) = mpsc::unbounded_channel::<()>();
+        let (sender, mut held) = mpsc::channel::<()>(1);
         loops.spawn(|elsewhere| async move {
             assert!(elsewhere);
             sender.closed().await;

@@ -253,7 +253,9 @@ impl Inner {
             // A client is a handle; its calls take it mutably.
             let result = self.client.clone().batch_get_users(request).await;
             match result {
-                Err(status) if again && may_be_unsent(&status) => again = false,
+                Err(status) if again && may_be_unsent(&status) && Instant::now() < deadline => {
+                    again = false;
+                }
                 result => return result.map(tonic::Response::into_inner),
             }
         }

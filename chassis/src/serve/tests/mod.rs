@@ -62,6 +62,8 @@ fn settings() -> ServerSettings {
         drain_limit: Duration::from_secs(3600),
         first_byte_timeout: Duration::from_secs(3600),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
+        // What a test wants to see logged it sees in its own thread only.
+        worker_threads: NonZeroUsize::MIN,
         ..ServerSettings::default()
     }
 }
