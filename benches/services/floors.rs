@@ -13,13 +13,13 @@ use crate::{
 
 /// The calls, and their floors.
 const FLOORS: [(&str, &[Bound]); 7] = [
-    ("get_user", &[OfEcho(0.4), OfNaive(3.0)]),
-    ("batch_get_users", &[OfEcho(0.25), OfNaive(3.0)]),
+    ("get_user", &[OfEcho(0.6), OfNaive(3.3)]),
+    ("batch_get_users", &[OfEcho(0.4), OfNaive(3.5)]),
     ("create_user", &[OfNaive(7.0)]),
-    ("get_post", &[OfEcho(0.23), OfNaive(5.0)]),
-    ("list_posts", &[OfEcho(0.11), OfNaive(20.0)]),
-    ("create_post", &[OfNaive(4.5)]),
-    ("commit_posts", &[OfNaive(9.0)]),
+    ("get_post", &[OfEcho(0.4), OfNaive(5.5)]),
+    ("list_posts", &[OfEcho(0.4), OfNaive(50.0)]),
+    ("create_post", &[OfNaive(5.0)]),
+    ("commit_posts", &[OfNaive(6.0)]),
 ];
 
 /// The calls that have floors.

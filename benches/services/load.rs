@@ -19,6 +19,9 @@ use crate::{
     wire::{Answer, Connection},
 };
 
+/// How many times as long a slice lasts at the most, if there are callers who have no answer yet.
+const LONGEST: u32 = 8;
+
 /// How long the calls may take that still run when a slice is over.
 const REST: Duration = Duration::from_secs(20);
 
@@ -154,6 +157,9 @@ pub async fn run(load: Load, slice: Slice, numbers: Rc<Cell<u64>>) -> Measured {
             let (servers, generator, began) = run.now();
             run.phase.set(Phase::Measuring);
             tokio::time::sleep(slice.measured).await;
+            while run.count() < run.load.callers && began.elapsed() < slice.measured * LONGEST {
+                tokio::time::sleep(slice.measured / 10).await;
+            }
             run.phase.set(Phase::Over);
             let (servers_after, generator_after, ended) = run.now();
             for task in tasks {
@@ -179,6 +185,11 @@ impl Run {
             servers.waited += one.waited;
         }
         (servers, cpu::of_this_thread(), Instant::now())
+    }
+
+    /// How many calls were answered, of those that count.
+    fn count(&self) -> usize {
+        self.measured.borrow().latencies.len()
     }
 
     fn next(&self) -> (Bytes, bool) {
