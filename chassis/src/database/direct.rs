@@ -42,7 +42,7 @@ const PREPARED: usize = 64;
 /// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
 /// negative number: what it does not keep it reads from the file, page by page. There is a
 /// connection for each thread that serves.
-const PAGES: i64 = -4096;
+const PAGES: i64 = -3072;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]

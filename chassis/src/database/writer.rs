@@ -27,8 +27,8 @@ use crate::{
     settings::DatabaseSettings,
 };
 
-/// How long a writer that always has something to write goes on before it gives way to
-/// those who do not wait for their turn, such as the migrator, and for how long then.
+/// How long a writer goes on before it gives way to those who do not wait for their turn, such
+/// as the migrator, and for how long then, unless it had nothing to write for as long meanwhile.
 const SPELL: Duration = Duration::from_millis(40);
 const GIVE_WAY: Duration = Duration::from_millis(2);
 
@@ -215,6 +215,7 @@ impl Writer {
     async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(self.batch);
         let mut spell = Instant::now();
+        let mut idle = Duration::ZERO;
         loop {
             let waiting = Instant::now();
             let gathered = tokio::select! {
@@ -229,9 +230,7 @@ impl Writer {
             if gathered == 0 {
                 break;
             }
-            if waiting.elapsed() > GIVE_WAY {
-                spell = Instant::now();
-            }
+            idle += waiting.elapsed();
             for job in &mut batch {
                 job.taken();
             }
@@ -240,8 +239,11 @@ impl Writer {
                 self.write(&mut batch).await;
             }
             if spell.elapsed() > SPELL {
-                sleep(GIVE_WAY).await;
+                if idle < GIVE_WAY {
+                    sleep(GIVE_WAY).await;
+                }
                 spell = Instant::now();
+                idle = Duration::ZERO;
             }
         }
         self.line.close().await;

@@ -17,7 +17,7 @@ use super::{Place, Queue, Scope, batch::Job};
 use crate::database::{Error, error::is_constraint};
 
 /// How many rows are written together at the most, but for a write that has more by itself.
-const ROWS: usize = 10_000;
+const ROWS: usize = 3_000;
 
 /// How writes of one kind are done.
 pub struct Ways<I, T, E> {
