@@ -38,11 +38,9 @@ mod system;
 mod table;
 mod wire;
 
-use std::{
-    num::NonZeroUsize, path::PathBuf, process::ExitCode, thread::available_parallelism,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
+use chassis::settings::ServerSettings;
 use clap::{Parser, Subcommand};
 use tempfile::TempDir;
 use tokio::runtime;
@@ -146,8 +144,7 @@ fn main() -> ExitCode {
         arguments: options.with.clone(),
         threads: options
             .threads
-            .or_else(|| available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN),
+            .unwrap_or_else(|| ServerSettings::default().worker_threads),
         ..Variant::default()
     };
     let bench = Bench::new(folder.path(), options.plan(), options.posts, variant);

@@ -226,10 +226,9 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
     }
 }
 
-#[tokio::test]
-async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no_others() {
+/// A blog whose john is gone: the post service knows him, and does not learn of it.
+async fn john_left() -> Blog {
     let blog = Blog::start().await;
-    // The post service knows him, and does not learn that he is gone.
     let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
     blog.posts.delete(delete(post.id)).await.unwrap();
     let deletion = DeleteUserRequest {
@@ -237,6 +236,12 @@ async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no
         ..DeleteUserRequest::default()
     };
     blog.system.users().delete_user(deletion).await.unwrap();
+    blog
+}
+
+#[tokio::test]
+async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no_others() {
+    let blog = john_left().await;
 
     let results = join_all((0..64).map(|n| {
         let author = if n % 8 == 5 { blog.john } else { blog.susan };
@@ -260,15 +265,7 @@ async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no
 
 #[tokio::test]
 async fn of_commits_at_once_only_that_of_an_author_who_left_is_refused_and_all_of_it() {
-    let blog = Blog::start().await;
-    // The post service knows him, and does not learn that he is gone.
-    let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
-    blog.posts.delete(delete(post.id)).await.unwrap();
-    let deletion = DeleteUserRequest {
-        id: blog.john,
-        ..DeleteUserRequest::default()
-    };
-    blog.system.users().delete_user(deletion).await.unwrap();
+    let blog = john_left().await;
     let (susan, john) = (blog.susan, blog.john);
     let three = |n: i32, authors: [i64; 3]| {
         let creation = |author| Mutation::Create(draft(author, &n.to_string()));

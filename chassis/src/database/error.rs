@@ -47,6 +47,20 @@ pub fn is_constraint(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
 }
 
+/// What was done, or nothing if a constraint was violated.
+///
+/// # Errors
+///
+/// All other failures.
+pub fn unless_constraint<T>(
+    done: Result<Option<T>, sqlx::Error>,
+) -> Result<Option<T>, sqlx::Error> {
+    match done {
+        Err(error) if is_constraint(&error) => Ok(None),
+        done => done,
+    }
+}
+
 /// Whether there was no room: for the file or its log, or for the index of the log.
 fn is_full(error: &sqlx::Error) -> bool {
     use libsqlite3_sys::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};

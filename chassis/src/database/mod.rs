@@ -17,13 +17,13 @@ mod source;
 pub mod volume;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool,
     pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
 };
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ pub(crate) use self::direct::together;
 pub use self::{
     access::Access,
     direct::{Columns, Parameter, Version, WrongType},
-    error::{Error, is_constraint},
+    error::{Error, is_constraint, unless_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
     members::{Members, Sole},
     source::Source,
@@ -188,6 +188,15 @@ impl Database {
 /// If they have no form as JSON, which is a fault of ours.
 pub fn json(values: &impl Serialize) -> Result<String, sqlx::Error> {
     serde_json::to_string(values).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// The ids that an INSERT gave out to its rows, which it does one after the other: none if it
+/// inserted nothing.
+#[must_use]
+pub fn inserted(written: &SqliteQueryResult) -> Option<RangeInclusive<i64>> {
+    let last = written.last_insert_rowid();
+    let more = written.rows_affected().checked_sub(1)?;
+    Some(last - i64::try_from(more).ok()?..=last)
 }
 
 /// Few connections that cannot write, opened when they are needed and kept.

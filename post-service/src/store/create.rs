@@ -1,6 +1,6 @@
 //! Creating posts: one, or many by one statement.
 
-use chassis::database::{Stop, Ways, is_constraint, json};
+use chassis::database::{Stop, Ways, inserted, is_constraint, json, unless_constraint};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -51,10 +51,9 @@ async fn create_of_each(
                 let created = create_one(connection, creation).await?;
                 created.map(|post| Some(vec![post]))
             }
-            _ => match create_at_once(connection, creations).await {
-                Err(error) if is_constraint(&error) => Ok(None),
-                created => Ok(created?),
-            },
+            _ => Ok(unless_constraint(
+                create_at_once(connection, creations).await,
+            )?),
         });
     }
     Ok(results)
@@ -67,10 +66,9 @@ pub(super) async fn create_all(
     creations: &[Creation],
     index: usize,
 ) -> Result<Vec<Post>, Stop<Error>> {
-    match create_at_once(connection, creations).await {
-        Ok(Some(posts)) => return Ok(posts),
-        Err(error) if !is_constraint(&error) => return Err(error.into()),
-        _ => {}
+    let at_once = create_at_once(connection, creations).await;
+    if let Some(posts) = unless_constraint(at_once)? {
+        return Ok(posts);
     }
     let mut posts = Vec::with_capacity(creations.len());
     for (index, Creation { draft, now }) in (index..).zip(creations) {
@@ -82,8 +80,6 @@ pub(super) async fn create_all(
 
 /// Writes new posts in their order by one statement: all of them, or none if the clock was put
 /// back behind the newest post that is there.
-///
-/// The statement gives out ids one after the other, so the last one tells all of them.
 async fn create_at_once(
     connection: &mut SqliteConnection,
     creations: impl IntoIterator<Item = &Creation>,
@@ -115,11 +111,10 @@ async fn create_at_once(
     )
     .execute(connection)
     .await?;
-    if written.rows_affected() == 0 {
+    let Some(ids) = inserted(&written) else {
         return Ok(None);
-    }
-    let ids = (1..=written.last_insert_rowid()).rev();
-    for (id, post) in ids.zip(posts.iter_mut().rev()) {
+    };
+    for (id, post) in ids.zip(&mut posts) {
         post.id = id;
     }
     Ok(Some(posts))

@@ -26,14 +26,14 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// That of the first page of a list, which does not count what is on the others.
-    fn of(list: &List, version: Version) -> Option<Self> {
-        (list.after.is_none() && !list.count).then_some(Self {
+    /// That of the first page of a list.
+    fn of(list: &List, version: Version) -> Self {
+        Self {
             order: list.order,
             author: list.author,
             limit: list.size.limit(),
             connection: version.connection,
-        })
+        }
     }
 }
 
@@ -43,21 +43,21 @@ impl Pages {
         Self(Arc::new(Cache::new(count)))
     }
 
-    /// Whether any are kept.
-    pub(super) fn are_kept(&self) -> bool {
-        self.0.capacity() > 0
+    /// Whether this page may be kept: it is the first of its list, and does not count what is
+    /// on the others.
+    pub(super) fn wants(&self, list: &List) -> bool {
+        self.0.capacity() > 0 && list.after.is_none() && !list.count
     }
 
     /// The page as it is in this version, if it is kept.
     pub(super) fn get(&self, list: &List, version: Version) -> Option<Arc<Page>> {
-        let (of, page) = self.0.get(&Key::of(list, version)?)?;
+        let (of, page) = self.0.get(&Key::of(list, version))?;
         (of == version).then_some(page)
     }
 
-    /// Keeps a page that was read after its version.
+    /// Keeps a page that is wanted, and was read after its version.
     pub(super) fn keep(&self, list: &List, version: Version, page: &Arc<Page>) {
-        if let Some(key) = Key::of(list, version) {
-            self.0.insert(key, (version, Arc::clone(page)));
-        }
+        let key = Key::of(list, version);
+        self.0.insert(key, (version, Arc::clone(page)));
     }
 }

@@ -81,11 +81,8 @@ impl Store {
             return self.list_and_count(list).await.map(Arc::new);
         }
         let source = self.database.source_for_an_answer(list.size.rows());
-        let version = if list.after.is_none() && self.pages.are_kept() {
-            source.version()
-        } else {
-            None
-        };
+        let wanted = self.pages.wants(list);
+        let version = wanted.then(|| source.version()).flatten();
         if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
             return Ok(page);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chassis::database::{Stop, Ways, is_constraint, json};
+use chassis::database::{Stop, Ways, inserted, is_constraint, json};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
@@ -31,8 +31,6 @@ pub(super) const WAYS: Ways<Creation, User, Error> = Ways {
 
 /// Writes new users in their order by one statement: all of them, or none if the clock was put
 /// back behind the newest user who is there.
-///
-/// The statement gives out ids one after the other, so the last one tells all of them.
 async fn create_at_once(
     connection: &mut SqliteConnection,
     creations: &[Creation],
@@ -66,13 +64,10 @@ async fn create_at_once(
     )
     .execute(connection)
     .await?;
-    if written.rows_affected() == 0 {
+    let Some(ids) = inserted(&written) else {
         return Ok(None);
-    }
-    for (id, user) in (1..=written.last_insert_rowid())
-        .rev()
-        .zip(users.iter_mut().rev())
-    {
+    };
+    for (id, user) in ids.zip(&mut users) {
         user.id = id;
     }
     Ok(Some(users))

@@ -14,7 +14,7 @@ use sqlx::SqliteConnection;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{Place, Queue, Scope, batch::Job};
-use crate::database::{Error, error::is_constraint};
+use crate::database::{Error, error::unless_constraint};
 
 /// How many rows are written together at the most, but for a write that has more by itself.
 const ROWS: usize = 3_000;
@@ -74,10 +74,7 @@ impl<I, T, E> Ways<I, T, E> {
         connection: &mut SqliteConnection,
         items: &[I],
     ) -> Result<Option<Vec<T>>, sqlx::Error> {
-        match (self.at_once)(connection, items).await {
-            Err(error) if is_constraint(&error) => Ok(None),
-            done => done,
-        }
+        unless_constraint((self.at_once)(connection, items).await)
     }
 }
 
