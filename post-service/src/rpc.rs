@@ -6,7 +6,7 @@
 mod decode;
 mod encode;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::OnceLock, time::Duration};
 
 use chassis::serve::deadline;
 use futures::Stream;
@@ -28,8 +28,11 @@ use crate::{
     error::Error,
     post::{Mutation, Post},
     store::Store,
-    watch::Feed,
+    watch::{Entry, Feed, Wanted},
 };
+
+/// What is sent of a new post to those who watch.
+type Shown = Encoded<WatchPostsResponse>;
 
 /// The calls, over the posts that are stored, the authors who wrote them, and the feed of
 /// new ones.
@@ -37,13 +40,13 @@ use crate::{
 pub struct Rpc {
     store: Store,
     authors: Authors,
-    feed: Feed,
+    feed: Feed<Shown>,
 }
 
 impl Rpc {
     /// The calls over `store`.
     #[must_use]
-    pub fn new(store: Store, authors: Authors, feed: Feed) -> Self {
+    pub fn new(store: Store, authors: Authors, feed: Feed<Shown>) -> Self {
         Self {
             store,
             authors,
@@ -185,10 +188,10 @@ impl PostService for Rpc {
         let rpc = self.clone();
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             loop {
-                let posts = watch.next().await?;
-                let authors = rpc.authors_of(&posts, view, None).await;
-                for (at, post) in posts.iter().enumerate() {
-                    yield encode::one(post, authors.get(at));
+                let wanted = watch.next().await?;
+                rpc.make(&wanted, view).await;
+                for message in wanted.entries().filter_map(|entry| made(entry, view).get()) {
+                    yield message.clone();
                 }
             }
         })))
@@ -200,6 +203,20 @@ impl Rpc {
     async fn show<M>(&self, post: &Post, view: View, remaining: Option<Duration>) -> Encoded<M> {
         let authors = self.authors_of([post], view, remaining).await;
         encode::one(post, authors.first())
+    }
+
+    /// Makes what is sent of new posts, as far as nobody has yet.
+    async fn make(&self, wanted: &Wanted<Shown>, view: View) {
+        let all = wanted.entries();
+        let new: Vec<_> = all
+            .filter(|entry| made(entry, view).get().is_none())
+            .collect();
+        let authors = self
+            .authors_of(new.iter().map(|entry| &entry.post), view, None)
+            .await;
+        for (at, entry) in new.into_iter().enumerate() {
+            made(entry, view).get_or_init(|| encode::one(&entry.post, authors.get(at)));
+        }
     }
 
     /// The authors that `view` shows of `posts`, in their order: none in the basic one.
@@ -252,5 +269,13 @@ impl Rpc {
             Some(index) => error.at(index),
             None => error,
         })
+    }
+}
+
+/// What is sent of a new post, once it is made.
+fn made(entry: &Entry<Shown>, view: View) -> &OnceLock<Shown> {
+    match view {
+        View::Basic => &entry.basic,
+        View::Full => &entry.full,
     }
 }

@@ -5,8 +5,13 @@
 //! place in the order of the ids: whoever finds a gap before what it is handed, because it
 //! has just begun or is slow, reads the missing posts from the database. So nothing is
 //! missed and nothing sent twice, and nothing is kept for a slow one but a few batches.
+//! What is sent of a post is the same for all, and is made once: a message `M`, of which the
+//! feed knows nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast},
@@ -22,28 +27,51 @@ use crate::{
 
 /// What is new, for all who watch. Copies of it are cheap and share the watchers.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct Feed<M> {
     store: Store,
-    batches: broadcast::Sender<Arc<Batch>>,
+    batches: broadcast::Sender<Arc<Batch<M>>>,
     wake: Arc<Notify>,
     places: Arc<Semaphore>,
     settings: WatchSettings,
 }
 
+/// After a batch the next one waits for so long at least, and has all that is committed
+/// meanwhile: who watch are woken for each batch, not for each commit.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A new post, for all who watch.
+#[derive(Debug)]
+pub struct Entry<M> {
+    /// As it was read.
+    pub post: Post,
+    /// What is sent of it, which is made by the first who needs it.
+    pub basic: OnceLock<M>,
+    /// The same with its author.
+    pub full: OnceLock<M>,
+}
+
 /// All posts with ids above `after` and up to `until`.
 #[derive(Debug)]
-struct Batch {
+struct Batch<M> {
     after: i64,
     until: i64,
-    posts: Vec<Post>,
+    entries: Vec<Entry<M>>,
     read: Instant,
+}
+
+/// Those posts of a batch that one who watches wants.
+#[derive(Debug)]
+pub struct Wanted<M> {
+    batch: Arc<Batch<M>>,
+    after: i64,
+    author: Option<AuthorId>,
 }
 
 /// One who watches.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Watch<M> {
     store: Store,
-    batches: broadcast::Receiver<Arc<Batch>>,
+    batches: broadcast::Receiver<Arc<Batch<M>>>,
     author: Option<AuthorId>,
     /// Every post up to this id was sent, or is not wanted.
     seen: i64,
@@ -54,7 +82,7 @@ pub struct Watch {
     _place: OwnedSemaphorePermit,
 }
 
-impl Feed {
+impl<M> Feed<M> {
     /// A feed of the posts in `store`. Nothing is read until [`Feed::run`] runs.
     #[must_use]
     pub fn new(store: Store, settings: &WatchSettings) -> Self {
@@ -81,7 +109,7 @@ impl Feed {
         &self,
         author: Option<AuthorId>,
         after: Option<i64>,
-    ) -> Result<Watch, Error> {
+    ) -> Result<Watch<M>, Error> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyWatchers(self.settings.max_watchers.get()))?;
@@ -118,6 +146,7 @@ impl Feed {
                 tracing::warn!(%error, "new posts cannot be read; trying again");
             }
             failing = result.is_err();
+            sleep(PAUSE).await;
         }
     }
 
@@ -132,7 +161,7 @@ impl Feed {
             // Whoever has not seen all up to here reads it from the database: an empty batch
             // shows the gap.
             let newest = self.store.newest().await?;
-            self.send(newest, News::none(newest));
+            self.send(Batch::new(newest, News::none(newest)));
             *place = Some(newest);
             return Ok(());
         };
@@ -140,7 +169,7 @@ impl Feed {
             let news = self.store.news(after, None).await?;
             let (until, more) = (news.until, news.more);
             if !news.posts.is_empty() {
-                self.send(after, news);
+                self.send(Batch::new(after, news));
             }
             after = until;
             *place = Some(until);
@@ -150,56 +179,84 @@ impl Feed {
         }
     }
 
-    fn send(&self, after: i64, news: News) {
-        let News { posts, until, .. } = news;
+    fn send(&self, batch: Batch<M>) {
         // The last watcher may have left meanwhile.
-        let _ = self.batches.send(Arc::new(Batch {
-            after,
-            until,
-            posts,
-            read: Instant::now(),
-        }));
+        let _ = self.batches.send(Arc::new(batch));
     }
 }
 
-impl Watch {
-    /// The next posts, in the order of their ids: at least one. Waits until there is one.
+impl<M> Batch<M> {
+    fn new(after: i64, News { posts, until, .. }: News) -> Self {
+        Self {
+            after,
+            until,
+            entries: posts.into_iter().map(Entry::from).collect(),
+            read: Instant::now(),
+        }
+    }
+}
+
+impl<M> From<Post> for Entry<M> {
+    fn from(post: Post) -> Self {
+        Self {
+            post,
+            basic: OnceLock::new(),
+            full: OnceLock::new(),
+        }
+    }
+}
+
+impl<M> Wanted<M> {
+    /// The posts, in the order of their ids.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry<M>> {
+        self.batch.entries.iter().filter(|Entry { post, .. }| {
+            post.id > self.after && self.author.is_none_or(|author| author == post.author)
+        })
+    }
+}
+
+impl<M> Watch<M> {
+    /// The next posts: at least one. Waits until there is one.
     ///
     /// # Errors
     ///
     /// Those of the database. Whoever watches again after the last post that it got misses
     /// nothing.
-    pub async fn next(&mut self) -> Result<Vec<Post>, Error> {
+    pub async fn next(&mut self) -> Result<Wanted<M>, Error> {
         loop {
-            let posts = if self.behind {
+            let batch = if self.behind {
                 let news = self.store.news(self.seen, self.author).await?;
                 self.behind = news.more;
-                self.seen = news.until;
-                news.posts
+                Some(Arc::new(Batch::new(self.seen, news)))
             } else {
                 self.handed_out().await?
             };
-            if !posts.is_empty() {
-                return Ok(posts);
+            let Some(batch) = batch else {
+                continue;
+            };
+            let after = self.seen;
+            self.seen = after.max(batch.until);
+            let wanted = Wanted {
+                batch,
+                after,
+                author: self.author,
+            };
+            if wanted.entries().next().is_some() {
+                return Ok(wanted);
             }
         }
     }
 
-    /// The wanted posts of the next batch, unless there is a gap before it, or it waited for
-    /// so long that its posts may have changed.
-    async fn handed_out(&mut self) -> Result<Vec<Post>, Error> {
+    /// The next batch, unless there is a gap before it, or it waited for so long that its posts
+    /// may have changed.
+    async fn handed_out(&mut self) -> Result<Option<Arc<Batch<M>>>, Error> {
         match self.batches.recv().await {
             Ok(batch) if batch.after <= self.seen && batch.read.elapsed() < self.fresh => {
-                let wanted = batch.posts.iter().filter(|post| {
-                    post.id > self.seen && self.author.is_none_or(|author| author == post.author)
-                });
-                let posts = wanted.cloned().collect();
-                self.seen = self.seen.max(batch.until);
-                Ok(posts)
+                Ok(Some(batch))
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
                 self.behind = true;
-                Ok(Vec::new())
+                Ok(None)
             }
             Err(broadcast::error::RecvError::Closed) => {
                 Err(chassis::database::Error::ShuttingDown.into())

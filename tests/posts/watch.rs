@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use proto::post::v1::{PostView, PurgePostsRequest, WatchPostsRequest, author::State};
+use proto::post::v1::{Post, PostView, PurgePostsRequest, WatchPostsRequest, author::State};
 use tonic::{Code, Request};
 
 use super::{
@@ -143,6 +143,45 @@ async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
         assert_eq!(basic(&come), basic(&new));
         assert_eq!((&there.author, &come.author), (&shown, &shown));
     }
+}
+
+#[tokio::test]
+async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
+    let blog = Blog::start().await;
+    let (susan, john) = (blog.susan, blog.john);
+    let watch = |view: PostView, author_id| {
+        let request = WatchPostsRequest {
+            view: view.into(),
+            author_id,
+            ..new_ones()
+        };
+        blog.posts.watch(request)
+    };
+    let mut full = watch(PostView::Full, None).await.unwrap();
+    let mut full_too = watch(PostView::Full, None).await.unwrap();
+    let mut basic = watch(PostView::Basic, None).await.unwrap();
+    let mut his = watch(PostView::Full, Some(john)).await.unwrap();
+
+    for author in [susan, john, susan] {
+        blog.posts.create(draft(author, "x")).await.unwrap();
+    }
+
+    let shown = ["susan", "john", "susan"].map(|name| Some(author(State::Resolved, name)));
+    for (id, shown) in (1..).zip(shown) {
+        let posts = [&mut full, &mut full_too, &mut basic].map(Watching::next);
+        let [full, full_too, basic] = posts;
+        let (full, full_too) = (full.await.unwrap(), full_too.await.unwrap());
+        assert_eq!((full.id, &full.author), (id, &shown));
+        assert_eq!(full, full_too);
+        assert_eq!(
+            basic.await.unwrap(),
+            Post {
+                author: None,
+                ..full
+            }
+        );
+    }
+    assert_eq!(his.ids(1).await, [2]);
 }
 
 #[tokio::test]

@@ -218,6 +218,9 @@ async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
             format!(
                 "select {own}.id from json_each('[1]') as asked join {own} on {own}.id = value"
             ),
+            format!(
+                "select {own}.id from jsonb_each('[[1]]') as asked join {own} on {own}.id = value ->> 0"
+            ),
             "select max(version) from _sqlx_migrations where success".into(),
         ] {
             let result = read(&database, &statement).await;

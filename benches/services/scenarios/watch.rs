@@ -163,8 +163,9 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
     for (slot, request) in requests.iter().enumerate() {
         connection.begin_stream(slot, prefixed(request));
     }
+    let mut refused = Vec::new();
     loop {
-        let turn = connection.turn(|_, answer| match answer {
+        let turn = connection.turn(|slot, answer| match answer {
             Answer::Begun => {
                 seen.begun.set(seen.begun.get() + 1);
                 if seen.begun.get() == WATCHERS {
@@ -172,9 +173,13 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
                 }
             }
             Answer::Message(_, message) => seen.note(&message.unwrap_or_default()),
-            Answer::Refused => panic!("a watch ended"),
+            // The places of the crowd before are not all free yet.
+            Answer::Refused => refused.push(slot),
         });
         turn.await.unwrap();
+        for slot in refused.drain(..) {
+            connection.begin_stream(slot, prefixed(&requests[slot]));
+        }
     }
 }
 

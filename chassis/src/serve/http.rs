@@ -21,6 +21,10 @@ use crate::{settings::ServerSettings, status};
 /// bytes.
 const SMALLEST_HEAD: usize = 8192;
 
+/// How much of a stream's answers waits for its client, in bytes, which may let the server send far
+/// more than it takes. The library has 400 KB, for each of all who watch; a window of HTTP/2 is 64.
+const STREAM_BUFFER: usize = 65_535;
+
 /// Serves `connections` until `stop`; then none is accepted, and those that are open are
 /// waited for, until each has answered the calls that run.
 pub(super) async fn serve<S: Handlers>(
@@ -95,6 +99,7 @@ fn builder(settings: &ServerSettings, streams: Streams) -> auto::Builder<Streams
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_send_buf_size(STREAM_BUFFER)
         .keep_alive_interval(settings.keepalive_interval)
         .keep_alive_timeout(settings.keepalive_timeout)
         .max_header_list_size(settings.max_header_bytes);

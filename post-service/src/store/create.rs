@@ -104,7 +104,7 @@ async fn create_at_once(
     let written = sqlx::query!(
         "insert into posts (body, create_time, update_time, revision, user_id)
         select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2
-        from json_each(?1)
+        from jsonb_each(?1)
         where ?2 >= coalesce((select create_time from posts order by id desc limit 1), ?2)",
         rows,
         earliest

@@ -57,7 +57,7 @@ async fn create_at_once(
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
             value ->> 5, 1
-        from json_each(?1)
+        from jsonb_each(?1)
         where ?2 > coalesce((select create_time from users order by id desc limit 1), ?2 - 1)",
         rows,
         earliest
@@ -179,7 +179,7 @@ async fn create_after(
             revision)
         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
             value ->> 6, value ->> 6, 1
-        from json_each(?1)
+        from jsonb_each(?1)
         where true
         on conflict do nothing",
         rows
