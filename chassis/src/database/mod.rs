@@ -59,7 +59,7 @@ const CHECKPOINT: &str = "10000"; // pages
 /// How much of the database the connection that writes keeps in memory, which SQLite takes as a
 /// negative number. A large batch changes some thousand pages: those that find no room here are
 /// written to the log, read again and written again, which cost a fifth of the rows a second.
-const WRITE_CACHE: &str = "-6144"; // KiB
+const WRITE_CACHE: &str = "-4096"; // KiB
 
 /// What a service needs of the database.
 #[derive(Debug)]
