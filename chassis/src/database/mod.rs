@@ -57,8 +57,9 @@ const JOURNAL_SIZE_LIMIT: &str = "67108864"; // bytes
 const CHECKPOINT: &str = "10000"; // pages
 
 /// How much of the database the connection that writes keeps in memory, which SQLite takes as a
-/// negative number. A large batch changes some thousand pages: those that find no room here are
-/// written to the log, read again and written again, which cost a fifth of the rows a second.
+/// negative number. A large batch changes more pages than the 500 that SQLite keeps by itself: those
+/// that find no room are written to the log, read again and written again, which cost a fifth of
+/// the rows a second.
 const WRITE_CACHE: &str = "-4096"; // KiB
 
 /// What a service needs of the database.
