@@ -25,6 +25,10 @@ use crate::{
     store::{News, Store},
 };
 
+/// After a batch the next one waits for so long at least, and has all that is committed
+/// meanwhile: who watch are woken for each batch, not for each commit.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// What is new, for all who watch. Copies of it are cheap and share the watchers.
 #[derive(Clone, Debug)]
 pub struct Feed<M> {
@@ -34,10 +38,6 @@ pub struct Feed<M> {
     places: Arc<Semaphore>,
     settings: WatchSettings,
 }
-
-/// After a batch the next one waits for so long at least, and has all that is committed
-/// meanwhile: who watch are woken for each batch, not for each commit.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A new post, for all who watch.
 #[derive(Debug)]

@@ -174,7 +174,8 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
             }
             Answer::Message(_, message) => seen.note(&message.unwrap_or_default()),
             // The places of the crowd before are not all free yet.
-            Answer::Refused => refused.push(slot),
+            Answer::Refused if seen.begun.get() < WATCHERS => refused.push(slot),
+            Answer::Refused => panic!("a watch ended"),
         });
         turn.await.unwrap();
         for slot in refused.drain(..) {
