@@ -6,10 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Renames, Way, renamed::Renamed, values};
+use super::{
+    Renames, Way,
+    renamed::Renamed,
+    values::{self, Affinity, affinity},
+};
 use crate::{
     schema::{Column, Name, Schema, Table},
-    sql::{self, Kind},
+    sql::{self, Kind, Token},
 };
 
 /// See the module.
@@ -115,7 +119,9 @@ impl Trial<'_> {
         match (&column.generated, &column.default) {
             (Some(generated), _) if generated.stored => return None,
             (None, None) if column.not_null.is_some() => return None,
-            (None, Some(default)) if !is_constant(default) => return None,
+            (None, Some(default)) if !is_constant(default, affinity(self.after, column)) => {
+                return None;
+            }
             // Rows that were there before may not all have the same value.
             (None, Some(_))
                 if self.way == Way::Down && values::is_keyed(self.to, self.after, &column.name) =>
@@ -189,18 +195,23 @@ fn refers(table: &Table, name: &Name) -> bool {
             .any(|key| key.columns.contains(name))
 }
 
-/// Whether a default is the same for every row, without a computation.
-fn is_constant(default: &str) -> bool {
+/// Whether a default is the same for every row, without a computation: for those that were
+/// there as for those to come. SQLite reads the first from the text of the default, where
+/// `.5` in a column of texts is `'.5'`, and writes `'0.5'` into the others.
+fn is_constant(default: &str, affinity: Affinity) -> bool {
+    let is_numeric = affinity != Affinity::Text;
+    let is_number = |number: &Token<'_>| {
+        number.kind == Kind::Number && (is_numeric || number.text.parse::<i64>().is_ok())
+    };
     let tokens = sql::tokens(default);
     match tokens.as_slice() {
         [only] => {
-            matches!(only.kind, Kind::Number | Kind::Text | Kind::Blob)
+            matches!(only.kind, Kind::Text | Kind::Blob)
+                || is_number(only)
                 || only.is("true")
                 || only.is("false")
         }
-        [sign, number] => {
-            (sign.is_symbol("-") || sign.is_symbol("+")) && number.kind == Kind::Number
-        }
+        [sign, number] => (sign.is_symbol("-") || sign.is_symbol("+")) && is_number(number),
         _ => false,
     }
 }

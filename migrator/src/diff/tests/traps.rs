@@ -65,6 +65,49 @@ async fn a_default_that_is_no_constant_works_as_long_as_there_is_no_row() {
 }
 
 #[tokio::test]
+async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
+    let values = "select count(distinct quote(d) || typeof(d)) || ' ' || count(*) from t";
+    let insert = "insert into t (id) values (null)";
+    for (declared, with_alter) in [
+        ("text default '.5'", true),
+        ("text default 7", true),
+        ("text default -7", true),
+        ("text default .5", false),
+        ("text default +.5", false),
+        ("text default -1e3", false),
+        ("text default true", true),
+        ("text default 9223372036854775808", false),
+        ("any default 1.0", true),
+        ("blob default 1.0", true),
+        ("default 1e3", true),
+        ("blob default x'31'", true),
+        ("real default .5", true),
+        ("int default true", true),
+    ] {
+        let mut added = database(&format!(
+            "create table t (id integer primary key); {insert}"
+        ))
+        .await;
+        let add = format!("alter table t add column d {declared}; {insert}");
+        done(&mut added, &add).await;
+        let is_same = rows(&mut added, values).await == ["1 2"];
+        let to = format!("create table t (id integer primary key, d {declared})");
+        let (up, _) = plans("create table t (id integer primary key)", &to).await;
+        let up = up.script();
+        let mut planned = database(&format!(
+            "create table t (id integer primary key); {insert}"
+        ))
+        .await;
+
+        done(&mut planned, &format!("{up}; {insert}")).await;
+
+        assert_eq!(rows(&mut planned, values).await, ["1 2"], "{declared}");
+        assert_eq!(is_same, with_alter, "what SQLite does: {declared}");
+        assert_eq!(up.contains("add column"), with_alter, "{up}");
+    }
+}
+
+#[tokio::test]
 async fn each_column_that_sqlite_does_not_drop_goes_with_a_new_table() {
     for (with, without) in [
         (
