@@ -41,9 +41,9 @@ pub(super) fn copy(to: &Schema, before: &Table, after: &Table, way: Way) -> Resu
                         .unwrap_or_else(|| fill(to, before, after, column)),
                 };
                 copy.mended.push(column.name.clone());
-                Some(format!("coalesce({}, {instead})", was.name.quoted()))
+                Some(format!("coalesce({}, {instead})", read(before, was)))
             }
-            Some(was) => Some(was.name.quoted()),
+            Some(was) => Some(read(before, was)),
             None if is_rowid(after, column) => Some(number(before)),
             None if way == Way::Up && needed && column.default.is_none() => {
                 return Err(missing(after, column));
@@ -69,6 +69,18 @@ pub(super) fn copy(to: &Schema, before: &Table, after: &Table, way: Way) -> Resu
         copy.columns.extend(anything(after));
     }
     Ok(copy)
+}
+
+/// The values of a column. What SQLite computes for a virtual column of real numbers is 1.0 to
+/// whoever reads it, but 1 to a column that it is copied to, unless a cast makes it one.
+fn read(before: &Table, was: &Column) -> String {
+    let name = was.name.quoted();
+    let virtually = was.generated.as_ref().is_some_and(|g| !g.stored);
+    if virtually && affinity(before, was) == Affinity::Real {
+        format!("iif(typeof({name}) = 'real', cast({name} as real), {name})")
+    } else {
+        name
+    }
 }
 
 /// In which order rows are copied, if it makes a difference: a row without a value for what

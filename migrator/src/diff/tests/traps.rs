@@ -108,6 +108,25 @@ async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
 }
 
 #[tokio::test]
+async fn what_is_computed_as_a_real_number_is_copied_as_one() {
+    let from = "create table t (id integer primary key, r real as (id) virtual)";
+    let to = "create table t (id integer primary key, r blob)";
+    let rows_before = "insert into t (id) values (1), (2)";
+    let mut copied = database(&format!("{from}; {rows_before}; create table c (r blob)")).await;
+    let mut planned = database(&format!("{from}; {rows_before}")).await;
+    let (up, _) = plans(from, to).await;
+
+    done(&mut copied, "insert into c select r from t").await;
+    done(&mut planned, &up.script()).await;
+
+    let read = rows(&mut copied, "select quote(r) from t").await;
+    assert_eq!(read, ["1.0", "2.0"]);
+    let by_sqlite = rows(&mut copied, "select quote(r) from c").await;
+    assert_eq!(by_sqlite, ["1", "2"], "what SQLite does");
+    assert_eq!(rows(&mut planned, "select quote(r) from t").await, read);
+}
+
+#[tokio::test]
 async fn each_column_that_sqlite_does_not_drop_goes_with_a_new_table() {
     for (with, without) in [
         (
