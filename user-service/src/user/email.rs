@@ -37,7 +37,7 @@ impl Email {
                 "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
             ));
         }
-        let text: String = text.nfc().collect();
+        let text = normalized(text);
         let length = text.chars().count();
         if length > LONGEST {
             return Err(format!(
@@ -55,7 +55,7 @@ impl Email {
         EmailAddress::parse_with_options(&text, options)
             .map_err(|error| format!("it is no address (RFC 5321): {error}"))?;
         // Full case folding can undo the normalization, which is therefore done again.
-        let key = UniCase::unicode(&text).to_folded_case().nfc().collect();
+        let key = normalized(&UniCase::new(&text).to_folded_case());
         Ok(Self { text, key })
     }
 
@@ -69,6 +69,15 @@ impl Email {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+}
+
+/// Normalization Form C, which ASCII has.
+fn normalized(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_owned()
+    } else {
+        text.nfc().collect()
     }
 }
 

@@ -30,6 +30,22 @@ impl Nickname {
     /// What is wrong with the text: it is empty, longer than 64 code points, or has a
     /// character that the profile does not allow, such as a control character.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::of_ascii(text).map_or_else(|| Self::of_unicode(text), Ok)
+    }
+
+    /// What the profile makes of a text of printable ASCII with single spaces in it: nothing
+    /// but another letter case of the key, for which it would look up every character twice.
+    fn of_ascii(text: &str) -> Option<Self> {
+        let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let spaced = text.trim().len() == text.len() && !text.contains("  ");
+        let short = (1..=LONGEST).contains(&text.len());
+        (printable && spaced && short).then(|| Self {
+            text: text.to_owned(),
+            key: text.to_ascii_lowercase(),
+        })
+    }
+
+    fn of_unicode(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty; give 1 to 64 characters".into());
         }
@@ -153,6 +169,24 @@ mod tests {
                 "{one} and {other}"
             );
         }
+    }
+
+    #[test]
+    fn printable_ascii_is_what_the_profile_makes_of_it() {
+        let ascii = || (0..=127_u8).map(char::from);
+        let short = ascii().flat_map(|a| ascii().map(move |b| format!("{a}{b}")));
+        let between = ascii().map(|c| format!("A{c}{c}Z"));
+        let long = [63, 64, 65].map(|length| "aZ".repeat(40)[..length].to_owned());
+        let mut plain = 0;
+
+        for text in short.chain(between).chain(long).chain([String::new()]) {
+            if let Some(nickname) = Nickname::of_ascii(&text) {
+                assert_eq!(Nickname::of_unicode(&text).as_ref(), Ok(&nickname));
+                plain += 1;
+            }
+        }
+
+        assert_eq!(plain, 94 * 94 + 94 + 2);
     }
 
     #[test]
