@@ -95,6 +95,14 @@ impl Authors {
         }
     }
 
+    /// Until when these authors are what was learnt of them: nothing, if there is one of whom
+    /// nothing was.
+    pub fn known_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
+        let known = self.departures.known();
+        let all = ids.into_iter().map(|id| known.ages_at(id));
+        all.reduce(|one, other| one.min(other))?
+    }
+
     /// Forgets an author who turned out to be gone.
     pub fn forget(&self, id: AuthorId) {
         self.departures.known().forget(id);

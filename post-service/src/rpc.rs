@@ -20,6 +20,7 @@ use proto::{
         post_service_server::PostService,
     },
 };
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use self::decode::View;
@@ -107,9 +108,21 @@ impl PostService for Rpc {
         let (list, view) = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
+        // The same for all who ask for it, for as long as its authors are.
+        let shared = view == View::Full && list.is_first_page();
+        if shared && let Some(answer) = page.answer(Instant::now()) {
+            return Ok(Response::new(Encoded::from_bytes(answer)));
+        }
+        let ids = page.posts.iter().map(|post| post.author);
+        // Those who are resolved now were learnt no earlier.
+        let until = shared.then(|| self.authors.known_until(ids)).flatten();
         let authors = self.authors_of(&page.posts, view, remaining).await;
 
-        Ok(Response::new(encode::page(&list, view, &page, &authors)?))
+        let answer = encode::page(&list, view, &page, &authors)?;
+        if let Some(until) = until {
+            page.keep_answer(answer.clone().into_bytes(), until);
+        }
+        Ok(Response::new(answer))
     }
 
     async fn update_post(

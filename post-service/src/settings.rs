@@ -35,7 +35,7 @@ pub struct Settings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cache")]
 pub struct PageSettings {
-    /// First pages of lists that are kept in memory once they were read, some 200 bytes for each
+    /// First pages of lists that are kept in memory once they were read, some 400 bytes for each
     /// of their posts; 0 keeps none. A page is kept until anything is committed to the database,
     /// by whomever.
     #[arg(long, env, value_name = "COUNT", default_value = "64")]

@@ -34,6 +34,21 @@ impl<M> Encoded<M> {
             message: PhantomData,
         }
     }
+
+    /// The message whose encoding this is.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            message: PhantomData,
+        }
+    }
+
+    /// The encoding.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
 }
 
 impl<M: Message> From<M> for Encoded<M> {
@@ -144,6 +159,12 @@ impl Fields {
             fields.int64(1, time.seconds);
             fields.int64(2, time.nanos.into());
         });
+    }
+
+    /// The fields of a message of the same type, as they are encoded: messages one after the
+    /// other are one message that has the fields of all.
+    pub fn merge(&mut self, encoded: &[u8]) {
+        self.0.extend_from_slice(encoded);
     }
 
     /// A message, which is there even if it says nothing.

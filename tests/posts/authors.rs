@@ -124,6 +124,58 @@ async fn a_new_nickname_is_seen_once_the_old_one_ages() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
+    let ttl = Duration::from_millis(400);
+    let alone = Alone::with(3, |settings| settings.authors.author_ttl = ttl).await;
+    let before = list(&alone).await;
+    assert_resolved(&before);
+    alone.users.know(1, "sue");
+
+    let seen = async {
+        loop {
+            let posts = list(&alone).await;
+            if posts != before {
+                return posts;
+            }
+        }
+    };
+    let after = soon(seen).await;
+
+    assert_eq!(after[0].author, Some(author(State::Resolved, "sue")));
+    assert_resolved(&after[1..]);
+    assert_eq!(alone.users.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
+    let alone = Alone::with(3, |settings| settings.authors.author_ttl = FOREVER).await;
+    let full = list(&alone).await;
+    let basic = ListPostsRequest {
+        view: PostView::Basic.into(),
+        ..all()
+    };
+    let counted = ListPostsRequest {
+        return_total_size: true,
+        ..all()
+    };
+    let fewer = ListPostsRequest {
+        page_size: 2,
+        ..all()
+    };
+
+    for _ in 0..2 {
+        assert_resolved(&list(&alone).await);
+        let basic = alone.posts.list(basic.clone()).await.unwrap().posts;
+        assert!(basic.len() == 3 && basic.iter().all(|post| post.author.is_none()));
+        let counted = alone.posts.list(counted.clone()).await.unwrap();
+        assert_eq!((counted.posts, counted.total_size), (full.clone(), Some(3)));
+        let fewer = alone.posts.list(fewer.clone()).await.unwrap();
+        assert_eq!(fewer.posts, full[..2]);
+        assert_ne!(fewer.next_page_token, "");
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_authors_who_are_asked_for_often() {
     let ttl = Duration::from_secs(2);
     let alone = Alone::with(50, |settings| {

@@ -18,7 +18,7 @@ pub struct Settings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheSettings {
-    /// Users that are kept in memory once they were read by id, some 300 bytes each; 0 keeps
+    /// Users that are kept in memory once they were read by id, some 500 bytes each; 0 keeps
     /// none. What is kept is what is stored: a user service that is not the only one on its
     /// database keeps none either.
     #[arg(long, env, value_name = "COUNT", default_value = "10000")]

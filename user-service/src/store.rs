@@ -15,8 +15,11 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-pub use self::read::{Cursor, List, Page};
 use self::{create::Creation, known::Known};
+pub use self::{
+    known::Shared,
+    read::{Cursor, List, Page},
+};
 use crate::{error::Error, user::User};
 
 /// The statements below, as sqlx recorded them when it checked them.

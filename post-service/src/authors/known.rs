@@ -57,6 +57,12 @@ impl Known {
         })
     }
 
+    /// When the nickname begins to age, if it was learnt.
+    pub(super) fn ages_at(&self, id: AuthorId) -> Option<Instant> {
+        let learnt = self.nicknames.get(&id)?;
+        Some(learnt.asked + self.ttl / 2)
+    }
+
     /// The nickname, whenever it was learnt.
     pub(super) fn last(&self, id: AuthorId) -> Option<Arc<str>> {
         let learnt = self.nicknames.get(&id)?;

@@ -46,7 +46,9 @@ pub(super) fn page(
     page: &Page,
     authors: &[Author],
 ) -> Result<Encoded<ListPostsResponse>, Error> {
-    let Page { posts, next, total } = page;
+    let Page {
+        posts, next, total, ..
+    } = page;
     let next_page_token = next
         .map(|cursor| pagination::encode(&page_context(list, view), &cursor))
         .transpose()

@@ -43,10 +43,9 @@ impl Pages {
         Self(Arc::new(Cache::new(count)))
     }
 
-    /// Whether this page may be kept: it is the first of its list, and does not count what is
-    /// on the others.
+    /// Whether this page may be kept.
     pub(super) fn wants(&self, list: &List) -> bool {
-        self.0.capacity() > 0 && list.after.is_none() && !list.count
+        self.0.capacity() > 0 && list.is_first_page()
     }
 
     /// The page as it is in this version, if it is kept.

@@ -1,10 +1,12 @@
 //! Finding posts. Every list is read by key, never by offset: a post that is created or
 //! deleted meanwhile shifts no page.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use chassis::{database::Source, pagination::PageSize};
 use sqlx::{Connection, SqliteConnection};
+use tokio::time::Instant;
 
 use super::{
     Store,
@@ -36,8 +38,16 @@ pub struct List {
     pub count: bool,
 }
 
+impl List {
+    /// Whether it is the page that most ask for: the first one, and not what is on the others.
+    #[must_use]
+    pub fn is_first_page(&self) -> bool {
+        self.after.is_none() && !self.count
+    }
+}
+
 /// A page of posts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Page {
     /// The posts, in order.
     pub posts: Vec<Post>,
@@ -45,6 +55,8 @@ pub struct Page {
     pub next: Option<i64>,
     /// How many posts there are on all pages, if it was asked for.
     pub total: Option<i64>,
+    /// What was sent of it, of which nothing is known here, and until when it may be sent again.
+    answer: Mutex<Option<(Bytes, Instant)>>,
 }
 
 /// The posts that came after some id.
@@ -176,7 +188,22 @@ impl Page {
             next: rows.last().filter(|_| more).map(|last| last.id),
             posts: posts(rows)?,
             total,
+            answer: Mutex::default(),
         })
+    }
+
+    /// The answer that was kept with it, if it still is one.
+    #[must_use]
+    pub fn answer(&self, now: Instant) -> Option<Bytes> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, until) = answer.as_ref()?;
+        (now < *until).then(|| bytes.clone())
+    }
+
+    /// Keeps an answer with it, until a moment at the latest.
+    pub fn keep_answer(&self, bytes: Bytes, until: Instant) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        *answer = Some((bytes, until));
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
 pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, bool), Error> {
     let BatchGetUsersRequest { ids, allow_missing } = request;
     let mut violations = Violations::new();
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_capacity(ids.len());
     let (ids, _) = batch::decode(&mut violations, "ids", ids, |id| {
         if !seen.insert(id) {
             return Err(Violations::one("", format!("{id} stands there twice")));

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use chassis::pagination;
 use proto::{
     Encoded, Fields,
-    user::v1::{self, BatchGetUsersResponse, CommitUsersResponse, ListUsersResponse},
+    user::v1::{
+        self, BatchGetUsersResponse, CommitUsersResponse, GetUserResponse, ListUsersResponse,
+    },
 };
 
 use super::decode::page_context;
 use crate::{
     error::Error,
-    store::{List, Page},
+    store::{List, Page, Shared},
     user::{Role, User},
 };
 
@@ -25,14 +27,25 @@ pub(super) fn one<M>(user: &User) -> Encoded<M> {
     })
 }
 
+/// The same of a user who was asked for by id.
+pub(super) fn shared(user: &Shared) -> Encoded<GetUserResponse> {
+    Encoded::new(USER, |fields| fields.merge(sent(user)))
+}
+
+/// What is sent of such a user.
+fn sent(shared: &Shared) -> &[u8] {
+    let Shared { user, sent } = shared;
+    sent.get_or_init(|| one::<GetUserResponse>(user).into_bytes())
+}
+
 /// Users who were asked for by id, and the ids of those who are not there.
 pub(super) fn batch(
-    users: &[Option<Arc<User>>],
+    users: &[Option<Arc<Shared>>],
     missing_ids: impl Iterator<Item = i64>,
 ) -> Encoded<BatchGetUsersResponse> {
     Encoded::new(users.len() * USER, |fields| {
         for user in users.iter().flatten() {
-            fields.message(1, |fields| write(fields, user));
+            fields.merge(sent(user));
         }
         fields.repeated_int64(2, missing_ids);
     })

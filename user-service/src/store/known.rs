@@ -5,14 +5,25 @@
 //! the change is committed or undone. That there is no such user is never kept.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
+use bytes::Bytes;
 use chassis::database::{Database, Sole};
 use quick_cache::sync::Cache;
 
 use crate::user::{User, UserId};
+
+/// A user who may be kept, and is shared then by all who ask.
+#[derive(Debug)]
+pub struct Shared {
+    /// As it was read.
+    pub user: User,
+    /// What is sent of the user, which is made by the first who needs it, and of which nothing
+    /// is known here.
+    pub sent: OnceLock<Bytes>,
+}
 
 /// The users that are kept. Copies of it share them.
 #[derive(Clone, Debug)]
@@ -20,7 +31,7 @@ pub(super) struct Known(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    users: Cache<i64, Arc<User>>,
+    users: Cache<i64, Arc<Shared>>,
     changes: Mutex<Changes>,
     // Rises with each change, at its begin and at its end.
     generation: AtomicU64,
@@ -78,14 +89,14 @@ impl Known {
     }
 
     /// The user with this id, if it is kept.
-    pub(super) fn get(&self, now: Moment, id: UserId) -> Option<Arc<User>> {
+    pub(super) fn get(&self, now: Moment, id: UserId) -> Option<Arc<Shared>> {
         self.0
             .holds_since(now.sole)
             .then(|| self.0.users.get(&id.get()))?
     }
 
     /// The users with these ids, if all of them are kept: as they are at one moment.
-    pub(super) fn get_all(&self, now: Moment, ids: &[UserId]) -> Option<Vec<Option<Arc<User>>>> {
+    pub(super) fn get_all(&self, now: Moment, ids: &[UserId]) -> Option<Vec<Option<Arc<Shared>>>> {
         if !self.0.holds_since(now.sole) {
             return None;
         }
@@ -101,7 +112,7 @@ impl Known {
         &self,
         then: Moment,
         database: &Database,
-        users: impl IntoIterator<Item = &'a Arc<User>>,
+        users: impl IntoIterator<Item = &'a Arc<Shared>>,
     ) {
         let mut changes = self.0.changes();
         if changes.running > 0 || self.now(database) != Some(then) {
@@ -112,8 +123,8 @@ impl Known {
             self.0.users.clear();
             changes.since = Some(then.sole);
         }
-        for user in users {
-            self.0.users.insert(user.id, Arc::clone(user));
+        for shared in users {
+            self.0.users.insert(shared.user.id, Arc::clone(shared));
         }
     }
 
@@ -130,6 +141,15 @@ impl Known {
         }
         drop(changes);
         Changing(Arc::clone(&self.0))
+    }
+}
+
+impl From<User> for Shared {
+    fn from(user: User) -> Self {
+        Self {
+            user,
+            sent: OnceLock::new(),
+        }
     }
 }
 

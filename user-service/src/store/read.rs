@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
-    Store,
+    Shared, Store,
     row::{Row, role, select_users},
 };
 use crate::{
@@ -67,14 +67,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`].
-    pub async fn get(&self, id: UserId) -> Result<Arc<User>, Error> {
+    pub async fn get(&self, id: UserId) -> Result<Arc<Shared>, Error> {
         let now = self.known.now(&self.database);
         if let Some(user) = now.and_then(|now| self.known.get(now, id)) {
             return Ok(user);
         }
         let row = find(self.database.source(1), id).await?;
-        let user = row.ok_or(Error::NotFound(id.get()))?.try_into()?;
-        let user = Arc::new(user);
+        let user = User::try_from(row.ok_or(Error::NotFound(id.get()))?)?;
+        let user = Arc::new(user.into());
         if let Some(then) = now {
             self.known.keep(then, &self.database, [&user]);
         }
@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     ///
     /// Those of the database.
-    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<Arc<User>>>, Error> {
+    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<Arc<Shared>>>, Error> {
         let now = self.known.now(&self.database);
         if let Some(users) = now.and_then(|now| self.known.get_all(now, ids)) {
             return Ok(users);
@@ -125,7 +125,7 @@ impl Store {
         )?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
-            found.insert(row.id, Arc::new(User::try_from(row)?));
+            found.insert(row.id, Arc::new(User::try_from(row)?.into()));
         }
         if let Some(then) = now {
             self.known.keep(then, &self.database, found.values());
