@@ -99,8 +99,8 @@ impl Authors {
     /// nothing was.
     pub fn known_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
         let known = self.departures.known();
-        let all = ids.into_iter().map(|id| known.ages_at(id));
-        all.reduce(|one, other| one.min(other))?
+        // Nothing is less than any time.
+        ids.into_iter().map(|id| known.ages_at(id)).min()?
     }
 
     /// Forgets an author who turned out to be gone.
