@@ -15,9 +15,9 @@ use crate::{
 const FLOORS: [(&str, &[Bound]); 7] = [
     ("get_user", &[OfEcho(0.6), OfNaive(3.3)]),
     ("batch_get_users", &[OfEcho(0.4), OfNaive(3.5)]),
-    ("create_user", &[OfNaive(7.0)]),
+    ("create_user", &[OfNaive(5.5)]),
     ("get_post", &[OfEcho(0.4), OfNaive(5.5)]),
-    ("list_posts", &[OfEcho(0.4), OfNaive(50.0)]),
+    ("list_posts", &[OfEcho(0.55), OfNaive(70.0)]),
     ("create_post", &[OfNaive(5.0)]),
     ("commit_posts", &[OfNaive(6.0)]),
 ];
