@@ -95,12 +95,12 @@ impl Authors {
         }
     }
 
-    /// Until when these authors are what was learnt of them: nothing, if there is one of whom
-    /// nothing was.
+    /// Until when these authors need not be looked up anew: nothing, if there is one of whom
+    /// nothing was learnt.
     pub fn known_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
         let known = self.departures.known();
         // Nothing is less than any time.
-        ids.into_iter().map(|id| known.ages_at(id)).min()?
+        ids.into_iter().map(|id| known.until(id)).min()?
     }
 
     /// Forgets an author who turned out to be gone.

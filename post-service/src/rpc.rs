@@ -119,7 +119,9 @@ impl PostService for Rpc {
         let authors = self.authors_of(&page.posts, view, remaining).await;
 
         let answer = encode::page(&list, view, &page, &authors)?;
-        if let Some(until) = until {
+        // One who was forgotten meanwhile may be answered in the next moment.
+        let resolved = |author| matches!(author, &Author::Resolved(_));
+        if let Some(until) = until.filter(|_| authors.iter().all(resolved)) {
             page.keep_answer(answer.clone().into_bytes(), until);
         }
         Ok(Response::new(answer))

@@ -53,14 +53,14 @@ impl Known {
         let age = now.duration_since(learnt.asked);
         (age < self.ttl).then(|| Fresh {
             nickname: Arc::clone(&learnt.nickname),
-            ages: age > self.ttl / 2 && !learnt.told.swap(true, Ordering::Relaxed),
+            ages: now > self.ages_at(&learnt) && !learnt.told.swap(true, Ordering::Relaxed),
         })
     }
 
-    /// When the nickname begins to age, if it was learnt.
-    pub(super) fn ages_at(&self, id: AuthorId) -> Option<Instant> {
+    /// Until when the nickname need not be learnt anew, if it was learnt.
+    pub(super) fn until(&self, id: AuthorId) -> Option<Instant> {
         let learnt = self.nicknames.get(&id)?;
-        Some(learnt.asked + self.ttl / 2)
+        Some(self.ages_at(&learnt))
     }
 
     /// The nickname, whenever it was learnt.
@@ -81,5 +81,9 @@ impl Known {
 
     pub(super) fn forget(&self, id: AuthorId) {
         self.nicknames.remove(&id);
+    }
+
+    fn ages_at(&self, learnt: &Learnt) -> Instant {
+        learnt.asked + self.ttl / 2
     }
 }

@@ -66,6 +66,7 @@ async fn a_default_that_is_no_constant_works_as_long_as_there_is_no_row() {
 
 #[tokio::test]
 async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
+    let from = "create table t (id integer primary key)";
     let values = "select count(distinct quote(d) || typeof(d)) || ' ' || count(*) from t";
     let insert = "insert into t (id) values (null)";
     for (declared, with_alter) in [
@@ -84,20 +85,14 @@ async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
         ("real default .5", true),
         ("int default true", true),
     ] {
-        let mut added = database(&format!(
-            "create table t (id integer primary key); {insert}"
-        ))
-        .await;
+        let mut added = database(&format!("{from}; {insert}")).await;
         let add = format!("alter table t add column d {declared}; {insert}");
         done(&mut added, &add).await;
         let is_same = rows(&mut added, values).await == ["1 2"];
         let to = format!("create table t (id integer primary key, d {declared})");
-        let (up, _) = plans("create table t (id integer primary key)", &to).await;
+        let (up, _) = plans(from, &to).await;
         let up = up.script();
-        let mut planned = database(&format!(
-            "create table t (id integer primary key); {insert}"
-        ))
-        .await;
+        let mut planned = database(&format!("{from}; {insert}")).await;
 
         done(&mut planned, &format!("{up}; {insert}")).await;
 
