@@ -128,6 +128,21 @@ async fn what_has_gathered_is_written_together_and_everybody_gets_a_result_of_th
 }
 
 #[tokio::test]
+async fn who_comes_in_the_same_turn_of_the_loop_does_not_wait_for_a_commit_of_the_first() {
+    let place = Place::migrated().await;
+    let names = names(&place.ready(&NEEDS).await);
+    write(&names, &["z"]).await;
+
+    let later = async {
+        yield_now().await;
+        names.write("b").await
+    };
+    let (first, later) = soon(async { join!(names.write("a"), later) }).await;
+
+    assert_eq!((first.unwrap(), later.unwrap()), (2, 2));
+}
+
+#[tokio::test]
 async fn no_more_come_together_than_a_batch_has() {
     let mut place = Place::migrated().await;
     place.settings.write_batch = NonZeroUsize::new(2).unwrap();

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::yield_now,
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -230,6 +231,9 @@ impl Writer {
             if gathered == 0 {
                 break;
             }
+            // Who was answered by the batch before comes back in one turn of the loop. All of
+            // them join the first of them, of whom the rest would else wait for a whole commit.
+            yield_now().await;
             idle += waiting.elapsed();
             for job in &mut batch {
                 job.taken();
