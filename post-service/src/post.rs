@@ -36,6 +36,16 @@ impl Post {
     }
 }
 
+/// How much of a post is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// What is stored.
+    Basic,
+    /// Its author, too.
+    Full,
+}
+
 /// The id of a post that there may or may not be: 1 to `i64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PostId(i64);

@@ -6,10 +6,12 @@
 mod decode;
 mod encode;
 
-use std::{pin::Pin, sync::OnceLock, time::Duration};
+use std::time::Duration;
 
-use chassis::serve::deadline;
-use futures::Stream;
+use chassis::serve::{
+    deadline,
+    frames::{self, Frames, Pieces},
+};
 use proto::{
     Encoded,
     post::v1::{
@@ -23,17 +25,13 @@ use proto::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use self::decode::View;
 use crate::{
     authors::{Author, Authors},
     error::Error,
-    post::{Mutation, Post},
+    post::{Mutation, Post, View},
     store::Store,
-    watch::{Entry, Feed, Wanted},
+    watch::{Feed, Wanted},
 };
-
-/// What is sent of a new post to those who watch.
-type Shown = Encoded<WatchPostsResponse>;
 
 /// The calls, over the posts that are stored, the authors who wrote them, and the feed of
 /// new ones.
@@ -41,13 +39,13 @@ type Shown = Encoded<WatchPostsResponse>;
 pub struct Rpc {
     store: Store,
     authors: Authors,
-    feed: Feed<Shown>,
+    feed: Feed<Frames>,
 }
 
 impl Rpc {
     /// The calls over `store`.
     #[must_use]
-    pub fn new(store: Store, authors: Authors, feed: Feed<Shown>) -> Self {
+    pub fn new(store: Store, authors: Authors, feed: Feed<Frames>) -> Self {
         Self {
             store,
             authors,
@@ -187,8 +185,7 @@ impl PostService for Rpc {
         Ok(Response::new(response.into()))
     }
 
-    type WatchPostsStream =
-        Pin<Box<dyn Stream<Item = Result<Encoded<WatchPostsResponse>, Status>> + Send>>;
+    type WatchPostsStream = Pieces<Encoded<WatchPostsResponse>>;
 
     async fn watch_posts(
         &self,
@@ -196,20 +193,20 @@ impl PostService for Rpc {
     ) -> Result<Response<Self::WatchPostsStream>, Status> {
         let (author, after, view) = decode::watch(request.into_inner())?;
 
-        let mut watch = self.feed.watch(author, after).await?;
+        let mut watch = self.feed.watch(author, after, view).await?;
 
         // It goes on only as fast as the client takes what it is sent, and is ended by the
         // server when that drains.
         let rpc = self.clone();
-        Ok(Response::new(Box::pin(async_stream::try_stream! {
+        Ok(frames::respond(async_stream::try_stream! {
             loop {
                 let wanted = watch.next().await?;
-                rpc.make(&wanted, view).await;
-                for message in wanted.entries().filter_map(|entry| made(entry, view).get()) {
-                    yield message.clone();
-                }
+                yield match wanted.made() {
+                    Some(made) => made,
+                    None => rpc.make(&wanted).await?,
+                };
             }
-        })))
+        }))
     }
 }
 
@@ -220,18 +217,17 @@ impl Rpc {
         encode::one(post, authors.first())
     }
 
-    /// Makes what is sent of new posts, as far as nobody has yet.
-    async fn make(&self, wanted: &Wanted<Shown>, view: View) {
-        let all = wanted.entries();
-        let new: Vec<_> = all
-            .filter(|entry| made(entry, view).get().is_none())
-            .collect();
-        let authors = self
-            .authors_of(new.iter().map(|entry| &entry.post), view, None)
-            .await;
-        for (at, entry) in new.into_iter().enumerate() {
-            made(entry, view).get_or_init(|| encode::one(&entry.post, authors.get(at)));
-        }
+    /// Makes what is sent of new posts to all who want the same of them.
+    async fn make(&self, wanted: &Wanted<Frames>) -> Result<Frames, Status> {
+        let authors = self.authors_of(wanted.posts(), wanted.view(), None).await;
+        let message = |(at, post)| {
+            let message: Encoded<WatchPostsResponse> = encode::one(post, authors.get(at));
+            message.into_bytes()
+        };
+        let messages: Vec<_> = wanted.posts().enumerate().map(message).collect();
+        let frames = Frames::of(&messages)?;
+        wanted.keep(frames.clone());
+        Ok(frames)
     }
 
     /// The authors that `view` shows of `posts`, in their order: none in the basic one.
@@ -284,13 +280,5 @@ impl Rpc {
             Some(index) => error.at(index),
             None => error,
         })
-    }
-}
-
-/// What is sent of a new post, once it is made.
-fn made(entry: &Entry<Shown>, view: View) -> &OnceLock<Shown> {
-    match view {
-        View::Basic => &entry.basic,
-        View::Full => &entry.full,
     }
 }

@@ -5,11 +5,12 @@
 //! place in the order of the ids: whoever finds a gap before what it is handed, because it
 //! has just begun or is slow, reads the missing posts from the database. So nothing is
 //! missed and nothing sent twice, and nothing is kept for a slow one but a few batches.
-//! What is sent of a post is the same for all, and is made once: a message `M`, of which the
-//! feed knows nothing.
+//! What is sent of a batch is the same for all who want the same of it, and is made once: an
+//! `M`, of which the feed knows nothing.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use tokio::{
 
 use crate::{
     error::Error,
-    post::{AuthorId, Post},
+    post::{AuthorId, Post, View},
     settings::WatchSettings,
     store::{News, Store},
 };
@@ -39,32 +40,31 @@ pub struct Feed<M> {
     settings: WatchSettings,
 }
 
-/// A new post, for all who watch.
-#[derive(Debug)]
-pub struct Entry<M> {
-    /// As it was read.
-    pub post: Post,
-    /// What is sent of it, which is made by the first who needs it.
-    pub basic: OnceLock<M>,
-    /// The same with its author.
-    pub full: OnceLock<M>,
-}
-
 /// All posts with ids above `after` and up to `until`.
 #[derive(Debug)]
 struct Batch<M> {
     after: i64,
     until: i64,
-    entries: Vec<Entry<M>>,
+    posts: Vec<Post>,
     read: Instant,
+    /// What is sent to those who wish for it, which the first of them makes.
+    made: Mutex<HashMap<Wish, M>>,
+}
+
+/// What one who watches wants of a batch: the posts after an id, perhaps of one author only,
+/// and how much of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Wish {
+    after: i64,
+    author: Option<AuthorId>,
+    view: View,
 }
 
 /// Those posts of a batch that one who watches wants.
 #[derive(Debug)]
 pub struct Wanted<M> {
     batch: Arc<Batch<M>>,
-    after: i64,
-    author: Option<AuthorId>,
+    wish: Wish,
 }
 
 /// One who watches.
@@ -73,6 +73,7 @@ pub struct Watch<M> {
     store: Store,
     batches: broadcast::Receiver<Arc<Batch<M>>>,
     author: Option<AuthorId>,
+    view: View,
     /// Every post up to this id was sent, or is not wanted.
     seen: i64,
     /// A batch that is older is read anew: a post is sent as it is then.
@@ -109,6 +110,7 @@ impl<M> Feed<M> {
         &self,
         author: Option<AuthorId>,
         after: Option<i64>,
+        view: View,
     ) -> Result<Watch<M>, Error> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
@@ -125,6 +127,7 @@ impl<M> Feed<M> {
             store: self.store.clone(),
             batches,
             author,
+            view,
             seen,
             fresh: self.settings.watch_poll,
             behind: after.is_some(),
@@ -190,32 +193,45 @@ impl<M> Batch<M> {
         Self {
             after,
             until,
-            entries: posts.into_iter().map(Entry::from).collect(),
+            posts,
             read: Instant::now(),
+            made: Mutex::default(),
         }
     }
 }
 
-impl<M> From<Post> for Entry<M> {
-    fn from(post: Post) -> Self {
-        Self {
-            post,
-            basic: OnceLock::new(),
-            full: OnceLock::new(),
-        }
-    }
-}
-
-impl<M> Wanted<M> {
+impl<M: Clone> Wanted<M> {
     /// The posts, in the order of their ids.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry<M>> {
-        self.batch.entries.iter().filter(|Entry { post, .. }| {
-            post.id > self.after && self.author.is_none_or(|author| author == post.author)
+    pub fn posts(&self) -> impl Iterator<Item = &Post> {
+        let Wish { after, author, .. } = self.wish;
+        self.batch.posts.iter().filter(move |post| {
+            post.id > after && author.is_none_or(|author| author == post.author)
         })
     }
+
+    /// How much of them is wanted.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.wish.view
+    }
+
+    /// What is sent of them, if somebody who wants the same has made it.
+    #[must_use]
+    pub fn made(&self) -> Option<M> {
+        let made = &self.batch.made;
+        let made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get(&self.wish).cloned()
+    }
+
+    /// Keeps what is sent of them for all who want the same.
+    pub fn keep(&self, sent: M) {
+        let made = &self.batch.made;
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(self.wish, sent);
+    }
 }
 
-impl<M> Watch<M> {
+impl<M: Clone> Watch<M> {
     /// The next posts: at least one. Waits until there is one.
     ///
     /// # Errors
@@ -234,14 +250,14 @@ impl<M> Watch<M> {
             let Some(batch) = batch else {
                 continue;
             };
-            let after = self.seen;
-            self.seen = after.max(batch.until);
-            let wanted = Wanted {
-                batch,
-                after,
+            let wish = Wish {
+                after: self.seen.max(batch.after),
                 author: self.author,
+                view: self.view,
             };
-            if wanted.entries().next().is_some() {
+            self.seen = self.seen.max(batch.until);
+            let wanted = Wanted { batch, wish };
+            if wanted.posts().next().is_some() {
                 return Ok(wanted);
             }
         }

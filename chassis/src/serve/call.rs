@@ -36,7 +36,7 @@ use super::{
     body::CallBody,
     current::Current,
     deadline::{self, Deadline},
-    foreign,
+    foreign, frames,
     health::Phase,
     methods::{Kind, Methods},
     outcome::Record,
@@ -190,7 +190,7 @@ impl<S: Handlers> Callee<S> {
             Self::Companions(mut routes) => tower::Service::call(&mut routes, request).await,
         };
         match handled {
-            Ok(response) => response,
+            Ok(response) => frames::with_pieces(response),
             Err(never) => match never {},
         }
     }

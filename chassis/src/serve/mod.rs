@@ -30,6 +30,7 @@ mod call;
 mod current;
 pub mod deadline;
 mod foreign;
+pub mod frames;
 pub mod health;
 mod http;
 mod incoming;

@@ -17,19 +17,9 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, reason},
-    post::{AuthorId, Body, Change, Deletion, Mutation, NewPost, Order, PostId, Selection},
+    post::{AuthorId, Body, Change, Deletion, Mutation, NewPost, Order, PostId, Selection, View},
     store::List,
 };
-
-/// How much of a post is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum View {
-    /// What is stored.
-    Basic,
-    /// Its author, too.
-    Full,
-}
 
 pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, Write), Error> {
     let CreatePostRequest {

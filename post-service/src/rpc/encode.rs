@@ -6,11 +6,11 @@ use proto::{
     post::v1::{CommitPostsResponse, ListPostsResponse, author::State},
 };
 
-use super::decode::{View, page_context};
+use super::decode::page_context;
 use crate::{
     authors::Author,
     error::Error,
-    post::Post,
+    post::{Post, View},
     store::{List, Page},
 };
 

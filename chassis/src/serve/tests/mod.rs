@@ -29,13 +29,18 @@ use tonic::{Code, Response, Status, Streaming, body::Body, server::NamedService}
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use super::{Service, deadline, request_id};
+use super::{
+    Service, deadline,
+    frames::{self as pieces, Frames},
+    request_id,
+};
 use crate::{process::Failure, settings::ServerSettings};
 
 mod calls;
 mod connections;
 mod drain;
 mod failures;
+mod frames;
 mod health;
 mod http1;
 mod web;
@@ -102,6 +107,20 @@ impl Test {
         }
     }
 
+    /// What a stream says in pieces, of several messages each.
+    fn pieces(method: &str) -> Option<Vec<Result<Frames, Status>>> {
+        let piece = |messages: &[&str]| {
+            let encoded = |message: &&str| (*message).to_owned().encode_to_vec();
+            Frames::of(&messages.iter().map(encoded).collect::<Vec<_>>())
+        };
+        let (first, second) = (piece(&["one", "", "two"]), piece(&["three"]));
+        match method {
+            "Pieces" => Some(vec![first, second]),
+            "PiecesThatFail" => Some(vec![first, Err(Status::data_loss("torn")), second]),
+            _ => None,
+        }
+    }
+
     /// Not at once: what a stream has ready goes out in one piece.
     async fn panic_later() -> Result<String, Status> {
         tokio::task::yield_now().await;
@@ -138,6 +157,12 @@ impl tower::Service<Request<Body>> for Test {
         let mut grpc = tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Box::pin(async move {
             if STREAMING.contains(&method.as_str()) {
+                if let Some(said) = Self::pieces(&method) {
+                    let pieces = tower::service_fn(move |_: tonic::Request<String>| {
+                        std::future::ready(Ok(pieces::respond(stream::iter(said.clone()))))
+                    });
+                    return Ok(grpc.server_streaming(pieces, request).await);
+                }
                 let stream = tower::service_fn(move |_: tonic::Request<String>| {
                     std::future::ready(Ok(Response::new(Self::stream(&method))))
                 });
@@ -152,7 +177,13 @@ impl tower::Service<Request<Body>> for Test {
     }
 }
 
-const STREAMING: [&str; 3] = ["Follow", "Busy", "PanicInStream"];
+const STREAMING: [&str; 5] = [
+    "Follow",
+    "Busy",
+    "PanicInStream",
+    "Pieces",
+    "PiecesThatFail",
+];
 
 fn descriptor_set() -> Vec<u8> {
     let method = |name: &str| MethodDescriptorProto {

@@ -100,6 +100,18 @@ async fn a_stream_is_sent_piece_by_piece_and_ends_with_its_status() {
 }
 
 #[tokio::test]
+async fn pieces_go_by_grpc_web_as_well() {
+    let server = TestServer::start(settings()).await;
+
+    let whole = server.web("Pieces", &[], "").await;
+    let torn = server.web("PiecesThatFail", &[], "").await;
+
+    assert_eq!(whole.messages(), ["one", "", "two", "three"]);
+    assert_eq!(torn.parts().0, ["one", "", "two"]);
+    assert_refused(&torn.failure(), Code::DataLoss, "DATA_LOSS");
+}
+
+#[tokio::test]
 async fn a_failure_has_its_details_and_its_request_id() {
     let server = TestServer::start(settings()).await;
 

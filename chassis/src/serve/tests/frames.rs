@@ -1,0 +1,50 @@
+//! Answers in pieces of several messages.
+
+use super::*;
+
+#[tokio::test]
+async fn messages_that_were_framed_together_come_one_by_one() {
+    let server = TestServer::start(settings()).await;
+    let mut stream = server.client().await.stream("Pieces", None).await;
+
+    let mut messages = Vec::new();
+    while let Some(message) = soon(stream.message()).await.unwrap() {
+        messages.push(message);
+    }
+
+    assert_eq!(messages, ["one", "", "two", "three"]);
+    let trailers = stream.trailers().await.unwrap().unwrap();
+    assert!(
+        trailers
+            .get("grpc-status")
+            .is_none_or(|status| status == "0")
+    );
+}
+
+#[tokio::test]
+async fn pieces_that_fail_end_the_stream_with_the_failure() {
+    let server = TestServer::start(settings()).await;
+    let mut stream = server.client().await.stream("PiecesThatFail", None).await;
+
+    let mut messages = Vec::new();
+    let status = loop {
+        match soon(stream.message()).await {
+            Ok(Some(message)) => messages.push(message),
+            Ok(None) => panic!("it ended well"),
+            Err(status) => break status,
+        }
+    };
+
+    assert_eq!(messages, ["one", "", "two"]);
+    assert_refused(&status, Code::DataLoss, "DATA_LOSS");
+    assert_eq!(status.message(), "torn");
+}
+
+#[tokio::test]
+async fn by_who_does_not_know_pieces_they_are_not_taken_for_an_empty_stream() {
+    let mut messages = pieces::respond::<String>(stream::pending()).into_inner();
+
+    let status = messages.next().await.unwrap().unwrap_err();
+
+    assert_eq!(status.code(), Code::Internal);
+}
