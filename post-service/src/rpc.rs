@@ -201,10 +201,7 @@ impl PostService for Rpc {
         Ok(frames::respond(async_stream::try_stream! {
             loop {
                 let wanted = watch.next().await?;
-                yield match wanted.made() {
-                    Some(made) => made,
-                    None => rpc.make(&wanted).await?,
-                };
+                yield wanted.sent(|| rpc.framed(&wanted)).await?;
             }
         }))
     }
@@ -217,17 +214,15 @@ impl Rpc {
         encode::one(post, authors.first())
     }
 
-    /// Makes what is sent of new posts to all who want the same of them.
-    async fn make(&self, wanted: &Wanted<Frames>) -> Result<Frames, Status> {
+    /// What is sent of new posts to all who want the same of them.
+    async fn framed(&self, wanted: &Wanted<Frames>) -> Result<Frames, Status> {
         let authors = self.authors_of(wanted.posts(), wanted.view(), None).await;
         let message = |(at, post)| {
             let message: Encoded<WatchPostsResponse> = encode::one(post, authors.get(at));
             message.into_bytes()
         };
         let messages: Vec<_> = wanted.posts().enumerate().map(message).collect();
-        let frames = Frames::of(&messages)?;
-        wanted.keep(frames.clone());
-        Ok(frames)
+        Frames::of(&messages)
     }
 
     /// The authors that `view` shows of `posts`, in their order: none in the basic one.

@@ -10,12 +10,13 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast},
+    sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore, broadcast},
     time::{Instant, sleep},
 };
 
@@ -47,8 +48,8 @@ struct Batch<M> {
     until: i64,
     posts: Vec<Post>,
     read: Instant,
-    /// What is sent to those who wish for it, which the first of them makes.
-    made: Mutex<HashMap<Wish, M>>,
+    /// What is sent to those who wish for it, which one of them makes for all.
+    made: Mutex<HashMap<Wish, Arc<OnceCell<M>>>>,
 }
 
 /// What one who watches wants of a batch: the posts after an id, perhaps of one author only,
@@ -215,19 +216,21 @@ impl<M: Clone> Wanted<M> {
         self.wish.view
     }
 
-    /// What is sent of them, if somebody who wants the same has made it.
-    #[must_use]
-    pub fn made(&self) -> Option<M> {
-        let made = &self.batch.made;
-        let made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.get(&self.wish).cloned()
-    }
-
-    /// Keeps what is sent of them for all who want the same.
-    pub fn keep(&self, sent: M) {
-        let made = &self.batch.made;
-        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.insert(self.wish, sent);
+    /// What is sent of them. One of all who want the same makes it, while the others wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of making it.
+    pub async fn sent<E, F>(&self, make: impl FnOnce() -> F) -> Result<M, E>
+    where
+        F: Future<Output = Result<M, E>>,
+    {
+        let cell = {
+            let made = &self.batch.made;
+            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(made.entry(self.wish).or_default())
+        };
+        cell.get_or_try_init(make).await.cloned()
     }
 }
 
