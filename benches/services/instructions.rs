@@ -166,7 +166,7 @@ async fn one_by_one(server: &Server, call: &Call, calls: u64) {
         connection.begin(0, (call.requests)(number), true);
         while connection.running() > 0 {
             let turn = connection.turn(|_, answer| match answer {
-                Answer::Message(_, Some(message)) => (call.check)(&message).unwrap(),
+                Answer::Message(_, Some(message)) => (call.check)(message).unwrap(),
                 answer => panic!("{}: {answer:?}", call.name),
             });
             turn.await.unwrap();

@@ -201,7 +201,7 @@ impl Run {
         )
     }
 
-    fn answered(&self, began: Instant, answer: Answer) {
+    fn answered(&self, began: Instant, answer: Answer<'_>) {
         if self.phase.get() != Phase::Measuring {
             return;
         }
@@ -210,7 +210,7 @@ impl Run {
             Answer::Message(_, message) => {
                 let took = u64::try_from(began.elapsed().as_nanos()).unwrap();
                 measured.latencies.push(took);
-                if let Some(Err(wrong)) = message.map(|message| (self.load.check)(&message)) {
+                if let Some(Err(wrong)) = message.map(|message| (self.load.check)(message)) {
                     measured.wrong.0 += 1;
                     measured.wrong.1.get_or_insert(wrong);
                 }

@@ -47,11 +47,11 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
 /// What became of one call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
     /// The length of the message that came, and the message itself if the call was begun
     /// with the wish to have it.
-    Message(usize, Option<Vec<u8>>),
+    Message(usize, Option<&'a [u8]>),
     /// None came: the call was refused.
     Refused,
     /// A stream of messages has begun, which may take its time.
@@ -181,7 +181,7 @@ impl Connection {
 
     /// Sends what has been begun, and waits for something to come; `answered` is told of
     /// each call that ended, with its slot.
-    pub async fn turn(&mut self, mut answered: impl FnMut(usize, Answer)) -> io::Result<()> {
+    pub async fn turn(&mut self, mut answered: impl FnMut(usize, Answer<'_>)) -> io::Result<()> {
         self.flush()?;
         if self.written < self.outbox.len() {
             let either = Interest::READABLE | Interest::WRITABLE;
@@ -209,7 +209,7 @@ impl Connection {
     }
 
     /// Takes the whole frames from what was read.
-    fn take(&mut self, answered: &mut impl FnMut(usize, Answer)) -> io::Result<()> {
+    fn take(&mut self, answered: &mut impl FnMut(usize, Answer<'_>)) -> io::Result<()> {
         let inbox = std::mem::take(&mut self.inbox);
         let mut at = 0;
         while inbox.len() - at >= HEAD {
@@ -234,7 +234,7 @@ impl Connection {
         flags: u8,
         stream: u32,
         payload: &[u8],
-        answered: &mut impl FnMut(usize, Answer),
+        answered: &mut impl FnMut(usize, Answer<'_>),
     ) -> io::Result<()> {
         match kind {
             DATA => {
@@ -269,7 +269,7 @@ impl Connection {
         flags: u8,
         stream: u32,
         payload: &[u8],
-        answered: &mut impl FnMut(usize, Answer),
+        answered: &mut impl FnMut(usize, Answer<'_>),
     ) {
         assert!(flags & PADDED == 0, "no server here pads");
         self.received += u32::try_from(payload.len()).unwrap();
@@ -286,6 +286,17 @@ impl Connection {
         let Some(call) = self.calls.iter_mut().find(|call| call.stream == stream) else {
             return;
         };
+        if let (true, Some(begun)) = (call.streams, &mut call.kept) {
+            if begun.is_empty() {
+                let taken = hand_on(call.slot, payload, answered);
+                begun.extend(&payload[taken..]);
+            } else {
+                begun.extend(payload);
+                let taken = hand_on(call.slot, begun, answered);
+                begun.drain(..taken);
+            }
+            return;
+        }
         for (at, byte) in payload
             .iter()
             .enumerate()
@@ -295,15 +306,11 @@ impl Connection {
         }
         if let Some(kept) = &mut call.kept {
             kept.extend(payload);
-            if call.streams {
-                hand_on(call.slot, kept, answered);
-                return;
-            }
         }
         call.received += payload.len();
     }
 
-    fn end(&mut self, stream: u32, answered: &mut impl FnMut(usize, Answer)) {
+    fn end(&mut self, stream: u32, answered: &mut impl FnMut(usize, Answer<'_>)) {
         let Some(at) = self.calls.iter().position(|call| call.stream == stream) else {
             return;
         };
@@ -312,7 +319,7 @@ impl Connection {
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap();
         let whole = compressed == 0 && call.received == PREFIX + length;
         let answer = if whole {
-            Answer::Message(length, call.kept.map(|kept| kept[PREFIX..].to_vec()))
+            Answer::Message(length, call.kept.as_deref().map(|kept| &kept[PREFIX..]))
         } else {
             Answer::Refused
         };
@@ -339,8 +346,8 @@ pub fn prefixed(message: &impl prost::Message) -> Bytes {
     bytes.into()
 }
 
-/// Takes the whole messages out of what came of a stream.
-fn hand_on(slot: usize, received: &mut Vec<u8>, answered: &mut impl FnMut(usize, Answer)) {
+/// Hands on the whole messages in what came of a stream, and says how many bytes they are.
+fn hand_on(slot: usize, received: &[u8], answered: &mut impl FnMut(usize, Answer<'_>)) -> usize {
     let mut at = 0;
     while let Some((prefix, rest)) = received[at..].split_at_checked(PREFIX) {
         let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]);
@@ -348,10 +355,10 @@ fn hand_on(slot: usize, received: &mut Vec<u8>, answered: &mut impl FnMut(usize,
         let Some(message) = rest.get(..length) else {
             break;
         };
-        answered(slot, Answer::Message(length, Some(message.to_vec())));
+        answered(slot, Answer::Message(length, Some(message)));
         at += PREFIX + length;
     }
-    received.drain(..at);
+    at
 }
 
 fn frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

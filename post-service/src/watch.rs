@@ -226,9 +226,9 @@ impl<M: Clone> Wanted<M> {
         F: Future<Output = Result<M, E>>,
     {
         let cell = {
-            let made = &self.batch.made;
-            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(made.entry(self.wish).or_default())
+            let cells = self.batch.made.lock();
+            let mut cells = cells.unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(cells.entry(self.wish).or_default())
         };
         cell.get_or_try_init(make).await.cloned()
     }
@@ -281,5 +281,61 @@ impl<M: Clone> Watch<M> {
                 Err(chassis::database::Error::ShuttingDown.into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures::join;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    const ALL: Wish = Wish {
+        after: 0,
+        author: None,
+        view: View::Full,
+    };
+
+    /// Those who want something of one batch.
+    fn wanted<const N: usize>(wishes: [Wish; N]) -> [Wanted<u64>; N] {
+        let batch = Arc::new(Batch::new(0, News::none(7)));
+        wishes.map(|wish| Wanted {
+            batch: Arc::clone(&batch),
+            wish,
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_to_those_who_want_the_same_is_made_once() {
+        let other = Wish {
+            view: View::Basic,
+            ..ALL
+        };
+        let [first, second, other] = &wanted([ALL, ALL, other]);
+        let count = AtomicU64::new(0);
+        let make = || async {
+            yield_now().await;
+            Ok::<_, Error>(count.fetch_add(1, Ordering::Relaxed))
+        };
+
+        let (first, second, other) = join!(first.sent(make), second.sent(make), other.sent(make));
+
+        assert_eq!(first.unwrap(), second.unwrap());
+        assert_eq!(other.unwrap(), 1);
+        assert_eq!(count.into_inner(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_one_could_not_make_the_next_one_makes() {
+        let [first, second] = &wanted([ALL, ALL]);
+
+        let failed = first.sent(async || Err(Error::NotFound(1))).await;
+        let made = second.sent(async || Ok::<_, Error>(2)).await;
+
+        assert!(matches!(failed, Err(Error::NotFound(1))), "{failed:?}");
+        assert_eq!(made.unwrap(), 2);
     }
 }

@@ -172,7 +172,7 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
                     children::say_serving(server);
                 }
             }
-            Answer::Message(_, message) => seen.note(&message.unwrap_or_default()),
+            Answer::Message(_, message) => seen.note(message.unwrap_or_default()),
             // The places of the crowd before are not all free yet.
             Answer::Refused if seen.begun.get() < WATCHERS => refused.push(slot),
             Answer::Refused => panic!("a watch ended"),
