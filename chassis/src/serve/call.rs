@@ -16,13 +16,14 @@ use std::{
     convert::Infallible,
     future::Future,
     panic::AssertUnwindSafe,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    thread,
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::Either};
 use http::{HeaderMap, Request, Response};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -144,7 +145,8 @@ impl<S: Handlers> Calls<S> {
                 Some(response) => response,
                 None => match &mut limits {
                     Ok(limits) => {
-                        let handled = handlers.handle(request);
+                        let handled = AssertUnwindSafe(handlers.handle(request));
+                        let handled = pin!(handled.catch_unwind());
                         let answer = answer(&rules, handled, kind, now, limits, &record);
                         answer.await.unwrap_or_else(Status::into_http)
                     }
@@ -184,15 +186,19 @@ enum Callee<S> {
 }
 
 impl<S: Handlers> Callee<S> {
-    async fn handle(self, request: Request<Body>) -> Response<Body> {
+    /// The answer. It is no `async fn`, which would keep the request as well as hand it on: what
+    /// a call waits in is moved around as a whole, and most calls are answered at once.
+    fn handle(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
         let handled = match self {
-            Self::Own(mut handlers) => handlers.call(request).await,
-            Self::Companions(mut routes) => tower::Service::call(&mut routes, request).await,
+            Self::Own(mut handlers) => Either::Left(handlers.call(request)),
+            Self::Companions(mut routes) => {
+                Either::Right(Box::pin(tower::Service::call(&mut routes, request)))
+            }
         };
-        match handled {
+        handled.map(|handled| match handled {
             Ok(response) => frames::with_pieces(response),
             Err(never) => match never {},
-        }
+        })
     }
 }
 
@@ -260,14 +266,13 @@ impl Limits {
 /// The handler's answer, or the failure that the call gets in its stead.
 async fn answer(
     rules: &Rules,
-    handled: impl Future<Output = Response<Body>>,
+    mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
     kind: Kind,
     now: Instant,
     limits: &mut Limits,
     record: &Record,
 ) -> Result<Response<Body>, Status> {
     admit(rules, kind, now, limits)?;
-    let mut handled = std::pin::pin!(AssertUnwindSafe(handled).catch_unwind());
     // It was asked a moment ago, when the call was admitted.
     let mut asked = true;
     std::future::poll_fn(|cx| {

@@ -8,6 +8,7 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
+use futures::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{
@@ -72,7 +73,7 @@ impl<S: Handlers> Web<S> {
         match way {
             Way::Grpc | Way::Foreign | Way::Other => {
                 let answer = self.calls.answer(request.map(Body::new), arrival);
-                Box::pin(async move { Ok(answer.await.map(AnswerBody::Grpc)) })
+                Box::pin(answer.map(|answer| Ok(answer.map(AnswerBody::Grpc))))
             }
             Way::Preflight => Box::pin(async move {
                 let mut response = preflight(&origin);
