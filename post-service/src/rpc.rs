@@ -201,7 +201,10 @@ impl PostService for Rpc {
         Ok(frames::respond(async_stream::try_stream! {
             loop {
                 let wanted = watch.next().await?;
-                yield wanted.sent(|| rpc.framed(&wanted)).await?;
+                let sent = wanted.sent(|| rpc.framed(&wanted)).await?;
+                // One who is slow keeps what it is sent, and not the rest of the batch.
+                drop(wanted);
+                yield sent;
             }
         }))
     }

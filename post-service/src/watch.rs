@@ -216,7 +216,9 @@ impl<M: Clone> Wanted<M> {
         self.wish.view
     }
 
-    /// What is sent of them. One of all who want the same makes it, while the others wait.
+    /// What is sent of them. One of all who want the same makes it, while the others wait; if it
+    /// fails or goes away, another one does. Who begins has to go on when it is woken, as bodies
+    /// of answers do: they are asked for more before their client's window is.
     ///
     /// # Errors
     ///
@@ -288,7 +290,7 @@ impl<M: Clone> Watch<M> {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use futures::join;
+    use futures::{join, poll};
     use tokio::task::yield_now;
 
     use super::*;
@@ -326,6 +328,21 @@ mod tests {
         assert_eq!(first.unwrap(), second.unwrap());
         assert_eq!(other.unwrap(), 1);
         assert_eq!(count.into_inner(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_one_left_half_made_the_next_one_makes() {
+        let [first, second] = &wanted([ALL, ALL]);
+        let mut gone = Box::pin(first.sent(async || {
+            yield_now().await;
+            Ok::<_, Error>(1)
+        }));
+
+        assert!(poll!(gone.as_mut()).is_pending());
+        drop(gone);
+
+        let made = second.sent(async || Ok::<_, Error>(2)).await;
+        assert_eq!(made.unwrap(), 2);
     }
 
     #[tokio::test]

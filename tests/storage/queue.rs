@@ -81,6 +81,23 @@ fn is_constraint(failure: &Failure) -> bool {
 }
 
 #[tokio::test]
+async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
+    let place = Place::migrated().await;
+    let database = place.ready(&NEEDS).await;
+    insert(&database, &["a"]).await.unwrap();
+
+    // It fails with all that is committed with it.
+    let later = async {
+        yield_now().await;
+        write(&database, Scope::Batch, &["c"], Then::Panic).await
+    };
+    let (first, later) = join!(insert(&database, &["b"]), later);
+
+    assert!(first.is_err() && later.is_err(), "{first:?}, {later:?}");
+    assert_eq!(place.nicknames().await, ["a"]);
+}
+
+#[tokio::test]
 async fn what_is_acknowledged_is_there_for_every_connection() {
     let place = Place::migrated().await;
     let database = place.ready(&NEEDS).await;

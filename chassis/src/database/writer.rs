@@ -231,10 +231,15 @@ impl Writer {
             if gathered == 0 {
                 break;
             }
-            // Who was answered by the batch before comes back in one turn of the loop. All of
-            // them join the first of them, of whom the rest would else wait for a whole commit.
-            yield_now().await;
             idle += waiting.elapsed();
+            // Who was answered by the batch before comes back in one turn of the loop: all of them
+            // come with the first of them, of whom the rest would else wait for a whole commit.
+            yield_now().await;
+            while batch.len() < self.batch
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                batch.push(job);
+            }
             for job in &mut batch {
                 job.taken();
             }

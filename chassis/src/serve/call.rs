@@ -15,7 +15,7 @@ use std::{
     any::Any,
     convert::Infallible,
     future::Future,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -145,10 +145,15 @@ impl<S: Handlers> Calls<S> {
                 Some(response) => response,
                 None => match &mut limits {
                     Ok(limits) => {
-                        let handled = AssertUnwindSafe(handlers.handle(request));
-                        let handled = pin!(handled.catch_unwind());
-                        let answer = answer(&rules, handled, kind, now, limits, &record);
-                        answer.await.unwrap_or_else(Status::into_http)
+                        let admitted = admit(&rules, kind, now, limits);
+                        match admitted.and_then(|()| handlers.begin(request, &rules, &record)) {
+                            Ok(handled) => {
+                                let handled = pin!(AssertUnwindSafe(handled).catch_unwind());
+                                let answer = answer(&rules, handled, limits, &record);
+                                answer.await.unwrap_or_else(Status::into_http)
+                            }
+                            Err(refused) => refused.into_http(),
+                        }
                     }
                     Err(refused) => refused.clone().into_http(),
                 },
@@ -186,9 +191,23 @@ enum Callee<S> {
 }
 
 impl<S: Handlers> Callee<S> {
+    /// The same as [`Callee::handle`], with the failure that the call gets if that panics.
+    fn begin(
+        self,
+        request: Request<Body>,
+        rules: &Rules,
+        record: &Record,
+    ) -> Result<impl Future<Output = Response<Body>> + Send + use<S>, Status> {
+        catch_unwind(AssertUnwindSafe(|| self.handle(request)))
+            .map_err(|panic| panicked(panic.as_ref(), record.path(), rules.domain))
+    }
+
     /// The answer. It is no `async fn`, which would keep the request as well as hand it on: what
     /// a call waits in is moved around as a whole, and most calls are answered at once.
-    fn handle(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+    fn handle(
+        self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<S> {
         let handled = match self {
             Self::Own(mut handlers) => Either::Left(handlers.call(request)),
             Self::Companions(mut routes) => {
@@ -267,12 +286,9 @@ impl Limits {
 async fn answer(
     rules: &Rules,
     mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
-    kind: Kind,
-    now: Instant,
     limits: &mut Limits,
     record: &Record,
 ) -> Result<Response<Body>, Status> {
-    admit(rules, kind, now, limits)?;
     // It was asked a moment ago, when the call was admitted.
     let mut asked = true;
     std::future::poll_fn(|cx| {

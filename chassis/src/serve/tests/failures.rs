@@ -36,6 +36,17 @@ async fn a_panic_is_internal_for_that_call_alone() {
 }
 
 #[tokio::test]
+async fn handlers_that_panic_before_there_is_anything_to_wait_for_fail_that_call_alone() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+
+    let status = client.call("PanicAtOnce", "").await.unwrap_err();
+
+    assert_refused(&status, Code::Internal, "INTERNAL");
+    assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
+}
+
+#[tokio::test]
 async fn a_panic_in_a_stream_ends_it_with_internal() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;

@@ -153,6 +153,7 @@ impl tower::Service<Request<Body>> for Test {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let this = self.clone();
         let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
+        assert_ne!(method, "PanicAtOnce", "a deliberate panic");
         let codec = ProstCodec::<String, String>::default();
         let mut grpc = tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Box::pin(async move {
