@@ -29,7 +29,8 @@ use crate::{
 };
 
 /// How long a writer goes on before it gives way to those who do not wait for their turn, such
-/// as the migrator, and for how long then, unless it had nothing to write for as long meanwhile.
+/// as the migrator, and for how long then, unless it has left the database alone for as long
+/// meanwhile, while it waited for something to write and for who else comes.
 const SPELL: Duration = Duration::from_millis(40);
 const GIVE_WAY: Duration = Duration::from_millis(2);
 
@@ -231,7 +232,6 @@ impl Writer {
             if gathered == 0 {
                 break;
             }
-            idle += waiting.elapsed();
             // Who was answered by the batch before comes back in one turn of the loop: all of them
             // come with the first of them, of whom the rest would else wait for a whole commit.
             yield_now().await;
@@ -240,6 +240,8 @@ impl Writer {
             {
                 batch.push(job);
             }
+            // The database was free for the turn as well.
+            idle += waiting.elapsed();
             for job in &mut batch {
                 job.taken();
             }
