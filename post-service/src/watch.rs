@@ -201,7 +201,7 @@ impl<M> Batch<M> {
     }
 }
 
-impl<M: Clone> Wanted<M> {
+impl<M> Wanted<M> {
     /// The posts, in the order of their ids.
     pub fn posts(&self) -> impl Iterator<Item = &Post> {
         let Wish { after, author, .. } = self.wish;
@@ -225,6 +225,7 @@ impl<M: Clone> Wanted<M> {
     /// Those of making it.
     pub async fn sent<E, F>(&self, make: impl FnOnce() -> F) -> Result<M, E>
     where
+        M: Clone,
         F: Future<Output = Result<M, E>>,
     {
         let cell = {
@@ -236,7 +237,7 @@ impl<M: Clone> Wanted<M> {
     }
 }
 
-impl<M: Clone> Watch<M> {
+impl<M> Watch<M> {
     /// The next posts: at least one. Waits until there is one.
     ///
     /// # Errors
@@ -256,7 +257,7 @@ impl<M: Clone> Watch<M> {
                 continue;
             };
             let wish = Wish {
-                after: self.seen.max(batch.after),
+                after: self.seen,
                 author: self.author,
                 view: self.view,
             };
