@@ -67,7 +67,7 @@ pub fn sources() -> Vec<File> {
         ".rs",
     );
     // Unit tests in files of their own.
-    sources.retain(|file| !file.path.contains("/src/serve/tests/"));
+    sources.retain(|file| !file.path.contains("/tests/") && !file.path.ends_with("/tests.rs"));
     sources
 }
 

@@ -1,4 +1,5 @@
-//! What single decisions gain: the services as they are, and without one of them.
+//! What single decisions gain: the services as they are, and without one of them; or another build
+//! of them.
 
 use std::path::Path;
 
@@ -62,16 +63,24 @@ const SWITCHES: [Switch; 5] = [
 ];
 
 /// The calls that two builds are compared by.
-const BUILDS: [&str; 6] = [
+const BUILDS: [&str; 7] = [
     "get_user",
     "batch_get_users",
     "create_user",
     "get_post",
     "list_posts",
     "create_post",
+    "commit_posts",
 ];
 
 pub async fn measure(bench: &Bench, against: Option<&Path>) -> Vec<Figure> {
+    if let Some(program) = against {
+        let other = Variant {
+            program: Some(program.to_owned()),
+            ..bench.variant.clone()
+        };
+        return compare(bench, "this build, not the other", &other, &BUILDS).await;
+    }
     let mut figures = Vec::new();
     for switch in SWITCHES {
         let mut without = bench.variant.clone();
@@ -83,13 +92,6 @@ pub async fn measure(bench: &Bench, against: Option<&Path>) -> Vec<Figure> {
         arguments.push(switch.without.to_owned());
         let gained = format!("{}, not {}", switch.decision, switch.without);
         figures.extend(compare(bench, &gained, &without, switch.calls).await);
-    }
-    if let Some(program) = against {
-        let other = Variant {
-            program: Some(program.to_owned()),
-            ..bench.variant.clone()
-        };
-        figures.extend(compare(bench, "this build, not the other", &other, &BUILDS).await);
     }
     figures
 }
