@@ -8,6 +8,9 @@
 //! log finds all that was committed, as without this. What a transaction that is given up leaves
 //! held back is dropped, as if the process had ended before it wrote that.
 //!
+//! The file is also made longer than the log is, since a sync takes half as long if it does not find
+//! it longer than the one before.
+//!
 //! Knows the file format of the log as far as that (<https://sqlite.org/fileformat2.html#walformat>),
 //! and nothing of what is on the pages. All else is the operating system's own VFS
 //! (<https://sqlite.org/vfs.html>), which does every call of this one.
@@ -27,6 +30,10 @@ const NAME_OF_VFS: &CStr = c"gathering";
 /// How much is held back at the most, and so written at once: what the VFS below takes in one call,
 /// of which it looks at no more than the 17 lower bits of the size.
 const ROOM: usize = 0x1_FFFF; // bytes
+
+/// By how much the file is made longer than the log, with zeros: some four batches of single writes.
+/// Zeros are no frame, so whoever recovers the log stops there.
+const AHEAD: i64 = 1024 * 1024; // bytes
 
 /// The size of the header of a frame. Nothing else that is written to a log has it, unless SQLite
 /// fills up sectors, which it then writes in parts: such a log is left alone.
@@ -85,26 +92,32 @@ struct Held {
     start: i64,
     /// Whether the frame that was begun last ends its transaction.
     last: bool,
+    /// How long the file is, as far as is known: others make it longer as well.
+    size: i64,
 }
 
 impl Held {
-    /// Takes what SQLite writes at `offset`, and lets `write` do what cannot wait. What is added
+    /// Takes what SQLite writes at `offset`, and writes to `file` what cannot wait. What is added
     /// neither to what is held back nor to what was written last does not wait: SQLite corrects
     /// something then.
     ///
     /// If it fails, so does the transaction, and nothing is held back of it.
-    fn write(&mut self, bytes: &[u8], offset: i64, write: Write<'_>) -> Result<(), c_int> {
-        let taken = self.take(bytes, offset, write);
+    fn write(&mut self, bytes: &[u8], offset: i64, file: &mut impl File) -> Result<(), c_int> {
+        let taken = self.take(bytes, offset, file);
         if taken.is_err() {
             self.bytes.clear();
         }
         taken
     }
 
-    fn take(&mut self, bytes: &[u8], offset: i64, write: Write<'_>) -> Result<(), c_int> {
+    fn take(&mut self, bytes: &[u8], offset: i64, file: &mut impl File) -> Result<(), c_int> {
         let added = offset == after(self.start, &self.bytes);
         if !added || self.bytes.len() + bytes.len() > ROOM {
-            self.flush(write)?;
+            self.flush(file)?;
+        }
+        if offset == 0 {
+            // The log begins anew, and somebody may have made the file shorter.
+            self.size = 0;
         }
         let header = bytes.len() == FRAME_HEADER;
         if header {
@@ -113,24 +126,43 @@ impl Held {
         }
         if !added {
             self.start = after(offset, bytes);
-            return write(bytes, offset);
+            file.write(bytes, offset)?;
+            self.lengthen(file);
+            return Ok(());
         }
         self.bytes.extend_from_slice(bytes);
         if self.last && !header {
-            self.flush(write)?;
+            self.flush(file)?;
         }
         Ok(())
     }
 
     /// Writes what is held back. What fails may be tried again: SQLite takes a read that failed
     /// for no reason to give up the transaction, whose frames have to be in the file at its end.
-    fn flush(&mut self, write: Write<'_>) -> Result<(), c_int> {
+    fn flush(&mut self, file: &mut impl File) -> Result<(), c_int> {
         if !self.bytes.is_empty() {
-            write(&self.bytes, self.start)?;
+            file.write(&self.bytes, self.start)?;
             self.start = after(self.start, &self.bytes);
             self.bytes.clear();
+            self.lengthen(file);
         }
         Ok(())
+    }
+
+    /// Makes the file longer if what was written is at its end, beyond which nobody has anything to
+    /// lose. Where that fails, the file is as long as it has to be, which is only slower.
+    fn lengthen(&mut self, file: &mut impl File) {
+        if self.start <= self.size {
+            return;
+        }
+        self.size = file.size().unwrap_or(self.start);
+        if self.size > self.start {
+            return;
+        }
+        let zeros = vec![0; 64 * 1024];
+        while self.size < self.start + AHEAD && file.write(&zeros, self.size).is_ok() {
+            self.size = after(self.size, &zeros);
+        }
     }
 }
 
@@ -139,8 +171,14 @@ fn after(start: i64, bytes: &[u8]) -> i64 {
     start.saturating_add_unsigned(bytes.len() as u64)
 }
 
-/// Writes bytes at an offset of the file, or returns why not.
-type Write<'a> = &'a mut dyn FnMut(&[u8], i64) -> Result<(), c_int>;
+/// The file of a log.
+trait File {
+    /// Writes bytes at an offset, or returns why not.
+    fn write(&mut self, bytes: &[u8], offset: i64) -> Result<(), c_int>;
+
+    /// How long it is.
+    fn size(&mut self) -> Result<i64, c_int>;
+}
 
 /// Does the same as the VFS below.
 ///
@@ -171,35 +209,52 @@ impl Own {
         // Nothing in it can panic half way.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Writes what is held back of `file`, whose own this is.
+/// An open log, as the VFS below has it.
+struct Below<'a> {
+    own: &'a Own,
+    file: *mut sqlite::sqlite3_file,
+}
+
+impl Below<'_> {
+    /// The same file.
     ///
     /// # Safety
     ///
-    /// `file` is open.
-    unsafe fn flush(&self, file: *mut sqlite::sqlite3_file) -> Result<(), c_int> {
+    /// As for [`own`].
+    unsafe fn of(file: *mut sqlite::sqlite3_file) -> Self {
         // SAFETY: as the caller promises.
-        let mut write = |bytes: &[u8], offset| unsafe { self.write(file, bytes, offset) };
-        self.held().flush(&mut write)
+        let own = unsafe { own(file) };
+        Self { own, file }
+    }
+}
+
+impl File for Below<'_> {
+    fn write(&mut self, bytes: &[u8], offset: i64) -> Result<(), c_int> {
+        let size = c_int::try_from(bytes.len()).map_err(|_| sqlite::SQLITE_IOERR_WRITE)?;
+        // SAFETY: the file is open, as `of` was promised, and so many bytes are there.
+        done(unsafe {
+            below!(
+                self.own,
+                xWrite(self.file, bytes.as_ptr().cast(), size, offset)
+            )
+        })
     }
 
-    /// Writes to `file`, whose own this is.
-    ///
-    /// # Safety
-    ///
-    /// `file` is open.
-    unsafe fn write(
-        &self,
-        file: *mut sqlite::sqlite3_file,
-        bytes: &[u8],
-        offset: i64,
-    ) -> Result<(), c_int> {
-        let size = c_int::try_from(bytes.len()).map_err(|_| sqlite::SQLITE_IOERR_WRITE)?;
-        // SAFETY: as the caller promises, and so many bytes are there.
-        match unsafe { below!(self, xWrite(file, bytes.as_ptr().cast(), size, offset)) } {
-            sqlite::SQLITE_OK => Ok(()),
-            code => Err(code),
-        }
+    fn size(&mut self) -> Result<i64, c_int> {
+        let mut size = 0;
+        // SAFETY: the same, and there is room for the number.
+        done(unsafe { below!(self.own, xFileSize(self.file, &raw mut size)) })?;
+        Ok(size)
+    }
+}
+
+/// What a code of SQLite says.
+fn done(code: c_int) -> Result<(), c_int> {
+    match code {
+        sqlite::SQLITE_OK => Ok(()),
+        code => Err(code),
     }
 }
 
@@ -298,12 +353,11 @@ unsafe extern "C" fn write(
     offset: i64,
 ) -> c_int {
     // SAFETY: SQLite passes an open file of ours, and so many bytes.
-    let written = unsafe {
-        let own = own(file);
-        let bytes = slice::from_raw_parts(bytes.cast::<u8>(), usize::try_from(size).unwrap_or(0));
-        let mut write = |bytes: &[u8], offset| own.write(file, bytes, offset);
-        own.held().write(bytes, offset, &mut write)
+    let (mut file, bytes) = unsafe {
+        let size = usize::try_from(size).unwrap_or(0);
+        (Below::of(file), slice::from_raw_parts(bytes.cast(), size))
     };
+    let written = file.own.held().write(bytes, offset, &mut file);
     written.err().unwrap_or(sqlite::SQLITE_OK)
 }
 
@@ -314,9 +368,9 @@ macro_rules! flushed {
         unsafe extern "C" fn $name(file: *mut sqlite::sqlite3_file $(, $argument: $type)*) -> c_int {
             // SAFETY: SQLite passes an open file of ours, and what the VFS below may be given.
             unsafe {
-                let own = own(file);
-                match own.flush(file) {
-                    Ok(()) => below!(own, $method(file $(, $argument)*)),
+                let mut below = Below::of(file);
+                match below.own.held().flush(&mut below) {
+                    Ok(()) => below!(below.own, $method(file $(, $argument)*)),
                     Err(code) => code,
                 }
             }

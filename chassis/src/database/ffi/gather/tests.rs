@@ -6,8 +6,31 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::*;
 
-/// What was written to a log, and where.
-type Written = Vec<(i64, Vec<u8>)>;
+/// A file that remembers what was written to it, and where; or one that is full.
+#[derive(Default)]
+struct Log {
+    written: Vec<(i64, Vec<u8>)>,
+    content: Vec<u8>,
+    full: bool,
+}
+
+impl File for Log {
+    fn write(&mut self, bytes: &[u8], offset: i64) -> Result<(), c_int> {
+        if self.full {
+            return Err(sqlite::SQLITE_FULL);
+        }
+        let start = usize::try_from(offset).unwrap();
+        let end = start + bytes.len();
+        self.content.resize(end.max(self.content.len()), 0);
+        self.content[start..end].copy_from_slice(bytes);
+        self.written.push((offset, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn size(&mut self) -> Result<i64, c_int> {
+        Ok(after(0, &self.content))
+    }
+}
 
 /// The header of a frame.
 fn header(last: bool) -> Vec<u8> {
@@ -17,87 +40,161 @@ fn header(last: bool) -> Vec<u8> {
 }
 
 /// Something held back at the end of a log, after a frame that was written.
-fn held() -> (Held, Written) {
-    let (mut held, mut written) = (Held::default(), Written::new());
-    put(&mut held, &mut written, &header(true), 32);
-    put(&mut held, &mut written, &[1; 512], 56);
-    written.clear();
-    put(&mut held, &mut written, &header(false), 568);
-    put(&mut held, &mut written, &[2; 512], 592);
-    (held, written)
-}
-
-fn put(held: &mut Held, written: &mut Written, bytes: &[u8], offset: i64) {
-    let write: Write<'_> = &mut |bytes, offset| {
-        written.push((offset, bytes.to_vec()));
-        Ok(())
-    };
-    held.write(bytes, offset, write).unwrap();
+fn held() -> (Held, Log) {
+    let (mut held, mut log) = (Held::default(), Log::default());
+    held.write(&header(true), 32, &mut log).unwrap();
+    held.write(&[1; 512], 56, &mut log).unwrap();
+    log.written.clear();
+    held.write(&header(false), 568, &mut log).unwrap();
+    held.write(&[2; 512], 592, &mut log).unwrap();
+    (held, log)
 }
 
 #[test]
 fn frames_wait_for_the_last_of_their_transaction() {
-    let (mut held, mut written) = held();
-    assert_eq!(written, []);
+    let (mut held, mut log) = held();
+    assert_eq!(log.written, []);
 
-    put(&mut held, &mut written, &header(true), 1104);
-    assert_eq!(written, []);
-    put(&mut held, &mut written, &[3; 512], 1128);
+    held.write(&header(true), 1104, &mut log).unwrap();
+    assert_eq!(log.written, []);
+    held.write(&[3; 512], 1128, &mut log).unwrap();
 
     let frames = [header(false), vec![2; 512], header(true), vec![3; 512]];
-    assert_eq!(written, [(568, frames.concat())]);
+    assert_eq!(log.written, [(568, frames.concat())]);
 }
 
 #[test]
 fn what_corrects_the_log_comes_after_what_was_held_back() {
-    let (mut held, mut written) = held();
+    let (mut held, mut log) = held();
 
-    put(&mut held, &mut written, &[4; 512], 56);
+    held.write(&[4; 512], 56, &mut log).unwrap();
 
     let frame = [header(false), vec![2; 512]].concat();
-    assert_eq!(written, [(568, frame), (56, vec![4; 512])]);
+    assert_eq!(log.written, [(568, frame), (56, vec![4; 512])]);
 }
 
 #[test]
 fn no_more_is_held_back_than_there_is_room_for() {
-    let (mut held, mut written) = held();
+    let (mut held, mut log) = held();
     let mut offset = 1104;
-    while written.is_empty() {
-        put(&mut held, &mut written, &[5; 4096], offset);
+    while log.written.is_empty() {
+        held.write(&[5; 4096], offset, &mut log).unwrap();
         offset += 4096;
     }
 
-    assert_eq!(written[0].0, 568);
-    assert!(written[0].1.len() <= ROOM);
-    assert!(written[0].1.len() + 4096 > ROOM);
+    assert_eq!(log.written[0].0, 568);
+    assert!(log.written[0].1.len() <= ROOM);
+    assert!(log.written[0].1.len() + 4096 > ROOM);
 }
 
 #[test]
 fn what_fails_to_be_written_is_not_written_later() {
-    let (mut held, mut written) = held();
-    let fail: Write<'_> = &mut |_, _| Err(sqlite::SQLITE_FULL);
+    let (mut held, mut log) = held();
 
-    held.write(&header(true), 1104, fail).unwrap();
-    let failed = held.write(&[3; 512], 1128, fail);
+    held.write(&header(true), 1104, &mut log).unwrap();
+    log.full = true;
+    let failed = held.write(&[3; 512], 1128, &mut log);
     assert_eq!(failed, Err(sqlite::SQLITE_FULL));
 
-    put(&mut held, &mut written, &header(true), 568);
-    put(&mut held, &mut written, &[6; 512], 592);
+    log.full = false;
+    held.write(&header(true), 568, &mut log).unwrap();
+    held.write(&[6; 512], 592, &mut log).unwrap();
     let frame = [header(true), vec![6; 512]].concat();
-    assert_eq!(written, [(568, frame)]);
+    assert_eq!(log.written, [(568, frame)]);
 }
 
 #[test]
 fn what_fails_to_be_written_for_a_read_is_written_later() {
-    let (mut held, mut written) = held();
+    let (mut held, mut log) = held();
 
-    let failed = held.flush(&mut |_, _| Err(sqlite::SQLITE_FULL));
-    assert_eq!(failed, Err(sqlite::SQLITE_FULL));
-    put(&mut held, &mut written, &header(true), 1104);
-    put(&mut held, &mut written, &[3; 512], 1128);
+    log.full = true;
+    assert_eq!(held.flush(&mut log), Err(sqlite::SQLITE_FULL));
+    log.full = false;
+    held.write(&header(true), 1104, &mut log).unwrap();
+    held.write(&[3; 512], 1128, &mut log).unwrap();
 
     let frames = [header(false), vec![2; 512], header(true), vec![3; 512]];
-    assert_eq!(written, [(568, frames.concat())]);
+    assert_eq!(log.written, [(568, frames.concat())]);
+}
+
+/// Writes a transaction of one frame.
+fn commit(held: &mut Held, log: &mut Log, offset: i64) {
+    held.write(&header(true), offset, log).unwrap();
+    held.write(&[8; 1000], offset + 24, log).unwrap();
+}
+
+#[test]
+fn a_file_is_seldom_made_longer() {
+    let (mut held, mut log) = (Held::default(), Log::default());
+
+    let mut sizes = Vec::new();
+    let mut end = 0;
+    while end < 2 * AHEAD {
+        commit(&mut held, &mut log, end);
+        end += 1024;
+        sizes.push(log.content.len());
+    }
+
+    sizes.dedup();
+    assert_eq!(sizes.len(), 2);
+    let end = usize::try_from(end).unwrap();
+    let frame = [header(true), vec![8; 1000]].concat();
+    assert!(
+        log.content[..end]
+            .chunks(1024)
+            .all(|written| written == frame)
+    );
+    assert!(log.content[end..].iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn a_file_that_others_made_longer_is_long_enough() {
+    let (mut held, mut log) = (Held::default(), Log::default());
+    commit(&mut held, &mut log, 0);
+    let end = after(0, &log.content);
+    log.content.resize(2 * log.content.len(), 9);
+    log.written.clear();
+
+    commit(&mut held, &mut log, end);
+
+    let frame = vec![(end, header(true)), (end + 24, vec![8; 1000])];
+    assert_eq!(log.written, frame);
+}
+
+#[test]
+fn a_file_that_others_made_shorter_is_made_longer_with_a_new_log() {
+    let (mut held, mut log) = (Held::default(), Log::default());
+    commit(&mut held, &mut log, 0);
+    log.content.clear();
+
+    commit(&mut held, &mut log, 0);
+
+    assert!(after(0, &log.content) > AHEAD);
+}
+
+#[test]
+fn a_file_that_cannot_be_made_longer_is_as_long_as_it_has_to_be() {
+    /// One that has room for the log alone.
+    struct Tight(Log);
+
+    impl File for Tight {
+        fn write(&mut self, bytes: &[u8], offset: i64) -> Result<(), c_int> {
+            self.0.full = bytes.iter().all(|&byte| byte == 0);
+            self.0.write(bytes, offset)
+        }
+
+        fn size(&mut self) -> Result<i64, c_int> {
+            self.0.size()
+        }
+    }
+
+    let (mut held, mut log) = (Held::default(), Tight(Log::default()));
+    for offset in [0, 1024] {
+        held.write(&header(true), offset, &mut log).unwrap();
+        held.write(&[8; 1000], offset + 24, &mut log).unwrap();
+    }
+
+    assert_eq!(log.0.content.len(), 2048);
 }
 
 /// A connection that gathers, or one that does not.
