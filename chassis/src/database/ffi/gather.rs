@@ -155,8 +155,11 @@ impl Held {
         if self.start <= self.size {
             return;
         }
-        self.size = file.size().unwrap_or(self.start);
-        if self.size > self.start {
+        let Ok(size) = file.size() else {
+            return;
+        };
+        self.size = size;
+        if size > self.start {
             return;
         }
         let zeros = vec![0; 64 * 1024];
