@@ -43,7 +43,7 @@ pub struct More {
     /// The memory is watched under load, for ten minutes.
     #[arg(long)]
     long: bool,
-    /// Another build of this program, with which `switches` compares this one.
+    /// Another build of this program, with which `switches` compares this one, and nothing else.
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
 }

@@ -126,9 +126,7 @@ impl Held {
         }
         if !added {
             self.start = after(offset, bytes);
-            file.write(bytes, offset)?;
-            self.lengthen(file);
-            return Ok(());
+            return file.write(bytes, offset);
         }
         self.bytes.extend_from_slice(bytes);
         if self.last && !header {

@@ -118,7 +118,7 @@ fn what_fails_to_be_written_for_a_read_is_written_later() {
 }
 
 /// Writes a transaction of one frame.
-fn commit(held: &mut Held, log: &mut Log, offset: i64) {
+fn commit(held: &mut Held, log: &mut impl File, offset: i64) {
     held.write(&header(true), offset, log).unwrap();
     held.write(&[8; 1000], offset + 24, log).unwrap();
 }
@@ -190,8 +190,7 @@ fn a_file_that_cannot_be_made_longer_is_as_long_as_it_has_to_be() {
 
     let (mut held, mut log) = (Held::default(), Tight(Log::default()));
     for offset in [0, 1024] {
-        held.write(&header(true), offset, &mut log).unwrap();
-        held.write(&[8; 1000], offset + 24, &mut log).unwrap();
+        commit(&mut held, &mut log, offset);
     }
 
     assert_eq!(log.0.content.len(), 2048);
@@ -209,14 +208,15 @@ fn database(folder: &Path) -> (Connection, Connection) {
     let path = folder.join("database");
     let gathering = connect(&path, vfs());
     gathering
-        .execute_batch(
+        .execute_batch(&format!(
             "pragma journal_mode = wal;
              pragma cache_size = 10;
              create table t (id integer primary key, value integer not null, bulk blob);
              create index by_value on t (value);
              create table u (id integer primary key, value unique not null, bulk blob);
-             insert into t (value) values (0)",
-        )
+             insert into t (value) values (0);
+             {SERIES}",
+        ))
         .unwrap();
     let other = connect(&path, "unix");
     (gathering, other)
@@ -272,7 +272,6 @@ fn what_is_committed_is_in_the_file_whatever_came_before() {
         gathering
             .pragma_update(None, "synchronous", synchronous)
             .unwrap();
-        gathering.execute_batch(SERIES).unwrap();
         let undone = format!("savepoint a; {ADD}; update t set value = value + 1; rollback to a");
         let corrected =
             format!("{ADD}; update t set value = value + 1; update t set bulk = randomblob(1400)");
@@ -349,7 +348,6 @@ fn what_is_given_up_does_not_come_over_what_another_writes_next() {
 fn who_is_gone_amid_a_transaction_has_written_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (gathering, other) = database(folder.path());
-    gathering.execute_batch(SERIES).unwrap();
     let before = content(&other);
 
     gathering
@@ -493,8 +491,7 @@ fn whatever_fails_what_is_committed_is_in_the_file_and_nothing_else() {
         let (gathering, other) = database(folder.path());
         gathering
             .execute_batch(&format!(
-                "{SERIES};
-                 pragma synchronous = {};
+                "pragma synchronous = {};
                  pragma cache_size = {}",
                 ["normal", "full", "extra"][random.below(3) as usize],
                 5 + random.below(30),
@@ -541,7 +538,6 @@ fn what_a_read_could_not_write_is_committed_with_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let (gathering, other) = database(folder.path());
     let execute = |sql: &str| gathering.execute_batch(sql);
-    execute(SERIES).unwrap();
     execute(ADD).unwrap();
     execute("insert into u select id, id, bulk from t; pragma wal_checkpoint").unwrap();
     // What is read from the log later.
