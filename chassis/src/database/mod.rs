@@ -19,6 +19,7 @@ mod writer;
 
 use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use serde::Serialize;
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool,
@@ -119,7 +120,13 @@ impl Database {
     ///
     /// [`Error::Overloaded`] if none is free for as long as a read may wait.
     pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
-        Ok(self.reads.acquire().await?)
+        Ok(self.acquire().await?)
+    }
+
+    /// The same. Boxed, since few who may need it do: what waits for a connection is some
+    /// thousand bytes, which each call that could come to read here would carry along.
+    fn acquire(&self) -> BoxFuture<'_, Result<PoolConnection<Sqlite>, sqlx::Error>> {
+        Box::pin(self.reads.acquire())
     }
 
     /// Whether nobody but this process writes what the service caches.

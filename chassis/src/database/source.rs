@@ -84,7 +84,7 @@ impl Source<'_> {
     /// [`sqlx::Error::PoolClosed`] after [`Database::close`].
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if let Self::Few(database) | Self::FewForAnAnswer(database) | Self::Many(database) = self {
-            *self = Self::Reader(database.reads.acquire().await?);
+            *self = Self::Reader(database.acquire().await?);
         }
         match self {
             Self::Reader(reader) => Ok(reader),
