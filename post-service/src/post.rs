@@ -5,6 +5,8 @@
 
 mod body;
 
+use std::sync::Arc;
+
 use chassis::etag::Etag;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ pub struct Post {
     /// Positive, or 0 for a post that was only tried.
     pub id: i64,
     /// 1 to 140 code points in Normalization Form C.
-    pub body: String,
+    pub body: Arc<str>,
     /// To the microsecond; never earlier than that of a post with a lower id.
     pub create_time: DateTime<Utc>,
     /// To the microsecond.

@@ -26,7 +26,7 @@ use rusqlite::{
     CachedStatement, Connection, OpenFlags, ToSql,
     hooks::{AuthAction, AuthContext, Authorization},
     params_from_iter,
-    types::{ToSqlOutput, ValueRef},
+    types::{FromSql, ToSqlOutput, ValueRef},
 };
 
 use super::{
@@ -42,7 +42,7 @@ const PREPARED: usize = 64;
 /// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
 /// negative number: what it does not keep it reads from the file, page by page. There is a
 /// connection for each thread that serves.
-const PAGES: i64 = -3072;
+const PAGES: i64 = -2048;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,7 @@ impl Columns<'_> {
     /// # Errors
     ///
     /// If it is none.
-    pub fn text(&mut self) -> Result<String, WrongType> {
+    pub fn text<T: FromSql + AsRef<str>>(&mut self) -> Result<T, WrongType> {
         self.next += 1;
         Ok(self.row.get(self.next - 1)?)
     }

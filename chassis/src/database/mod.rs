@@ -20,7 +20,7 @@ mod writer;
 use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool,
     pool::PoolConnection,
@@ -197,13 +197,20 @@ impl Database {
 }
 
 /// A parameter of a statement that has many values, for `json_each`, or for
-/// `jsonb_each` if they are arrays themselves.
+/// `jsonb_each` if they are arrays themselves. They take some `size` bytes: a text that grew to
+/// a megabyte would leave half a megabyte behind, and a quarter, for other threads to reuse.
 ///
 /// # Errors
 ///
 /// If they have no form as JSON, which is a fault of ours.
-pub fn json(values: &impl Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(values).map_err(|error| sqlx::Error::Encode(error.into()))
+pub fn json(
+    size: usize,
+    values: impl IntoIterator<Item = impl Serialize>,
+) -> Result<String, sqlx::Error> {
+    let mut text = Vec::with_capacity(size);
+    let written = serde_json::Serializer::new(&mut text).collect_seq(values);
+    written.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    String::from_utf8(text).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// The ids that an INSERT gave out to its rows, which it does one after the other: none if it

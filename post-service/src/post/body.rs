@@ -1,5 +1,7 @@
 //! What a post says.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
@@ -9,10 +11,10 @@ const LONGEST: usize = 140;
 /// The longest text that is looked at, in code points.
 const LONGEST_RAW: usize = 16 * LONGEST;
 
-/// The text of a post, in Normalization Form C.
+/// The text of a post, in Normalization Form C. Copies share it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Body(String);
+pub struct Body(Arc<str>);
 
 impl Body {
     /// The body that a text is. Nothing is cut off or trimmed.
@@ -44,10 +46,10 @@ impl Body {
             ));
         }
         // ASCII is in that form as it is.
-        let text: String = if text.is_ascii() {
-            text.to_owned()
+        let text: Arc<str> = if text.is_ascii() {
+            text.into()
         } else {
-            text.nfc().collect()
+            text.nfc().collect::<String>().into()
         };
         let length = text.chars().count();
         if length > LONGEST {
@@ -66,8 +68,8 @@ impl Body {
 
     /// 1 to 140 code points.
     #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

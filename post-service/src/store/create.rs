@@ -17,6 +17,9 @@ pub(super) struct Creation {
     pub(super) now: DateTime<Utc>,
 }
 
+/// How much a post has as JSON besides what it says: a time, an author, and what is between them.
+const ROW: usize = 40; // bytes
+
 /// How new posts are written that come from many callers: some posts of one caller are written
 /// all or not at all. If they cannot be, and it is to be told why, they are left for a
 /// transaction of their own: that is what `None` means.
@@ -31,12 +34,8 @@ async fn create_of_all(
     connection: &mut SqliteConnection,
     callers: &[Vec<Creation>],
 ) -> Result<Option<Vec<Option<Vec<Post>>>>, sqlx::Error> {
-    let Some(posts) = create_at_once(connection, callers.iter().flatten()).await? else {
-        return Ok(None);
-    };
-    let mut posts = posts.into_iter();
-    let of_caller = |creations: &Vec<_>| Some(posts.by_ref().take(creations.len()).collect());
-    Ok(Some(callers.iter().map(of_caller).collect()))
+    let created = create_at_once(connection, callers).await?;
+    Ok(created.map(|posts| posts.into_iter().map(Some).collect()))
 }
 
 /// Writes the posts of each caller, unless they are refused.
@@ -51,9 +50,7 @@ async fn create_of_each(
                 let created = create_one(connection, creation).await?;
                 created.map(|post| Some(vec![post]))
             }
-            _ => Ok(unless_constraint(
-                create_at_once(connection, creations).await,
-            )?),
+            _ => Ok(create_together(connection, creations).await?),
         });
     }
     Ok(results)
@@ -66,8 +63,7 @@ pub(super) async fn create_all(
     creations: &[Creation],
     index: usize,
 ) -> Result<Vec<Post>, Stop<Error>> {
-    let at_once = create_at_once(connection, creations).await;
-    if let Some(posts) = unless_constraint(at_once)? {
+    if let Some(posts) = create_together(connection, creations).await? {
         return Ok(posts);
     }
     let mut posts = Vec::with_capacity(creations.len());
@@ -78,43 +74,58 @@ pub(super) async fn create_all(
     Ok(posts)
 }
 
-/// Writes new posts in their order by one statement: all of them, or none if the clock was put
-/// back behind the newest post that is there.
+/// Writes new posts of one caller as [`create_at_once`] does, or none if a constraint refuses one.
+async fn create_together(
+    connection: &mut SqliteConnection,
+    creations: &[Creation],
+) -> Result<Option<Vec<Post>>, sqlx::Error> {
+    let created = unless_constraint(create_at_once(connection, &[creations]).await)?;
+    Ok(created.map(|posts| posts.into_iter().flatten().collect()))
+}
+
+/// Writes new posts of some callers in their order by one statement: all of them, or none if the
+/// clock was put back behind the newest post that is there.
 async fn create_at_once(
     connection: &mut SqliteConnection,
-    creations: impl IntoIterator<Item = &Creation>,
-) -> Result<Option<Vec<Post>>, sqlx::Error> {
-    let mut posts: Vec<Post> = Vec::new();
-    for Creation { draft, now } in creations {
-        let time = posts.last().map_or(*now, |last| last.create_time.max(*now));
-        posts.push(post(0, draft, time));
-    }
-    let Some(first) = posts.first() else {
-        return Ok(Some(posts));
-    };
-    let earliest = first.create_time.timestamp_micros();
-    let rows: Vec<_> = posts
+    callers: &[impl AsRef<[Creation]>],
+) -> Result<Option<Vec<Vec<Post>>>, sqlx::Error> {
+    let Some(first) = callers
         .iter()
-        .map(|post| {
+        .find_map(|creations| creations.as_ref().first())
+    else {
+        return Ok(Some(callers.iter().map(|_| Vec::new()).collect()));
+    };
+    let (earliest, mut time, mut size) = (first.now.timestamp_micros(), first.now, 0);
+    let mut posts: Vec<Vec<Post>> = Vec::with_capacity(callers.len());
+    for creations in callers {
+        let new = creations.as_ref().iter().map(|Creation { draft, now }| {
+            time = time.max(*now);
+            size += draft.body.as_str().len() + ROW;
+            post(0, draft, time)
+        });
+        posts.push(new.collect());
+    }
+
+    let insert = {
+        let rows = posts.iter().flatten().map(|post| {
             let created = post.create_time.timestamp_micros();
             (&post.body, created, post.author.get())
-        })
-        .collect();
-    let rows = json(&rows)?;
-    let written = sqlx::query!(
-        "insert into posts (body, create_time, update_time, revision, user_id)
-        select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2
-        from jsonb_each(?1)
-        where ?2 >= coalesce((select create_time from posts order by id desc limit 1), ?2)",
-        rows,
-        earliest
-    )
-    .execute(connection)
-    .await?;
-    let Some(ids) = inserted(&written) else {
+        });
+        // The statement has a copy of them, beside which this one need not stay.
+        let rows = json(size, rows)?;
+        sqlx::query!(
+            "insert into posts (body, create_time, update_time, revision, user_id)
+            select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2
+            from jsonb_each(?1)
+            where ?2 >= coalesce((select create_time from posts order by id desc limit 1), ?2)",
+            rows,
+            earliest
+        )
+    };
+    let Some(ids) = inserted(&insert.execute(connection).await?) else {
         return Ok(None);
     };
-    for (id, post) in ids.zip(&mut posts) {
+    for (id, post) in ids.zip(posts.iter_mut().flatten()) {
         post.id = id;
     }
     Ok(Some(posts))
@@ -174,7 +185,7 @@ pub(super) async fn create(
 fn post(id: i64, draft: &NewPost, create_time: DateTime<Utc>) -> Post {
     Post {
         id,
-        body: draft.body.as_str().to_owned(),
+        body: draft.body.shared(),
         create_time,
         update_time: create_time,
         revision: 1,

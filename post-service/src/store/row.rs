@@ -1,5 +1,7 @@
 //! A row of `posts`, and what it means.
 
+use std::sync::Arc;
+
 use chassis::database::{Columns, WrongType};
 use chrono::{DateTime, Utc};
 
@@ -11,7 +13,7 @@ use crate::{
 /// The columns of a post, as SQLite has them.
 pub(super) struct Row {
     pub(super) id: i64,
-    pub(super) body: String,
+    pub(super) body: Arc<str>,
     pub(super) create_time: i64,
     pub(super) update_time: i64,
     pub(super) revision: i64,

@@ -274,19 +274,19 @@ async fn update(
         .ok_or(Error::NotFound(change.id.get()))?;
     let mut post = Post::try_from(row)?;
     match_etag(&post, change.etag.as_ref())?;
-    if change.body.as_str() == post.body {
+    if change.body.as_str() == &*post.body {
         return Ok(post);
     }
 
-    post.body = change.body.into_string();
+    post.body = change.body.shared();
     // Never earlier than the change before, even if the clock was put back.
     post.update_time = now.max(post.update_time);
     post.revision += 1;
-    let update_time = post.update_time.timestamp_micros();
+    let (body, update_time) = (&*post.body, post.update_time.timestamp_micros());
     sqlx::query!(
         "update posts set body = ?2, update_time = ?3, revision = ?4 where id = ?1",
         post.id,
-        post.body,
+        body,
         update_time,
         post.revision
     )

@@ -25,6 +25,9 @@ const BEYOND_TEXT: &str = "\u{10FFFF}";
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
 
+/// About how much an id has as JSON.
+const ID: usize = 8; // bytes
+
 /// Which users to list, and in which order.
 #[derive(Clone, Debug)]
 pub struct List {
@@ -116,7 +119,7 @@ impl Store {
             return Ok(users);
         }
         let mut source = self.database.source(ids.len());
-        let asked = json(&ids)?;
+        let asked = json(ids.len() * ID, ids)?;
         // One statement, and so one snapshot.
         let rows = select_users!(
             &mut source,

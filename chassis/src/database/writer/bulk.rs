@@ -16,8 +16,10 @@ use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 use super::{Place, Queue, Scope, batch::Job};
 use crate::database::{Error, error::unless_constraint};
 
-/// How many rows are written together at the most, but for a write that has more by itself.
-const ROWS: usize = 3_000;
+/// How many rows are written together at the most, but for a write that has more by itself. They
+/// share the pages that they change, of which there are hardly more for twice the rows; but all of
+/// them are in memory at once, several times.
+const ROWS: usize = 5_000;
 
 /// How writes of one kind are done.
 pub struct Ways<I, T, E> {
