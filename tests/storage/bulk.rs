@@ -92,7 +92,7 @@ fn insert_at_once<'c>(
                 case value when 'check' then 0 when 'engine' then value ->> '$' else 1 end
             from json_each(?1)",
         )
-        .bind(json(names.len() * 8, names.iter())?)
+        .bind(json(&names)?)
         .execute(connection)
         .await?;
         Ok(Some(vec![AT_ONCE; names.len()]))

@@ -197,13 +197,23 @@ impl Database {
 }
 
 /// A parameter of a statement that has many values, for `json_each`, or for
-/// `jsonb_each` if they are arrays themselves. They take some `size` bytes: a text that grew to
-/// a megabyte would leave half a megabyte behind, and a quarter, for other threads to reuse.
+/// `jsonb_each` if they are arrays themselves.
 ///
 /// # Errors
 ///
 /// If they have no form as JSON, which is a fault of ours.
-pub fn json(
+pub fn json(values: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(values).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// As [`json`], of so many values that they take a megabyte: a text that grew to that would leave
+/// half a megabyte behind, and a quarter, for other threads to reuse. The `size` is about what
+/// they take, in bytes.
+///
+/// # Errors
+///
+/// As [`json`].
+pub fn large_json(
     size: usize,
     values: impl IntoIterator<Item = impl Serialize>,
 ) -> Result<String, sqlx::Error> {

@@ -1,6 +1,6 @@
 //! Creating posts: one, or many by one statement.
 
-use chassis::database::{Stop, Ways, inserted, is_constraint, json, unless_constraint};
+use chassis::database::{Stop, Ways, inserted, is_constraint, large_json, unless_constraint};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -17,7 +17,7 @@ pub(super) struct Creation {
     pub(super) now: DateTime<Utc>,
 }
 
-/// How much a post has as JSON besides what it says: a time, an author, and what is between them.
+/// About how much a post has as JSON besides what it says: a time, an author, and what is between them.
 const ROW: usize = 40; // bytes
 
 /// How new posts are written that come from many callers: some posts of one caller are written
@@ -89,13 +89,7 @@ async fn create_at_once(
     connection: &mut SqliteConnection,
     callers: &[impl AsRef<[Creation]>],
 ) -> Result<Option<Vec<Vec<Post>>>, sqlx::Error> {
-    let Some(first) = callers
-        .iter()
-        .find_map(|creations| creations.as_ref().first())
-    else {
-        return Ok(Some(callers.iter().map(|_| Vec::new()).collect()));
-    };
-    let (earliest, mut time, mut size) = (first.now.timestamp_micros(), first.now, 0);
+    let (mut time, mut size) = (DateTime::<Utc>::MIN_UTC, 0);
     let mut posts: Vec<Vec<Post>> = Vec::with_capacity(callers.len());
     for creations in callers {
         let new = creations.as_ref().iter().map(|Creation { draft, now }| {
@@ -105,6 +99,10 @@ async fn create_at_once(
         });
         posts.push(new.collect());
     }
+    let Some(first) = posts.iter().flatten().next() else {
+        return Ok(Some(posts));
+    };
+    let earliest = first.create_time.timestamp_micros();
 
     let insert = {
         let rows = posts.iter().flatten().map(|post| {
@@ -112,7 +110,7 @@ async fn create_at_once(
             (&post.body, created, post.author.get())
         });
         // The statement has a copy of them, beside which this one need not stay.
-        let rows = json(size, rows)?;
+        let rows = large_json(size, rows)?;
         sqlx::query!(
             "insert into posts (body, create_time, update_time, revision, user_id)
             select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2

@@ -22,9 +22,6 @@ pub(super) struct Creation {
     pub(super) now: DateTime<Utc>,
 }
 
-/// About how much a user has as JSON.
-const ROW: usize = 160; // bytes
-
 /// How new users are written.
 pub(super) const WAYS: Ways<Creation, User, Error> = Ways {
     rows: |_| 1,
@@ -54,7 +51,7 @@ async fn create_at_once(
         rows.push((nickname, nickname_key, email, email_key, role, micros));
         users.push(user(0, draft, time));
     }
-    let rows = json(rows.len() * ROW, rows)?;
+    let rows = json(&rows)?;
     let written = sqlx::query!(
         "insert into users
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
@@ -175,7 +172,7 @@ async fn create_after(
         rows.push((id, nickname, nickname_key, email, email_key, role, micros));
         users.push(Some(user(id, draft, created)));
     }
-    let rows = json(rows.len() * ROW, rows)?;
+    let rows = json(&rows)?;
     let written = sqlx::query!(
         "insert into users
             (id, nickname, nickname_key, email, email_key, role, create_time, update_time,

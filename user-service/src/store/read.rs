@@ -25,9 +25,6 @@ const BEYOND_TEXT: &str = "\u{10FFFF}";
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
 
-/// About how much an id has as JSON.
-const ID: usize = 8; // bytes
-
 /// Which users to list, and in which order.
 #[derive(Clone, Debug)]
 pub struct List {
@@ -119,7 +116,7 @@ impl Store {
             return Ok(users);
         }
         let mut source = self.database.source(ids.len());
-        let asked = json(ids.len() * ID, ids)?;
+        let asked = json(&ids)?;
         // One statement, and so one snapshot.
         let rows = select_users!(
             &mut source,
