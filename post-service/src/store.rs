@@ -16,9 +16,12 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
+use self::pages::Pages;
 pub use self::read::{List, News, Page};
-use self::{create::Creation, pages::Pages};
-use crate::{error::Error, post::Post};
+use crate::{
+    error::Error,
+    post::{NewPost, Post},
+};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -46,7 +49,7 @@ pub struct Store {
     database: Database,
     clock: Clock,
     pages: Pages,
-    creations: Bulk<Vec<Creation>, Option<Vec<Post>>, Error>,
+    creations: Bulk<Vec<NewPost>, Option<Vec<Post>>, Error>,
 }
 
 impl Store {
@@ -54,7 +57,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock, page_cache: usize) -> Self {
         Self {
-            creations: database.bulk(create::WAYS),
+            creations: database.bulk(create::WAYS, clock.clone()),
             database,
             clock,
             pages: Pages::new(page_cache),

@@ -213,6 +213,8 @@ async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
 
         assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
         assert_eq!(metadata(&status, "author_id"), Some("1".into()));
+        let index = batch.then(|| "0".into());
+        assert_eq!(metadata(&status, "mutation_index"), index);
         assert_eq!(asked_meanwhile, asked);
         assert_refused(&again, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
         assert_eq!(alone.users.calls().len(), asked + 1, "batch: {batch}");

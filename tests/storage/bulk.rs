@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::database::{Bulk, Database, Error, Ways, json};
+use chassis::{
+    clock::Clock,
+    database::{Bulk, Database, Error, Ways, json},
+};
+use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
@@ -36,6 +40,7 @@ type Names = Bulk<&'static str, usize, Failure>;
 fn insert_all<'c>(
     connection: &'c mut SqliteConnection,
     names: &'c [&'static str],
+    now: DateTime<Utc>,
 ) -> BoxFuture<'c, Result<Vec<Result<usize, Failure>>, sqlx::Error>> {
     Box::pin(async move {
         let mut results = Vec::new();
@@ -50,11 +55,12 @@ fn insert_all<'c>(
                 "insert into users
                     (nickname, nickname_key, email, email_key, role, create_time, update_time,
                     revision)
-                values (?1, ?1, ?1 || '@example.com', ?1, 0, 0, 0, ?2)",
+                values (?1, ?1, ?1 || '@example.com', ?1, 0, ?3, ?3, ?2)",
             );
             insert
                 .bind(name)
                 .bind(revision)
+                .bind(now.timestamp_micros())
                 .execute(&mut *connection)
                 .await?;
             results.push(Ok(names.len()));
@@ -64,11 +70,18 @@ fn insert_all<'c>(
 }
 
 fn names(database: &Database) -> Names {
-    database.bulk(Ways {
-        rows: |_| 1,
-        at_once: |_, _| Box::pin(ready(Ok(None))),
-        each: insert_all,
-    })
+    names_of(database, Clock::system())
+}
+
+fn names_of(database: &Database, clock: Clock) -> Names {
+    database.bulk(
+        Ways {
+            rows: |_| 1,
+            at_once: |_, _, _| Box::pin(ready(Ok(None))),
+            each: insert_all,
+        },
+        clock,
+    )
 }
 
 /// What is said of a user who came with others in one statement.
@@ -79,6 +92,7 @@ const AT_ONCE: usize = 1000;
 fn insert_at_once<'c>(
     connection: &'c mut SqliteConnection,
     names: &'c [&'static str],
+    now: DateTime<Utc>,
 ) -> BoxFuture<'c, Result<Option<Vec<usize>>, sqlx::Error>> {
     Box::pin(async move {
         assert!(!names.contains(&"panic"), "a deliberate panic");
@@ -88,11 +102,12 @@ fn insert_at_once<'c>(
         sqlx::query(
             "insert into users
                 (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
-            select value, value, value || '@example.com', value, 0, 0, 0,
+            select value, value, value || '@example.com', value, 0, ?2, ?2,
                 case value when 'check' then 0 when 'engine' then value ->> '$' else 1 end
             from json_each(?1)",
         )
         .bind(json(&names)?)
+        .bind(now.timestamp_micros())
         .execute(connection)
         .await?;
         Ok(Some(vec![AT_ONCE; names.len()]))
@@ -100,11 +115,18 @@ fn insert_at_once<'c>(
 }
 
 fn names_at_once(database: &Database) -> Names {
-    database.bulk(Ways {
-        rows: |_| 1,
-        at_once: insert_at_once,
-        each: insert_all,
-    })
+    names_at_once_of(database, Clock::system())
+}
+
+fn names_at_once_of(database: &Database, clock: Clock) -> Names {
+    database.bulk(
+        Ways {
+            rows: |_| 1,
+            at_once: insert_at_once,
+            each: insert_all,
+        },
+        clock,
+    )
 }
 
 async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure>> {
@@ -242,6 +264,28 @@ async fn one_statement_waits_for_another_process_as_a_transaction_does() {
 
     assert_eq!(soon(waiting).await.unwrap(), AT_ONCE);
     assert_eq!(place.nicknames().await, ["a"]);
+}
+
+#[tokio::test]
+async fn writes_have_the_time_of_when_they_are_done() {
+    for names_of in [names_of, names_at_once_of] {
+        let place = Place::migrated().await;
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let names = names_of(&place.ready(&NEEDS).await, clock.clone());
+        let mut write = pin!(names.write("a"));
+
+        assert!(poll!(&mut write).is_pending());
+        clock.advance(Duration::from_secs(1));
+        soon(write).await.unwrap();
+
+        let mut connection = place.connect().await;
+        let created: i64 = sqlx::query_scalar("select create_time from users")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        assert_eq!(created, 1_000_000);
+    }
 }
 
 #[tokio::test]

@@ -15,12 +15,15 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::{create::Creation, known::Known};
+use self::known::Known;
 pub use self::{
     known::Shared,
     read::{Cursor, List, Page},
 };
-use crate::{error::Error, user::User};
+use crate::{
+    error::Error,
+    user::{NewUser, User},
+};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -49,7 +52,7 @@ pub struct Store {
     database: Database,
     clock: Clock,
     known: Known,
-    creations: Bulk<Creation, User, Error>,
+    creations: Bulk<NewUser, User, Error>,
 }
 
 impl Store {
@@ -57,7 +60,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock, cache: usize) -> Self {
         Self {
-            creations: database.bulk(create::WAYS),
+            creations: database.bulk(create::WAYS, clock.clone()),
             database,
             clock,
             known: Known::new(cache),

@@ -40,6 +40,7 @@ pub use self::{
 };
 use self::{direct::Direct, writer::Queue};
 use crate::{
+    clock::Clock,
     process::Failure,
     settings::{DatabaseSettings, DatabaseUrl},
 };
@@ -157,10 +158,11 @@ impl Database {
         self.writes.push(scope, work).await
     }
 
-    /// Writes that come from many callers at once, and are done together.
+    /// Writes that come from many callers at once, and are done together, at the time that the
+    /// clock then tells.
     #[must_use]
-    pub fn bulk<I, T, E>(&self, ways: Ways<I, T, E>) -> Bulk<I, T, E> {
-        Bulk::new(self.writes.clone(), ways)
+    pub fn bulk<I, T, E>(&self, ways: Ways<I, T, E>, clock: Clock) -> Bulk<I, T, E> {
+        Bulk::new(self.writes.clone(), ways, clock)
     }
 
     /// Waits for the end of the task that writes, which comes before [`Database::close`] only

@@ -1,6 +1,6 @@
 //! Creating posts: one, or many by one statement.
 
-use chassis::database::{Stop, Ways, inserted, is_constraint, large_json, unless_constraint};
+use chassis::database::{Stop, Ways, inserted, large_json, unless_constraint};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -10,48 +10,44 @@ use crate::{
     post::{NewPost, Post},
 };
 
-/// A post to create, and when that was asked for.
-#[derive(Debug)]
-pub(super) struct Creation {
-    pub(super) draft: NewPost,
-    pub(super) now: DateTime<Utc>,
-}
-
-/// About how much a post has as JSON besides what it says: a time, an author, and what is between them.
-const ROW: usize = 40; // bytes
+/// About how much a post has as JSON besides what it says: its author, and what is between them.
+const ROW: usize = 16; // bytes
 
 /// How new posts are written that come from many callers: some posts of one caller are written
-/// all or not at all. If they cannot be, and it is to be told why, they are left for a
-/// transaction of their own: that is what `None` means.
-pub(super) const WAYS: Ways<Vec<Creation>, Option<Vec<Post>>, Error> = Ways {
+/// all or not at all. If they cannot be, they are left for a transaction of their own, which
+/// tells why: that is what `None` means.
+pub(super) const WAYS: Ways<Vec<NewPost>, Option<Vec<Post>>, Error> = Ways {
     rows: Vec::len,
-    at_once: |connection, callers| Box::pin(create_of_all(connection, callers)),
-    each: |connection, callers| Box::pin(create_of_each(connection, callers)),
+    at_once: |connection, callers, now| Box::pin(create_of_all(connection, callers, now)),
+    each: |connection, callers, now| Box::pin(create_of_each(connection, callers, now)),
 };
 
 /// Writes the posts of all callers by one statement, or none.
 async fn create_of_all(
     connection: &mut SqliteConnection,
-    callers: &[Vec<Creation>],
+    callers: &[Vec<NewPost>],
+    now: DateTime<Utc>,
 ) -> Result<Option<Vec<Option<Vec<Post>>>>, sqlx::Error> {
-    let created = create_at_once(connection, callers).await?;
+    let created = create_at_once(connection, callers, now).await?;
     Ok(created.map(|posts| posts.into_iter().map(Some).collect()))
 }
 
-/// Writes the posts of each caller, unless they are refused.
+/// Writes the posts of each caller, unless a constraint refuses one of them.
 async fn create_of_each(
     connection: &mut SqliteConnection,
-    callers: &[Vec<Creation>],
+    callers: &[Vec<NewPost>],
+    now: DateTime<Utc>,
 ) -> Result<Vec<Result<Option<Vec<Post>>, Error>>, sqlx::Error> {
+    let time = no_earlier_than_newest(connection, now).await?;
+    // It was the clock that stood in the way, then, and perhaps nothing else.
+    if time > now
+        && let Some(created) = unless_constraint(create_of_all(connection, callers, time).await)?
+    {
+        return Ok(created.into_iter().map(Ok).collect());
+    }
     let mut results = Vec::with_capacity(callers.len());
-    for creations in callers {
-        results.push(match creations.as_slice() {
-            [creation] => {
-                let created = create_one(connection, creation).await?;
-                created.map(|post| Some(vec![post]))
-            }
-            _ => Ok(create_together(connection, creations).await?),
-        });
+    for drafts in callers {
+        results.push(Ok(create_together(connection, drafts, time).await?));
     }
     Ok(results)
 }
@@ -60,86 +56,80 @@ async fn create_of_each(
 /// then undone. What is refused is counted from `index` on.
 pub(super) async fn create_all(
     connection: &mut SqliteConnection,
-    creations: &[Creation],
+    drafts: &[NewPost],
+    now: DateTime<Utc>,
     index: usize,
 ) -> Result<Vec<Post>, Stop<Error>> {
-    if let Some(posts) = create_together(connection, creations).await? {
+    let time = no_earlier_than_newest(connection, now).await?;
+    if let Some(posts) = create_together(connection, drafts, time).await? {
         return Ok(posts);
     }
-    let mut posts = Vec::with_capacity(creations.len());
-    for (index, Creation { draft, now }) in (index..).zip(creations) {
-        let created = create(connection, draft, *now).await;
+    let mut posts = Vec::with_capacity(drafts.len());
+    for (index, draft) in (index..).zip(drafts) {
+        let created = create(connection, draft, time).await;
         posts.push(created.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
     }
     Ok(posts)
 }
 
+/// `now`, unless the newest post is later: the clock was put back, or others were written since
+/// it was asked.
+async fn no_earlier_than_newest(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    let newest = sqlx::query_scalar!("select create_time from posts order by id desc limit 1")
+        .fetch_optional(connection)
+        .await?;
+    Ok(newest
+        .and_then(DateTime::from_timestamp_micros)
+        .map_or(now, |newest| newest.max(now)))
+}
+
 /// Writes new posts of one caller as [`create_at_once`] does, or none if a constraint refuses one.
 async fn create_together(
     connection: &mut SqliteConnection,
-    creations: &[Creation],
+    drafts: &[NewPost],
+    now: DateTime<Utc>,
 ) -> Result<Option<Vec<Post>>, sqlx::Error> {
-    let created = unless_constraint(create_at_once(connection, &[creations]).await)?;
+    let created = unless_constraint(create_at_once(connection, &[drafts], now).await)?;
     Ok(created.map(|posts| posts.into_iter().flatten().collect()))
 }
 
-/// Writes new posts of some callers in their order by one statement: all of them, or none if the
-/// clock was put back behind the newest post that is there.
+/// Writes new posts of some callers in their order by one statement, all of them at one time:
+/// or none, if that is earlier than the newest post that is there.
 async fn create_at_once(
     connection: &mut SqliteConnection,
-    callers: &[impl AsRef<[Creation]>],
+    callers: &[impl AsRef<[NewPost]>],
+    now: DateTime<Utc>,
 ) -> Result<Option<Vec<Vec<Post>>>, sqlx::Error> {
-    let (mut time, mut size) = (DateTime::<Utc>::MIN_UTC, 0);
-    let mut posts: Vec<Vec<Post>> = Vec::with_capacity(callers.len());
-    for creations in callers {
-        let new = creations.as_ref().iter().map(|Creation { draft, now }| {
-            time = time.max(*now);
-            size += draft.body.as_str().len() + ROW;
-            post(0, draft, time)
-        });
-        posts.push(new.collect());
+    let drafts = || callers.iter().flat_map(AsRef::as_ref);
+    if drafts().next().is_none() {
+        return Ok(Some(callers.iter().map(|_| Vec::new()).collect()));
     }
-    let Some(first) = posts.iter().flatten().next() else {
-        return Ok(Some(posts));
-    };
-    let earliest = first.create_time.timestamp_micros();
-
     let insert = {
-        let rows = posts.iter().flatten().map(|post| {
-            let created = post.create_time.timestamp_micros();
-            (&post.body, created, post.author.get())
-        });
+        let size = drafts().map(|draft| draft.body.as_str().len() + ROW).sum();
+        let rows = drafts().map(|draft| (draft.body.as_str(), draft.author.get()));
         // The statement has a copy of them, beside which this one need not stay.
         let rows = large_json(size, rows)?;
+        let time = now.timestamp_micros();
         sqlx::query!(
             "insert into posts (body, create_time, update_time, revision, user_id)
-            select value ->> 0, value ->> 1, value ->> 1, 1, value ->> 2
+            select value ->> 0, ?2, ?2, 1, value ->> 1
             from jsonb_each(?1)
             where ?2 >= coalesce((select create_time from posts order by id desc limit 1), ?2)",
             rows,
-            earliest
+            time
         )
     };
-    let Some(ids) = inserted(&insert.execute(connection).await?) else {
+    let Some(mut ids) = inserted(&insert.execute(connection).await?) else {
         return Ok(None);
     };
-    for (id, post) in ids.zip(posts.iter_mut().flatten()) {
-        post.id = id;
-    }
-    Ok(Some(posts))
-}
-
-/// Writes one post, unless a constraint refuses it.
-async fn create_one(
-    connection: &mut SqliteConnection,
-    Creation { draft, now }: &Creation,
-) -> Result<Result<Post, Error>, sqlx::Error> {
-    match create(connection, draft, *now).await {
-        Ok(post) => Ok(Ok(post)),
-        Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
-        Err(Stop::Engine(error)) if is_constraint(&error) => Ok(Err(error.into())),
-        Err(Stop::Engine(error)) => Err(error),
-    }
+    let posts = callers.iter().map(|drafts| {
+        let of_one = drafts.as_ref().iter().zip(ids.by_ref());
+        of_one.map(|(draft, id)| post(id, draft, now)).collect()
+    });
+    Ok(Some(posts.collect()))
 }
 
 /// Writes a new post, whose creation time is not earlier than that of any before, even if

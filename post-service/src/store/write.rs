@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{Creation, create, create_all},
+    create::{create, create_all},
     read, requests,
 };
 use crate::{
@@ -97,9 +97,10 @@ impl Store {
             now,
         } = once;
         if request.is_none() && !write.validate_only {
-            let created = self.creations.write(vec![Creation { draft, now }]).await?;
-            let post = created.and_then(|posts| posts.into_iter().next());
-            return post.ok_or_else(|| Error::Corrupt("a post that was created is none".into()));
+            let created = self.creations.write(vec![draft.clone()]).await?;
+            if let Some(post) = created.and_then(|posts| posts.into_iter().next()) {
+                return Ok(post);
+            }
         }
         let mut post: Post = self
             .database
@@ -167,7 +168,7 @@ impl Store {
         } = once;
         if request.is_none()
             && !write.validate_only
-            && let Some(creations) = only_creations(&mutations, now)
+            && let Some(creations) = only_creations(&mutations)
             && let Some(posts) = self.creations.write(creations).await?
         {
             return Ok(posts.into_iter().map(Some).collect());
@@ -218,12 +219,9 @@ impl<T> Once<T> {
 }
 
 /// The posts that the changes create, if they do nothing else.
-fn only_creations(mutations: &[Mutation], now: DateTime<Utc>) -> Option<Vec<Creation>> {
+fn only_creations(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
     let creation = |mutation: &Mutation| match mutation {
-        Mutation::Create(draft) => Some(Creation {
-            draft: draft.clone(),
-            now,
-        }),
+        Mutation::Create(draft) => Some(draft.clone()),
         Mutation::Update(_) | Mutation::Delete(_) => None,
     };
     mutations.iter().map(creation).collect()
@@ -242,13 +240,13 @@ async fn mutate(
         let at = |stop: Stop<Error>| stop.map_refusal(|error| error.at(posts.len()));
         match mutation {
             Mutation::Create(draft) => {
-                let mut creations = vec![Creation { draft, now }];
+                let mut drafts = vec![draft];
                 while let Some(next) = mutations.next_if(Mutation::creates) {
                     if let Mutation::Create(draft) = next {
-                        creations.push(Creation { draft, now });
+                        drafts.push(draft);
                     }
                 }
-                let created = create_all(connection, &creations, posts.len()).await?;
+                let created = create_all(connection, &drafts, now, posts.len()).await?;
                 posts.extend(created.into_iter().map(Some));
             }
             Mutation::Update(change) => {

@@ -15,62 +15,60 @@ use crate::{
     user::{NewUser, User},
 };
 
-/// A user to create, and when that was asked for.
-#[derive(Debug)]
-pub(super) struct Creation {
-    pub(super) draft: NewUser,
-    pub(super) now: DateTime<Utc>,
-}
-
 /// How new users are written.
-pub(super) const WAYS: Ways<Creation, User, Error> = Ways {
+pub(super) const WAYS: Ways<NewUser, User, Error> = Ways {
     rows: |_| 1,
-    at_once: |connection, creations| Box::pin(create_at_once(connection, creations)),
-    each: |connection, creations| Box::pin(create_each(connection, creations)),
+    at_once: |connection, drafts, now| Box::pin(create_at_once(connection, drafts, now)),
+    each: |connection, drafts, now| Box::pin(create_each(connection, drafts, now)),
 };
 
-/// Writes new users in their order by one statement: all of them, or none if the clock was put
-/// back behind the newest user who is there.
+/// Writes new users in their order by one statement, a microsecond apart: all of them, or none
+/// if the newest user who is there is not earlier than `now`, as when the clock was put back.
 async fn create_at_once(
     connection: &mut SqliteConnection,
-    creations: &[Creation],
+    drafts: &[NewUser],
+    now: DateTime<Utc>,
 ) -> Result<Option<Vec<User>>, sqlx::Error> {
-    let Some(first) = creations.first() else {
+    if drafts.is_empty() {
         return Ok(Some(Vec::new()));
-    };
-    let earliest = first.now.timestamp_micros();
-    let mut time = first.now - TimeDelta::microseconds(1);
-    let mut users = Vec::with_capacity(creations.len());
-    let mut rows = Vec::with_capacity(creations.len());
-    for Creation { draft, now } in creations {
-        time = (time + TimeDelta::microseconds(1)).max(*now);
-        let role = role(draft.role);
-        let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
-        let (email, email_key) = (draft.email.as_str(), draft.email.key());
-        let micros = time.timestamp_micros();
-        rows.push((nickname, nickname_key, email, email_key, role, micros));
-        users.push(user(0, draft, time));
     }
-    let rows = json(&rows)?;
+    let (rows, first) = (rows(drafts)?, now.timestamp_micros());
     let written = sqlx::query!(
         "insert into users
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
-        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-            value ->> 5, 1
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, ?2 + key, ?2 + key, 1
         from jsonb_each(?1)
         where ?2 > coalesce((select create_time from users order by id desc limit 1), ?2 - 1)",
         rows,
-        earliest
+        first
     )
     .execute(connection)
     .await?;
     let Some(ids) = inserted(&written) else {
         return Ok(None);
     };
-    for (id, user) in ids.zip(&mut users) {
-        user.id = id;
-    }
-    Ok(Some(users))
+    let created = ids.zip(drafts).zip(times(now));
+    Ok(Some(
+        created
+            .map(|((id, draft), time)| user(id, draft, time))
+            .collect(),
+    ))
+}
+
+/// New users as JSON. What a row has besides is counted from where it stands among them.
+fn rows(drafts: &[NewUser]) -> Result<String, sqlx::Error> {
+    let rows = drafts.iter().map(|draft| {
+        let (nickname, email) = (&draft.nickname, &draft.email);
+        let (nickname, nickname_key) = (nickname.as_str(), nickname.key());
+        let (email, email_key) = (email.as_str(), email.key());
+        (nickname, nickname_key, email, email_key, role(draft.role))
+    });
+    json(&rows.collect::<Vec<_>>())
+}
+
+/// The times of new users who are written together.
+fn times(first: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
+    (0..).map(move |index| first + TimeDelta::microseconds(index))
 }
 
 /// Writes new users in their order, each of whom may be refused.
@@ -80,25 +78,26 @@ async fn create_at_once(
 /// one by one, to learn why. An id that one of them would have had may stay unused.
 async fn create_each(
     connection: &mut SqliteConnection,
-    creations: &[Creation],
+    drafts: &[NewUser],
+    now: DateTime<Utc>,
 ) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
-    let mut results = Vec::with_capacity(creations.len());
-    let mut creations = creations.iter();
-    for creation in creations.by_ref() {
-        let created = create_one(connection, creation).await?;
+    let mut results = Vec::with_capacity(drafts.len());
+    let mut drafts = drafts.iter();
+    for draft in drafts.by_ref() {
+        let created = create_one(connection, draft, now).await?;
         let alone = created.is_ok();
         results.push(created);
         if alone {
             break;
         }
     }
-    let others = creations.as_slice();
+    let others = drafts.as_slice();
     if let (Some(Ok(first)), [_, ..]) = (results.last(), others) {
         let users = create_after(connection, first, others).await?;
-        for (creation, user) in others.iter().zip(users) {
+        for (draft, user) in others.iter().zip(users) {
             results.push(match user {
                 Some(user) => Ok(user),
-                None => create_one(connection, creation).await?,
+                None => create_one(connection, draft, now).await?,
             });
         }
     }
@@ -108,9 +107,10 @@ async fn create_each(
 /// Writes one user, unless a constraint refuses it.
 async fn create_one(
     connection: &mut SqliteConnection,
-    Creation { draft, now }: &Creation,
+    draft: &NewUser,
+    now: DateTime<Utc>,
 ) -> Result<Result<User, Error>, sqlx::Error> {
-    match create(connection, draft, *now).await {
+    match create(connection, draft, now).await {
         Ok(user) => Ok(Ok(user)),
         Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
         Err(Stop::Engine(error)) if is_constraint(&error) => Ok(Err(error.into())),
@@ -157,37 +157,31 @@ pub(super) async fn create(
 async fn create_after(
     connection: &mut SqliteConnection,
     last: &User,
-    creations: &[Creation],
+    drafts: &[NewUser],
 ) -> Result<Vec<Option<User>>, sqlx::Error> {
-    let (mut id, mut created) = (last.id, last.create_time);
-    let mut users = Vec::with_capacity(creations.len());
-    let mut rows = Vec::with_capacity(creations.len());
-    for Creation { draft, now } in creations {
-        id += 1;
-        created = (created + TimeDelta::microseconds(1)).max(*now);
-        let role = role(draft.role);
-        let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
-        let (email, email_key) = (draft.email.as_str(), draft.email.key());
-        let micros = created.timestamp_micros();
-        rows.push((id, nickname, nickname_key, email, email_key, role, micros));
-        users.push(Some(user(id, draft, created)));
-    }
-    let rows = json(&rows)?;
+    let (id, time) = (last.id + 1, last.create_time + TimeDelta::microseconds(1));
+    let created = drafts.iter().zip(id..).zip(times(time));
+    let mut users: Vec<_> = created
+        .map(|((draft, id), time)| Some(user(id, draft, time)))
+        .collect();
+    let (rows, time) = (rows(drafts)?, time.timestamp_micros());
     let written = sqlx::query!(
         "insert into users
             (id, nickname, nickname_key, email, email_key, role, create_time, update_time,
             revision)
-        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-            value ->> 6, value ->> 6, 1
+        select ?2 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+            ?3 + key, ?3 + key, 1
         from jsonb_each(?1)
         where true
         on conflict do nothing",
-        rows
+        rows,
+        id,
+        time
     )
     .execute(&mut *connection)
     .await;
     match written {
-        Ok(written) if written.rows_affected() == creations.len() as u64 => {}
+        Ok(written) if written.rows_affected() == drafts.len() as u64 => {}
         Ok(_) => {
             let there = newer(connection, last).await?;
             for user in &mut users {

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{Creation, WAYS, create},
+    create::{WAYS, create},
     known::Whom,
     read, requests,
     row::role,
@@ -31,7 +31,7 @@ impl Store {
         let request = Request::of(write, "CreateUser", &draft, now)
             .map_err(|error| requests::unreadable(&error))?;
         if request.is_none() && !write.validate_only {
-            return self.creations.write(Creation { draft, now }).await;
+            return self.creations.write(draft).await;
         }
         let mut user: User = self
             .database
@@ -168,13 +168,13 @@ async fn mutate(
         let at = |stop: Stop<Error>| stop.map_refusal(|error| error.at(users.len()));
         match mutation {
             Mutation::Create(draft) => {
-                let mut creations = vec![Creation { draft, now }];
+                let mut drafts = vec![draft];
                 while let Some(next) = mutations.next_if(Mutation::creates) {
                     if let Mutation::Create(draft) = next {
-                        creations.push(Creation { draft, now });
+                        drafts.push(draft);
                     }
                 }
-                for created in WAYS.all(connection, &creations).await? {
+                for created in WAYS.all(connection, &drafts, now).await? {
                     let user = created.map_err(|error| error.at(users.len()))?;
                     users.push(Some(user));
                 }

@@ -9,19 +9,23 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{Place, Queue, Scope, batch::Job};
-use crate::database::{Error, error::unless_constraint};
+use crate::{
+    clock::Clock,
+    database::{Error, error::unless_constraint},
+};
 
 /// How many rows are written together at the most, but for a write that has more by itself. They
 /// share the pages that they change, of which there are hardly more for twice the rows; but all of
 /// them are in memory at once, several times.
 const ROWS: usize = 5_000;
 
-/// How writes of one kind are done.
+/// How writes of one kind are done, each time at the time that it is then.
 pub struct Ways<I, T, E> {
     /// How many rows a write has.
     pub rows: fn(&I) -> usize,
@@ -42,6 +46,7 @@ pub struct Ways<I, T, E> {
 pub type AtOnce<I, T> = for<'c> fn(
     &'c mut SqliteConnection,
     &'c [I],
+    DateTime<Utc>,
 ) -> BoxFuture<'c, Result<Option<Vec<T>>, sqlx::Error>>;
 
 /// Does writes one by one, or as many together as can be.
@@ -52,6 +57,7 @@ pub type AtOnce<I, T> = for<'c> fn(
 pub type Each<I, T, E> = for<'c> fn(
     &'c mut SqliteConnection,
     &'c [I],
+    DateTime<Utc>,
 ) -> BoxFuture<'c, Result<Vec<Result<T, E>>, sqlx::Error>>;
 
 impl<I, T, E> Ways<I, T, E> {
@@ -64,10 +70,11 @@ impl<I, T, E> Ways<I, T, E> {
         self,
         connection: &mut SqliteConnection,
         items: &[I],
+        now: DateTime<Utc>,
     ) -> Result<Vec<Result<T, E>>, sqlx::Error> {
-        match self.try_at_once(connection, items).await? {
+        match self.try_at_once(connection, items, now).await? {
             Some(done) => Ok(done.into_iter().map(Ok).collect()),
-            None => (self.each)(connection, items).await,
+            None => (self.each)(connection, items, now).await,
         }
     }
 
@@ -75,8 +82,9 @@ impl<I, T, E> Ways<I, T, E> {
         self,
         connection: &mut SqliteConnection,
         items: &[I],
+        now: DateTime<Utc>,
     ) -> Result<Option<Vec<T>>, sqlx::Error> {
-        unless_constraint((self.at_once)(connection, items).await)
+        unless_constraint((self.at_once)(connection, items, now).await)
     }
 }
 
@@ -98,6 +106,7 @@ impl<I, T, E> fmt::Debug for Ways<I, T, E> {
 pub struct Bulk<I, T, E> {
     queue: Queue,
     ways: Ways<I, T, E>,
+    clock: Clock,
     // What still waits in the queue, and may be joined.
     open: Arc<Mutex<Shared<I, T, E>>>,
 }
@@ -107,6 +116,7 @@ impl<I, T, E> Clone for Bulk<I, T, E> {
         Self {
             queue: self.queue.clone(),
             ways: self.ways,
+            clock: self.clock.clone(),
             open: Arc::clone(&self.open),
         }
     }
@@ -167,10 +177,11 @@ impl<I, T, E> Gathering<I, T, E> {
 }
 
 impl<I, T, E> Bulk<I, T, E> {
-    pub(in crate::database) fn new(queue: Queue, ways: Ways<I, T, E>) -> Self {
+    pub(in crate::database) fn new(queue: Queue, ways: Ways<I, T, E>, clock: Clock) -> Self {
         Self {
             queue,
             ways,
+            clock,
             open: Arc::default(),
         }
     }
@@ -220,6 +231,7 @@ where
             open: Arc::clone(&open),
             closed: None,
             ways: self.ways,
+            clock: self.clock.clone(),
             tried: false,
             results: Vec::new(),
         }))
@@ -233,6 +245,7 @@ struct Gathered<I, T, E> {
     /// Who is in it from then on.
     closed: Option<Gathering<I, T, E>>,
     ways: Ways<I, T, E>,
+    clock: Clock,
     /// Whether it could not be done at once.
     tried: bool,
     results: Vec<Result<T, E>>,
@@ -269,8 +282,10 @@ impl<I, T, E> Gathered<I, T, E> {
 
     /// Does all of it by one statement, if that can be. Says whether it was done.
     async fn at_once(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-        let ways = self.ways;
-        let done = ways.try_at_once(connection, &self.close().items).await?;
+        let (ways, now) = (self.ways, self.clock.now());
+        let done = ways
+            .try_at_once(connection, &self.close().items, now)
+            .await?;
         self.tried = true;
         let Some(done) = done else {
             return Ok(false);
@@ -342,12 +357,12 @@ where
         connection: &'c mut SqliteConnection,
     ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
         Box::pin(async move {
-            let (ways, tried) = (self.ways, self.tried);
+            let (ways, tried, now) = (self.ways, self.tried, self.clock.now());
             let items = &self.close().items;
             let results = if tried {
-                (ways.each)(connection, items).await?
+                (ways.each)(connection, items, now).await?
             } else {
-                ways.all(connection, items).await?
+                ways.all(connection, items, now).await?
             };
             self.keep(results)?;
             Ok(true)
