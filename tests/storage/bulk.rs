@@ -10,7 +10,7 @@ use std::{
 
 use chassis::{
     clock::Clock,
-    database::{Bulk, Database, Error, Ways, json},
+    database::{Bulk, Database, Error, Scope, Stop, Ways, json},
 };
 use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};
@@ -175,6 +175,53 @@ async fn no_more_come_together_than_a_batch_has() {
     let together: Vec<_> = results.into_iter().map(Result::unwrap).collect();
     assert_eq!(together, [2, 2, 2, 2, 1]);
     assert_eq!(place.nicknames().await, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn no_more_rows_come_together_than_5000_but_for_a_write_that_has_more() {
+    for (rows, together) in [(2_500, [2, 2, 1]), (2_501, [1, 1, 1]), (5_001, [1, 1, 1])] {
+        let place = Place::migrated().await;
+        let ways = Ways {
+            rows: |rows| *rows,
+            at_once: |_, _, _| Box::pin(ready(Ok(None))),
+            each: |_, writes, _| {
+                let results = writes.iter().map(|_| Ok::<_, Failure>(writes.len()));
+                Box::pin(ready(Ok(results.collect())))
+            },
+        };
+        let database = place.ready(&NEEDS).await;
+        let bulk: Bulk<usize, usize, Failure> = database.bulk(ways, Clock::system());
+
+        let results = soon(join_all([rows; 3].map(|rows| bulk.write(rows)))).await;
+
+        let results: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+        assert_eq!(results, together, "{rows} rows each");
+    }
+}
+
+#[tokio::test]
+async fn no_more_are_committed_together_than_a_batch_has() {
+    let mut place = Place::migrated().await;
+    place.settings.write_batch = NonZeroUsize::new(2).unwrap();
+    let database = place.ready(&NEEDS).await;
+    let names = names(&database);
+    let alone = database.write(Scope::Statement, |connection| {
+        Box::pin(async move {
+            sqlx::query("delete from users where nickname = 'a'")
+                .execute(connection)
+                .await?;
+            Ok::<_, Stop<Failure>>(())
+        })
+    });
+
+    // What fails of the engine fails with all that is committed with it.
+    let (results, alone) =
+        soon(async { join!(write(&names, &["a", "b", "c", "panic"]), alone) }).await;
+
+    let done = results.iter().map(Result::is_ok).collect::<Vec<_>>();
+    assert_eq!(done, [true, true, false, false]);
+    assert!(alone.is_ok(), "{alone:?}");
+    assert_eq!(place.nicknames().await, ["b"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod batch;
 mod bulk;
+mod capacity;
 mod turn;
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
 pub use self::bulk::{AtOnce, Bulk, Each, Ways};
-use self::turn::Turn;
+use self::{capacity::Capacity, turn::Turn};
 use super::{Access, Error, Members, volume::Room};
 use crate::{
     process::{Background, Failure},
@@ -107,7 +108,8 @@ pub(super) struct Queue {
     closing: CancellationToken,
     task: TaskTracker,
     background: Background,
-    batch: usize,
+    // What is committed together.
+    capacity: Capacity,
     wait: Duration,
     margin: u64,
     members: Option<Arc<Members>>,
@@ -126,7 +128,7 @@ impl Queue {
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
             background: Background::new("the task that writes to the database"),
-            batch: settings.write_batch.get(),
+            capacity: Capacity::of(settings.write_batch.get()),
             wait: settings.write_wait,
             margin: settings.min_free_space,
             members,
@@ -145,7 +147,8 @@ impl Queue {
         };
         let writer = Writer {
             jobs,
-            batch: self.batch,
+            next: None,
+            capacity: self.capacity,
             wait: self.wait,
             room: Room::new(options.get_filename(), self.margin),
             turn: Turn::of(options.get_filename()),
@@ -205,7 +208,9 @@ impl Queue {
 /// The task that drains the queue.
 struct Writer {
     jobs: Jobs,
-    batch: usize,
+    // What there was no room for in the batch before.
+    next: Option<Box<dyn Job>>,
+    capacity: Capacity,
     wait: Duration,
     room: Room,
     turn: Turn,
@@ -215,36 +220,31 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
-        let mut batch = Vec::with_capacity(self.batch);
+        let mut batch = Vec::new();
         let mut spell = Instant::now();
         let mut idle = Duration::ZERO;
         loop {
             let waiting = Instant::now();
-            let gathered = tokio::select! {
-                biased;
-                gathered = self.jobs.recv_many(&mut batch, self.batch) => gathered,
-                () = closing.cancelled(), if !self.jobs.is_closed() => {
-                    // From now on nothing is accepted; what is queued is still done.
-                    self.jobs.close();
-                    continue;
-                }
-            };
-            if gathered == 0 {
+            if self.next.is_none() {
+                self.next = tokio::select! {
+                    biased;
+                    job = self.jobs.recv() => job,
+                    () = closing.cancelled(), if !self.jobs.is_closed() => {
+                        // From now on nothing is accepted; what is queued is still done.
+                        self.jobs.close();
+                        continue;
+                    }
+                };
+            }
+            if self.next.is_none() {
                 break;
             }
             // Who was answered by the batch before comes back in one turn of the loop: all of them
             // come with the first of them, of whom the rest would else wait for a whole commit.
             yield_now().await;
-            while batch.len() < self.batch
-                && let Ok(job) = self.jobs.try_recv()
-            {
-                batch.push(job);
-            }
+            self.take(&mut batch);
             // The database was free for the turn as well.
             idle += waiting.elapsed();
-            for job in &mut batch {
-                job.taken();
-            }
             batch.retain_mut(|job| !job.abandoned());
             if !batch.is_empty() {
                 self.write(&mut batch).await;
@@ -258,6 +258,22 @@ impl Writer {
             }
         }
         self.line.close().await;
+    }
+
+    /// Takes from the queue what can be committed together. If there is still room then, the
+    /// last of it may be joined.
+    fn take(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let mut capacity = self.capacity;
+        while let Some(mut job) = self.next.take().or_else(|| self.jobs.try_recv().ok()) {
+            if !job.take(&mut capacity) {
+                self.next = Some(job);
+                break;
+            }
+            batch.push(job);
+        }
+        if let Some(last) = batch.last_mut() {
+            last.give(capacity);
+        }
     }
 
     /// Writes what has gathered, unless there is no room for it.

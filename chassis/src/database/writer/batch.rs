@@ -6,7 +6,7 @@ use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Line, Place, Scope, Stop, Work, turn::Turn};
+use super::{Capacity, Line, Place, Scope, Stop, Work, turn::Turn};
 use crate::database::{
     Error, Members,
     error::{is_busy, is_constraint},
@@ -14,8 +14,11 @@ use crate::database::{
 
 /// A piece of work in the queue.
 pub(super) trait Job: Send {
-    /// Notes that the writer has taken it: its places in the queue are free again.
-    fn taken(&mut self);
+    /// Notes that the writer has taken it, if there is room for it: its places in the queue are
+    /// free again, and nobody joins it any more.
+    fn take(&mut self, capacity: &mut Capacity) -> bool;
+    /// Lets others join it again, if it is such that others do, for whom there is room.
+    fn give(&mut self, capacity: Capacity);
     /// Whether nobody waits for it any more. Of several who wait for it, those who have
     /// left are forgotten.
     fn abandoned(&mut self) -> bool;
@@ -81,9 +84,16 @@ where
     E: From<Error> + Send + 'static,
     W: Work<T, E>,
 {
-    fn taken(&mut self) {
-        self.place = None;
+    fn take(&mut self, capacity: &mut Capacity) -> bool {
+        // How many rows it has is not known; it is one caller's.
+        let taken = capacity.take(1, 1);
+        if taken {
+            self.place = None;
+        }
+        taken
     }
+
+    fn give(&mut self, _: Capacity) {}
 
     fn abandoned(&mut self) -> bool {
         self.reply.is_closed()

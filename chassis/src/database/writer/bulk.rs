@@ -14,16 +14,11 @@ use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
-use super::{Place, Queue, Scope, batch::Job};
+use super::{Capacity, Place, Queue, Scope, batch::Job};
 use crate::{
     clock::Clock,
     database::{Error, error::unless_constraint},
 };
-
-/// How many rows are written together at the most, but for a write that has more by itself. They
-/// share the pages that they change, of which there are hardly more for twice the rows; but all of
-/// them are in memory at once, several times.
-const ROWS: usize = 5_000;
 
 /// How writes of one kind are done, each time at the time that it is then.
 pub struct Ways<I, T, E> {
@@ -142,17 +137,20 @@ struct Gathering<I, T, E> {
     items: Vec<I>,
     waiters: Vec<Waiter<T, E>>,
     rows: usize,
+    // For who may still join.
+    capacity: Capacity,
 }
 
 /// What has gathered: nothing more may join it once that is `None`.
 type Shared<I, T, E> = Arc<Mutex<Option<Gathering<I, T, E>>>>;
 
 impl<I, T, E> Gathering<I, T, E> {
-    fn new() -> Self {
+    fn new(capacity: Capacity) -> Self {
         Self {
             items: Vec::new(),
             waiters: Vec::new(),
             rows: 0,
+            capacity,
         }
     }
 
@@ -218,13 +216,13 @@ where
         let rows = (self.ways.rows)(&item);
         let mut open = lock(&self.open);
         if let Some(gathering) = lock(&open).as_mut()
-            && gathering.items.len() < self.queue.batch
-            && gathering.rows + rows <= ROWS
+            && gathering.capacity.take(1, rows)
         {
             gathering.push(item, waiter, rows);
             return Ok(());
         }
-        let mut gathering = Gathering::new();
+        let mut gathering = Gathering::new(self.queue.capacity);
+        gathering.capacity.take(1, rows);
         gathering.push(item, waiter, rows);
         *open = Arc::new(Mutex::new(Some(gathering)));
         self.queue.send(Box::new(Gathered {
@@ -276,8 +274,10 @@ impl<I, T, E> Gathered<I, T, E> {
 
     /// Those who wait, whom none can join any more.
     fn close(&mut self) -> &mut Gathering<I, T, E> {
-        self.closed
-            .get_or_insert_with(|| lock(&self.open).take().unwrap_or_else(Gathering::new))
+        self.closed.get_or_insert_with(|| {
+            let open = lock(&self.open).take();
+            open.unwrap_or_else(|| Gathering::new(Capacity::NONE))
+        })
     }
 
     /// Does all of it by one statement, if that can be. Says whether it was done.
@@ -321,12 +321,22 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn taken(&mut self) {
-        self.with(|gathering| {
+    fn take(&mut self, capacity: &mut Capacity) -> bool {
+        let taken = self.with(|gathering| {
+            if !capacity.take(gathering.items.len(), gathering.rows) {
+                return false;
+            }
             for waiter in &mut gathering.waiters {
                 waiter.place = None;
             }
+            gathering.capacity = Capacity::NONE;
+            true
         });
+        taken.unwrap_or(true)
+    }
+
+    fn give(&mut self, capacity: Capacity) {
+        self.with(|gathering| gathering.capacity = capacity);
     }
 
     fn abandoned(&mut self) -> bool {
