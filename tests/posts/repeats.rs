@@ -18,6 +18,7 @@ use super::{
     alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit, delete,
     draft, rewrite,
 };
+use crate::support;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MICROSECOND: Duration = Duration::from_micros(1);
@@ -267,6 +268,28 @@ async fn a_request_is_remembered_by_the_next_process() {
     let repeated = blog.posts.create_by(request).await.unwrap();
 
     assert_eq!(repeated, first);
+}
+
+#[tokio::test]
+async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_before() {
+    let requests = "select hex(request_id) from post_requests";
+    let blog = Blog::at(Clock::manual(noon() + 365 * DAY)).await;
+    let ahead = create(&request_id(), draft(blog.susan, "1"));
+    blog.posts.create_by(ahead).await.unwrap();
+    let first = blog.system.query(requests).await;
+    let blog = blog.restart(Clock::manual(noon())).await;
+    let kept = create(&request_id(), draft(blog.susan, "2"));
+    blog.posts.create_by(kept).await.unwrap();
+
+    // It looks for old ones at its start.
+    let blog = blog.restart(Clock::manual(noon() + DAY)).await;
+
+    let forgotten = async {
+        while blog.system.query(requests).await != first {
+            tokio::task::yield_now().await;
+        }
+    };
+    support::soon(forgotten).await;
 }
 
 #[tokio::test]

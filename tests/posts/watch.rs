@@ -219,6 +219,27 @@ async fn after_the_newest_post_was_deleted_the_next_one_comes() {
 }
 
 #[tokio::test]
+async fn who_begins_after_a_restore_gets_what_is_new_though_others_saw_higher_ids() {
+    let blog = Blog::start().await;
+    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let mut before = blog.posts.watch(after(0)).await.unwrap();
+    assert_eq!(before.ids(3).await, [1, 2, 3]);
+    // As after the restore of a backup that had one post.
+    for statement in [
+        "delete from posts where id > 1 returning body",
+        "update sqlite_sequence set seq = 1 where name = 'posts' returning name",
+    ] {
+        blog.system.query(statement).await;
+    }
+    let mut later = blog.posts.watch(new_ones()).await.unwrap();
+
+    let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+
+    assert_eq!(created.id, 2);
+    assert_eq!(later.ids(1).await, [2]);
+}
+
+#[tokio::test]
 async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
     let blog = with_one_place().await;
     blog.posts.create_all(blog.susan, ["x"; 3]).await;

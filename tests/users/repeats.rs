@@ -16,6 +16,9 @@ const MICROSECOND: Duration = Duration::from_micros(1);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The requests that are remembered.
+const REQUESTS: &str = "select hex(request_id) from user_requests";
+
 fn request_id() -> String {
     Uuid::new_v4().to_string()
 }
@@ -271,14 +274,33 @@ async fn what_is_no_longer_remembered_is_deleted() {
     let system = System::at(Clock::manual(noon())).await;
     let kept = create(&request_id(), named("susan"));
     system.create_by(kept).await.unwrap();
-    let requests = "select hex(request_id) from user_requests";
-    assert_eq!(system.query(requests).await.len(), 1);
+    assert_eq!(system.query(REQUESTS).await.len(), 1);
 
     // It looks for old ones at its start.
     let system = system.restart(Clock::manual(noon() + DAY)).await;
 
+    remembered(&system, &[]).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_while_the_clock_was_ahead_keeps_nothing_else_from_being_deleted() {
+    let system = System::at(Clock::manual(noon() + 365 * DAY)).await;
+    let ahead = create(&request_id(), named("susan"));
+    system.create_by(ahead).await.unwrap();
+    let first = system.query(REQUESTS).await;
+    let system = system.restart(Clock::manual(noon())).await;
+    let kept = create(&request_id(), named("john"));
+    system.create_by(kept).await.unwrap();
+
+    let system = system.restart(Clock::manual(noon() + DAY)).await;
+
+    remembered(&system, &first).await;
+}
+
+/// Waits until these requests are remembered.
+async fn remembered(system: &System, requests: &[String]) {
     let forgotten = async {
-        while !system.query(requests).await.is_empty() {
+        while system.query(REQUESTS).await != requests {
             tokio::task::yield_now().await;
         }
     };

@@ -64,7 +64,8 @@ pub struct Page {
 pub struct News {
     /// In the order of their ids.
     pub posts: Vec<Post>,
-    /// Everything up to this id is in `posts`, or came before.
+    /// Everything up to this id is in `posts`, or came before. It is lower than what was asked
+    /// after if the newest posts are no longer there, as after a restore.
     pub until: i64,
     /// Whether there are more.
     pub more: bool,
@@ -162,7 +163,7 @@ impl Store {
         snapshot.rollback().await?;
         let page = Page::new(rows, &list, None)?;
         Ok(News {
-            until: page.next.unwrap_or(newest).max(after),
+            until: page.next.unwrap_or(newest),
             more: page.next.is_some(),
             posts: page.posts,
         })

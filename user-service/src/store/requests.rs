@@ -68,23 +68,27 @@ pub(super) async fn keep(
 
 impl Store {
     /// Forgets the oldest answers, if they are no longer valid: one small step, so that
-    /// no write waits for it. Says whether there may be more of them.
+    /// no write waits for it. Those that a clock which was ahead made the oldest are left, and
+    /// passed by. Says whether there may be more of them.
     ///
     /// # Errors
     ///
     /// Those of the database.
     pub async fn prune_requests(&self) -> Result<bool, Error> {
-        let until = forgotten_until(self.clock.now());
+        let now = self.clock.now();
+        let (until, now) = (forgotten_until(now), now.timestamp_micros());
         let pruned = self
             .database
             .write(Scope::Statement, move |connection| {
                 Box::pin(async move {
                     let done = sqlx::query!(
                         "delete from user_requests
-                        where id in (select id from user_requests order by id limit ?1)
-                            and create_time <= ?2",
+                        where create_time <= ?2 and id in (
+                            select id from user_requests where create_time <= ?3 order by id limit ?1
+                        )",
                         PRUNED_AT_ONCE,
-                        until
+                        until,
+                        now
                     )
                     .execute(connection)
                     .await?;
