@@ -93,7 +93,17 @@ impl Bench {
     }
 
     /// What the loads measured in the rounds of a plan.
+    ///
+    /// # Panics
+    ///
+    /// If a call was refused, or an answer is wrong: a failure may be faster than what was asked.
     pub async fn interleave(&self, loads: &[Load], plan: Plan) -> Vec<Vec<Measured>> {
-        rounds::interleave(loads, plan.slice, plan.rounds, &self.numbers).await
+        let measured = rounds::interleave(loads, plan.slice, plan.rounds, &self.numbers).await;
+        for (load, rounds) in loads.iter().zip(&measured) {
+            let failed: u64 = rounds.iter().map(Measured::failed).sum();
+            let wrong = rounds.iter().find_map(|one| one.wrong.1.as_ref());
+            assert_eq!(failed, 0, "calls of {} failed: {wrong:?}", load.path);
+        }
+        measured
     }
 }

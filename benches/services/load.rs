@@ -80,6 +80,11 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Calls that were refused, and answers that were not what they have to be.
+    pub fn failed(&self) -> u64 {
+        self.refused + self.wrong.0
+    }
+
     /// Calls a second.
     pub fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.time.as_secs_f64()

@@ -231,6 +231,11 @@ async fn measure(options: &Options, bench: &Bench) -> ExitCode {
     if let Some(file) = &options.plot {
         plot::measure(bench, file).await;
     }
+    let lines = rows.iter().flat_map(|row| &row.lines);
+    if lines.filter(|line| line.counts_for_nothing()).count() > 0 {
+        eprintln!("error: calls of the services failed");
+        return ExitCode::FAILURE;
+    }
     if options.quick && !figures.iter().all(|figure| figure.enough) {
         eprintln!("error: a ratio is below its floor");
         return ExitCode::FAILURE;

@@ -105,6 +105,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// Whether they are the services, and calls failed: what they did a second is no rate then.
+    pub fn counts_for_nothing(&self) -> bool {
+        self.contender == Contender::System && self.failed > 0
+    }
+
     /// Whether the generator was what limited the rate.
     pub fn limited(&self) -> bool {
         self.busy >= LIMIT
@@ -159,7 +164,7 @@ fn line((contender, rounds): (Contender, &Vec<Measured>)) -> Line {
         server_cpu: median(rounds.iter().map(Measured::server_cpu)),
         generator_cpu: median(rounds.iter().map(Measured::generator_cpu)),
         busy: median(rounds.iter().map(Measured::busy)),
-        failed: rounds.iter().map(|m| m.refused + m.wrong.0).sum(),
+        failed: rounds.iter().map(Measured::failed).sum(),
         wrong: rounds.iter().find_map(|m| m.wrong.1.clone()),
     }
 }

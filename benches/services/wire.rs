@@ -25,7 +25,7 @@ const HEAD: usize = 9;
 
 /// The length of the prefix of a gRPC message, in bytes: whether it is compressed, and its
 /// length.
-const PREFIX: usize = 5;
+pub const PREFIX: usize = 5;
 
 /// What a stream or a connection may send before the other side allows more, in bytes.
 const FIRST_WINDOW: i64 = 65_535;

@@ -152,15 +152,25 @@ impl PostService for Posts {
         } else {
             request.page_size
         };
-        let rows: Vec<Row> = sqlx::query_as(
-            "select id, body, create_time, update_time, revision, user_id
-             from posts
-             where id < ?1 and (?2 is null or user_id = ?2)
-             order by id desc
-             limit ?3",
-        )
-        .bind(before)
-        .bind(request.author_id)
+        let rows: Vec<Row> = match request.author_id {
+            Some(author) => sqlx::query_as(
+                "select id, body, create_time, update_time, revision, user_id
+                 from posts
+                 where id < ? and user_id = ?
+                 order by id desc
+                 limit ?",
+            )
+            .bind(before)
+            .bind(author),
+            None => sqlx::query_as(
+                "select id, body, create_time, update_time, revision, user_id
+                 from posts
+                 where id < ?
+                 order by id desc
+                 limit ?",
+            )
+            .bind(before),
+        }
         .bind(limit)
         .fetch_all(&self.pool)
         .await

@@ -6,6 +6,7 @@ mod bulk;
 mod durability;
 mod growth;
 mod memory;
+mod once;
 mod sizes;
 mod start;
 mod switches;
@@ -24,6 +25,7 @@ use crate::{bench::Bench, figure::Figure};
 pub enum Scenario {
     Alone,
     Bulk,
+    Once,
     Durability,
     Together,
     Growth,
@@ -50,9 +52,10 @@ pub struct More {
 
 impl Scenario {
     /// All of them, in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Alone,
         Self::Bulk,
+        Self::Once,
         Self::Durability,
         Self::Together,
         Self::Growth,
@@ -68,6 +71,7 @@ impl Scenario {
         match self {
             Self::Alone => "alone",
             Self::Bulk => "bulk",
+            Self::Once => "once",
             Self::Durability => "durability",
             Self::Together => "together",
             Self::Growth => "growth",
@@ -84,6 +88,7 @@ impl Scenario {
         match self {
             Self::Alone => alone::measure(bench).await,
             Self::Bulk => bulk::measure(bench).await,
+            Self::Once => once::measure(bench).await,
             Self::Durability => durability::measure(bench).await,
             Self::Together => together::measure(bench).await,
             Self::Growth => growth::measure(bench, more.large).await,

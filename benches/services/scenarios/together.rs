@@ -40,13 +40,13 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
         let rate = ratio(Measured::rate);
         figures.push(Figure::told(format!("{about} rate"), rate, "of that alone"));
     }
-    let refused: u64 = rounds
+    let failed: u64 = rounds
         .iter()
         .flat_map(|(_, both)| both)
-        .map(|one| one.refused)
+        .map(Measured::failed)
         .sum();
     let about = "both services writing: calls refused, for whatever reason";
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    figures.push(Figure::at_most(0.0, about, refused as f64, ""));
+    figures.push(Figure::at_most(0.0, about, failed as f64, ""));
     figures
 }

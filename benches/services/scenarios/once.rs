@@ -1,0 +1,53 @@
+//! What it costs that a request may be repeated: an id with each that was never used before.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::{
+    bench::Bench, calls::Call, figure::Figure, load::Measured, rounds::compared, wire::PREFIX,
+};
+
+pub async fn measure(bench: &Bench) -> Vec<Figure> {
+    let pair = bench.pair(&bench.variant).await;
+    let plan = bench.plan;
+    let mut figures = Vec::new();
+    for name in ["create_user", "create_post", "commit_posts"] {
+        let call = bench.call(name);
+        let loads = [&with_id(&call), &call].map(|call| plan.load_of(call, &pair));
+        let measured = bench.interleave(&loads, plan).await;
+        let about = format!("{} with a request id", call.title);
+        let rate = compared(&measured[0], &measured[1], Measured::rate);
+        let p99 = compared(&measured[0], &measured[1], |one| one.quantile(0.99));
+        let unit = "of that without";
+        figures.push(Figure::told(format!("{about}: rate"), rate, unit));
+        figures.push(Figure::told(
+            format!("{about}: p99"),
+            p99,
+            "times that without",
+        ));
+    }
+    figures
+}
+
+/// The same call, of which each request has an id.
+fn with_id(call: &Call) -> Call {
+    let without = call.requests.clone();
+    Call {
+        requests: Rc::new(move |number| id_added(&without(number), number)),
+        ..call.clone()
+    }
+}
+
+/// A message with its prefix, and with the request id, which is field 2 of all of these.
+fn id_added(message: &[u8], number: u64) -> Bytes {
+    let message = &message[PREFIX..];
+    let id = format!("00000000-0000-4000-8000-{number:012x}");
+    // Field 2, and that its length is told.
+    let field = [0x12, u8::try_from(id.len()).unwrap()];
+    let length = message.len() + field.len() + id.len();
+    let length = u32::try_from(length).unwrap().to_be_bytes();
+    [&[0], &length[..], message, &field, id.as_bytes()]
+        .concat()
+        .into()
+}
