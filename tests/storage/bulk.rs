@@ -178,8 +178,8 @@ async fn no_more_come_together_than_a_batch_has() {
 }
 
 #[tokio::test]
-async fn no_more_rows_come_together_than_5000_but_for_a_write_that_has_more() {
-    for (rows, together) in [(2_500, [2, 2, 1]), (2_501, [1, 1, 1]), (5_001, [1, 1, 1])] {
+async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
+    for (rows, together) in [(3_200, [2, 2, 1]), (3_201, [1, 1, 1]), (6_401, [1, 1, 1])] {
         let place = Place::migrated().await;
         let ways = Ways {
             rows: |rows| *rows,

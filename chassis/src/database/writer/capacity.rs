@@ -3,7 +3,7 @@
 /// How many rows are written together at the most, but for a write that has more by itself. They
 /// share the pages that they change, of which there are hardly more for twice the rows; but all of
 /// them are in memory at once, several times.
-const ROWS: usize = 5_000;
+const ROWS: usize = 6_400;
 
 /// What there still is room for in a batch. Into an empty one goes whatever there is.
 #[derive(Clone, Copy, Debug)]
