@@ -1,7 +1,7 @@
 //! Requests that a client may repeat: a request id that it chose, and a fingerprint of
 //! what it asked for ([AIP-155](https://google.aip.dev/155)).
 
-use std::time::Duration;
+use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
@@ -146,6 +146,18 @@ impl Request {
         &self.fingerprint
     }
 
+    /// Its id in hexadecimal digits, since JSON has text and no bytes.
+    #[must_use]
+    pub fn id_as_hex(&self) -> String {
+        hex(self.id())
+    }
+
+    /// Its fingerprint in hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint_as_hex(&self) -> String {
+        hex(&self.fingerprint)
+    }
+
     /// When it came, in microseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self) -> i64 {
@@ -173,6 +185,26 @@ impl Request {
         }
         Ok(serde_json::from_str(answer)?)
     }
+}
+
+/// Which of some requests may be done together: those without an id, and those whose id is none
+/// of the `answered`, nor that of one before them.
+#[must_use]
+pub fn unanswered(requests: &[Option<Request>], answered: &[Vec<u8>]) -> Vec<bool> {
+    let mut known: HashSet<&[u8]> = answered.iter().map(Vec::as_slice).collect();
+    let requests = requests.iter().map(Option::as_ref);
+    requests
+        .map(|request| request.is_none_or(|request| known.insert(request.id())))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(digits, "{byte:02X}");
+    }
+    digits
 }
 
 /// Forgets old answers for as long as it is polled: by small steps, each of which says

@@ -16,12 +16,9 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::pages::Pages;
 pub use self::read::{List, News, Page};
-use crate::{
-    error::Error,
-    post::{NewPost, Post},
-};
+use self::{create::Creation, pages::Pages};
+use crate::{error::Error, post::Post};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -49,7 +46,7 @@ pub struct Store {
     database: Database,
     clock: Clock,
     pages: Pages,
-    creations: Bulk<Vec<NewPost>, Option<Vec<Post>>, Error>,
+    creations: Bulk<Creation, Option<Vec<Post>>, Error>,
 }
 
 impl Store {

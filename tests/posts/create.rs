@@ -227,7 +227,7 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
 }
 
 /// A blog whose john is gone: the post service knows him, and does not learn of it.
-async fn john_left() -> Blog {
+pub async fn john_left() -> Blog {
     let blog = Blog::start().await;
     let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
     blog.posts.delete(delete(post.id)).await.unwrap();

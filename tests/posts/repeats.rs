@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::{future::join_all, join};
 use proto::{
     post::v1::{
         CommitPostsRequest, CreatePostRequest, Post, author::State, post_mutation::Mutation,
@@ -15,8 +15,8 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::{
-    alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit, delete,
-    draft, rewrite,
+    alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit,
+    create::john_left, delete, draft, rewrite,
 };
 use crate::support;
 
@@ -150,6 +150,64 @@ async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_post() {
         assert_eq!(result.as_ref().unwrap(), first);
     }
     assert_eq!(blog.stored_bodies().await, ["1"]);
+}
+
+#[tokio::test]
+async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
+    let blog = john_left().await;
+    let authors = |n: usize| if n % 8 == 5 { blog.john } else { blog.susan };
+    let creations: Vec<_> = (0..32)
+        .map(|n| create(&request_id(), draft(authors(n), &n.to_string())))
+        .collect();
+    let commits: Vec<_> = (0..32)
+        .map(|n| {
+            let two = [blog.susan, authors(n)];
+            commit_by(
+                &request_id(),
+                two.map(|author| Mutation::Create(draft(author, "x"))),
+            )
+        })
+        .collect();
+    let without_id = || (0..8).map(|n| blog.posts.create(draft(authors(n), "without")));
+    let all = || async {
+        let created = creations
+            .iter()
+            .map(|request| blog.posts.create_by(request.clone()));
+        let committed = commits
+            .iter()
+            .map(|request| blog.posts.commit(request.clone()));
+        let (created, committed, _) = join!(
+            join_all(created),
+            join_all(committed),
+            join_all(without_id())
+        );
+        (created, committed)
+    };
+
+    let (created, committed) = all().await;
+    let stored = blog.stored_bodies().await.len();
+    let (created_again, committed_again) = all().await;
+
+    for n in 0..32 {
+        if n % 8 == 5 {
+            for status in [
+                created[n].as_ref().unwrap_err(),
+                created_again[n].as_ref().unwrap_err(),
+                committed[n].as_ref().unwrap_err(),
+                committed_again[n].as_ref().unwrap_err(),
+            ] {
+                assert_refused(status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+            }
+        } else {
+            let (created, committed) = (created[n].as_ref().unwrap(), committed[n].as_ref());
+            assert_eq!(created.body, n.to_string());
+            assert_eq!(created_again[n].as_ref().unwrap(), created);
+            assert_eq!(committed_again[n].as_ref().unwrap(), committed.unwrap());
+        }
+    }
+    // 28 of both, of two posts each in commits, and 7 without an id.
+    assert_eq!(stored, 28 + 2 * 28 + 7);
+    assert_eq!(blog.stored_bodies().await.len(), stored + 7);
 }
 
 #[tokio::test]

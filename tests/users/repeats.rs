@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::{future::join_all, join};
 use proto::user::v1::{CommitUsersRequest, CreateUserRequest, User, user_mutation::Mutation};
 use tonic::Code;
 use uuid::Uuid;
@@ -96,6 +96,46 @@ async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_user() {
     );
     let stored = system.query("select nickname from users").await;
     assert_eq!(stored, ["susan"]);
+}
+
+#[tokio::test]
+async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
+    let system = System::start().await;
+    system.create_user("taken").await.unwrap();
+    let requests: Vec<_> = (0..64)
+        .map(|n| {
+            let nickname = if n % 8 == 5 {
+                "TAKEN".into()
+            } else {
+                format!("user{n}")
+            };
+            create(&request_id(), named(&nickname))
+        })
+        .collect();
+    let all = |round: &'static str| {
+        let with_id = requests
+            .iter()
+            .map(|request| system.create_by(request.clone()));
+        let without = (0..8).map(move |n| format!("{round}{n}"));
+        let without = without.map(async |nickname| system.create(named(&nickname)).await);
+        async { join!(join_all(with_id), join_all(without)) }
+    };
+
+    let (first, _) = all("first").await;
+    let (again, _) = all("again").await;
+
+    for (n, (first, again)) in first.iter().zip(&again).enumerate() {
+        if n % 8 == 5 {
+            for status in [first, again].map(|result| result.as_ref().unwrap_err()) {
+                assert_refused(status, Code::AlreadyExists, "NICKNAME_TAKEN");
+            }
+        } else {
+            assert_eq!(first.as_ref().unwrap().nickname, format!("user{n}"));
+            assert_eq!(again.as_ref().unwrap(), first.as_ref().unwrap());
+        }
+    }
+    let stored = system.query("select nickname from users").await;
+    assert_eq!(stored.len(), 1 + 56 + 2 * 8);
 }
 
 #[tokio::test]

@@ -15,15 +15,12 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::known::Known;
+use self::{create::Creation, known::Known};
 pub use self::{
     known::Shared,
     read::{Cursor, List, Page},
 };
-use crate::{
-    error::Error,
-    user::{NewUser, User},
-};
+use crate::{error::Error, user::User};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -52,7 +49,7 @@ pub struct Store {
     database: Database,
     clock: Clock,
     known: Known,
-    creations: Bulk<NewUser, User, Error>,
+    creations: Bulk<Creation, Option<User>, Error>,
 }
 
 impl Store {

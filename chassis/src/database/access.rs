@@ -8,14 +8,16 @@ use super::{
 };
 
 /// Functions that a statement may call. None of them reaches outside the database.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 10] = [
     "coalesce",
     "count",
+    "hex",
     "length",
     "max",
     "min",
     "json_each",
     "jsonb_each",
+    "unhex",
     "->>",
 ];
 

@@ -1,10 +1,13 @@
 //! Creating posts: one, or many by one statement.
 
-use chassis::database::{Stop, Ways, inserted, large_json, unless_constraint};
+use chassis::{
+    database::{Stop, Ways, inserted, json, large_json, unless_constraint},
+    idempotency::Request,
+};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::row::time;
+use super::{requests, row::time};
 use crate::{
     error::Error,
     post::{NewPost, Post},
@@ -13,43 +16,94 @@ use crate::{
 /// About how much a post has as JSON besides what it says: its author, and what is between them.
 const ROW: usize = 16; // bytes
 
-/// How new posts are written that come from many callers: some posts of one caller are written
-/// all or not at all. If they cannot be, they are left for a transaction of their own, which
-/// tells why: that is what `None` means.
-pub(super) const WAYS: Ways<Vec<NewPost>, Option<Vec<Post>>, Error> = Ways {
-    rows: Vec::len,
+/// Posts to create of one caller: all of them, or none.
+#[derive(Debug)]
+pub(super) struct Creation {
+    pub(super) drafts: Vec<NewPost>,
+    /// What the caller may repeat.
+    pub(super) request: Option<Request>,
+    pub(super) answer: Answer,
+}
+
+/// What the answer to a caller has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// The only post.
+    Post,
+    /// A list of posts.
+    Posts,
+}
+
+impl AsRef<[NewPost]> for Creation {
+    fn as_ref(&self) -> &[NewPost] {
+        &self.drafts
+    }
+}
+
+/// How new posts are written that come from many callers. What cannot be written together with
+/// others, or was done before, is left for a transaction of its own, which tells why or
+/// answers as before: that is what `None` means.
+pub(super) const WAYS: Ways<Creation, Option<Vec<Post>>, Error> = Ways {
+    rows: |creation| creation.drafts.len(),
     at_once: |connection, callers, now| Box::pin(create_of_all(connection, callers, now)),
     each: |connection, callers, now| Box::pin(create_of_each(connection, callers, now)),
 };
 
-/// Writes the posts of all callers by one statement, or none.
+/// Writes the posts of all callers by one statement, or none. One statement keeps no answers.
 async fn create_of_all(
     connection: &mut SqliteConnection,
-    callers: &[Vec<NewPost>],
+    callers: &[Creation],
     now: DateTime<Utc>,
 ) -> Result<Option<Vec<Option<Vec<Post>>>>, sqlx::Error> {
+    if callers.iter().any(|creation| creation.request.is_some()) {
+        return Ok(None);
+    }
     let created = create_at_once(connection, callers, now).await?;
     Ok(created.map(|posts| posts.into_iter().map(Some).collect()))
 }
 
-/// Writes the posts of each caller, unless a constraint refuses one of them.
+/// Writes the posts of each caller, unless a constraint refuses one of them, and keeps what the
+/// caller is answered.
 async fn create_of_each(
     connection: &mut SqliteConnection,
-    callers: &[Vec<NewPost>],
+    callers: &[Creation],
     now: DateTime<Utc>,
 ) -> Result<Vec<Result<Option<Vec<Post>>, Error>>, sqlx::Error> {
+    let requests: Vec<_> = callers.iter().map(|creation| creation.request).collect();
+    let unanswered = requests::unanswered(connection, &requests).await?;
+    let callers = callers.iter().zip(&unanswered);
+    let callers: Vec<_> = callers.filter_map(|(c, new)| new.then_some(c)).collect();
+
     let time = no_earlier_than_newest(connection, now).await?;
-    // It was the clock that stood in the way, then, and perhaps nothing else.
-    if time > now
-        && let Some(created) = unless_constraint(create_of_all(connection, callers, time).await)?
-    {
-        return Ok(created.into_iter().map(Ok).collect());
+    let together = unless_constraint(create_at_once(connection, &callers, time).await)?;
+    let created: Vec<Option<Vec<Post>>> = if let Some(posts) = together {
+        posts.into_iter().map(Some).collect()
+    } else {
+        let mut created = Vec::with_capacity(callers.len());
+        for creation in &callers {
+            created.push(create_together(connection, &creation.drafts, time).await?);
+        }
+        created
+    };
+
+    let mut answers = Vec::new();
+    for (creation, posts) in callers.iter().zip(&created) {
+        if let (Some(request), Some(posts)) = (creation.request, posts) {
+            let answer = match (creation.answer, posts.as_slice()) {
+                (Answer::Post, [post]) => json(post)?,
+                _ => json(posts)?,
+            };
+            answers.push((request, answer));
+        }
     }
-    let mut results = Vec::with_capacity(callers.len());
-    for drafts in callers {
-        results.push(Ok(create_together(connection, drafts, time).await?));
-    }
-    Ok(results)
+    requests::keep_all(connection, &answers).await?;
+
+    let mut created = created.into_iter();
+    let results = unanswered.into_iter().map(|new| {
+        let created = if new { created.next() } else { None };
+        Ok(created.flatten())
+    });
+    Ok(results.collect())
 }
 
 /// Writes new posts in their order, up to the first that is refused, in a transaction that is

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{create, create_all},
+    create::{Answer, Creation, create, create_all},
     read, requests,
 };
 use crate::{
@@ -73,15 +73,10 @@ impl Store {
     ///
     /// [`Error::RequestIdReused`].
     pub async fn is_repeat<T>(&self, once: &Once<T>) -> Result<bool, Error> {
-        if once.request.is_none() {
+        let Some(request) = once.request else {
             return Ok(false);
-        }
-        let mut reader = self.database.reader().await?;
-        match requests::answer::<serde_json::Value>(&mut reader, once.request).await {
-            Ok(answer) => Ok(answer.is_some()),
-            Err(Stop::Refused(error)) => Err(error),
-            Err(Stop::Engine(error)) => Err(error.into()),
-        }
+        };
+        requests::is_answered(self.database.source_for_an_answer(1), request).await
     }
 
     /// Creates a post. One that is only tried has the id 0.
@@ -96,8 +91,13 @@ impl Store {
             request,
             now,
         } = once;
-        if request.is_none() && !write.validate_only {
-            let created = self.creations.write(vec![draft.clone()]).await?;
+        if !write.validate_only {
+            let creation = Creation {
+                drafts: vec![draft.clone()],
+                request,
+                answer: Answer::Post,
+            };
+            let created = self.creations.write(creation).await?;
             if let Some(post) = created.and_then(|posts| posts.into_iter().next()) {
                 return Ok(post);
             }
@@ -166,12 +166,17 @@ impl Store {
             request,
             now,
         } = once;
-        if request.is_none()
-            && !write.validate_only
-            && let Some(creations) = only_creations(&mutations)
-            && let Some(posts) = self.creations.write(creations).await?
+        if !write.validate_only
+            && let Some(drafts) = only_creations(&mutations)
         {
-            return Ok(posts.into_iter().map(Some).collect());
+            let creation = Creation {
+                drafts,
+                request,
+                answer: Answer::Posts,
+            };
+            if let Some(posts) = self.creations.write(creation).await? {
+                return Ok(posts.into_iter().map(Some).collect());
+            }
         }
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self

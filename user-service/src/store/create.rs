@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
-use chassis::database::{Stop, Ways, inserted, is_constraint, json};
+use chassis::{
+    database::{Stop, Ways, inserted, is_constraint, json, unless_constraint},
+    idempotency::Request,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
+    requests,
     row::{role, time},
     write::taken,
 };
@@ -15,18 +19,83 @@ use crate::{
     user::{NewUser, User},
 };
 
-/// How new users are written.
-pub(super) const WAYS: Ways<NewUser, User, Error> = Ways {
+/// A user to create.
+#[derive(Debug)]
+pub(super) struct Creation {
+    pub(super) draft: NewUser,
+    /// What the caller may repeat.
+    pub(super) request: Option<Request>,
+}
+
+/// How new users are written that come from many callers. What was done before is left for a
+/// transaction of its own, which answers as before: that is what `None` means.
+pub(super) const WAYS: Ways<Creation, Option<User>, Error> = Ways {
     rows: |_| 1,
-    at_once: |connection, drafts, now| Box::pin(create_at_once(connection, drafts, now)),
-    each: |connection, drafts, now| Box::pin(create_each(connection, drafts, now)),
+    at_once: |connection, creations, now| Box::pin(create_of_all(connection, creations, now)),
+    each: |connection, creations, now| Box::pin(create_of_each(connection, creations, now)),
 };
+
+/// Writes the users of all callers by one statement, or none. One statement keeps no answers.
+async fn create_of_all(
+    connection: &mut SqliteConnection,
+    creations: &[Creation],
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<Option<User>>>, sqlx::Error> {
+    if creations.iter().any(|creation| creation.request.is_some()) {
+        return Ok(None);
+    }
+    let drafts: Vec<_> = creations.iter().map(|creation| &creation.draft).collect();
+    let created = create_at_once(connection, &drafts, now).await?;
+    Ok(created.map(|users| users.into_iter().map(Some).collect()))
+}
+
+/// Writes the user of each caller, who may be refused, and keeps what the caller is answered.
+async fn create_of_each(
+    connection: &mut SqliteConnection,
+    creations: &[Creation],
+    now: DateTime<Utc>,
+) -> Result<Vec<Result<Option<User>, Error>>, sqlx::Error> {
+    let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
+    let unanswered = requests::unanswered(connection, &requests).await?;
+    let creations = creations.iter().zip(&unanswered);
+    let creations: Vec<_> = creations.filter_map(|(c, new)| new.then_some(c)).collect();
+
+    let drafts: Vec<_> = creations.iter().map(|creation| &creation.draft).collect();
+    let created = create_all(connection, &drafts, now).await?;
+
+    let mut answers = Vec::new();
+    for (creation, user) in creations.iter().zip(&created) {
+        if let (Some(request), Ok(user)) = (creation.request, user) {
+            answers.push((request, json(user)?));
+        }
+    }
+    requests::keep_all(connection, &answers).await?;
+
+    let mut created = created.into_iter();
+    let results = unanswered.into_iter().map(|new| {
+        let created = if new { created.next() } else { None };
+        created.transpose()
+    });
+    Ok(results.collect())
+}
+
+/// Writes new users in their order, each of whom may be refused.
+pub(super) async fn create_all(
+    connection: &mut SqliteConnection,
+    drafts: &[&NewUser],
+    now: DateTime<Utc>,
+) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
+    match unless_constraint(create_at_once(connection, drafts, now).await)? {
+        Some(users) => Ok(users.into_iter().map(Ok).collect()),
+        None => create_each(connection, drafts, now).await,
+    }
+}
 
 /// Writes new users in their order by one statement, a microsecond apart: all of them, or none
 /// if the newest user who is there is not earlier than `now`, as when the clock was put back.
 async fn create_at_once(
     connection: &mut SqliteConnection,
-    drafts: &[NewUser],
+    drafts: &[&NewUser],
     now: DateTime<Utc>,
 ) -> Result<Option<Vec<User>>, sqlx::Error> {
     if drafts.is_empty() {
@@ -56,7 +125,7 @@ async fn create_at_once(
 }
 
 /// New users as JSON. What a row has besides is counted from where it stands among them.
-fn rows(drafts: &[NewUser]) -> Result<String, sqlx::Error> {
+fn rows(drafts: &[&NewUser]) -> Result<String, sqlx::Error> {
     let rows = drafts.iter().map(|draft| {
         let (nickname, email) = (&draft.nickname, &draft.email);
         let (nickname, nickname_key) = (nickname.as_str(), nickname.key());
@@ -78,7 +147,7 @@ fn times(first: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
 /// one by one, to learn why. An id that one of them would have had may stay unused.
 async fn create_each(
     connection: &mut SqliteConnection,
-    drafts: &[NewUser],
+    drafts: &[&NewUser],
     now: DateTime<Utc>,
 ) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
     let mut results = Vec::with_capacity(drafts.len());
@@ -157,7 +226,7 @@ pub(super) async fn create(
 async fn create_after(
     connection: &mut SqliteConnection,
     last: &User,
-    drafts: &[NewUser],
+    drafts: &[&NewUser],
 ) -> Result<Vec<Option<User>>, sqlx::Error> {
     let (id, time) = (last.id + 1, last.create_time + TimeDelta::microseconds(1));
     let created = drafts.iter().zip(id..).zip(times(time));

@@ -1,8 +1,8 @@
 //! Requests that were answered, kept so that a repeat is answered alike.
 
 use chassis::{
-    database::{Scope, Stop},
-    idempotency::{NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
+    database::{Scope, Stop, json},
+    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
@@ -66,6 +66,51 @@ pub(super) async fn keep(
     Ok(())
 }
 
+/// Which of some requests may be done together: none of them was answered before, and none is
+/// the repeat of one of the others.
+pub(super) async fn unanswered(
+    connection: &mut SqliteConnection,
+    requests: &[Option<Request>],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let ids: Vec<_> = requests.iter().flatten().map(Request::id_as_hex).collect();
+    if ids.is_empty() {
+        return Ok(vec![true; requests.len()]);
+    }
+    let ids = json(&ids)?;
+    let answered = sqlx::query_scalar!(
+        "select request_id from user_requests
+        where request_id in (select unhex(value) from json_each(?1))",
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(idempotency::unanswered(requests, &answered))
+}
+
+/// Keeps what requests are answered with, none of which was answered before.
+pub(super) async fn keep_all(
+    connection: &mut SqliteConnection,
+    answers: &[(Request, String)],
+) -> Result<(), sqlx::Error> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let rows = answers.iter().map(|(request, answer)| {
+        let (id, fingerprint) = (request.id_as_hex(), request.fingerprint_as_hex());
+        (id, fingerprint, answer, request.time())
+    });
+    let rows = json(&rows.collect::<Vec<_>>())?;
+    sqlx::query!(
+        "insert into user_requests (request_id, fingerprint, result, create_time)
+        select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3
+        from jsonb_each(?1)",
+        rows
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl Store {
     /// Forgets the oldest answers, if they are no longer valid: one small step, so that
     /// no write waits for it. Those that a clock which was ahead made the oldest are left, and
@@ -83,9 +128,9 @@ impl Store {
                 Box::pin(async move {
                     let done = sqlx::query!(
                         "delete from user_requests
-                        where create_time <= ?2 and id in (
+                        where id in (
                             select id from user_requests where create_time <= ?3 order by id limit ?1
-                        )",
+                        ) and create_time <= ?2",
                         PRUNED_AT_ONCE,
                         until,
                         now

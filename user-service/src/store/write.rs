@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{WAYS, create},
+    create::{Creation, create, create_all},
     known::Whom,
     read, requests,
     row::role,
@@ -30,8 +30,14 @@ impl Store {
         let now = self.clock.now();
         let request = Request::of(write, "CreateUser", &draft, now)
             .map_err(|error| requests::unreadable(&error))?;
-        if request.is_none() && !write.validate_only {
-            return self.creations.write(draft).await;
+        if !write.validate_only {
+            let creation = Creation {
+                draft: draft.clone(),
+                request,
+            };
+            if let Some(user) = self.creations.write(creation).await? {
+                return Ok(user);
+            }
         }
         let mut user: User = self
             .database
@@ -174,7 +180,8 @@ async fn mutate(
                         drafts.push(draft);
                     }
                 }
-                for created in WAYS.all(connection, &drafts, now).await? {
+                let drafts: Vec<_> = drafts.iter().collect();
+                for created in create_all(connection, &drafts, now).await? {
                     let user = created.map_err(|error| error.at(users.len()))?;
                     users.push(Some(user));
                 }
