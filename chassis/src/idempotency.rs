@@ -13,7 +13,8 @@ use crate::{database::Scope, violation::Violations};
 /// How long the answer to a request is kept for its repeat.
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many of the oldest requests one step of pruning looks at. A step is one short
+/// How many of the oldest requests one step of pruning looks at, but for those that are newer
+/// than now. A step is one short
 /// write among others.
 pub const PRUNED_AT_ONCE: i64 = 500;
 
@@ -196,6 +197,14 @@ pub fn unanswered(requests: &[Option<Request>], answered: &[Vec<u8>]) -> Vec<boo
     requests
         .map(|request| request.is_none_or(|request| known.insert(request.id())))
         .collect()
+}
+
+/// About how many bytes an answer has as a text in JSON, with its request: an answer is JSON by
+/// itself, of which the quotes are escaped.
+#[must_use]
+pub fn kept_size(answer: &str) -> usize {
+    const REQUEST: usize = 128;
+    answer.len() + answer.len() / 8 + REQUEST
 }
 
 fn hex(bytes: &[u8]) -> String {

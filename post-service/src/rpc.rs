@@ -63,10 +63,10 @@ impl PostService for Rpc {
         let remaining = deadline::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
         let author = [draft.author];
-        let once = self.store.creation(draft, write)?;
+        let mut once = self.store.creation(draft, write)?;
 
         // What was done before is answered as it was, whoever is there now.
-        let authors = if self.store.is_repeat(&once).await? {
+        let authors = if self.store.is_repeat(&mut once).await? {
             self.authors.resolve(&author, remaining).await
         } else {
             let authors = self.authors.resolve_for_write(&author, remaining);
@@ -154,9 +154,9 @@ impl PostService for Rpc {
     ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
         let remaining = deadline::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
-        let once = self.store.commitment(mutations, write)?;
+        let mut once = self.store.commitment(mutations, write)?;
 
-        if !self.store.is_repeat(&once).await? {
+        if !self.store.is_repeat(&mut once).await? {
             self.check_authors(once.payload(), remaining).await?;
         }
         let posts = self.store.commit(once).await;

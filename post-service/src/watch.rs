@@ -172,8 +172,10 @@ impl<M> Feed<M> {
         loop {
             let news = self.store.news(after, None).await?;
             let (until, more) = (news.until, news.more);
-            if !news.posts.is_empty() {
-                self.send(Batch::new(after, news));
+            // The newest may be there no more, as after a restore: an empty batch shows the gap to
+            // whoever began to watch before that.
+            if !news.posts.is_empty() || until < after {
+                self.send(Batch::new(after.min(until), news));
             }
             after = until;
             *place = Some(until);

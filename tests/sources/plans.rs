@@ -58,7 +58,7 @@ const SCANS: [(&str, &str, &str); 17] = [
     (
         "delete from user_requests where id in …",
         "SCAN user_requests",
-        "it begins at the oldest and ends at the limit",
+        "it begins at the oldest and ends at the limit, of those that are not ahead of the clock",
     ),
     (
         r#"select count(*) as "count!: i64" from posts"#,
@@ -80,7 +80,7 @@ const SCANS: [(&str, &str, &str); 17] = [
     (
         "delete from post_requests where id in …",
         "SCAN post_requests",
-        "it begins at the oldest and ends at the limit",
+        "it begins at the oldest and ends at the limit, of those that are not ahead of the clock",
     ),
 ];
 

@@ -75,7 +75,12 @@ async fn create_of_each(
     let callers: Vec<_> = callers.filter_map(|(c, new)| new.then_some(c)).collect();
 
     let time = no_earlier_than_newest(connection, now).await?;
-    let together = unless_constraint(create_at_once(connection, &callers, time).await)?;
+    // Without either, they could not be written together a moment ago, for a constraint.
+    let together = if time > now || requests.iter().any(Option::is_some) {
+        unless_constraint(create_at_once(connection, &callers, time).await)?
+    } else {
+        None
+    };
     let created: Vec<Option<Vec<Post>>> = if let Some(posts) = together {
         posts.into_iter().map(Some).collect()
     } else {
@@ -135,9 +140,11 @@ async fn no_earlier_than_newest(
     let newest = sqlx::query_scalar!("select create_time from posts order by id desc limit 1")
         .fetch_optional(connection)
         .await?;
-    Ok(newest
-        .and_then(DateTime::from_timestamp_micros)
-        .map_or(now, |newest| newest.max(now)))
+    let Some(newest) = newest else {
+        return Ok(now);
+    };
+    let newest = time(newest).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(newest.max(now))
 }
 
 /// Writes new posts of one caller as [`create_at_once`] does, or none if a constraint refuses one.

@@ -1,8 +1,8 @@
 //! Requests that were answered, kept so that a repeat is answered alike.
 
 use chassis::{
-    database::{Scope, Source, Stop, json},
-    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
+    database::{Scope, Source, Stop, json, large_json},
+    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until, kept_size},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
@@ -126,11 +126,12 @@ pub(super) async fn keep_all(
     if answers.is_empty() {
         return Ok(());
     }
+    let size = answers.iter().map(|(_, answer)| kept_size(answer)).sum();
     let rows = answers.iter().map(|(request, answer)| {
         let (id, fingerprint) = (request.id_as_hex(), request.fingerprint_as_hex());
         (id, fingerprint, answer, request.time())
     });
-    let rows = json(&rows.collect::<Vec<_>>())?;
+    let rows = large_json(size, rows)?;
     sqlx::query!(
         "insert into post_requests (request_id, fingerprint, result, create_time)
         select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3
@@ -144,8 +145,8 @@ pub(super) async fn keep_all(
 
 impl Store {
     /// Forgets the oldest answers, if they are no longer valid: one small step, so that
-    /// no write waits for it. Those that a clock which was ahead made the oldest are left, and
-    /// passed by. Says whether there may be more of them.
+    /// no write waits for it, unless a clock was ahead when many came: what is newer than now is
+    /// left, and passed by. Says whether there may be more of them.
     ///
     /// # Errors
     ///

@@ -24,6 +24,7 @@ pub struct Once<T> {
     payload: T,
     write: Write,
     request: Option<Request>,
+    repeated: bool,
     now: DateTime<Utc>,
 }
 
@@ -63,6 +64,7 @@ impl Store {
             payload,
             write,
             request,
+            repeated: false,
             now,
         })
     }
@@ -72,11 +74,13 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::RequestIdReused`].
-    pub async fn is_repeat<T>(&self, once: &Once<T>) -> Result<bool, Error> {
+    pub async fn is_repeat<T>(&self, once: &mut Once<T>) -> Result<bool, Error> {
         let Some(request) = once.request else {
             return Ok(false);
         };
-        requests::is_answered(self.database.source_for_an_answer(1), request).await
+        let source = self.database.source_for_an_answer(1);
+        once.repeated = requests::is_answered(source, request).await?;
+        Ok(once.repeated)
     }
 
     /// Creates a post. One that is only tried has the id 0.
@@ -89,9 +93,10 @@ impl Store {
             payload: draft,
             write,
             request,
+            repeated,
             now,
         } = once;
-        if !write.validate_only {
+        if !write.validate_only && !repeated {
             let creation = Creation {
                 drafts: vec![draft.clone()],
                 request,
@@ -164,9 +169,11 @@ impl Store {
             payload: mutations,
             write,
             request,
+            repeated,
             now,
         } = once;
         if !write.validate_only
+            && !repeated
             && let Some(drafts) = only_creations(&mutations)
         {
             let creation = Creation {

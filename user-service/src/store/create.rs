@@ -61,7 +61,12 @@ async fn create_of_each(
     let creations: Vec<_> = creations.filter_map(|(c, new)| new.then_some(c)).collect();
 
     let drafts: Vec<_> = creations.iter().map(|creation| &creation.draft).collect();
-    let created = create_all(connection, &drafts, now).await?;
+    let created = if requests.iter().any(Option::is_some) {
+        create_all(connection, &drafts, now).await?
+    } else {
+        // They could not be written together a moment ago.
+        create_each(connection, &drafts, now).await?
+    };
 
     let mut answers = Vec::new();
     for (creation, user) in creations.iter().zip(&created) {

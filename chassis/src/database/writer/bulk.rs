@@ -57,11 +57,7 @@ pub type Each<I, T, E> = for<'c> fn(
 
 impl<I, T, E> Ways<I, T, E> {
     /// Does all writes of a transaction that is open, with a result for each.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails: then nothing of the transaction is written.
-    pub async fn all(
+    async fn all(
         self,
         connection: &mut SqliteConnection,
         items: &[I],
