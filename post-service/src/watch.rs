@@ -11,7 +11,10 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,7 +41,18 @@ pub struct Feed<M> {
     batches: broadcast::Sender<Arc<Batch<M>>>,
     wake: Arc<Notify>,
     places: Arc<Semaphore>,
+    /// How many have ever begun to watch.
+    begun: Arc<AtomicU64>,
     settings: WatchSettings,
+}
+
+/// Where the feed stands.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// The last batch ended here.
+    after: i64,
+    /// How many of those who ever began to watch have been shown where it stands.
+    shown: u64,
 }
 
 /// All posts with ids above `after` and up to `until`.
@@ -93,6 +107,7 @@ impl<M> Feed<M> {
             batches: broadcast::Sender::new(settings.watch_buffer.get()),
             wake: Arc::default(),
             places: Arc::new(Semaphore::new(settings.max_watchers.get())),
+            begun: Arc::default(),
             settings: settings.clone(),
         }
     }
@@ -123,6 +138,7 @@ impl<M> Feed<M> {
             Some(after) => after,
             None => self.store.newest().await?,
         };
+        self.begun.fetch_add(1, Ordering::Release);
         self.wake();
         Ok(Watch {
             store: self.store.clone(),
@@ -156,33 +172,41 @@ impl<M> Feed<M> {
 
     /// Hands out all that is new after `place`, which is where the last batch ended: there
     /// is none while nobody watches.
-    async fn hand_out(&self, place: &mut Option<i64>) -> Result<(), Error> {
+    async fn hand_out(&self, place: &mut Option<Standing>) -> Result<(), Error> {
         if self.batches.receiver_count() == 0 {
             *place = None;
             return Ok(());
         }
-        let Some(mut after) = *place else {
-            // Whoever has not seen all up to here reads it from the database: an empty batch
-            // shows the gap.
-            let newest = self.store.newest().await?;
-            self.send(Batch::new(newest, News::none(newest)));
-            *place = Some(newest);
-            return Ok(());
+        // Before it is read what they may have to be shown.
+        let begun = self.begun.load(Ordering::Acquire);
+        let mut standing = match *place {
+            Some(standing) => standing,
+            None => Standing {
+                after: self.store.newest().await?,
+                shown: 0,
+            },
         };
         loop {
-            let news = self.store.news(after, None).await?;
+            let news = self.store.news(standing.after, None).await?;
             let (until, more) = (news.until, news.more);
-            // The newest may be there no more, as after a restore: an empty batch shows the gap to
-            // whoever began to watch before that.
-            if !news.posts.is_empty() || until < after {
-                self.send(Batch::new(after.min(until), news));
+            if !news.posts.is_empty() {
+                self.send(Batch::new(standing.after, news));
             }
-            after = until;
-            *place = Some(until);
+            // It is lower than before if the newest are there no more, as after a restore.
+            standing.after = until;
+            *place = Some(standing);
             if !more {
-                return Ok(());
+                break;
             }
         }
+        // Whoever has not seen all up to here reads it from the database: an empty batch shows
+        // the gap.
+        if standing.shown != begun {
+            self.send(Batch::new(standing.after, News::none(standing.after)));
+            standing.shown = begun;
+            *place = Some(standing);
+        }
+        Ok(())
     }
 
     fn send(&self, batch: Batch<M>) {
