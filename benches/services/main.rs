@@ -50,7 +50,7 @@ use crate::{
     calls::Call,
     instructions::Instructions,
     load::Slice,
-    rounds::{Plan, Row},
+    rounds::{Line, Plan, Row},
     scenarios::{More, Scenario, Watchers},
     system::{Arena, PostService, UserService, Variant},
 };
@@ -231,8 +231,8 @@ async fn measure(options: &Options, bench: &Bench) -> ExitCode {
     if let Some(file) = &options.plot {
         plot::measure(bench, file).await;
     }
-    let lines = rows.iter().flat_map(|row| &row.lines);
-    if lines.filter(|line| line.counts_for_nothing()).count() > 0 {
+    let mut lines = rows.iter().flat_map(|row| &row.lines);
+    if lines.any(Line::counts_for_nothing) {
         eprintln!("error: calls of the services failed");
         return ExitCode::FAILURE;
     }

@@ -199,12 +199,30 @@ pub fn unanswered(requests: &[Option<Request>], answered: &[Vec<u8>]) -> Vec<boo
         .collect()
 }
 
-/// About how many bytes an answer has as a text in JSON, with its request: an answer is JSON by
-/// itself, of which the quotes are escaped.
+/// What was made of those that were `unanswered`, in the order of all: nothing of the others.
+pub fn among_all<T>(unanswered: Vec<bool>, made: Vec<T>) -> impl Iterator<Item = Option<T>> {
+    let mut made = made.into_iter();
+    let one = move |unanswered| if unanswered { made.next() } else { None };
+    unanswered.into_iter().map(one)
+}
+
+/// Answers to keep, as JSON has them: the id, the fingerprint, the answer and the time of each.
+pub fn rows(
+    answers: &[(Request, String)],
+) -> impl Iterator<Item = (String, String, &str, i64)> + '_ {
+    answers.iter().map(|(request, answer)| {
+        let (id, fingerprint) = (request.id_as_hex(), request.fingerprint_as_hex());
+        (id, fingerprint, answer.as_str(), request.time())
+    })
+}
+
+/// About how many bytes these rows have: an answer is JSON by itself, of which the quotes are
+/// escaped.
 #[must_use]
-pub fn kept_size(answer: &str) -> usize {
+pub fn size_of_rows(answers: &[(Request, String)]) -> usize {
     const REQUEST: usize = 128;
-    answer.len() + answer.len() / 8 + REQUEST
+    let answers = answers.iter().map(|(_, answer)| answer.len());
+    answers.map(|size| size + size / 8 + REQUEST).sum()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,7 +2,7 @@
 
 use chassis::{
     database::{Stop, Ways, inserted, json, large_json, unless_constraint},
-    idempotency::Request,
+    idempotency::{Request, among_all},
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -103,12 +103,8 @@ async fn create_of_each(
     }
     requests::keep_all(connection, &answers).await?;
 
-    let mut created = created.into_iter();
-    let results = unanswered.into_iter().map(|new| {
-        let created = if new { created.next() } else { None };
-        Ok(created.flatten())
-    });
-    Ok(results.collect())
+    let results = among_all(unanswered, created);
+    Ok(results.map(|created| Ok(created.flatten())).collect())
 }
 
 /// Writes new posts in their order, up to the first that is refused, in a transaction that is

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chassis::{
     database::{Stop, Ways, inserted, is_constraint, json, unless_constraint},
-    idempotency::Request,
+    idempotency::{Request, among_all},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
@@ -76,12 +76,8 @@ async fn create_of_each(
     }
     requests::keep_all(connection, &answers).await?;
 
-    let mut created = created.into_iter();
-    let results = unanswered.into_iter().map(|new| {
-        let created = if new { created.next() } else { None };
-        created.transpose()
-    });
-    Ok(results.collect())
+    let results = among_all(unanswered, created);
+    Ok(results.map(Option::transpose).collect())
 }
 
 /// Writes new users in their order, each of whom may be refused.

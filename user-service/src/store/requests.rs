@@ -2,7 +2,7 @@
 
 use chassis::{
     database::{Scope, Stop, json, large_json},
-    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until, kept_size},
+    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
@@ -95,12 +95,8 @@ pub(super) async fn keep_all(
     if answers.is_empty() {
         return Ok(());
     }
-    let size = answers.iter().map(|(_, answer)| kept_size(answer)).sum();
-    let rows = answers.iter().map(|(request, answer)| {
-        let (id, fingerprint) = (request.id_as_hex(), request.fingerprint_as_hex());
-        (id, fingerprint, answer, request.time())
-    });
-    let rows = large_json(size, rows)?;
+    let size = idempotency::size_of_rows(answers);
+    let rows = large_json(size, idempotency::rows(answers))?;
     sqlx::query!(
         "insert into user_requests (request_id, fingerprint, result, create_time)
         select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3
