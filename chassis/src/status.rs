@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{database, serve::request_id, violation::Violations};
+use crate::{database, serve::call_context, violation::Violations};
 
 /// How long a caller should wait before it tries again what failed for the load of the
 /// moment.
@@ -99,7 +99,7 @@ pub fn internal(domain: &str, error: &dyn Error) -> Status {
 pub(crate) fn internal_logged(domain: &str) -> Status {
     let mut metadata = Metadata::new();
     let mut message = "an internal failure".to_owned();
-    if let Some(id) = request_id::current() {
+    if let Some(id) = call_context::request_id() {
         let _ = write!(message, "; the log tells more of request {id}");
         metadata.insert("request_id".into(), id);
     }

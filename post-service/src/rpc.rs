@@ -9,7 +9,7 @@ mod encode;
 use std::time::Duration;
 
 use chassis::serve::{
-    deadline,
+    call_context,
     frames::{self, Frames, Pieces},
 };
 use proto::{
@@ -60,7 +60,7 @@ impl PostService for Rpc {
         &self,
         request: Request<CreatePostRequest>,
     ) -> Result<Response<Encoded<CreatePostResponse>>, Status> {
-        let remaining = deadline::remaining();
+        let remaining = call_context::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
         let author = [draft.author];
         let mut once = self.store.creation(draft, write)?;
@@ -90,7 +90,7 @@ impl PostService for Rpc {
         &self,
         request: Request<GetPostRequest>,
     ) -> Result<Response<Encoded<GetPostResponse>>, Status> {
-        let remaining = deadline::remaining();
+        let remaining = call_context::remaining();
         let (id, view) = decode::get(request.into_inner())?;
 
         let post = self.store.get(id).await?;
@@ -102,7 +102,7 @@ impl PostService for Rpc {
         &self,
         request: Request<ListPostsRequest>,
     ) -> Result<Response<Encoded<ListPostsResponse>>, Status> {
-        let remaining = deadline::remaining();
+        let remaining = call_context::remaining();
         let (list, view) = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
@@ -129,7 +129,7 @@ impl PostService for Rpc {
         &self,
         request: Request<UpdatePostRequest>,
     ) -> Result<Response<Encoded<UpdatePostResponse>>, Status> {
-        let remaining = deadline::remaining();
+        let remaining = call_context::remaining();
         let (change, validate_only) = decode::update(request.into_inner())?;
 
         let post = self.store.update(change, validate_only).await?;
@@ -152,7 +152,7 @@ impl PostService for Rpc {
         &self,
         request: Request<CommitPostsRequest>,
     ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
-        let remaining = deadline::remaining();
+        let remaining = call_context::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
         let mut once = self.store.commitment(mutations, write)?;
 

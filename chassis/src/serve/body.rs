@@ -14,41 +14,12 @@ use http_body::Frame;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    call::{Limits, Rules, panicked},
-    current::Current,
+    call::{limits::Limits, rules::Rules},
+    call_context::CallContext,
     deadline, foreign,
-    outcome::{self, Record},
+    outcome::{self, Record, panicked},
 };
 use crate::status;
-
-/// The body of an answer, by whichever way the call came.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
-pub(super) enum AnswerBody {
-    /// As gRPC has it.
-    Grpc(CallBody),
-    /// The same as gRPC-Web has it, or one that is no call's.
-    Web(Body),
-}
-
-impl http_body::Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match self.get_mut() {
-            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
-            Self::Web(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Grpc(body) => body.is_end_stream(),
-            Self::Web(body) => body.is_end_stream(),
-        }
-    }
-}
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
@@ -57,7 +28,7 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 pub(super) struct CallBody {
     inner: Body,
     rules: Arc<Rules>,
-    current: Current,
+    current: CallContext,
     record: Record,
     limits: Limits,
     /// Whether it has said something, or made its reader wait: what is there at once is
@@ -70,7 +41,7 @@ impl CallBody {
     pub(super) fn new(
         inner: Body,
         rules: Arc<Rules>,
-        current: Current,
+        current: CallContext,
         record: Record,
         limits: Limits,
     ) -> Self {
@@ -150,7 +121,7 @@ impl http_body::Body for CallBody {
             return Poll::Ready(None);
         }
         let current = this.current.clone();
-        current.step(|| this.poll(cx))
+        current.sync_scope(|| this.poll(cx))
     }
 
     fn is_end_stream(&self) -> bool {

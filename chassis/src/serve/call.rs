@@ -12,7 +12,6 @@
 //! 6. the deadline.
 
 use std::{
-    any::Any,
     convert::Infallible,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,32 +19,28 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
     thread,
-    time::Duration,
 };
 
 use futures::{FutureExt, future::Either};
-use http::{HeaderMap, Request, Response};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, Sleep},
-};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
+use self::{limits::Limits, rules::Rules};
 use super::{
-    answers::{Answer, Answers},
     body::CallBody,
-    current::Current,
-    deadline::{self, Deadline},
-    foreign, frames,
+    call_context::CallContext,
+    deadline, foreign, frames,
     health::Phase,
-    methods::{Kind, Methods},
-    outcome::Record,
+    methods::Kind,
+    outcome::{Record, panicked},
     request_id::RequestId,
-    way::{self, Way},
-    web,
+    way::Arrival,
 };
 use crate::status::{self, Metadata};
+
+pub(super) mod limits;
+pub(super) mod rules;
 
 /// The handlers of a service, as tonic generates their server.
 pub trait Handlers:
@@ -76,32 +71,6 @@ impl<S> Handlers for S where
 {
 }
 
-/// What holds for every call of a server.
-#[derive(Debug)]
-pub(super) struct Rules {
-    pub(super) name: &'static str,
-    pub(super) domain: &'static str,
-    pub(super) methods: Methods,
-    pub(super) phase: watch::Receiver<Phase>,
-    pub(super) in_flight: Arc<Semaphore>,
-    pub(super) call_timeout: Duration,
-    pub(super) slow_call: Duration,
-    pub(super) max_message_bytes: usize,
-    /// Cancelled when every stream has to end.
-    pub(super) draining: CancellationToken,
-}
-
-/// What is known of a request that its head does not say.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Arrival {
-    /// The answers of its connection.
-    pub(super) answers: Answers,
-    /// By which way it came. One of gRPC-Web is translated already.
-    pub(super) way: Way,
-    /// Whether it comes from a page that may not call.
-    pub(super) refused: bool,
-}
-
 /// The calls of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Calls<S> {
@@ -123,7 +92,7 @@ impl<S: Handlers> Calls<S> {
         let kind = rules.methods.kind(request.uri().path());
         let now = Instant::now();
         let limits = Limits::begin(&rules, kind, now, request.headers());
-        let current = Current {
+        let current = CallContext {
             id: RequestId::of(request.headers()),
             deadline: limits.as_ref().ok().and_then(|limits| limits.deadline),
         };
@@ -221,67 +190,6 @@ impl<S: Handlers> Callee<S> {
     }
 }
 
-/// What ends a call early, and what it keeps while it runs.
-#[derive(Debug, Default)]
-pub(super) struct Limits {
-    deadline: Option<Deadline>,
-    // Most calls are answered at once, and need none.
-    timer: Option<Pin<Box<Sleep>>>,
-    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    permit: Option<OwnedSemaphorePermit>,
-    /// Where the connection sees that the answer waits. A stream may wait for ever: what it
-    /// keeps for its client is little.
-    answer: Option<Answer>,
-}
-
-impl Limits {
-    /// Starts the clock of a call.
-    ///
-    /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
-    /// understand, is not there: it belongs to tonic's server.
-    fn begin(rules: &Rules, kind: Kind, now: Instant, headers: &HeaderMap) -> Result<Self, Status> {
-        let limit = (!kind.streams).then_some(rules.call_timeout);
-        let deadline = deadline::of(headers, limit, now, rules.domain)?;
-        let draining = || Box::pin(rules.draining.clone().cancelled_owned());
-        Ok(Self {
-            deadline,
-            timer: None,
-            stop: kind.streams.then(draining),
-            permit: None,
-            answer: None,
-        })
-    }
-
-    /// Whether the deadline is over.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over_at(Instant::now())
-    }
-
-    fn is_over_at(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|Deadline(at)| at <= now)
-    }
-
-    /// The same for a call that has to wait: the task is woken when it is over.
-    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(Deadline(at)) = self.deadline else {
-            return Poll::Pending;
-        };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        timer.as_mut().poll(cx)
-    }
-
-    /// Whether the call is a stream that has to end since the server drains; if not, the
-    /// task is woken when it has to.
-    pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.stop {
-            Some(stop) => stop.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
 /// The handler's answer, or the failure that the call gets in its stead.
 async fn answer(
     rules: &Rules,
@@ -343,23 +251,11 @@ fn admit(rules: &Rules, kind: Kind, now: Instant, limits: &mut Limits) -> Result
     Ok(())
 }
 
-/// What a call gets that panicked. The log gets the panic's text.
-pub(super) fn panicked(panic: &(dyn Any + Send), method: &str, domain: &str) -> Status {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of an unknown kind");
-    let request_id = super::request_id::current();
-    tracing::error!(panic = text, method, request_id, "a call panicked");
-    status::internal_logged(domain)
-}
-
 /// What the client gets of `response`.
 fn finish(
     mut response: Response<Body>,
     rules: Arc<Rules>,
-    current: Current,
+    current: CallContext,
     mut record: Record,
     limits: Limits,
 ) -> Response<CallBody> {
@@ -370,25 +266,4 @@ fn finish(
     }
     current.id.mark(headers);
     response.map(|inner| CallBody::new(inner, rules, current, record, limits))
-}
-
-impl Rules {
-    /// The answer to a request that is no call, or no one's who may call.
-    fn turned_away(&self, arrival: &Arrival) -> Option<Response<Body>> {
-        match arrival.way {
-            _ if arrival.refused => Some(web::foreign_origin(self.domain)),
-            Way::Grpc | Way::Web => None,
-            Way::Foreign => Some(way::not_grpc(self.domain)),
-            Way::Other | Way::Preflight => Some(way::not_web(self.domain, self.name)),
-        }
-    }
-
-    /// What failures of the gRPC library are explained with.
-    pub(super) fn context<'a>(&self, path: &'a str) -> foreign::Context<'a> {
-        foreign::Context {
-            domain: self.domain,
-            path,
-            max_message_bytes: self.max_message_bytes,
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Deadlines: how long a call may take, and what it gets when that is over.
+//! Deadlines: how long a call may take, by its headers, and what it gets when that is over.
 
 use std::time::Duration;
 
@@ -6,24 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::current::current;
+use super::call_context::Deadline;
 use crate::status::{self, Metadata};
 
 /// The header in which a client says how long it will wait.
 static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
-
-/// When the client no longer waits for the answer, or the server gives up on it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(pub(super) Instant);
-
-/// How much time is left for the call that is being handled: zero if none is, and `None` if
-/// it may take as long as it likes. For calls to other services, which should end a little
-/// earlier.
-#[must_use]
-pub fn remaining() -> Option<Duration> {
-    let Deadline(at) = current(|call| call.deadline)??;
-    Some(at.saturating_duration_since(Instant::now()))
-}
 
 /// The deadline of a call that begins `now`: what its client asks for, and no later than
 /// after `limit`.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use self::{
-    call::{Calls, Rules},
+    call::{Calls, rules::Rules},
     health::{Health, Phase, v1::health_server::HealthServer},
     incoming::Connections,
     loops::Loops,
@@ -27,8 +27,8 @@ use crate::{process::Failure, settings::ServerSettings};
 mod answers;
 mod body;
 mod call;
-mod current;
-pub mod deadline;
+pub mod call_context;
+mod deadline;
 mod foreign;
 pub mod frames;
 pub mod health;

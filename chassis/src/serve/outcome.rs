@@ -1,7 +1,10 @@
 //! How a call ended: what its status says in headers or trailers, and the line that the
 //! log gets of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
 
 use base64::{
     Engine,
@@ -14,7 +17,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, pb};
 use tracing::Level;
 
-use super::request_id::RequestId;
+use super::{call_context, request_id::RequestId};
+use crate::status;
 
 /// The header or trailer that carries the code of a status.
 static STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -186,6 +190,18 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.write(Code::Cancelled, None);
     }
+}
+
+/// What a call gets that panicked. The log gets the panic's text.
+pub(super) fn panicked(panic: &(dyn Any + Send), method: &str, domain: &str) -> Status {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of an unknown kind");
+    let request_id = call_context::request_id();
+    tracing::error!(panic = text, method, request_id, "a call panicked");
+    status::internal_logged(domain)
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! The id of a call: what ties the caller's report to the lines of the log.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tonic::metadata::MetadataValue;
 use uuid::Uuid;
-
-use super::current::current as current_call;
 
 /// The header that carries the id, in requests and in responses.
 pub const HEADER: &str = "x-request-id";
@@ -14,22 +11,6 @@ static NAME: HeaderName = HeaderName::from_static(HEADER);
 
 /// The longest id that is taken from a caller, in characters.
 const MAX_LEN: usize = 64;
-
-/// The id of the call that is being handled, or `None` outside of one: it holds in the
-/// handler and in the stream that it answers with, but not in a task that it spawned.
-#[must_use]
-pub fn current() -> Option<String> {
-    current_call(|call| call.id.as_str().to_owned())
-}
-
-/// Gives a call to another service the id of the call that is being handled, so that
-/// both leave the same one in their logs.
-pub fn forward<T>(request: &mut tonic::Request<T>) {
-    let value = current().and_then(|id| MetadataValue::try_from(id).ok());
-    if let Some(value) = value {
-        request.metadata_mut().insert(HEADER, value);
-    }
-}
 
 /// An id: 1 to 64 visible ASCII characters.
 #[derive(Clone, Debug)]
@@ -97,10 +78,5 @@ mod tests {
         ] {
             assert!(uuid::Uuid::parse_str(of(given).as_str()).is_ok());
         }
-    }
-
-    #[test]
-    fn outside_of_a_call_there_is_none() {
-        assert_eq!(current(), None);
     }
 }

@@ -7,6 +7,7 @@ use http::{
 };
 use tonic::{Code, Status, body::Body};
 
+use super::answers::Answers;
 use crate::status::{self, Metadata};
 
 /// The content types of gRPC-Web: messages as they are, and in base64 for clients that
@@ -55,6 +56,17 @@ impl Way {
             Self::Other
         }
     }
+}
+
+/// What is known of a request that its head does not say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arrival {
+    /// The answers of its connection.
+    pub(super) answers: Answers,
+    /// By which way it came. One of gRPC-Web is translated already.
+    pub(super) way: Way,
+    /// Whether it comes from a page that may not call.
+    pub(super) refused: bool,
 }
 
 /// Whether a request is one of gRPC: `application/grpc`, with or without a format or
@@ -106,6 +118,19 @@ pub(super) fn not_web(domain: &str, service: &str) -> Response<Body> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What a call gets whose page may not call.
+pub(super) fn foreign_origin(domain: &str) -> Response<Body> {
+    let mut response = Status::into_http(status::refused(
+        domain,
+        Code::PermissionDenied,
+        "ORIGIN_NOT_ALLOWED",
+        "this server does not answer pages of this origin; WEB_ORIGINS says which it answers",
+        Metadata::new(),
+    ));
+    *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
 

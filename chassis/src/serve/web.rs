@@ -6,8 +6,15 @@
 //! holds for the origin of the server itself, too, whose name an attacker's page can
 //! give itself. Who sends no origin is no page, and may call.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
@@ -17,21 +24,19 @@ use http::{
         CONTENT_TYPE, ORIGIN, VARY,
     },
 };
+use http_body::Frame;
 use hyper::body::Incoming;
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service};
 
 use super::{
     answers::Answers,
-    body::AnswerBody,
-    call::{Arrival, Calls, Handlers},
-    way::{Way, is_web_type},
+    body::CallBody,
+    call::{Calls, Handlers},
+    way::{Arrival, Way, is_web_type},
 };
-use crate::{
-    settings::WebOrigins,
-    status::{self, Metadata},
-};
+use crate::settings::WebOrigins;
 
 /// What a page may read of an answer besides its body: the status of a call that has no
 /// more than that, and the id to report it by.
@@ -94,6 +99,38 @@ impl<S: Handlers> Web<S> {
     }
 }
 
+/// The body of an answer, by whichever way the call came.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
+pub(super) enum AnswerBody {
+    /// As gRPC has it.
+    Grpc(CallBody),
+    /// The same as gRPC-Web has it, or one that is no call's.
+    Web(Body),
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.get_mut() {
+            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Self::Web(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Grpc(body) => body.is_end_stream(),
+            Self::Web(body) => body.is_end_stream(),
+        }
+    }
+}
+
 /// Who asks for nothing else gets the format that it sends, as the protocol demands. What
 /// browsers ask for by themselves is `*/*`.
 fn answer_alike(headers: &mut HeaderMap) {
@@ -123,19 +160,6 @@ fn preflight(origin: &Origin) -> Response<Body> {
     );
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
     headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-    response
-}
-
-/// What a call gets whose page may not call.
-pub(super) fn foreign_origin(domain: &str) -> Response<Body> {
-    let mut response = Status::into_http(status::refused(
-        domain,
-        Code::PermissionDenied,
-        "ORIGIN_NOT_ALLOWED",
-        "this server does not answer pages of this origin; WEB_ORIGINS says which it answers",
-        Metadata::new(),
-    ));
-    *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{process::Failure, serve::request_id};
+use chassis::{process::Failure, serve::call_context};
 use http::Uri;
 use proto::user::v1::{
     BatchGetUsersRequest, BatchGetUsersResponse, user_service_client::UserServiceClient,
@@ -184,7 +184,7 @@ impl Departures {
             ids: ids.iter().map(|id| id.get()).collect(),
             allow_missing: true,
         });
-        request_id::forward(&mut request);
+        call_context::forward(&mut request);
         let departures = self.clone();
         tokio::spawn(async move {
             let landing = Landing(&departures.0, &ids);

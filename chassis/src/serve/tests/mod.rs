@@ -30,7 +30,7 @@ use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
 use super::{
-    Service, deadline,
+    Service, call_context,
     frames::{self as pieces, Frames},
     request_id,
 };
@@ -91,9 +91,9 @@ impl Test {
         match method.as_str() {
             "Echo" => Ok(request.into_inner()),
             "Panic" => panic!("a deliberate panic"),
-            "RequestId" => Ok(request_id::current().unwrap()),
+            "RequestId" => Ok(call_context::request_id().unwrap()),
             "Remaining" => {
-                let left = deadline::remaining().unwrap();
+                let left = call_context::remaining().unwrap();
                 Ok(left.as_secs().to_string())
             }
             // More than a connection takes that nobody reads.

@@ -1,0 +1,84 @@
+//! What ends a call early, and what it keeps while it runs.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::HeaderMap;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::rules::Rules;
+use crate::serve::{answers::Answer, call_context::Deadline, deadline, methods::Kind};
+
+/// What ends a call early, and what it keeps while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) deadline: Option<Deadline>,
+    // Most calls are answered at once, and need none.
+    timer: Option<Pin<Box<Sleep>>>,
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// Where the connection sees that the answer waits. A stream may wait for ever: what it
+    /// keeps for its client is little.
+    pub(crate) answer: Option<Answer>,
+}
+
+impl Limits {
+    /// Starts the clock of a call.
+    ///
+    /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
+    /// understand, is not there: it belongs to tonic's server.
+    pub(crate) fn begin(
+        rules: &Rules,
+        kind: Kind,
+        now: Instant,
+        headers: &HeaderMap,
+    ) -> Result<Self, Status> {
+        let limit = (!kind.streams).then_some(rules.call_timeout);
+        let deadline = deadline::of(headers, limit, now, rules.domain)?;
+        let draining = || Box::pin(rules.draining.clone().cancelled_owned());
+        Ok(Self {
+            deadline,
+            timer: None,
+            stop: kind.streams.then(draining),
+            permit: None,
+            answer: None,
+        })
+    }
+
+    /// Whether the deadline is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over_at(Instant::now())
+    }
+
+    pub(crate) fn is_over_at(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|Deadline(at)| at <= now)
+    }
+
+    /// The same for a call that has to wait: the task is woken when it is over.
+    pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(Deadline(at)) = self.deadline else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        timer.as_mut().poll(cx)
+    }
+
+    /// Whether the call is a stream that has to end since the server drains; if not, the
+    /// task is woken when it has to.
+    pub(crate) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stop {
+            Some(stop) => stop.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
