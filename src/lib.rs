@@ -20,7 +20,6 @@ use migrator::{Migrator, Upgrade};
 use post_service::{AuthorSettings, PageSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use user_service::CacheSettings;
 
 /// How long the migrator waits for other processes that write.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,9 +33,6 @@ pub struct Settings {
     /// The limits of each server.
     #[command(flatten)]
     pub server: ServerSettings,
-    /// What the user service keeps in memory.
-    #[command(flatten)]
-    pub cache: CacheSettings,
     /// Which pages the post service keeps in memory.
     #[command(flatten)]
     pub pages: PageSettings,
@@ -89,7 +85,6 @@ impl System {
         Ok(Self {
             database: settings.database,
             users: user_service::Settings {
-                cache: settings.cache,
                 server: settings.server,
             },
             posts,

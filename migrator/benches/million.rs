@@ -94,7 +94,6 @@ const REBUILD: (&str, &str) = (rebuild!("between 1 and 280"), rebuild!("between 
 
 /// What the service does that writes meanwhile.
 static NEEDS: Needs = Needs {
-    caches: false,
     access: &Access {
         tables: &["posts"],
         columns: &[("users", "id")],

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::Members;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -25,8 +24,6 @@ use crate::{
 pub(crate) struct Session {
     connection: SqliteConnection,
     database: PathBuf,
-    // Nobody else sees a database in memory.
-    members: Option<Members>,
     wait: Wait,
 }
 
@@ -54,7 +51,6 @@ impl Session {
         Ok(Self {
             connection,
             database: database.to_owned(),
-            members: Some(Members::of(database)),
             wait,
         })
     }
@@ -65,7 +61,6 @@ impl Session {
         Ok(Self {
             connection: replay::connect().await?,
             database: database.to_owned(),
-            members: None,
             wait,
         })
     }
@@ -145,14 +140,9 @@ impl Session {
                 .execute(&mut self.connection)
                 .await
             {
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
                 Err(error) => self.pause(error).await?,
             }
-        }
-        // Whoever caches what the run may change has to know of it.
-        match &self.members {
-            Some(members) => Ok(members.attend().map_err(sqlx::Error::Io)?),
-            None => Ok(()),
         }
     }
 

@@ -30,7 +30,6 @@ pub static NEEDS: Needs = Needs {
         // Creating a post looks up whether there is its author.
         columns: &[("users", "id")],
     },
-    caches: false,
     version: 2,
     queries: || {
         QUERIES

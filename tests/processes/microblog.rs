@@ -142,7 +142,7 @@ async fn ctrl_c_ends_it_well() {
         .map(|file| file.unwrap().file_name())
         .collect();
     left.sort();
-    assert_eq!(left, ["microblog.db", "microblog.db-members"]);
+    assert_eq!(left, ["microblog.db"]);
 }
 
 #[tokio::test]

@@ -385,7 +385,7 @@ async fn it_leaves_no_log_beside_the_database_when_it_ends() {
         .map(|file| file.unwrap().file_name())
         .collect();
     files.sort();
-    assert_eq!(files, ["microblog.db", "microblog.db-members"]);
+    assert_eq!(files, ["microblog.db"]);
     assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
 }
 

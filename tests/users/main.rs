@@ -10,8 +10,8 @@
 mod support;
 
 mod batches;
-mod cache;
 mod commit;
+mod consistency;
 mod create;
 mod delete;
 mod failures;

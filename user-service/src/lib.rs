@@ -20,7 +20,7 @@ use proto::user::v1::{self, user_service_server::UserServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::settings::{CacheSettings, Settings};
+pub use self::settings::Settings;
 use crate::{rpc::Rpc, store::Store};
 
 /// The full name of the gRPC service.
@@ -38,7 +38,7 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let store = Store::new(database.clone(), clock, settings.cache.user_cache);
+    let store = Store::new(database.clone(), clock);
     let handlers = UserServiceServer::new(Rpc::new(store.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
     let service = Service {

@@ -54,7 +54,7 @@ impl UserService for Rpc {
 
         let user = self.store.get(id).await?;
 
-        Ok(Response::new(encode::shared(&user)))
+        Ok(Response::new(encode::one(&user)))
     }
 
     async fn lookup_user(

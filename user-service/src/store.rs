@@ -3,7 +3,6 @@
 //! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
 
 mod create;
-mod known;
 mod read;
 mod requests;
 mod row;
@@ -15,11 +14,8 @@ use chassis::{
 };
 use include_dir::{Dir, include_dir};
 
-use self::{create::Creation, known::Known};
-pub use self::{
-    known::Shared,
-    read::{Cursor, List, Page},
-};
+use self::create::Creation;
+pub use self::read::{Cursor, List, Page};
 use crate::{error::Error, user::User};
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -32,7 +28,6 @@ pub static NEEDS: Needs = Needs {
         // Deleting a user looks up who refers to it.
         columns: &[("posts", "user_id")],
     },
-    caches: true,
     // The foreign key of the posts is there, so a user with posts cannot be deleted.
     version: 2,
     queries: || {
@@ -48,19 +43,17 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
-    known: Known,
     creations: Bulk<Creation, Option<User>, Error>,
 }
 
 impl Store {
-    /// The users in `database`, of whom at most `cache` are kept in memory.
+    /// The users in `database`.
     #[must_use]
-    pub fn new(database: Database, clock: Clock, cache: usize) -> Self {
+    pub fn new(database: Database, clock: Clock) -> Self {
         Self {
             creations: database.bulk(create::WAYS, clock.clone()),
             database,
             clock,
-            known: Known::new(cache),
         }
     }
 }

@@ -141,16 +141,6 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// Whom it changes or deletes, unless it creates a user.
-    #[must_use]
-    pub fn existing(&self) -> Option<UserId> {
-        match self {
-            Self::Create(_) => None,
-            Self::Update(change) => Some(change.id),
-            Self::Delete(deletion) => Some(deletion.id),
-        }
-    }
-
     /// Whether it creates a user.
     #[must_use]
     pub fn creates(&self) -> bool {

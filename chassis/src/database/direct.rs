@@ -167,37 +167,25 @@ impl Direct {
     }
 
     /// The rows that a statement finds, or nothing if they have to be read in another way.
-    /// They may be of a snapshot that others share, if that is said.
+    /// They may be of a snapshot that others share.
     pub(super) fn read<R>(
         self: &Arc<Self>,
-        shared: bool,
         statement: &'static str,
         parameters: &[Parameter<'_>],
         row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
-        self.with(shared, |reader| {
-            read(&reader.connection, statement, parameters, row)
-        })
+        self.with(|reader| read(&reader.connection, statement, parameters, row))
     }
 
-    /// What state the database is in, or was when the snapshot began that others share, if
-    /// that is said. Nothing if it cannot be told here.
-    pub(super) fn version(self: &Arc<Self>, shared: bool) -> Option<Version> {
-        self.with(shared, Reader::version)
+    /// What state the database is in, or was when the snapshot began that others share.
+    /// Nothing if it cannot be told here.
+    pub(super) fn version(self: &Arc<Self>) -> Option<Version> {
+        self.with(Reader::version)
     }
 
     /// Does something with a connection, if there is one, and if nothing fails.
-    fn with<R>(
-        self: &Arc<Self>,
-        shared: bool,
-        f: impl FnOnce(&Reader) -> rusqlite::Result<R>,
-    ) -> Option<R> {
-        let taken = if shared {
-            self.take_shared()
-        } else {
-            self.take()
-        };
-        let done = taken.and_then(|reader| {
+    fn with<R>(self: &Arc<Self>, f: impl FnOnce(&Reader) -> rusqlite::Result<R>) -> Option<R> {
+        let done = self.take_shared().and_then(|reader| {
             let Some(reader) = reader else {
                 return Ok(None);
             };
@@ -208,11 +196,7 @@ impl Direct {
             Ok(None) => None,
             Ok(Some((reader, done))) => {
                 self.failing.store(false, Ordering::Relaxed);
-                if shared {
-                    self.give_back_shared(reader);
-                } else {
-                    self.give_back(reader);
-                }
+                self.give_back_shared(reader);
                 Some(done)
             }
             Err(error) => {

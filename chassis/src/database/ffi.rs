@@ -1,11 +1,10 @@
-//! The calls into SQLite's C interface that sqlx does not make, what SQLite calls in turn, and memory
-//! that is shared with other processes: the only `unsafe` code of the system.
+//! The calls into SQLite's C interface that sqlx does not make, and what SQLite calls in turn: the
+//! only `unsafe` code of the system.
 
-#![expect(unsafe_code, reason = "a C interface, and shared memory")]
+#![expect(unsafe_code, reason = "a C interface")]
 
 mod backup;
 mod gather;
-mod shared;
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -16,7 +15,7 @@ use libsqlite3_sys as sqlite;
 use sqlx::SqliteConnection;
 
 pub use self::backup::{Copied, CopyError, PageCopy, Pages};
-pub(super) use self::{gather::vfs as gathering_vfs, shared::SharedNumber};
+pub(super) use self::gather::vfs as gathering_vfs;
 use super::authorizer::{Action, Code};
 
 /// The version of the library that is linked in, such as `3_051_003` for 3.51.3.

@@ -11,7 +11,6 @@ mod error;
 mod ffi;
 mod history;
 pub mod library;
-mod members;
 mod ready;
 mod source;
 pub mod volume;
@@ -34,7 +33,6 @@ pub use self::{
     direct::{Columns, Parameter, Version, WrongType},
     error::{Error, is_constraint, unless_constraint},
     ffi::{Copied, CopyError, PageCopy, Pages},
-    members::{Members, Sole},
     source::Source,
     writer::{AtOnce, Bulk, Each, Scope, Stop, Ways, Work},
 };
@@ -69,8 +67,6 @@ const WRITE_CACHE: &str = "-4096"; // KiB
 pub struct Needs {
     /// What its connections may touch.
     pub access: &'static Access,
-    /// Whether it caches what nobody else writes: then it has to know who else there is.
-    pub caches: bool,
     /// The number of the oldest migration that it works with.
     pub version: i64,
     /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
@@ -86,7 +82,6 @@ pub struct Database {
     needs: &'static Needs,
     reads: SqlitePool,
     direct: Arc<Direct>,
-    members: Option<Arc<Members>>,
     writes: Queue,
 }
 
@@ -95,9 +90,6 @@ impl Database {
     /// for it, and only then is it read or written.
     #[must_use]
     pub fn new(settings: &DatabaseSettings, needs: &'static Needs) -> Self {
-        let members = needs
-            .caches
-            .then(|| Arc::new(Members::of(settings.database_url.path())));
         Self {
             url: settings.database_url.clone(),
             wait: settings.database_wait,
@@ -109,8 +101,7 @@ impl Database {
                 needs.access,
                 settings.direct_reads,
             )),
-            writes: Queue::new(settings, members.clone()),
-            members,
+            writes: Queue::new(settings),
         }
     }
 
@@ -128,12 +119,6 @@ impl Database {
     /// thousand bytes, which each call that could come to read here would carry along.
     fn acquire(&self) -> BoxFuture<'_, Result<PoolConnection<Sqlite>, sqlx::Error>> {
         Box::pin(self.reads.acquire())
-    }
-
-    /// Whether nobody but this process writes what the service caches.
-    #[must_use]
-    pub fn sole(&self) -> Option<Sole> {
-        self.members.as_ref()?.sole()
     }
 
     /// Does `work` in a transaction, together with what others want written at the same

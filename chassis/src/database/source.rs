@@ -11,13 +11,13 @@ const FEW: usize = 101;
 /// [`Source::read_directly`], and if that gives nothing, to the [`Source::connection`].
 #[derive(Debug)]
 pub enum Source<'a> {
-    /// Few rows, by key: they are read in the thread of the caller, whose other calls wait
-    /// meanwhile, or else on a connection for reading.
+    /// Few rows, by key: they are read in the thread of the caller, which blocks its other
+    /// calls, or else on a connection for reading.
+    ///
+    /// The snapshot may have begun before the caller asked, but never before its call was
+    /// received. So the rows may be sent in the response of the call, and may be cached only
+    /// under their [`Version`].
     Few(&'a Database),
-    /// The same; they may be of a snapshot that began before the caller asked, though never
-    /// before its call had come. So what is read may be answered, and may not be kept but as
-    /// that of its [`Version`].
-    FewForAnAnswer(&'a Database),
     /// Many rows, or an unknown number: on a connection for reading.
     Many(&'a Database),
     /// On a connection for reading, which is held.
@@ -36,15 +36,6 @@ impl Database {
             Source::Many(self)
         }
     }
-
-    /// The same for what is only answered, and not kept.
-    #[must_use]
-    pub fn source_for_an_answer(&self, rows: usize) -> Source<'_> {
-        match self.source(rows) {
-            Source::Few(database) => Source::FewForAnAnswer(database),
-            other => other,
-        }
-    }
 }
 
 impl Source<'_> {
@@ -57,10 +48,7 @@ impl Source<'_> {
         row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
         match self {
-            Self::Few(database) => database.direct.read(false, statement, parameters, row),
-            Self::FewForAnAnswer(database) => {
-                database.direct.read(true, statement, parameters, row)
-            }
+            Self::Few(database) => database.direct.read(statement, parameters, row),
             Self::Many(_) | Self::Reader(_) | Self::Connection(_) => None,
         }
     }
@@ -70,8 +58,7 @@ impl Source<'_> {
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         match self {
-            Self::Few(database) => database.direct.version(false),
-            Self::FewForAnAnswer(database) => database.direct.version(true),
+            Self::Few(database) => database.direct.version(),
             Self::Many(_) | Self::Reader(_) | Self::Connection(_) => None,
         }
     }
@@ -83,13 +70,13 @@ impl Source<'_> {
     /// [`sqlx::Error::PoolTimedOut`] if none is free for as long as a read may wait, and
     /// [`sqlx::Error::PoolClosed`] after [`Database::close`].
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        if let Self::Few(database) | Self::FewForAnAnswer(database) | Self::Many(database) = self {
+        if let Self::Few(database) | Self::Many(database) = self {
             *self = Self::Reader(database.acquire().await?);
         }
         match self {
             Self::Reader(reader) => Ok(reader),
             Self::Connection(connection) => Ok(connection),
-            Self::Few(_) | Self::FewForAnAnswer(_) | Self::Many(_) => Err(sqlx::Error::PoolClosed),
+            Self::Few(_) | Self::Many(_) => Err(sqlx::Error::PoolClosed),
         }
     }
 }

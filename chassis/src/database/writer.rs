@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::batch::{Call, Job, commit};
 pub use self::bulk::{AtOnce, Bulk, Each, Ways};
 use self::{capacity::Capacity, turn::Turn};
-use super::{Access, Error, Members, volume::Room};
+use super::{Access, Error, volume::Room};
 use crate::{
     process::{Background, Failure},
     settings::DatabaseSettings,
@@ -112,13 +112,11 @@ pub(super) struct Queue {
     capacity: Capacity,
     wait: Duration,
     margin: u64,
-    members: Option<Arc<Members>>,
 }
 
 impl Queue {
-    /// A queue that is not yet drained. Who writes is one of the `members`, if there are
-    /// some.
-    pub(super) fn new(settings: &DatabaseSettings, members: Option<Arc<Members>>) -> Self {
+    /// A queue that is not yet drained.
+    pub(super) fn new(settings: &DatabaseSettings) -> Self {
         let places = settings.write_queue.get().min(Semaphore::MAX_PERMITS);
         let (jobs, waiting) = mpsc::channel(places);
         Self {
@@ -131,7 +129,6 @@ impl Queue {
             capacity: Capacity::of(settings.write_batch.get()),
             wait: settings.write_wait,
             margin: settings.min_free_space,
-            members,
         }
     }
 
@@ -152,7 +149,6 @@ impl Queue {
             wait: self.wait,
             room: Room::new(options.get_filename(), self.margin),
             turn: Turn::of(options.get_filename()),
-            members: self.members.clone(),
             line: Line {
                 connection: Some(connection),
                 options,
@@ -214,7 +210,6 @@ struct Writer {
     wait: Duration,
     room: Room,
     turn: Turn,
-    members: Option<Arc<Members>>,
     line: Line,
 }
 
@@ -280,8 +275,7 @@ impl Writer {
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         match self.room.check() {
             Ok(()) => {
-                let members = self.members.as_deref();
-                let ended = commit(&mut self.line, &mut self.turn, members, batch, self.wait).await;
+                let ended = commit(&mut self.line, &mut self.turn, batch, self.wait).await;
                 self.room.learn(&ended);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::{APPLICATION_ID, Copied, CopyError, Members, PageCopy};
+use chassis::database::{APPLICATION_ID, Copied, CopyError, PageCopy};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -62,10 +62,6 @@ pub(super) async fn restore(
     let failed = |error: CopyError| of_restore(database, error);
     let mut pages = PageCopy::open(database, file).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
-    // Whoever caches what was there has to know of it. A member until the end.
-    let members = Members::of(database);
-    let joined = members.attend().map_err(sqlx::Error::Io);
-    joined.map_err(|error| of_database(database, error))?;
     let before = look(&mut reader, database).await?;
     let (pages, rescue) = replace(backups, pages, before, checked.size, progress).await?;
     let copied = blocking(|| pages.finish()).await?.map_err(failed)?;

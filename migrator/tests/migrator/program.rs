@@ -105,7 +105,7 @@ fn no_log_is_left_beside_the_database() {
         .map(|file| file.unwrap().file_name())
         .collect();
     files.sort();
-    assert_eq!(files, ["microblog.db", "microblog.db-members"]);
+    assert_eq!(files, ["microblog.db"]);
 }
 
 #[test]

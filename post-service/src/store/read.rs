@@ -78,7 +78,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: PostId) -> Result<Post, Error> {
-        find(self.database.source_for_an_answer(1), id)
+        find(self.database.source(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
@@ -93,7 +93,7 @@ impl Store {
         if list.count {
             return self.list_and_count(list).await.map(Arc::new);
         }
-        let source = self.database.source_for_an_answer(list.size.rows());
+        let source = self.database.source(list.size.rows());
         let wanted = self.pages.wants(list);
         let version = wanted.then(|| source.version()).flatten();
         if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {

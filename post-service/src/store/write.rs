@@ -78,7 +78,7 @@ impl Store {
         let Some(request) = once.request else {
             return Ok(false);
         };
-        let source = self.database.source_for_an_answer(1);
+        let source = self.database.source(1);
         once.repeated = requests::is_answered(source, request).await?;
         Ok(once.repeated)
     }

@@ -1,19 +1,15 @@
 //! Users as they travel. The numbers are those of the fields in the contract.
 
-use std::sync::Arc;
-
 use chassis::pagination;
 use proto::{
     Encoded, Fields,
-    user::v1::{
-        self, BatchGetUsersResponse, CommitUsersResponse, GetUserResponse, ListUsersResponse,
-    },
+    user::v1::{self, BatchGetUsersResponse, CommitUsersResponse, ListUsersResponse},
 };
 
 use super::decode::page_context;
 use crate::{
     error::Error,
-    store::{List, Page, Shared},
+    store::{List, Page},
     user::{Role, User},
 };
 
@@ -27,25 +23,14 @@ pub(super) fn one<M>(user: &User) -> Encoded<M> {
     })
 }
 
-/// The same of a user who was asked for by id.
-pub(super) fn shared(user: &Shared) -> Encoded<GetUserResponse> {
-    Encoded::new(USER, |fields| fields.merge(sent(user)))
-}
-
-/// What is sent of such a user.
-fn sent(shared: &Shared) -> &[u8] {
-    let Shared { user, sent } = shared;
-    sent.get_or_init(|| one::<GetUserResponse>(user).into_bytes())
-}
-
 /// Users who were asked for by id, and the ids of those who are not there.
 pub(super) fn batch(
-    users: &[Option<Arc<Shared>>],
+    users: &[Option<User>],
     missing_ids: impl Iterator<Item = i64>,
 ) -> Encoded<BatchGetUsersResponse> {
     Encoded::new(users.len() * USER, |fields| {
         for user in users.iter().flatten() {
-            fields.merge(sent(user));
+            fields.message(1, |fields| write(fields, user));
         }
         fields.repeated_int64(2, missing_ids);
     })

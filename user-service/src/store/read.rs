@@ -1,7 +1,7 @@
 //! Finding users. Every list is read by key, never by offset: a user who is created or
 //! deleted meanwhile shifts no page.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use chassis::{
     database::{Source, json},
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
-    Shared, Store,
+    Store,
     row::{Row, role, select_users},
 };
 use crate::{
@@ -67,18 +67,11 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`].
-    pub async fn get(&self, id: UserId) -> Result<Arc<Shared>, Error> {
-        let now = self.known.now(&self.database);
-        if let Some(user) = now.and_then(|now| self.known.get(now, id)) {
-            return Ok(user);
-        }
-        let row = find(self.database.source(1), id).await?;
-        let user = User::try_from(row.ok_or(Error::NotFound(id.get()))?)?;
-        let user = Arc::new(user.into());
-        if let Some(then) = now {
-            self.known.keep(then, &self.database, [&user]);
-        }
-        Ok(user)
+    pub async fn get(&self, id: UserId) -> Result<User, Error> {
+        find(self.database.source(1), id)
+            .await?
+            .ok_or(Error::NotFound(id.get()))?
+            .try_into()
     }
 
     /// The user with this nickname or address, in any letter case.
@@ -87,7 +80,7 @@ impl Store {
     ///
     /// [`Error::KeyNotFound`].
     pub async fn lookup(&self, key: &Key) -> Result<User, Error> {
-        let mut source = self.database.source_for_an_answer(1);
+        let mut source = self.database.source(1);
         let (rows, name) = match key {
             Key::Nickname(nickname) => {
                 let key = nickname.key();
@@ -110,11 +103,7 @@ impl Store {
     /// # Errors
     ///
     /// Those of the database.
-    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<Arc<Shared>>>, Error> {
-        let now = self.known.now(&self.database);
-        if let Some(users) = now.and_then(|now| self.known.get_all(now, ids)) {
-            return Ok(users);
-        }
+    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
         let mut source = self.database.source(ids.len());
         let asked = json(&ids)?;
         // One statement, and so one snapshot.
@@ -125,10 +114,7 @@ impl Store {
         )?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
-            found.insert(row.id, Arc::new(User::try_from(row)?.into()));
-        }
-        if let Some(then) = now {
-            self.known.keep(then, &self.database, found.values());
+            found.insert(row.id, User::try_from(row)?);
         }
         Ok(ids.iter().map(|id| found.remove(&id.get())).collect())
     }
@@ -141,7 +127,7 @@ impl Store {
     pub async fn list(&self, list: &List) -> Result<Page, Error> {
         if !list.count {
             let source = match list.role {
-                None => self.database.source_for_an_answer(list.size.rows()),
+                None => self.database.source(list.size.rows()),
                 // They may be few, and far apart.
                 Some(_) => Source::Many(&self.database),
             };

@@ -1,7 +1,7 @@
 //! Changing users.
 
 use chassis::{
-    database::{Scope, Source, Stop, Work},
+    database::{Scope, Source, Stop},
     etag::Etag,
     idempotency::{Request, Write},
 };
@@ -11,7 +11,6 @@ use sqlx::SqliteConnection;
 use super::{
     Store,
     create::{Creation, create, create_all},
-    known::Whom,
     read, requests,
     row::role,
 };
@@ -71,11 +70,11 @@ impl Store {
             ..Write::default()
         };
         let now = self.clock.now();
-        let whom = Whom::These(vec![change.id]);
-        self.change(whom, write.scope(Scope::Statement), move |connection| {
-            Box::pin(update(connection, change, now))
-        })
-        .await
+        self.database
+            .write(write.scope(Scope::Statement), move |connection| {
+                Box::pin(update(connection, change, now))
+            })
+            .await
     }
 
     /// Deletes a user.
@@ -84,11 +83,11 @@ impl Store {
     ///
     /// [`Error::NotFound`], [`Error::EtagMismatch`] and [`Error::HasPosts`].
     pub async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
-        let whom = Whom::These(vec![deletion.id]);
-        self.change(whom, Scope::Statement, move |connection| {
-            Box::pin(delete(connection, deletion))
-        })
-        .await
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(delete(connection, deletion))
+            })
+            .await
     }
 
     /// Makes all changes, each of which sees those before it, or none. The users are
@@ -106,9 +105,9 @@ impl Store {
         let request = Request::of(write, "CommitUsers", &mutations, now)
             .map_err(|error| requests::unreadable(&error))?;
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
-        let whom = Whom::These(mutations.iter().filter_map(Mutation::existing).collect());
         let mut users: Vec<Option<User>> = self
-            .change(whom, write.scope(Scope::Savepoint), move |connection| {
+            .database
+            .write(write.scope(Scope::Savepoint), move |connection| {
                 Box::pin(async move {
                     if let Some(users) = requests::answer(connection, request).await? {
                         return Ok(users);
@@ -135,29 +134,11 @@ impl Store {
     ///
     /// [`Error::HasPosts`], and then none is deleted.
     pub async fn purge(&self, selection: Selection) -> Result<i64, Error> {
-        self.change(Whom::Anybody, Scope::Statement, move |connection| {
-            Box::pin(purge(connection, selection))
-        })
-        .await
-    }
-
-    /// Writes what changes users who were there before: whoever asks for one of them finds
-    /// what is stored, from before the change is committed until it is answered.
-    async fn change<T, W>(&self, whom: Whom, scope: Scope, work: W) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        W: Work<T, Error>,
-    {
-        let known = self.known.clone();
-        let written = self.database.write(scope, move |connection| {
-            Box::pin(async move {
-                let changing = known.change(&whom);
-                let result = work(connection).await?;
-                Ok((result, changing))
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(purge(connection, selection))
             })
-        });
-        let (result, _changing) = written.await?;
-        Ok(result)
+            .await
     }
 }
 

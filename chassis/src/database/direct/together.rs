@@ -22,8 +22,7 @@ enum Shared {
     Snapshot(Arc<Direct>, Reader),
 }
 
-/// Takes steps of calls that have come already. The reads in them that say that they may are
-/// of one snapshot, which begins with the first of these reads, and ends with the steps.
+/// Takes steps of calls that have come already. The reads in them are of one snapshot, which begins with the first of these reads, and ends with the steps.
 pub(crate) fn together<R>(steps: impl FnOnce() -> R) -> R {
     let _end = End;
     SHARED.set(Shared::Next);
@@ -44,7 +43,7 @@ impl Drop for End {
 }
 
 impl Direct {
-    /// A connection for a read that may be of a snapshot that is shared.
+    /// A connection for a read: that of the snapshot that is shared, if there is one.
     pub(super) fn take_shared(self: &Arc<Self>) -> rusqlite::Result<Option<Reader>> {
         match SHARED.replace(Shared::Nothing) {
             Shared::Snapshot(direct, reader) if Arc::ptr_eq(&direct, self) => Ok(Some(reader)),
@@ -102,8 +101,8 @@ mod tests {
         writer.execute("insert into a default values", []).unwrap();
     }
 
-    fn count(direct: &Arc<Direct>, shared: bool) -> i64 {
-        let counted = direct.read(shared, "select count(*) from a", &[], |row| {
+    fn count(direct: &Arc<Direct>) -> i64 {
+        let counted = direct.read("select count(*) from a", &[], |row| {
             let count = row.integer()?;
             Ok(count)
         });
@@ -116,13 +115,13 @@ mod tests {
         insert(&writer);
 
         let seen = together(|| {
-            let first = count(&direct, true);
+            let first = count(&direct);
             insert(&writer);
-            (first, count(&direct, true), count(&direct, false))
+            (first, count(&direct))
         });
-        let afterwards = count(&direct, true);
+        let afterwards = count(&direct);
 
-        assert_eq!(seen, (1, 1, 2));
+        assert_eq!(seen, (1, 1));
         assert_eq!(afterwards, 2);
     }
 
@@ -130,23 +129,23 @@ mod tests {
     fn without_steps_that_are_taken_together_nothing_is_shared() {
         let (_folder, writer, direct) = place();
 
-        let before = count(&direct, true);
+        let before = count(&direct);
         insert(&writer);
 
-        assert_eq!((before, count(&direct, true)), (0, 1));
+        assert_eq!((before, count(&direct)), (0, 1));
     }
 
     #[test]
     fn a_version_lasts_until_anything_is_committed_and_for_all_of_a_snapshot() {
         let (_folder, writer, direct) = place();
-        let version = || direct.version(true).unwrap();
+        let version = || direct.version().unwrap();
 
         let first = version();
         assert_eq!(version(), first);
         let seen = together(|| {
             let before = version();
             insert(&writer);
-            (before, version(), count(&direct, true))
+            (before, version(), count(&direct))
         });
         let second = version();
         // Undone, it was never there.
@@ -175,7 +174,7 @@ mod tests {
         let (_folder, _writer, direct) = place();
 
         for statement in ["pragma data_version", "begin"] {
-            let read = direct.read(true, statement, &[], |_| Ok(()));
+            let read = direct.read(statement, &[], |_| Ok(()));
 
             assert!(read.is_none(), "{statement}");
         }
@@ -187,7 +186,7 @@ mod tests {
         let (_other_folder, _, other) = place();
         insert(&writer);
 
-        let counts = together(|| [&direct, &other, &direct].map(|direct| count(direct, true)));
+        let counts = together(|| [&direct, &other, &direct].map(|direct| count(direct)));
 
         assert_eq!(counts, [1, 0, 1]);
     }
@@ -198,14 +197,14 @@ mod tests {
 
         let panicked = catch_unwind(|| {
             together(|| {
-                count(&direct, true);
+                count(&direct);
                 panic!("a deliberate panic");
             })
         });
         insert(&writer);
 
         assert!(panicked.is_err());
-        assert_eq!(count(&direct, true), 1);
+        assert_eq!(count(&direct), 1);
         assert!(!direct.take().unwrap().unwrap().has_begun());
     }
 }

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Capacity, Line, Place, Scope, Stop, Work, turn::Turn};
 use crate::database::{
-    Error, Members,
+    Error,
     error::{is_busy, is_constraint},
 };
 
@@ -150,7 +150,6 @@ where
 pub(super) async fn commit(
     line: &mut Line,
     turn: &mut Turn,
-    members: Option<&Members>,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
@@ -158,7 +157,7 @@ pub(super) async fn commit(
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    match begin(connection, turn, members, jobs, wait).await {
+    match begin(connection, turn, jobs, wait).await {
         Ok(Begun::Transaction) => {}
         Ok(Begun::AndDone) => {
             jobs.drain(..).for_each(Job::succeed);
@@ -168,12 +167,9 @@ pub(super) async fn commit(
     }
 
     let mut done = Vec::with_capacity(jobs.len());
-    let result = match members.map_or(Ok(()), Members::attend) {
-        Ok(()) => match run_all(connection, jobs, &mut done).await {
-            Ok(()) => execute(connection, "commit").await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(sqlx::Error::Io(error)),
+    let result = match run_all(connection, jobs, &mut done).await {
+        Ok(()) => execute(connection, "commit").await,
+        Err(error) => Err(error),
     };
     match result {
         Ok(()) => {
@@ -204,17 +200,14 @@ enum Begun {
 async fn begin(
     connection: &mut SqliteConnection,
     turn: &mut Turn,
-    members: Option<&Members>,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<Begun, Error> {
     let mut waiting = turn.wait();
     loop {
         if waiting.has_come() {
-            // Who has to join or to look for others does so within a transaction.
-            let alone = members.is_none_or(|members| members.sole().is_some());
             let attempt = match jobs.as_mut_slice() {
-                [job] if alone && waiting.is_undisputed() => try_at_once(connection, &mut **job),
+                [job] if waiting.is_undisputed() => try_at_once(connection, &mut **job),
                 _ => try_begin(connection).boxed(),
             };
             match attempt.await {

@@ -1,6 +1,5 @@
-//! What the user service keeps in memory: nobody can tell, but by the time.
+//! Reads by id return the last committed state of a user, also after earlier reads.
 
-use chassis::database::Members;
 use futures::future::join_all;
 use proto::user::v1::{
     BatchGetUsersRequest, PurgeUsersRequest, User, purge_users_request::Selection,
@@ -11,8 +10,8 @@ use tonic::Code;
 use super::{assert_refused, commit, delete, named, update};
 use crate::support::System;
 
-/// Users who are in memory, since they were read twice, alone and together.
-async fn known(system: &System, count: usize) -> Vec<User> {
+/// New users, each of whom was read twice, alone and together.
+async fn read_twice(system: &System, count: usize) -> Vec<User> {
     let created = join_all((0..count).map(|n| system.create(named(&format!("user{n}"))))).await;
     let users: Vec<_> = created.into_iter().map(Result::unwrap).collect();
     for user in users.iter().chain(&users) {
@@ -44,7 +43,7 @@ fn renamed(user: &User, nickname: &str) -> User {
 #[tokio::test]
 async fn whoever_is_changed_or_deleted_is_read_so_at_once() {
     let system = System::start().await;
-    let users = known(&system, 3).await;
+    let users = read_twice(&system, 3).await;
 
     let request = update(renamed(&users[0], "sue"), &["nickname"]);
     let sue = system.update(request).await.unwrap();
@@ -62,7 +61,7 @@ async fn whoever_is_changed_or_deleted_is_read_so_at_once() {
 #[tokio::test]
 async fn what_is_refused_or_only_tried_changes_nobody() {
     let system = System::start().await;
-    let users = known(&system, 2).await;
+    let users = read_twice(&system, 2).await;
 
     let mut tried = update(renamed(&users[0], "sue"), &["nickname"]);
     tried.validate_only = true;
@@ -80,7 +79,7 @@ async fn what_is_refused_or_only_tried_changes_nobody() {
 #[tokio::test]
 async fn what_is_committed_together_is_read_at_once() {
     let system = System::start().await;
-    let users = known(&system, 3).await;
+    let users = read_twice(&system, 3).await;
     let mutations = [
         Mutation::Update(update(renamed(&users[0], "sue"), &["nickname"])),
         Mutation::Delete(delete(users[1].id)),
@@ -96,7 +95,7 @@ async fn what_is_committed_together_is_read_at_once() {
 #[tokio::test]
 async fn after_a_purge_there_is_nobody() {
     let system = System::start().await;
-    let users = known(&system, 3).await;
+    let users = read_twice(&system, 3).await;
 
     let request = PurgeUsersRequest {
         selection: Some(Selection::All(true)),
@@ -111,7 +110,7 @@ async fn after_a_purge_there_is_nobody() {
 #[tokio::test]
 async fn while_users_are_changed_all_the_time_nobody_reads_what_was_before_an_answer() {
     let system = System::start().await;
-    let users = known(&system, 4).await;
+    let users = read_twice(&system, 4).await;
 
     let write = |user: User| {
         let system = &system;
@@ -145,10 +144,8 @@ fn etag(user: &User) -> i64 {
 #[tokio::test]
 async fn what_another_process_changed_is_read_at_once() {
     let system = System::start().await;
-    let users = known(&system, 2).await;
+    let users = read_twice(&system, 2).await;
 
-    let other = Members::of(&system.database());
-    other.attend().unwrap();
     system.execute("update users set revision = 9").await;
 
     for _ in 0..2 {
