@@ -1,11 +1,11 @@
 //! The command line of the migrator: what can be asked for, with help and examples.
 //! Knows no SQL and does nothing.
 
-pub mod ask;
-pub mod bars;
 mod help;
 pub mod output;
-pub mod schedule;
+pub mod progress;
+pub mod prompt;
+pub mod scheduled_backup;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 

@@ -14,11 +14,13 @@ use serde::Serialize;
 use sqlx::error::DatabaseError;
 
 use crate::{
-    backup, diff, lint,
-    loss::Loss,
-    migrations::{Direction, Invalid},
-    ownership::MIGRATOR,
-    project, schema,
+    lint,
+    project::{
+        self,
+        migrations::{Direction, Invalid},
+    },
+    run::data_loss::Loss,
+    sqlite::{backup, guard::MIGRATOR, planner, schema},
 };
 
 /// Whatever lies beneath a failure.
@@ -418,10 +420,10 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-impl From<diff::Error> for Error {
-    fn from(error: diff::Error) -> Self {
+impl From<planner::Error> for Error {
+    fn from(error: planner::Error) -> Self {
         match error {
-            diff::Error::Ambiguous(question) => Self::Ambiguous {
+            planner::Error::Ambiguous(question) => Self::Ambiguous {
                 new: question.subject(),
                 candidates: question.old(),
             },

@@ -8,33 +8,15 @@
 //!
 //! The order of a run stands in the module `run`.
 
-mod adopt;
-pub mod backup;
-mod check;
-mod declared;
-mod diff;
+mod commands;
 mod error;
-mod history;
-mod inventory;
 mod lint;
-mod look;
-mod loss;
-mod migrate;
-mod migrations;
-mod ownership;
-mod plan;
-mod progress;
 mod project;
-mod references;
-mod rehearsal;
-mod replay;
 mod report;
 mod run;
-mod schema;
-mod script;
-mod session;
+mod scratch;
 mod sql;
-mod wait;
+mod sqlite;
 
 use std::{
     fs::OpenOptions,
@@ -52,15 +34,21 @@ use chassis::{
 
 use self::run::Goal;
 pub use self::{
-    backup::{Backup, Backups, Listing, Restored},
-    check::CheckReport,
+    commands::{
+        check::CheckReport,
+        generate::{Asked, NewMigration, NewMigrations},
+    },
     error::{Error, Place},
-    loss::Loss,
-    migrate::{Asked, NewMigration, NewMigrations},
-    migrations::{Direction, Invalid, Migration, Migrations},
-    progress::{Event, Progress},
-    project::{Error as ProjectError, Project, Releases},
-    report::{Difference, Dump, Entry, Executed, Report, State, Status, Step, Subject, There},
+    project::{
+        Error as ProjectError, Project, Releases,
+        migrations::{Direction, Invalid, Migration, Migrations},
+    },
+    report::{
+        Difference, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
+        progress::{Event, Progress},
+    },
+    run::data_loss::Loss,
+    sqlite::backup::{self, Backup, Backups, Listing, Restored},
 };
 
 /// The length of the smallest file that can be a database, in bytes: one page.

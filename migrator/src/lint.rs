@@ -19,20 +19,18 @@
 //! line of its own right above the statement (for a rebuild: above one of its statements):
 //! `-- @destroys table users`, `-- @destroys column users.bio` or `-- @destroys rows users`.
 //!
-//! Scripts run in memory, on no rows; [`measure`] runs them on a copy of a database.
+//! Scripts run in memory, on no rows; [`lock_time`](crate::commands::lock_time) runs them on a copy of a database.
 
-mod added;
-mod declared;
-mod deed;
-mod loss;
-pub(crate) mod measure;
+mod add_column;
+mod compatibility;
+mod destructive;
+mod execution;
 mod rebuild;
-mod release;
+mod renamed_directive;
 mod script;
+mod syntax;
 #[cfg(test)]
 pub(crate) mod tests;
-mod text;
-mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,14 +41,16 @@ use std::{
 use serde::Serialize;
 
 pub(crate) use self::{
+    execution::{Failure, Leg, Trial, Way, execute, prepares, said},
     script::Step,
-    trial::{Failure, Leg, Trial, Way, prepares},
 };
 use crate::{
-    migrations::{Invalid, Migrations},
-    project::Project,
-    schema::{self, Schema},
+    project::{
+        Project,
+        migrations::{Invalid, Migrations},
+    },
     sql::Position,
+    sqlite::schema::{self, Schema},
 };
 
 /// What kind of thing is wrong. The table is at the head of this module.
@@ -124,7 +124,13 @@ impl Finding {
         )
     }
 
-    fn new(code: Code, file: &str, place: Position, message: String, remedy: String) -> Self {
+    pub(crate) fn new(
+        code: Code,
+        file: &str,
+        place: Position,
+        message: String,
+        remedy: String,
+    ) -> Self {
         Self {
             code,
             file: file.to_owned(),
@@ -258,7 +264,7 @@ impl Scripts {
 /// Everything that is wrong with a project.
 #[cfg(test)]
 pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, crate::Error> {
-    let declared = crate::declared::Declared::of(project).await?;
+    let declared = crate::scratch::desired::Declared::of(project).await?;
     let scripts = Scripts::of(project)?;
     let steps = scripts.steps();
     let trial = Trial::run(&steps).await?;
@@ -279,29 +285,29 @@ pub(crate) async fn findings(
     declared: &Schema,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = scripts.findings.clone();
-    findings.extend(text::statements(project));
+    findings.extend(syntax::statements(project));
     for step in steps {
-        findings.extend(text::script(&step.up));
-        findings.extend(text::script(&step.down));
-        findings.extend(text::way_back(step));
+        findings.extend(syntax::script(&step.up));
+        findings.extend(syntax::script(&step.down));
+        findings.extend(syntax::way_back(step));
     }
     for leg in &trial.legs {
         if leg.way == Way::Again {
             continue;
         }
-        findings.extend(trial::ownership(leg));
+        findings.extend(execution::ownership(leg));
         match &leg.result {
             Err(failure) => findings.push(Finding::refused(failure)),
             Ok(after) => {
                 let rebuilds = rebuild::rebuilds(leg.script);
-                findings.extend(loss::losses(leg.script, &leg.before, &rebuilds));
+                findings.extend(destructive::losses(leg.script, &leg.before, &rebuilds));
                 findings.extend(rebuild::lost(leg, after, &rebuilds));
             }
         }
-        findings.extend(added::columns(leg).await?);
+        findings.extend(add_column::columns(leg).await?);
     }
-    findings.extend(release::broken(project, steps).await?);
-    findings.extend(declared::renamed(project, declared, &trial.newest));
+    findings.extend(compatibility::broken(project, steps).await?);
+    findings.extend(renamed_directive::renamed(project, declared, &trial.newest));
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.file.clone(), f.line, f.column, f.code);
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))

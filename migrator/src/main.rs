@@ -10,7 +10,9 @@ use chassis::{
 };
 use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
-use self::cli::{Command, MigrateArgs, Settings, ask, bars, output::Output, schedule};
+use self::cli::{
+    Command, MigrateArgs, Settings, output::Output, progress, prompt, scheduled_backup,
+};
 
 /// One for the steps, and one for what is verified meanwhile.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -90,7 +92,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
         }
         Command::Backup {
             every: Some(every), ..
-        } => schedule::back_up(&migrator()?, *every, output).await,
+        } => scheduled_backup::back_up(&migrator()?, *every, output).await,
         Command::Backup { file, .. } => output.say(&migrator()?.back_up(file.as_deref()).await?, 0),
         Command::Backups => output.say(&migrator()?.backups()?, 0),
         Command::Restore { file } => output.say(&migrator()?.restore(file).await?, 0),
@@ -127,7 +129,7 @@ fn migrator(settings: &Settings, project: &Project) -> Result<Migrator, Error> {
     let backups = &settings.backups;
     Ok(migrator
         .with_backups(&backups.backup_folder, backups.keep)
-        .with_progress(bars::progress()))
+        .with_progress(progress::progress()))
 }
 
 /// Writes what is missing; says what, or only whether something is.
@@ -145,8 +147,8 @@ async fn migrate(
     }
 
     // Who reads JSON is not asked.
-    let may_ask = ask::can_ask() && !settings.json;
-    let answer = |question: &_| may_ask.then(|| ask::renamed(question));
+    let may_ask = prompt::can_ask() && !settings.json;
+    let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
     let missing = project
         .missing_migrations(name, args.allow_data_loss || args.check, answer)
         .await?;

@@ -2,6 +2,7 @@
 //! statements that it runs, and those that its last release ran. Knows files and their
 //! names; knows no database, and not what is in a script.
 
+pub(crate) mod migrations;
 mod write;
 
 use std::{
@@ -12,8 +13,8 @@ use std::{
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
+use self::migrations::{Invalid, Migrations};
 pub use self::write::Releases;
-use crate::migrations::{Invalid, Migrations};
 
 /// A service's folder, as it was when this program was compiled.
 struct Embedded {

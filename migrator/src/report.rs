@@ -1,6 +1,7 @@
 //! What a run did and what a database is like, as values and as text for people. Knows
 //! no SQL.
 
+pub(crate) mod progress;
 mod status;
 
 use std::{fmt, path::PathBuf, time::Duration};
@@ -9,10 +10,9 @@ use serde::{Serialize, Serializer};
 
 pub use self::status::{Entry, State, Status};
 use crate::{
-    backup::Backup,
-    history::Applied,
-    loss::Loss,
-    migrations::{Direction, Migration},
+    project::migrations::{Direction, Migration},
+    run::data_loss::Loss,
+    sqlite::{backup::Backup, history::Applied},
 };
 
 /// A migration as people know it.

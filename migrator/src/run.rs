@@ -1,25 +1,30 @@
 //! A run: what is done between the lock and the end of the one transaction. What is done
 //! in each step stands in other modules; here is the order.
 
+pub(crate) mod data_loss;
+pub(crate) mod plan;
+
 use chassis::database::{library, volume};
 use sqlx::SqliteConnection;
 
+use self::data_loss::{Loss, Rows};
 use crate::{
-    Downgrade, Migrator, Upgrade, check,
+    Downgrade, Migrator, Upgrade,
+    commands::check,
     error::Error,
-    history::{self, Applied, Identity, View},
-    loss::{self, Loss, Rows},
     make_file,
-    migrations::{Direction, Migration},
-    ownership::Owners,
-    plan,
-    references::Orphans,
-    rehearsal::Rehearsal,
+    project::migrations::{Direction, Migration},
     report::{Report, Step},
-    schema::Schema,
-    script,
-    session::Session,
-    wait::Wait,
+    scratch::preflight::Rehearsal,
+    sqlite::{
+        execute,
+        guard::Owners,
+        history::{self, Applied, Identity, View},
+        lock_backoff::Wait,
+        orphans::Orphans,
+        schema::Schema,
+        session::Session,
+    },
 };
 
 /// What a run is to reach.
@@ -168,7 +173,7 @@ impl Migrator {
         let mut rows = None;
         if let Goal::Downgraded(downgrade) = goal {
             refuse_irreversible(downgrade, steps)?;
-            report.losses = loss::measure(connection, rehearsal.vanished).await?;
+            report.losses = data_loss::measure(connection, rehearsal.vanished).await?;
             refuse_loss(downgrade, &report.losses)?;
             rows = Some((downgrade, Rows::before(connection, rehearsal.kept).await?));
         }
@@ -218,7 +223,7 @@ impl Migrator {
         let work = self.progress.begin("migrating", 0);
         let before = Orphans::read(connection).await?;
         for (migration, owners) in steps.iter().zip(owners) {
-            let executed = script::run(connection, migration, direction, owners).await?;
+            let executed = execute::run(connection, migration, direction, owners).await?;
             let step = Step::new(migration, direction, executed);
             match direction {
                 Direction::Up => history::record(connection, migration, step.elapsed).await?,
@@ -272,7 +277,7 @@ fn refuse_irreversible(downgrade: Downgrade, steps: &[&Migration]) -> Result<(),
         return Ok(());
     }
     for migration in steps {
-        if let Some(why) = loss::irreversible(migration.script(Direction::Down)) {
+        if let Some(why) = data_loss::irreversible(migration.script(Direction::Down)) {
             return Err(Error::Irreversible {
                 number: migration.number(),
                 name: migration.name().to_owned(),
@@ -285,7 +290,8 @@ fn refuse_irreversible(downgrade: Downgrade, steps: &[&Migration]) -> Result<(),
 
 /// Whether it is said of one of the steps that it does not lead back.
 fn are_irreversible(direction: Direction, steps: &[&Migration]) -> bool {
-    let marked = |migration: &&Migration| loss::irreversible(migration.script(direction)).is_some();
+    let marked =
+        |migration: &&Migration| data_loss::irreversible(migration.script(direction)).is_some();
     direction == Direction::Down && steps.iter().any(marked)
 }
 

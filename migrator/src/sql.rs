@@ -1,7 +1,11 @@
 //! SQL as text: its tokens, and the statements of a script with their places. Knows no
 //! database, and no table.
 
+pub(crate) mod cursor;
+pub(crate) mod directives;
 mod keywords;
+pub(crate) mod name;
+pub(crate) mod operation;
 mod token;
 
 use serde::Serialize;

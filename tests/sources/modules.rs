@@ -292,7 +292,7 @@ fn nothing_is_read_from_the_environment_but_by_the_settings() {
         "chassis/src/process.rs",
         "chassis/src/process/files.rs",
         // How many cases a property is tested with.
-        "migrator/src/diff/tests/property.rs",
+        "migrator/src/sqlite/planner/tests/property.rs",
         // `env!` is of the compiler.
         "proto/src/lib.rs",
         "chassis/src/serve/health.rs",

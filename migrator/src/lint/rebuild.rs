@@ -3,13 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Code, Finding,
-    deed::{Deed, words},
-    script::Script,
-    trial::Leg,
-};
-use crate::schema::{Name, ObjectKind, Schema};
+use super::{Code, Finding, execution::Leg, script::Script};
+use crate::sql::operation::{Deed, words};
+use crate::sqlite::schema::{Name, ObjectKind, Schema};
 
 /// What a script does with a table that was there before.
 #[derive(Clone, Debug)]
@@ -169,7 +165,7 @@ pub(super) fn lost(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<F
     for rebuild in rebuilds {
         let marked = |schema: &Schema| {
             let table = schema.tables.get(&rebuild.table);
-            table.is_some_and(crate::schema::Table::autoincrement)
+            table.is_some_and(crate::sqlite::schema::Table::autoincrement)
         };
         let keeps_mark = script.statements.iter().any(|statement| {
             let mut words = words(statement.text).into_iter();

@@ -1,11 +1,9 @@
 //! The scripts of a project, taken apart. Knows no database.
 
-use super::{
-    Code, Finding,
-    deed::{Deed, deed},
-};
+use super::{Code, Finding};
+use crate::sql::operation::{Deed, deed};
 use crate::{
-    migrations::{Direction, Migration},
+    project::migrations::{Direction, Migration},
     sql::{self, Kind, Statement},
 };
 

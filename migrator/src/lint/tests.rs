@@ -1,11 +1,11 @@
-mod loss;
-mod release;
+mod compatibility;
+mod destructive;
 mod rules;
 
 use super::{Code, Finding, lint};
 use crate::{
-    diff::{self, Renames},
     project::{File, Owner, Project, Released},
+    sqlite::planner::{self, Renames},
 };
 
 const USERS: &str = "-- All of them.
@@ -170,13 +170,13 @@ async fn what_the_planner_writes_keeps_the_rules() {
         let scripts = super::Scripts::of(&project).unwrap();
         let steps = scripts.steps();
         let from = super::Trial::run(&steps).await.unwrap().newest;
-        let to = crate::declared::Declared::of(&project)
+        let to = crate::scratch::desired::Declared::of(&project)
             .await
             .unwrap()
             .schema;
         let (renames, _) = Renames::find(&from, &to).unwrap();
-        let up = diff::plan(&from, &to, &renames).unwrap().script();
-        let down = diff::plan_down(&from, &to, &renames).unwrap().script();
+        let up = planner::plan(&from, &to, &renames).unwrap().script();
+        let down = planner::plan_down(&from, &to, &renames).unwrap().script();
 
         let schema = project.owners[0].schema.clone();
         let mut project = with("users", &up, &down);

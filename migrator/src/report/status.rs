@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use serde::Serialize;
 
 use super::{Subject, optional_milliseconds, write_version};
-use crate::{history::Applied, migrations::Migrations, plan};
+use crate::{project::migrations::Migrations, run::plan, sqlite::history::Applied};
 
 /// Which migrations are applied to a database and which are not. Its text is a table
 /// that ends with the version.

@@ -1,0 +1,115 @@
+//! Adopting a database that somebody else made: its schema has to be exactly that of a
+//! version, and then it gets the history of it.
+
+use std::time::Duration;
+
+use chassis::database::library;
+
+use crate::{
+    Migrator,
+    commands::check,
+    error::Error,
+    report::{Report, Subject},
+    run::plan,
+    scratch::replay::{Replay, Version},
+    sqlite::{
+        history::{self, Identity, View},
+        lock_backoff::Wait,
+        schema::Schema,
+        session::Session,
+    },
+};
+
+impl Migrator {
+    /// Writes the history of `version` into a database that has none, if its schema is
+    /// that of the version. The rows stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Drift`] if the schema is another, [`Error::Adopted`] if there is a
+    /// history, [`Error::NotCreated`] if there is no database; it is then as it was.
+    pub async fn baseline(&self, version: i64) -> Result<Report, Error> {
+        library::check().map_err(Error::Library)?;
+        plan::check_target(&self.migrations, version)?;
+        if !self.exists()? {
+            return Err(self.not_created());
+        }
+        let replay = Replay::up_to(&self.migrations, version).await?;
+        let expected = replay.at(version);
+        let mut session = Session::open(&self.database, Wait::new(self.lock_timeout)).await?;
+        let result = self.adopt(&mut session, expected).await;
+        session.close().await;
+        result
+    }
+
+    /// The first look is for a database that is refused to stay as it is: what a log
+    /// changes in the file is not undone.
+    async fn adopt(&self, session: &mut Session, expected: &Version) -> Result<Report, Error> {
+        session.begin().await?;
+        let looked = self.compare(session, expected).await;
+        session.rollback().await;
+        looked?;
+
+        session.enter_wal().await?;
+        session.begin().await?;
+        match self.claim(session, expected).await {
+            Ok(report) => {
+                session.commit().await?;
+                Ok(report)
+            }
+            Err(error) => {
+                session.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses a database that is not what is to be adopted.
+    async fn compare(&self, session: &mut Session, expected: &Version) -> Result<(), Error> {
+        let connection = session.connection();
+        let View { identity, applied } = history::view(connection).await?;
+        if let Identity::Foreign(why) = identity {
+            return Err(self.foreign(why));
+        }
+        if !applied.is_empty() {
+            return Err(Error::Adopted {
+                database: self.database.clone(),
+                version: plan::version(&applied),
+            });
+        }
+        let live = Schema::read(connection).await?;
+        if live == expected.schema {
+            return Ok(());
+        }
+        Err(Error::Drift {
+            database: self.database.clone(),
+            version: expected.number,
+            difference: check::names_of_differences(&expected.schema, &live),
+        })
+    }
+
+    async fn claim(&self, session: &mut Session, expected: &Version) -> Result<Report, Error> {
+        self.compare(session, expected).await?;
+        let connection = session.connection();
+        history::create(connection).await?;
+        let mut adopted = Vec::new();
+        for migration in &self.migrations {
+            if migration.number() <= expected.number {
+                history::record(connection, migration, Duration::ZERO).await?;
+                adopted.push(Subject::from(migration));
+            }
+        }
+        Ok(Report {
+            database: self.database.clone(),
+            dry_run: false,
+            created: false,
+            adopted,
+            backup: None,
+            steps: Vec::new(),
+            losses: Vec::new(),
+            orphans: 0,
+            version_before: 0,
+            version: expected.number,
+        })
+    }
+}

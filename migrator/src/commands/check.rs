@@ -1,0 +1,416 @@
+//! Whether a project holds together: what is declared, the migrations that lead there and
+//! back, and the statements that run on it. Knows no SQL.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    Entry, Migrator, State,
+    commands::lock_time,
+    error::Error,
+    lint::{self, Failure, Finding, Leg, Scripts, Trial, Way, prepares},
+    project::Project,
+    scratch::desired::Declared,
+    sqlite::schema::{Index, Name, Schema, Table, Trigger, View},
+};
+
+/// What was checked, and what was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The migrations lead to what is declared.
+    pub(crate) declared: Check<Difference>,
+    /// Each migration can be applied, undone and applied again.
+    pub(crate) steps: Check<Irregularity>,
+    /// Each statement of the services fits the migrated schema.
+    pub(crate) statements: Check<Misfit>,
+    /// The rules for migrations are kept.
+    pub(crate) lint: Check<Finding>,
+    /// What was applied to the database is what the migrations are; `None` without one.
+    pub(crate) history: Option<Check<Entry>>,
+    /// What is pending keeps nobody waiting for too long; `None` if nothing is.
+    pub(crate) speed: Option<Check<Finding>>,
+}
+
+/// One thing that was checked.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check<T> {
+    /// Whether nothing was found.
+    pub(crate) ok: bool,
+    pub(crate) findings: Vec<T>,
+}
+
+/// Something that is not as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Difference {
+    /// Its kind and name, such as `table users`.
+    pub(crate) object: String,
+    /// Its declaration, unless it is not declared.
+    pub(crate) declared: Option<String>,
+    /// What the migrations make, unless they do not make it.
+    pub(crate) migrated: Option<String>,
+}
+
+/// A migration that does not lead there and back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Irregularity {
+    /// A script that SQLite refuses.
+    Refused(Failure),
+    /// A script that leaves something else behind than there was before.
+    NotUndone {
+        /// As the repository has it.
+        file: String,
+        differences: Vec<Difference>,
+    },
+}
+
+/// A statement that SQLite refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Misfit {
+    /// Where it is recorded.
+    pub(crate) file: String,
+    /// In one line.
+    pub(crate) statement: String,
+    /// What SQLite says.
+    pub(crate) message: String,
+}
+
+/// Checks a project, without any database.
+///
+/// # Errors
+///
+/// [`Error`]: it cannot be checked.
+pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
+    let declared = Declared::of(project).await?.schema;
+    let scripts = Scripts::of(project)?;
+    let steps = scripts.steps();
+    let mut trial = Trial::run(&steps).await?;
+    let findings = lint::findings(project, &scripts, &steps, &trial, &declared).await?;
+    Ok(CheckReport {
+        declared: differences(&declared, &trial.newest).into(),
+        steps: irregularities(&trial.legs).into(),
+        statements: misfits(project, &mut trial).await.into(),
+        lint: findings.into(),
+        history: None,
+        speed: None,
+    })
+}
+
+impl Migrator {
+    /// Checks a project; and, if there is a database, that the history of it is intact, and
+    /// that what is pending holds its write lock for no longer than `longest_wait`, measured
+    /// on a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: it cannot be checked.
+    pub async fn check(
+        &self,
+        project: &Project,
+        longest_wait: Duration,
+    ) -> Result<CheckReport, Error> {
+        let mut report = check(project).await?;
+        let status = match self.status().await {
+            Err(Error::NotCreated { .. }) => return Ok(report),
+            status => status?,
+        };
+        let (fits, strange): (Vec<_>, Vec<_>) = status
+            .migrations
+            .into_iter()
+            .partition(|entry| matches!(entry.state, State::Applied | State::Pending));
+        let intact = strange.is_empty();
+        report.history = Some(strange.into());
+        if intact && fits.iter().any(|entry| entry.state == State::Pending) {
+            let measured =
+                lock_time::measure(&self.database, None, &self.migrations, longest_wait).await;
+            report.speed = Some(match measured {
+                Ok(measured) => measured.findings.into(),
+                // It fails on the rows that there are.
+                Err(lint::Error::Refused(failure)) => vec![Finding::refused(&failure)].into(),
+                Err(error) => return Err(error.into()),
+            });
+        }
+        Ok(report)
+    }
+}
+
+impl CheckReport {
+    /// 0 if all is well; else that of the first of these that is not: 6 the history, 5 the
+    /// rules, 3 what
+    /// is declared, 1 the steps and the statements.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let ok = |check: &Option<Check<Finding>>| check.as_ref().is_none_or(|check| check.ok);
+        if self.history.as_ref().is_some_and(|history| !history.ok) {
+            6
+        } else if !self.lint.ok || !ok(&self.speed) {
+            5
+        } else if !self.declared.ok {
+            3
+        } else {
+            u8::from(!(self.steps.ok && self.statements.ok))
+        }
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.declared
+            .write(f, "the migrations lead to what is declared")?;
+        self.steps
+            .write(f, "each migration can be applied, undone and applied again")?;
+        self.statements
+            .write(f, "each statement fits the migrated schema")?;
+        self.lint.write(f, "the rules for migrations are kept")?;
+        if let Some(history) = &self.history {
+            history.write(f, "the history of the database is intact")?;
+        }
+        if let Some(speed) = &self.speed {
+            speed.write(f, "what is pending keeps nobody waiting for too long")?;
+        }
+        Ok(())
+    }
+}
+
+impl<T> From<Vec<T>> for Check<T> {
+    fn from(findings: Vec<T>) -> Self {
+        Self {
+            ok: findings.is_empty(),
+            findings,
+        }
+    }
+}
+
+impl<T: fmt::Display> Check<T> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
+        let result = if self.ok { "ok" } else { "failed" };
+        writeln!(f, "{result:<6}  {what}")?;
+        for finding in &self.findings {
+            for line in finding.to_string().lines() {
+                writeln!(f, "        {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            object,
+            declared,
+            migrated,
+        } = self;
+        match (declared, migrated) {
+            (Some(_), None) => write!(f, "{object} is declared, and no migration makes it"),
+            (None, _) => write!(f, "{object} is made by migrations, and not declared"),
+            (Some(declared), Some(migrated)) => {
+                write!(f, "{object} is not as it is declared")?;
+                // Only the lines that differ.
+                let mut only = |sign: char, lines: &str, others: &str| {
+                    let bare = |line: &str| line.trim_end_matches(',').to_owned();
+                    let others: Vec<_> = others.lines().map(bare).collect();
+                    let lines = lines.lines().map(bare);
+                    lines
+                        .filter(|line| !others.contains(line))
+                        .try_for_each(|line| write!(f, "\n{sign} {}", line.trim()))
+                };
+                only('+', declared, migrated)?;
+                only('-', migrated, declared)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Irregularity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(failure) => failure.fmt(f),
+            Self::NotUndone { file, differences } => {
+                write!(f, "{file} does not lead back to what there was")?;
+                differences
+                    .iter()
+                    .try_for_each(|difference| write!(f, "\n{difference}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.file, self.message, self.statement)
+    }
+}
+
+/// What is not the same in two schemas.
+/// What differs, by kind and name.
+pub(crate) fn names_of_differences(expected: &Schema, live: &Schema) -> String {
+    let differences = differences(expected, live).into_iter();
+    let objects: Vec<_> = differences.map(|difference| difference.object).collect();
+    objects.join(", ")
+}
+
+fn differences(declared: &Schema, migrated: &Schema) -> Vec<Difference> {
+    macro_rules! compare {
+        ($kind:literal, $objects:ident, $type:ty) => {{
+            let names = declared.$objects.keys().chain(migrated.$objects.keys());
+            let names: std::collections::BTreeSet<&Name> = names.collect();
+            names.into_iter().filter_map(|name| {
+                let objects = (declared.$objects.get(name), migrated.$objects.get(name));
+                (objects.0 != objects.1).then(|| Difference {
+                    object: format!(concat!($kind, " {}"), name),
+                    declared: objects.0.map(<$type>::ddl),
+                    migrated: objects.1.map(<$type>::ddl),
+                })
+            })
+        }};
+    }
+
+    let tables = compare!("table", tables, Table);
+    let indexes = compare!("index", indexes, Index);
+    let views = compare!("view", views, View);
+    let triggers = compare!("trigger", triggers, Trigger);
+    tables.chain(indexes).chain(views).chain(triggers).collect()
+}
+
+fn irregularities(legs: &[Leg<'_>]) -> Vec<Irregularity> {
+    let mut found = Vec::new();
+    for (at, leg) in legs.iter().enumerate() {
+        let expected = match leg.way {
+            Way::Up => None,
+            // The leg before is the way up, which began where this one has to end.
+            Way::Down => legs[..at].last().map(|up| &up.before),
+            // And the way down began where this one has to end.
+            Way::Again => legs[..at].last().map(|down| &down.before),
+        };
+        match (&leg.result, expected) {
+            (Err(failure), _) => found.push(Irregularity::Refused(failure.clone())),
+            (Ok(after), Some(expected)) if after.hash() != expected.hash() => {
+                found.push(Irregularity::NotUndone {
+                    file: leg.script.file.clone(),
+                    differences: differences(expected, after),
+                });
+            }
+            (Ok(_), _) => {}
+        }
+    }
+    found
+}
+
+async fn misfits(project: &Project, trial: &mut Trial<'_>) -> Vec<Misfit> {
+    let mut misfits = Vec::new();
+    for recorded in project.owners.iter().flat_map(|owner| &owner.recorded) {
+        if let Err(message) = prepares(&mut trial.connection, &recorded.query).await {
+            let words: Vec<_> = recorded.query.split_whitespace().collect();
+            misfits.push(Misfit {
+                file: recorded.file.clone(),
+                statement: words.join(" "),
+                message,
+            });
+        }
+    }
+    misfits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lint::tests::{project, with},
+        project::Recorded,
+    };
+
+    #[tokio::test]
+    async fn the_services_hold_together() {
+        for project in [Project::embedded().unwrap(), project()] {
+            let report = check(&project).await.unwrap();
+
+            assert_eq!(report.exit_code(), 0, "{report}");
+            assert_eq!(report.to_string().matches("ok    ").count(), 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_as_it_is_declared_is_found() {
+        let up = "create table a (b); create index users_by_bio on users (bio)";
+        let down = "-- @destroys table a\ndrop table a; drop index users_by_bio";
+        let mut project = with("users", up, down);
+        project.owners[0].schema = project.owners[0]
+            .schema
+            .replace("bio text", "bio text not null")
+            .replace("create table a (b)", "")
+            + "create table c (d);";
+
+        let report = check(&project).await.unwrap();
+
+        assert_eq!(report.exit_code(), 3, "{report}");
+        let lines: Vec<_> = report
+            .declared
+            .findings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "table a is made by migrations, and not declared",
+                "table c is declared, and no migration makes it",
+                "table users is not as it is declared\n+ bio text not null\n- bio text",
+                "index users_by_bio is made by migrations, and not declared",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_way_back_that_leads_elsewhere_is_found() {
+        let up = "alter table users add column a text";
+        let project = with("users", up, "create index a on users (a)");
+
+        let report = check(&project).await.unwrap();
+
+        let [irregularity, refused] = &report.steps.findings[..] else {
+            panic!("{report}");
+        };
+        let text = irregularity.to_string();
+        assert!(
+            text.contains("0003_x.down.sql does not lead back"),
+            "{text}"
+        );
+        assert!(text.contains("\n- a text"), "{text}");
+        assert!(matches!(refused, Irregularity::Refused(_)), "{refused}");
+        assert!(report.lint.ok && report.statements.ok, "{report}");
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_does_not_fit_is_found() {
+        let mut project = project();
+        project.owners[1].recorded.push(Recorded {
+            file: "posts/.sqlx/query-0.json".into(),
+            line: 3,
+            query: "select body,\n none from posts".into(),
+        });
+
+        let report = check(&project).await.unwrap();
+
+        assert_eq!(report.exit_code(), 1, "{report}");
+        assert_eq!(
+            report.statements.findings[0].to_string(),
+            "posts/.sqlx/query-0.json: no such column: none: select body, none from posts"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_lint_finds_is_in_the_report() {
+        let up = "-- Gone.\nalter table users drop bio";
+        let project = with("users", up, "alter table users add bio text");
+
+        let report = check(&project).await.unwrap();
+
+        assert_eq!(report.exit_code(), 5);
+        assert!(report.steps.ok, "{report}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["lint"]["ok"], false);
+        assert_eq!(json["lint"]["findings"][0]["code"], "M002");
+    }
+}

@@ -1,0 +1,337 @@
+//! Writing migrations: what the services declare, compared with what the migrations make.
+//! Nothing is written that was not run in memory first: up, down and up again.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    project::{Project, migrations::Direction},
+    report::Report,
+    scratch::{
+        desired::Declared,
+        replay::{Memory, Replay},
+    },
+    sqlite::{
+        guard::Owners,
+        planner::{self, Plan, Question, Renames},
+        schema::{Name, ObjectKind, Schema},
+    },
+};
+
+/// A migration that a project has not had so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewMigration {
+    /// Its place in the sequence.
+    pub number: i64,
+    /// The service whose tables it changes.
+    pub owner: String,
+    /// The file with the way up, from the folder of the project.
+    pub up: PathBuf,
+    /// The file with the way down.
+    pub down: PathBuf,
+    /// What the way up destroys: tables and columns.
+    pub destroys: Vec<String>,
+    /// The way up.
+    pub up_sql: String,
+    /// The way down.
+    pub down_sql: String,
+    #[serde(skip)]
+    name: String,
+}
+
+/// All of them, in the order of their numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewMigrations {
+    /// One for each service that changed.
+    pub migrations: Vec<NewMigration>,
+    /// Whether they are in the source tree by now.
+    pub written: bool,
+    /// The upgrade that followed, if one was asked for.
+    pub upgrade: Option<Report>,
+}
+
+/// Something that only the person who changed the schema can say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What is new, as `table accounts` or `column users.bio`.
+    pub new: String,
+    /// What it may have been called before.
+    pub candidates: Vec<String>,
+}
+
+impl NewMigrations {
+    fn new(migrations: Vec<NewMigration>) -> Self {
+        Self {
+            migrations,
+            written: false,
+            upgrade: None,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.migrations.is_empty()
+    }
+
+    /// Puts the files into a source tree. None that is there is written over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unwritten`].
+    pub fn write(mut self, folder: &Path) -> Result<Self, Error> {
+        for new in &mut self.migrations {
+            let (up, down) = (&new.up_sql, &new.down_sql);
+            Project::write_migration(folder, &new.owner, new.number, &new.name, up, down).map_err(
+                |source| Error::Unwritten {
+                    file: new.up.clone(),
+                    source,
+                },
+            )?;
+        }
+        self.written = true;
+        Ok(self)
+    }
+}
+
+impl fmt::Display for NewMigrations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            writeln!(f, "Nothing to do: the migrations make what is declared")?;
+        }
+        for new in &self.migrations {
+            if self.written {
+                writeln!(f, "New migration saved as {}", new.up.display())?;
+                writeln!(f, "       and its way back as {}", new.down.display())?;
+            } else {
+                writeln!(f, "-- A migration is missing: {}\n", new.up.display())?;
+                writeln!(f, "{}", new.up_sql)?;
+            }
+            for what in &new.destroys {
+                writeln!(f, "It destroys {what}")?;
+            }
+        }
+        match &self.upgrade {
+            Some(report) => write!(f, "{report}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Project {
+    /// The migrations that lead from what there is to what is declared: one for each
+    /// service whose declarations changed. `answer` says which of the candidates something
+    /// was called before, or none of them; or `None` if nobody can be asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: above all [`Error::Ambiguous`], [`Error::Destroys`] and
+    /// [`Error::Unplannable`].
+    pub async fn missing_migrations(
+        &self,
+        name: &str,
+        allow_data_loss: bool,
+        answer: impl Fn(&Asked) -> Option<Option<String>>,
+    ) -> Result<NewMigrations, Error> {
+        let declared = Declared::of(self).await?;
+        let mut project = self.clone();
+        let mut missing = Vec::new();
+        for owner in &self.owners {
+            let migrations = project.migrations()?;
+            let replay = Replay::of(&migrations).await?;
+            let newest = replay.at(migrations.newest());
+            check_owners(&newest.owners, &newest.schema, &declared)?;
+            let target = part(&newest.schema, &newest.owners, &declared, &owner.name);
+            if target == newest.schema {
+                continue;
+            }
+            let renames = renames(&newest.schema, &target, &answer)?;
+            let up = planner::plan(&newest.schema, &target, &renames)?;
+            let destroys = destroys(&up);
+            if !allow_data_loss && !destroys.is_empty() {
+                return Err(Error::Destroys {
+                    owner: owner.name.clone(),
+                    what: destroys.join(", "),
+                });
+            }
+            let down = planner::plan_down(&newest.schema, &target, &renames)?;
+            let new =
+                project.new_migration(&owner.name, name, (up.script(), down.script()), destroys)?;
+            project = project.with(&new);
+            prove(&project, &target).await?;
+            missing.push(new);
+        }
+        let migrations = project.migrations()?;
+        let made = Replay::of(&migrations).await?;
+        if made.at(migrations.newest()).schema != declared.schema {
+            return Err(Error::Unproven {
+                direction: Direction::Up,
+            });
+        }
+        Ok(NewMigrations::new(missing))
+    }
+
+    /// A migration of `owner` without a statement, to be filled by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unwritten`] if there is no such owner, or no word in the name.
+    pub fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
+        let up = "-- What changes, and why.\n".to_owned();
+        let down = "-- The way back. If there is none: `-- @irreversible`, and why.\n".to_owned();
+        let new = self.new_migration(owner, name, (up, down), Vec::new())?;
+        Ok(NewMigrations::new(vec![new]))
+    }
+
+    fn new_migration(
+        &self,
+        owner: &str,
+        name: &str,
+        (up_sql, down_sql): (String, String),
+        destroys: Vec<String>,
+    ) -> Result<NewMigration, Error> {
+        let number = self.next_number();
+        let [up, down] =
+            Self::migration_files(owner, number, name).map_err(|source| Error::Unwritten {
+                file: Path::new(owner).join("migrations"),
+                source,
+            })?;
+        Ok(NewMigration {
+            number,
+            owner: owner.to_owned(),
+            up,
+            down,
+            destroys,
+            up_sql,
+            down_sql,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The same with one more migration.
+    fn with(&self, new: &NewMigration) -> Self {
+        let mut project = self.clone();
+        for owner in &mut project.owners {
+            if owner.name == new.owner {
+                owner.add(&new.up, &new.up_sql);
+                owner.add(&new.down, &new.down_sql);
+            }
+        }
+        project
+    }
+}
+
+fn destroys(plan: &Plan) -> Vec<String> {
+    plan.losses().map(ToString::to_string).collect()
+}
+
+/// A table stays whose it is: no migration can give it away.
+fn check_owners(owners: &Owners, schema: &Schema, declared: &Declared) -> Result<(), Error> {
+    for table in schema.tables.keys() {
+        let maker = owners.of(table.folded());
+        let whose = declared.owner(ObjectKind::Table, table);
+        if let (Some(maker), Some(whose)) = (maker, whose)
+            && maker != whose
+        {
+            return Err(Error::Moved {
+                table: table.spelled().to_owned(),
+                made: maker.to_owned(),
+                declares: whose.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What there is, with the declarations of one owner in the place of what it had.
+fn part(schema: &Schema, owners: &Owners, declared: &Declared, owner: &str) -> Schema {
+    let others = |name: &Name| owners.of(name.folded()) != Some(owner);
+    let mut part = schema.clone();
+    part.tables.retain(|name, _| others(name));
+    part.indexes.retain(|_, index| others(&index.table));
+    part.views.retain(|name, _| others(name));
+    part.triggers.retain(|_, trigger| others(&trigger.table));
+
+    let is_own = |kind, name: &Name| declared.owner(kind, name) == Some(owner);
+    let mut own = declared.schema.clone();
+    own.tables.retain(|name, _| is_own(ObjectKind::Table, name));
+    own.indexes
+        .retain(|name, _| is_own(ObjectKind::Index, name));
+    own.views.retain(|name, _| is_own(ObjectKind::View, name));
+    own.triggers
+        .retain(|name, _| is_own(ObjectKind::Trigger, name));
+    part.tables.append(&mut own.tables);
+    part.indexes.append(&mut own.indexes);
+    part.views.append(&mut own.views);
+    part.triggers.append(&mut own.triggers);
+    part
+}
+
+/// The renames that are declared, and those that somebody told of.
+fn renames(
+    from: &Schema,
+    to: &Schema,
+    answer: impl Fn(&Asked) -> Option<Option<String>>,
+) -> Result<Renames, Error> {
+    let (mut renames, mut questions) = Renames::find(from, to)?;
+    while let Some(question) = questions.first() {
+        let asked = Asked::from(question);
+        let Some(old) = answer(&asked) else {
+            return Err(planner::Error::Ambiguous(question.clone()).into());
+        };
+        let old = old.as_deref().map(Name::new);
+        questions = renames.answer(from, to, question, old)?;
+    }
+    Ok(renames)
+}
+
+impl From<&Question> for Asked {
+    fn from(question: &Question) -> Self {
+        Self {
+            new: question.subject(),
+            candidates: question
+                .candidates
+                .iter()
+                .map(|name| name.spelled().to_owned())
+                .collect(),
+        }
+    }
+}
+
+/// Runs the newest migration up, down and up again.
+async fn prove(project: &Project, target: &Schema) -> Result<(), Error> {
+    let migrations = project.migrations()?;
+    let mut memory = Memory::new().await?;
+    let mut before = Schema::default();
+    for migration in &migrations {
+        before = memory.schema().await?;
+        memory.step(migration, Direction::Up).await?;
+    }
+    let Some(newest) = migrations.get(migrations.newest()) else {
+        return Ok(());
+    };
+    let mut proven = Direction::Up;
+    let mut wanted = target;
+    for direction in [Direction::Down, Direction::Up] {
+        if memory.schema().await? != *wanted {
+            return Err(Error::Unproven { direction: proven });
+        }
+        memory.step(newest, direction).await?;
+        proven = direction;
+        wanted = match direction {
+            Direction::Up => target,
+            Direction::Down => &before,
+        };
+    }
+    let again = memory.schema().await?;
+    memory.close().await;
+    if again != *wanted {
+        return Err(Error::Unproven { direction: proven });
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What the text alone says: `*` for columns (M004), halves of pairs and empty ways back
+//! (M007), and statements that no migration may use (M008). Knows no database.
+
+use super::{
+    Code, Finding,
+    script::{Script, Step},
+};
+use crate::sql::operation::words;
+use crate::{
+    project::Project,
+    sql::{self, Position, Token},
+};
+
+/// What is wrong with the text of a script.
+pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, statement) in script.statements.iter().enumerate() {
+        let tokens = words(statement.text);
+        if let Some(star) = star(&tokens) {
+            findings.push(all_columns(
+                &script.file,
+                sql::position(script.text, statement.offset + star),
+            ));
+        }
+        if let Some(what) = forbidden(&tokens) {
+            findings.push(
+                script.finding(
+                    Code::Forbidden,
+                    at,
+                    format!("a migration may not {what}"),
+                    "leave it out: a run is one transaction of the migrator, which makes its own \
+                 settings"
+                        .into(),
+                ),
+            );
+        }
+    }
+    findings
+}
+
+/// What is wrong with a way back.
+pub(super) fn way_back(step: &Step<'_>) -> Option<Finding> {
+    let Step { up, down, .. } = step;
+    let missing = !step.half && !up.statements.is_empty() && down.statements.is_empty();
+    let why = down.irreversible().unwrap_or_default();
+    (missing && why.is_empty()).then(|| {
+        down.finding(
+            Code::Pair,
+            0,
+            "it undoes nothing, and does not say why".into(),
+            "undo what the way up does, or write `-- @irreversible` and the reason".into(),
+        )
+    })
+}
+
+/// The statements of the services, and what they declare, that name no columns.
+pub(super) fn statements(project: &Project) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for owner in &project.owners {
+        for recorded in &owner.recorded {
+            if star(&words(&recorded.query)).is_some() {
+                let place = Position {
+                    line: recorded.line,
+                    column: 1,
+                };
+                findings.push(all_columns(&recorded.file, place));
+            }
+        }
+        for statement in sql::statements(&owner.schema) {
+            if let Some(star) = star(&words(statement.text)) {
+                let place = sql::position(&owner.schema, statement.offset + star);
+                findings.push(all_columns(&format!("{}/schema.sql", owner.name), place));
+            }
+        }
+    }
+    findings
+}
+
+fn all_columns(file: &str, place: Position) -> Finding {
+    Finding::new(
+        Code::AllColumns,
+        file,
+        place,
+        "`*` stands for columns that a later migration changes under the running programs".into(),
+        "name the columns".into(),
+    )
+}
+
+/// Where a `*` stands for columns, in bytes.
+fn star(tokens: &[Token<'_>]) -> Option<usize> {
+    let star = tokens.windows(2).find(|pair| {
+        let [before, star] = pair else { return false };
+        let begins = ["select", "distinct", "all", "returning"]
+            .iter()
+            .any(|word| before.is(word));
+        star.is_symbol("*") && (begins || before.is_symbol(",") || before.is_symbol("."))
+    })?;
+    Some(star[1].offset)
+}
+
+/// What a statement does that no migration may do.
+fn forbidden(tokens: &[Token<'_>]) -> Option<String> {
+    let first = tokens.first()?.text.to_ascii_uppercase();
+    let second = tokens.get(1);
+    let temporary = |token: &Token<'_>| token.is("temp") || token.is("temporary");
+    match first.as_str() {
+        "BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "PRAGMA" | "ATTACH"
+        | "DETACH" | "VACUUM" => Some(format!("say {first}")),
+        "CREATE" if second.is_some_and(|token| token.is("virtual")) => {
+            Some("make virtual tables".into())
+        }
+        "CREATE" | "DROP" | "ALTER" | "INSERT" | "UPDATE" | "DELETE" => {
+            let named = tokens
+                .windows(2)
+                .any(|pair| temporary(&pair[0]) && pair[1].is_symbol("."));
+            (second.is_some_and(temporary) || named).then(|| "use temporary objects".into())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a statement is left out of a trial, since no migration may use it.
+pub(super) fn is_forbidden(sql: &str) -> bool {
+    forbidden(&words(sql)).is_some()
+}

@@ -1,0 +1,182 @@
+//! A walk over the tokens of a declaration, with its comments apart.
+
+use super::{
+    self as sql,
+    name::Name,
+    token::{Kind, Token},
+};
+
+/// What is in the way of understanding a declaration.
+pub(crate) type Why = String;
+
+/// Where the walk is.
+pub(crate) struct Cursor<'a> {
+    pub(crate) sql: &'a str,
+    tokens: Vec<Token<'a>>,
+    comments: Vec<Token<'a>>,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(sql: &'a str) -> Self {
+        let (comments, tokens) = sql::tokens(sql)
+            .into_iter()
+            .partition(|token| token.kind == Kind::Comment);
+        Self {
+            sql,
+            tokens,
+            comments,
+            at: 0,
+        }
+    }
+
+    pub(crate) fn comments(&self) -> &[Token<'a>] {
+        &self.comments
+    }
+
+    /// The token that comes next.
+    pub(crate) fn next(&self) -> Option<&Token<'a>> {
+        self.tokens.get(self.at)
+    }
+
+    /// Where the next token begins, in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.next().map_or(self.sql.len(), |token| token.offset)
+    }
+
+    /// Where the token before ends, in bytes.
+    pub(crate) fn end(&self) -> usize {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        before.map_or(0, Token::end)
+    }
+
+    pub(crate) fn peek(&self, keyword: &str) -> bool {
+        self.next().is_some_and(|token| token.is(keyword))
+    }
+
+    /// Whether the two next ones are these keywords.
+    pub(crate) fn peek_both(&self, first: &str, second: &str) -> bool {
+        let after = self.tokens.get(self.at + 1);
+        self.peek(first) && after.is_some_and(|token| token.is(second))
+    }
+
+    pub(crate) fn peek_symbol(&self, symbol: &str) -> bool {
+        self.next().is_some_and(|token| token.is_symbol(symbol))
+    }
+
+    /// Goes beyond a keyword, if it comes next.
+    pub(crate) fn eat(&mut self, keyword: &str) -> bool {
+        let there = self.peek(keyword);
+        self.at += usize::from(there);
+        there
+    }
+
+    /// Goes beyond a symbol, if it comes next.
+    pub(crate) fn eat_symbol(&mut self, symbol: &str) -> bool {
+        let there = self.peek_symbol(symbol);
+        self.at += usize::from(there);
+        there
+    }
+
+    pub(crate) fn expect(&mut self, keyword: &str) -> Result<(), Why> {
+        if self.eat(keyword) {
+            return Ok(());
+        }
+        Err(self.unexpected(keyword))
+    }
+
+    pub(crate) fn expect_symbol(&mut self, symbol: &str) -> Result<(), Why> {
+        if self.eat_symbol(symbol) {
+            return Ok(());
+        }
+        Err(self.unexpected(symbol))
+    }
+
+    pub(crate) fn unexpected(&self, wanted: &str) -> Why {
+        match self.next() {
+            Some(token) => format!("`{}` stands where `{wanted}` is expected", token.text),
+            None => format!("it ends where `{wanted}` is expected"),
+        }
+    }
+
+    pub(crate) fn name(&mut self) -> Result<Name, Why> {
+        match self.next().filter(|token| token.is_name()) {
+            Some(token) => {
+                let name = Name::new(&token.unquoted());
+                self.at += 1;
+                Ok(name)
+            }
+            None => Err(self.unexpected("a name")),
+        }
+    }
+
+    /// Goes beyond one token of whatever kind.
+    pub(crate) fn any(&mut self) -> Result<Token<'a>, Why> {
+        let token = self
+            .next()
+            .copied()
+            .ok_or_else(|| self.unexpected("more"))?;
+        self.at += 1;
+        Ok(token)
+    }
+
+    /// Goes beyond `( … )`, and yields what is inside.
+    pub(crate) fn parenthesised(&mut self) -> Result<&[Token<'a>], Why> {
+        self.expect_symbol("(")?;
+        let from = self.at;
+        let mut depth = 1;
+        while depth > 0 {
+            let token = self.any()?;
+            if token.is_symbol("(") {
+                depth += 1;
+            } else if token.is_symbol(")") {
+                depth -= 1;
+            }
+        }
+        Ok(&self.tokens[from..self.at - 1])
+    }
+
+    /// Goes to the first of these keywords, or to the end.
+    pub(crate) fn until(&mut self, keywords: &[&str]) -> &[Token<'a>] {
+        let from = self.at;
+        while self.next().is_some() && !keywords.iter().any(|keyword| self.peek(keyword)) {
+            self.at += 1;
+        }
+        &self.tokens[from..self.at]
+    }
+
+    /// Goes to the end.
+    pub(crate) fn rest(&mut self) -> &[Token<'a>] {
+        self.until(&[])
+    }
+}
+
+/// The parts between the commas that are in no parentheses.
+pub(crate) fn split<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+    let mut depth = 0;
+    let comma = |token: &Token<'_>| {
+        if token.is_symbol("(") {
+            depth += 1;
+        } else if token.is_symbol(")") {
+            depth -= 1;
+        }
+        depth == 0 && token.is_symbol(",")
+    };
+    tokens.split(comma).collect()
+}
+
+/// Whether each parenthesis has its counterpart.
+pub(crate) fn is_balanced(tokens: &[Token<'_>]) -> bool {
+    let mut depth = 0;
+    for token in tokens {
+        if token.is_symbol("(") {
+            depth += 1;
+        } else if token.is_symbol(")") {
+            depth -= 1;
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth == 0
+}

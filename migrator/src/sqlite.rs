@@ -1,0 +1,12 @@
+//! All that knows SQLite: a session on a database with its history, running a script, reading
+//! and planning schemas, and backups.
+
+pub mod backup;
+pub(crate) mod execute;
+pub(crate) mod guard;
+pub(crate) mod history;
+pub(crate) mod lock_backoff;
+pub(crate) mod orphans;
+pub(crate) mod planner;
+pub(crate) mod schema;
+pub(crate) mod session;

@@ -1,0 +1,216 @@
+//! Backups of the database, and the way back from one.
+//!
+//! A backup is exact: it is made while the write lock is held, and compared with the
+//! database before it gets its name. The modules below have one subject each: `files` how
+//! one appears, `folder` how many there are, `facts` the SQL, `record` the JSON beside a
+//! backup, `copy` and `restore` the two ways.
+
+mod copy;
+mod error;
+mod facts;
+mod files;
+mod list;
+mod manifest;
+mod restore;
+mod retention;
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chassis::database::{CopyError, PageCopy};
+use serde::Serialize;
+
+pub use self::{
+    copy::Taken,
+    error::Error,
+    list::{Listed, Listing, State},
+    manifest::Record,
+};
+use crate::report::progress::{Progress, Work};
+
+/// How many pages are copied at a time when a backup is restored: some milliseconds' work.
+const PAGES: u32 = 1_000;
+
+/// How many backups are kept unless somebody says otherwise.
+pub const KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// The backups of one database.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    database: PathBuf,
+    folder: PathBuf,
+    keep: NonZeroUsize,
+    /// One that is not removed now, old as it may be: it is being restored.
+    spared: Option<PathBuf>,
+}
+
+/// A backup that is known to be one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Backup {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What stands beside it.
+    pub record: Record,
+    /// The older backups that were removed afterwards.
+    pub pruned: Vec<PathBuf>,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restored {
+    /// The database.
+    pub database: PathBuf,
+    /// The backup whose content it has now.
+    pub file: PathBuf,
+    /// The version that it is at now.
+    pub version: i64,
+    /// The copy of what was in it before; `None` if there was nothing.
+    pub rescue: Option<Backup>,
+    /// Whether the rows and the schema were compared with the backup afterwards. They
+    /// cannot be when somebody writes in the instant after the commit; the file was checked
+    /// all the same.
+    pub compared: bool,
+}
+
+impl fmt::Display for Backup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { version, bytes, .. } = &self.record;
+        let path = self.path.display();
+        write!(f, "Backed up version {version}, {bytes} bytes, to {path}")
+    }
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rescue) = &self.rescue {
+            writeln!(f, "{rescue}")?;
+        }
+        let (database, file) = (self.database.display(), self.file.display());
+        writeln!(f, "Restored {database} from {file}")?;
+        if !self.compared {
+            writeln!(f, "It was not compared: somebody wrote at once")?;
+        }
+        writeln!(f, "Current database version: {}", self.version)
+    }
+}
+
+impl Backups {
+    /// The backups of a database in a folder, or in `backups` beside the database. The
+    /// newest `keep` are kept.
+    #[must_use]
+    pub fn new(database: PathBuf, folder: Option<PathBuf>, keep: NonZeroUsize) -> Self {
+        let folder = folder.unwrap_or_else(|| files::folder_of(&database).join("backups"));
+        Self {
+            database,
+            folder,
+            keep,
+            spared: None,
+        }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Copies the database, of which the caller holds the write lock on a connection of its
+    /// own; what it has written and not committed is not in the copy. The lock must be held
+    /// until this returns, and no longer; the database must be this system's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; nothing is left then.
+    pub async fn take(&self, why: &str, progress: &Progress) -> Result<Taken, Error> {
+        let taken = copy::take(self, None, why, progress).await;
+        self.prune_after(taken)
+    }
+
+    /// Makes a backup, in the folder or as a file of its own; the latter is never removed
+    /// for its age. Writers wait while the copy is made, and not while it is compared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] if the write lock is not free for `lock_timeout`, and what else
+    /// [`Error`] says; nothing is left then.
+    pub async fn back_up(
+        &self,
+        file: Option<&Path>,
+        why: &str,
+        lock_timeout: Duration,
+        progress: &Progress,
+    ) -> Result<Backup, Error> {
+        let taken = copy::take_alone(self, file, why, lock_timeout, progress).await;
+        self.prune_after(taken)?.verify(progress).await
+    }
+
+    /// What there is in the folder, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Folder`] if it cannot be read; a folder that is missing has none in it.
+    pub fn list(&self) -> Result<Listing, Error> {
+        list::list(self)
+    }
+
+    /// Replaces what is in the database by what is in a backup, while services use it:
+    /// those who read see the old state until all of it is there, and those who write wait.
+    /// What was there is backed up first. A missing database is made.
+    ///
+    /// `known` are the numbers of the migrations that this program has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; unless it is [`Error::NotAsWritten`], the database is as it was.
+    pub async fn restore(
+        &self,
+        file: &Path,
+        known: &[i64],
+        lock_timeout: Duration,
+        progress: &Progress,
+    ) -> Result<Restored, Error> {
+        let backups = Self {
+            spared: Some(file.to_owned()),
+            ..self.clone()
+        };
+        let restored = restore::restore(&backups, file, known, lock_timeout, progress).await;
+        backups.prune_after(restored)
+    }
+
+    /// Removes what is beyond those that are kept, and what killed processes left; says
+    /// which backups those were.
+    fn prune(&self) -> Vec<PathBuf> {
+        let spared = self.spared.as_deref();
+        retention::prune(&self.folder, &self.stem(), self.keep.get(), spared)
+    }
+
+    /// Failures come in rows, and must not fill the disk.
+    fn prune_after<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_err() {
+            self.prune();
+        }
+        result
+    }
+
+    /// What the names of the backups begin with.
+    fn stem(&self) -> String {
+        let stem = self.database.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+}
+
+/// Copies all but the last page, and tells how far that is.
+async fn copy_pages(mut pages: PageCopy, work: Work) -> Result<Result<PageCopy, CopyError>, Error> {
+    let copy = move || {
+        while !pages.is_ready() {
+            work.advance(pages.copy(PAGES)?.done);
+        }
+        work.end();
+        Ok(pages)
+    };
+    copy::blocking(copy).await
+}

@@ -1,0 +1,380 @@
+//! Taking a backup: a copy under the lock, and then the proof that it is one.
+//!
+//! The copy is exact because somebody holds the write lock while it is made: the caller,
+//! or this module on a connection of its own. The proof needs no lock: the connection that
+//! copied goes on seeing the state that was copied, whatever is written meanwhile.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chassis::database::{APPLICATION_ID, PageCopy};
+use chrono::{DateTime, SecondsFormat, Utc};
+use sqlx::{Connection, SqliteConnection};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Backup, Backups,
+    error::{Code, Error, not_written},
+    facts,
+    files::{self, Partial},
+    manifest::{Record, fingerprint},
+};
+use crate::{report::progress::Progress, sqlite::lock_backoff::Wait};
+
+/// Between two looks at how long the copy is by now.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A copy that nobody has compared yet. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Taken {
+    backups: Backups,
+    partial: Partial,
+    /// In a read transaction that began while the lock was held.
+    source: SqliteConnection,
+    why: String,
+    time: DateTime<Utc>,
+}
+
+/// Copies the database, of which the caller holds the write lock.
+pub(super) async fn take(
+    backups: &Backups,
+    file: Option<&Path>,
+    why: &str,
+    progress: &Progress,
+) -> Result<Taken, Error> {
+    let time = Utc::now();
+    let mut source = open(&backups.database).await?;
+    let unreadable = |error| of_database(&backups.database, error);
+    let version = facts::version(&mut source).await.map_err(unreadable)?;
+    let size = facts::size(&mut source).await.map_err(unreadable)?;
+    let partial = reserve(backups, file, time, version)?;
+    files::check_room(partial.target(), size.compact())?;
+
+    vacuum(&mut source, &partial, size.compact(), progress)
+        .await
+        .map_err(|error| of_copy(&backups.database, &partial, error))?;
+    // Nobody but the holder of the lock can have written since, and what it has written
+    // is not committed.
+    facts::begin_reading(&mut source)
+        .await
+        .map_err(unreadable)?;
+    Ok(Taken {
+        backups: backups.clone(),
+        partial,
+        source,
+        why: why.to_owned(),
+        time,
+    })
+}
+
+/// Takes the write lock, copies the database and gives the lock up.
+pub(super) async fn take_alone(
+    backups: &Backups,
+    file: Option<&Path>,
+    why: &str,
+    lock_timeout: Duration,
+    progress: &Progress,
+) -> Result<Taken, Error> {
+    let mut holder = open(&backups.database).await?;
+    lock(&mut holder, backups, lock_timeout).await?;
+    let taken = match refuse_foreign(&mut holder, &backups.database).await {
+        Ok(()) => take(backups, file, why, progress).await,
+        Err(error) => Err(error),
+    };
+    // It has changed nothing.
+    let _ = facts::execute(&mut holder, "rollback").await;
+    close(holder).await;
+    taken
+}
+
+impl Taken {
+    /// Where the backup will be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.partial.target()
+    }
+
+    /// Compares the copy with what it was made of, writes its record and gives it its
+    /// name; then the oldest backups beyond those that are kept go. Others may write
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; then there is no backup.
+    pub async fn verify(mut self, progress: &Progress) -> Result<Backup, Error> {
+        let work = progress.begin("verifying the backup", 0);
+        let record = self.compare().await;
+        // It holds back the write-ahead log.
+        let Self {
+            backups,
+            partial,
+            source,
+            ..
+        } = self;
+        close(source).await;
+        let backup = match record {
+            Ok(record) => publish(backups.clone(), partial, record).await,
+            Err(error) => Err(error),
+        };
+        let backup = backups.prune_after(backup)?;
+        work.end();
+        Ok(backup)
+    }
+
+    async fn compare(&mut self) -> Result<Record, Error> {
+        let database = &self.backups.database;
+        let source = &mut self.source;
+        let unreadable = |error| of_database(database, error);
+        let expected = facts::read(source).await.map_err(unreadable)?;
+        let sqlite = facts::library(source).await.map_err(unreadable)?;
+        // SQLite lets go of the log as soon as it may.
+        facts::execute(source, "rollback")
+            .await
+            .map_err(unreadable)?;
+
+        let found = self.look_at_copy().await.map_err(|error| Error::Differs {
+            file: self.partial.target().to_owned(),
+            what: error.to_string(),
+        })?;
+        let differs = |what| Error::Differs {
+            file: self.partial.target().to_owned(),
+            what,
+        };
+        match found {
+            Ok(found) => match expected.difference(&found) {
+                Some(what) => Err(differs(what)),
+                None => Ok(draft(database, self.why.clone(), self.time, sqlite).with(found)),
+            },
+            Err(what) => Err(differs(what)),
+        }
+    }
+
+    /// What the copy says of itself, or what is damaged in it.
+    async fn look_at_copy(&self) -> Result<Result<facts::Facts, String>, sqlx::Error> {
+        let mut copy = facts::open_partial(self.partial.path()).await?;
+        let found = match facts::damage(&mut copy).await? {
+            Some(what) => Err(what),
+            None => Ok(facts::read(&mut copy).await?),
+        };
+        close(copy).await;
+        Ok(found)
+    }
+}
+
+/// Copies a damaged database page by page, without a look at what is on the pages: what
+/// cannot be backed up can perhaps be recovered. The caller holds the write lock.
+pub(super) async fn salvage(
+    backups: &Backups,
+    why: &str,
+    progress: &Progress,
+) -> Result<Backup, Error> {
+    let time = Utc::now();
+    let mut source = open(&backups.database).await?;
+    let version = facts::version(&mut source).await.unwrap_or_default();
+    let sqlite = facts::library(&mut source).await?;
+    close(source).await;
+    let partial = reserve(backups, None, time, version)?;
+    let failed = |error: chassis::database::CopyError| match Code::from(&error) {
+        Code::Full => Error::Full {
+            file: partial.target().to_owned(),
+            source: error.into(),
+        },
+        _ => Error::NotWritten {
+            file: partial.target().to_owned(),
+            source: error.into(),
+        },
+    };
+
+    let mut copy = PageCopy::open(partial.path(), &backups.database).map_err(failed)?;
+    copy.lock().map_err(failed)?;
+    let total = copy.pages().total;
+    let work = progress.begin("copying the damaged database", total);
+    copy = super::copy_pages(copy, work).await?.map_err(failed)?;
+    drop(copy.finish().map_err(failed)?);
+
+    let draft = draft(&backups.database, why.to_owned(), time, sqlite);
+    publish(backups.clone(), partial, Record { version, ..draft }).await
+}
+
+fn reserve(
+    backups: &Backups,
+    file: Option<&Path>,
+    time: DateTime<Utc>,
+    version: i64,
+) -> Result<Partial, Error> {
+    if let Some(file) = file {
+        return Partial::at(file);
+    }
+    files::make_folder(&backups.folder)?;
+    Partial::in_folder(&backups.folder, &backups.stem(), time, version)
+}
+
+/// Copies, and tells meanwhile how far that is.
+async fn vacuum(
+    source: &mut SqliteConnection,
+    partial: &Partial,
+    total: u64,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    // Absolute, so that it cannot be taken for a URL.
+    let path = std::path::absolute(partial.path())?;
+    let path = path.to_str().ok_or_else(|| {
+        sqlx::Error::Configuration("the name of the backup is no Unicode text".into())
+    })?;
+    let work = progress.begin("copying the database", total);
+    let mut copying = Box::pin(facts::vacuum_into(source, path));
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut copying => {
+                result?;
+                work.end();
+                return Ok(());
+            }
+            _ = looks.tick() => {
+                if let Ok(file) = fs::metadata(partial.path()) {
+                    work.advance(file.len());
+                }
+            }
+        }
+    }
+}
+
+/// A record of what is known without a look at the file.
+fn draft(database: &Path, why: String, time: DateTime<Utc>, sqlite: String) -> Record {
+    Record {
+        when: time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        why,
+        database: database.display().to_string(),
+        version: 0,
+        bytes: 0,
+        sha256: String::new(),
+        verified: false,
+        schema: String::new(),
+        rows: std::collections::BTreeMap::new(),
+        sqlite,
+    }
+}
+
+/// Has a copy and its record on the disk under their names, and removes old backups.
+async fn publish(backups: Backups, partial: Partial, draft: Record) -> Result<Backup, Error> {
+    let write = move || {
+        partial.sync()?;
+        let (bytes, sha256) = fingerprint(partial.path())
+            .map_err(|source| not_written(partial.target().to_owned(), source))?;
+        let record = Record {
+            bytes,
+            sha256,
+            ..draft
+        };
+        let path = partial.publish(&record.json())?;
+        Ok(Backup {
+            path,
+            record,
+            pruned: backups.prune(),
+        })
+    };
+    blocking(write).await?
+}
+
+/// Does what waits for the disk where it stops nobody else.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Database(error.into()))
+}
+
+/// A connection to the database.
+pub(super) async fn open(database: &Path) -> Result<SqliteConnection, Error> {
+    if !database.exists() {
+        return Err(Error::NoDatabase {
+            database: database.to_owned(),
+        });
+    }
+    facts::open(database)
+        .await
+        .map_err(|error| of_database(database, error))
+}
+
+/// Takes the write lock, and waits for it.
+async fn lock(
+    holder: &mut SqliteConnection,
+    backups: &Backups,
+    lock_timeout: Duration,
+) -> Result<(), Error> {
+    let no_wait = facts::execute(holder, "pragma busy_timeout = 0").await;
+    no_wait.map_err(|error| of_database(&backups.database, error))?;
+    let mut wait = Wait::new(lock_timeout);
+    loop {
+        match facts::execute(holder, "begin immediate").await {
+            Err(error) if Code::from(&error) == Code::Busy => wait
+                .pause()
+                .await
+                .map_err(|_| Error::Locked(lock_timeout))?,
+            result => return result.map_err(|error| of_database(&backups.database, error)),
+        }
+    }
+}
+
+async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
+    let id = facts::application_id(connection)
+        .await
+        .map_err(|error| of_database(database, error))?;
+    if id == APPLICATION_ID {
+        return Ok(());
+    }
+    Err(Error::Foreign {
+        database: database.to_owned(),
+        why: format!("its application id is {id:#010x}"),
+    })
+}
+
+/// Closes a connection. All that matters is done by now.
+pub(super) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection was not closed in order");
+    }
+}
+
+/// What a failure to read the database means.
+pub(super) fn of_database(database: &Path, error: sqlx::Error) -> Error {
+    let database = PathBuf::from(database);
+    match Code::from(&error) {
+        Code::Corrupt => Error::Damaged {
+            database,
+            what: error.to_string(),
+        },
+        Code::NotADatabase => Error::Foreign {
+            database,
+            why: "it is no SQLite database".into(),
+        },
+        Code::CannotOpen => Error::Unusable {
+            database,
+            source: error.into(),
+        },
+        Code::Full | Code::Busy | Code::Other => Error::Database(error.into()),
+    }
+}
+
+/// What a failure to copy the database means.
+fn of_copy(database: &Path, partial: &Partial, error: sqlx::Error) -> Error {
+    let file = partial.target().to_owned();
+    match Code::from(&error) {
+        Code::Corrupt | Code::NotADatabase => of_database(database, error),
+        Code::Full => Error::Full {
+            file,
+            source: error.into(),
+        },
+        Code::CannotOpen | Code::Busy | Code::Other => Error::NotWritten {
+            file,
+            source: error.into(),
+        },
+    }
+}

@@ -1,0 +1,133 @@
+//! The backups of a folder, for people and for programs. Reads their records, and opens
+//! none of them.
+
+use std::{fmt, fs, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{Backups, error::Error, manifest::Record, retention};
+
+/// The backups of a folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listing {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The newest first.
+    pub backups: Vec<Listed>,
+}
+
+/// A backup as its name and its record have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When it was taken: RFC 3339, UTC. `None` without a record, as the rest.
+    pub when: Option<String>,
+    /// The version of the database.
+    pub version: Option<i64>,
+    /// The length of the file, as it is now.
+    pub bytes: u64,
+    /// What for.
+    pub why: Option<String>,
+    /// What can be said of it without reading it.
+    pub state: State,
+}
+
+/// What can be said of a backup without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It was compared with the database, and is as long as it was then.
+    Verified,
+    /// It is a copy of a damaged database.
+    Damaged,
+    /// Nothing stands beside it, or nothing that can be read.
+    NoRecord,
+    /// It is not as long as it was.
+    SizeDiffers,
+}
+
+impl State {
+    /// For people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Damaged => "damaged",
+            Self::NoRecord => "no record",
+            Self::SizeDiffers => "size differs",
+        }
+    }
+}
+
+pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
+    let found = retention::backups(&backups.folder, &backups.stem())?;
+    Ok(Listing {
+        folder: backups.folder.clone(),
+        backups: found.into_iter().filter_map(look).collect(),
+    })
+}
+
+/// `None` if it has been removed meanwhile.
+fn look(path: PathBuf) -> Option<Listed> {
+    let bytes = fs::metadata(&path).ok()?.len();
+    let record = Record::of(&path).unwrap_or_else(|error| {
+        tracing::debug!(%error, "a record cannot be read");
+        None
+    });
+    let state = match &record {
+        None => State::NoRecord,
+        Some(record) if record.bytes != bytes => State::SizeDiffers,
+        Some(record) if !record.verified => State::Damaged,
+        Some(_) => State::Verified,
+    };
+    let (when, version, why) = match record {
+        Some(record) => (Some(record.when), Some(record.version), Some(record.why)),
+        None => (None, None, None),
+    };
+    Some(Listed {
+        path,
+        when,
+        version,
+        bytes,
+        why,
+        state,
+    })
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.backups.is_empty() {
+            return writeln!(f, "No backups in {}", self.folder.display());
+        }
+        writeln!(f, "Backups in {}:\n", self.folder.display())?;
+        let mut rows = vec![["name", "when", "version", "bytes", "state", "why"].map(String::from)];
+        for backup in &self.backups {
+            let name = backup.path.file_name().unwrap_or_default();
+            let version = backup.version.map(|version| version.to_string());
+            rows.push([
+                name.to_string_lossy().into_owned(),
+                backup.when.clone().unwrap_or_else(unknown),
+                version.unwrap_or_else(unknown),
+                backup.bytes.to_string(),
+                backup.state.word().to_owned(),
+                backup.why.clone().unwrap_or_else(unknown),
+            ]);
+        }
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: [usize; 6] = std::array::from_fn(width);
+        for row in &rows {
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
+            let cells: Vec<_> = cells.collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn unknown() -> String {
+    "unknown".into()
+}

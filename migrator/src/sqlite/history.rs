@@ -1,0 +1,248 @@
+//! What a database says of itself: whose it is, and which migrations were applied to it.
+//! SQL stands here; the transactions around it are the session's.
+//!
+//! The history has the layout of sqlx, whose own tools can therefore read it. A second
+//! table holds, for each version, a hash of the tokens of its scripts: by it an edited
+//! comment is told from an edited statement.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chassis::database::APPLICATION_ID;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::project::migrations::{Direction, Migration, Migrations};
+
+/// Whose a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nobody's: there is nothing in it.
+    Empty,
+    /// This system's.
+    Ours,
+    /// Tables that no migrator made, and nothing that says whose they are.
+    Unclaimed,
+    /// Something else's, and how that is known.
+    Foreign(String),
+}
+
+/// A migration as the history has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    pub(crate) number: i64,
+    /// With `_` between the words, as in the file name.
+    pub(crate) name: String,
+    pub(crate) checksum: Vec<u8>,
+    /// What [`Migration::tokens`] said of its way up, unless an older migrator applied it.
+    pub(crate) tokens: Option<Vec<u8>>,
+    /// Whether it was applied to its end. Other tools that use this layout write down one
+    /// that was not.
+    pub(crate) success: bool,
+    /// When it was applied: RFC 3339, UTC.
+    pub(crate) time: Option<String>,
+    /// How long it took, if that was written down.
+    pub(crate) took: Option<Duration>,
+}
+
+impl Applied {
+    /// Whether this migration was applied: the same bytes, or else the same tokens.
+    pub(crate) fn is(&self, migration: &Migration) -> bool {
+        self.checksum == migration.checksum()
+            || self
+                .tokens
+                .as_ref()
+                .is_some_and(|tokens| *tokens == migration.tokens(Direction::Up))
+    }
+}
+
+/// What a database says of itself at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) identity: Identity,
+    /// In ascending order. Empty unless the database is this system's.
+    pub(crate) applied: Vec<Applied>,
+}
+
+/// Reads all of it. Several statements, so it has to be in a transaction.
+pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<View, sqlx::Error> {
+    let identity = identity(connection).await?;
+    let applied = match identity {
+        Identity::Ours => applied(connection).await?,
+        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Vec::new(),
+    };
+    Ok(View { identity, applied })
+}
+
+async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
+    let id: i32 = sqlx::query_scalar("pragma application_id")
+        .fetch_one(&mut *connection)
+        .await?;
+    let (objects, history): (i64, bool) = sqlx::query_as(
+        "select count(*), count(*) filter (where type = 'table' and name = '_sqlx_migrations') > 0
+         from sqlite_schema",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let unclaimed = match (id, history) {
+        (APPLICATION_ID, true) => return Ok(Identity::Ours),
+        (0 | APPLICATION_ID, false) => true,
+        (0, true) => applied(connection).await?.is_empty(),
+        _ => false,
+    };
+    Ok(match id {
+        0 | APPLICATION_ID if objects == 0 => Identity::Empty,
+        _ if unclaimed => Identity::Unclaimed,
+        0 => Identity::Foreign("its history of migrations is another program's".into()),
+        _ => Identity::Foreign(format!("its application id is {id:#010x}")),
+    })
+}
+
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, sqlx::Error> {
+    type Row = (i64, String, Vec<u8>, bool, Option<String>, i64);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select version, description, checksum, success,
+                strftime('%Y-%m-%dT%H:%M:%SZ', installed_on), execution_time
+         from _sqlx_migrations
+         order by version",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut tokens = tokens(connection).await?;
+    let applied = |(number, description, checksum, success, time, took): Row| Applied {
+        number,
+        name: description.replace(' ', "_"),
+        checksum,
+        tokens: tokens.remove(&number),
+        success,
+        time,
+        // In nanoseconds; -1 while it runs.
+        took: u64::try_from(took).ok().map(Duration::from_nanos),
+    };
+    Ok(rows.into_iter().map(applied).collect())
+}
+
+/// The hashes of the ways up, by number.
+async fn tokens(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
+    let there: bool = sqlx::query_scalar(
+        "select exists (select 1 from sqlite_schema where name = '_migrator_tokens')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        return Ok(BTreeMap::new());
+    }
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select version, up
+         from _migrator_tokens",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Makes an empty database this system's, with an empty history.
+pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    // A PRAGMA takes no parameters.
+    sqlx::query(AssertSqlSafe(format!(
+        "pragma application_id = {APPLICATION_ID}"
+    )))
+    .execute(&mut *connection)
+    .await?;
+    // Word for word as sqlx 0.9 makes it.
+    sqlx::query(
+        "CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+);",
+    )
+    .execute(&mut *connection)
+    .await?;
+    create_tokens(connection).await
+}
+
+async fn create_tokens(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "create table if not exists _migrator_tokens (
+             version integer primary key,
+             up blob not null check (length(up) = 32),
+             down blob not null check (length(down) = 32)
+         ) strict",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds what a migrator that knew no tokens left out, where the scripts are known to be
+/// those that were applied.
+pub(crate) async fn complete(
+    connection: &mut SqliteConnection,
+    known: &Migrations,
+    applied: &[Applied],
+) -> Result<(), sqlx::Error> {
+    create_tokens(connection).await?;
+    for applied in applied.iter().filter(|applied| applied.tokens.is_none()) {
+        if let Some(migration) = known.get(applied.number)
+            && migration.checksum() == applied.checksum
+        {
+            record_tokens(connection, migration).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes down that a migration was applied, and how long it took.
+pub(crate) async fn record(
+    connection: &mut SqliteConnection,
+    migration: &Migration,
+    elapsed: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (?1, ?2, true, ?3, ?4)",
+    )
+    .bind(migration.number())
+    .bind(migration.name().replace('_', " "))
+    .bind(migration.checksum())
+    // Nanoseconds: 292 years fit.
+    .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+    .execute(&mut *connection)
+    .await?;
+    record_tokens(connection, migration).await
+}
+
+async fn record_tokens(
+    connection: &mut SqliteConnection,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert or replace into _migrator_tokens (version, up, down)
+         values (?1, ?2, ?3)",
+    )
+    .bind(migration.number())
+    .bind(migration.tokens(Direction::Up))
+    .bind(migration.tokens(Direction::Down))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes a migration out of the history.
+pub(crate) async fn erase(
+    connection: &mut SqliteConnection,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
+    for statement in [
+        "delete from _sqlx_migrations where version = ?1",
+        "delete from _migrator_tokens where version = ?1",
+    ] {
+        sqlx::query(statement)
+            .bind(migration.number())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

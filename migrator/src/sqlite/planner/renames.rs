@@ -1,0 +1,307 @@
+//! What was called otherwise before. Nothing is taken for renamed that nobody said, and
+//! nothing for new that might be renamed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::Error;
+use crate::sqlite::schema::{Name, Remark, Schema, Table};
+
+/// Which tables and columns are the same under another name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Renames {
+    /// From the old name to the new one.
+    tables: BTreeMap<Name, Name>,
+    /// From the old table and the old name to the new one.
+    columns: BTreeMap<(Name, Name), Name>,
+    /// What is new and was nothing else before; `None` with the name of a table, or its
+    /// new name with that of a column.
+    added: BTreeSet<(Option<Name>, Name)>,
+}
+
+/// Whether something is new, or something that went under another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) kind: QuestionKind,
+    /// The table as it is called now.
+    pub(crate) table: Name,
+    /// The table, or the column in it.
+    pub(crate) new: Name,
+    /// What it may have been called: one at least.
+    pub(crate) candidates: Vec<Name>,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QuestionKind {
+    Table,
+    Column,
+}
+
+impl Question {
+    /// What is new, as `table accounts` or `column users.bio`.
+    pub(crate) fn subject(&self) -> String {
+        let new = self.new.quoted();
+        match self.kind {
+            QuestionKind::Table => format!("table {new}"),
+            QuestionKind::Column => format!("column {}.{new}", self.table.quoted()),
+        }
+    }
+
+    /// What it may have been called, with "or" between.
+    pub(crate) fn old(&self) -> String {
+        let old: Vec<_> = self.candidates.iter().map(Name::quoted).collect();
+        old.join(" or ")
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} may be new, or {} renamed",
+            self.subject(),
+            self.old()
+        )
+    }
+}
+
+/// What a directive comes to.
+enum Directive {
+    /// There is none, or it was followed before.
+    Without,
+    From(Name),
+}
+
+impl Renames {
+    /// What the directives of `to` say, and the questions that they leave.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LostDirective`].
+    pub(crate) fn find(from: &Schema, to: &Schema) -> Result<(Self, Vec<Question>), Error> {
+        let mut renames = Self::default();
+        for table in to.tables.values() {
+            let new = table.name.quoted();
+            let taken: Vec<_> = renames.tables.keys().cloned().collect();
+            let here = |name: &Name| to.tables.contains_key(name);
+            let before = |name: &Name| from.tables.contains_key(name) && !taken.contains(name);
+            if before(&table.name) || from.tables.is_empty() {
+                continue;
+            }
+            if let Directive::From(old) = directive(&table.remark, &new, before, here)? {
+                renames.tables.insert(old, table.name.clone());
+            } else if table.remark.added {
+                renames.added.insert((None, table.name.clone()));
+            }
+        }
+        renames.find_columns(from, to)?;
+        let questions = renames.questions(from, to);
+        Ok((renames, questions))
+    }
+
+    fn find_columns(&mut self, from: &Schema, to: &Schema) -> Result<(), Error> {
+        for (before, after) in self.pairs(from, to) {
+            for column in &after.columns {
+                let new = format!("{}.{}", after.name.quoted(), column.name.quoted());
+                let taken = |name: &Name| {
+                    let key = (before.name.clone(), name.clone());
+                    let to = self.columns.get(&key);
+                    to.is_some_and(|to| *to != column.name)
+                };
+                let there = |name: &Name| before.column(name).is_some() && !taken(name);
+                let here = |name: &Name| after.column(name).is_some();
+                if there(&column.name) {
+                    continue;
+                }
+                if let Directive::From(old) = directive(&column.remark, &new, there, here)? {
+                    let key = (before.name.clone(), old);
+                    self.columns.insert(key, column.name.clone());
+                } else if column.remark.added {
+                    let new = (Some(after.name.clone()), column.name.clone());
+                    self.added.insert(new);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an answer, `None` for "it is new", and yields the questions that are open
+    /// then: for the columns of a renamed table there may be more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LostDirective`].
+    pub(crate) fn answer(
+        &mut self,
+        from: &Schema,
+        to: &Schema,
+        question: &Question,
+        old: Option<Name>,
+    ) -> Result<Vec<Question>, Error> {
+        let Question {
+            kind, table, new, ..
+        } = question;
+        match (kind, old) {
+            (QuestionKind::Table, Some(old)) => {
+                self.tables.insert(old, new.clone());
+                self.find_columns(from, to)?;
+            }
+            (QuestionKind::Table, None) => {
+                self.added.insert((None, new.clone()));
+            }
+            (QuestionKind::Column, Some(old)) => {
+                let table = self.table_before(table).clone();
+                self.columns.insert((table, old), new.clone());
+            }
+            (QuestionKind::Column, None) => {
+                self.added.insert((Some(table.clone()), new.clone()));
+            }
+        }
+        Ok(self.questions(from, to))
+    }
+
+    /// What is not decided yet.
+    pub(crate) fn questions(&self, from: &Schema, to: &Schema) -> Vec<Question> {
+        let mut questions = Vec::new();
+        let pairs = self.pairs(from, to);
+        let paired = |table: &Table| pairs.iter().any(|(_, after)| after.name == table.name);
+        let gone = |table: &&Table| {
+            let name = &table.name;
+            !to.tables.contains_key(name) && !self.tables.contains_key(name)
+        };
+        for table in to.tables.values().filter(|table| !paired(table)) {
+            let like = from.tables.values().filter(gone);
+            let like = like.filter(|before| are_alike(before, table));
+            let candidates: Vec<_> = like.map(|before| before.name.clone()).collect();
+            let known = self.added.contains(&(None, table.name.clone()));
+            if !known && !candidates.is_empty() {
+                questions.push(Question {
+                    kind: QuestionKind::Table,
+                    table: table.name.clone(),
+                    new: table.name.clone(),
+                    candidates,
+                });
+            }
+        }
+        for (before, after) in pairs {
+            questions.extend(self.column_questions(before, after));
+        }
+        questions
+    }
+
+    fn column_questions(&self, before: &Table, after: &Table) -> Vec<Question> {
+        let gone = |name: &Name| {
+            let key = (before.name.clone(), name.clone());
+            after.column(name).is_none() && !self.columns.contains_key(&key)
+        };
+        let names = before.columns.iter().map(|column| column.name.clone());
+        let candidates: Vec<_> = names.filter(gone).collect();
+        let renamed = |name: &Name| {
+            let mut columns = self.columns.iter();
+            columns.any(|((table, _), new)| *table == before.name && new == name)
+        };
+        let new = after.columns.iter().map(|column| &column.name);
+        let new = new.filter(|name| before.column(name).is_none() && !renamed(name));
+        let open = new.filter(|name| {
+            let new = (Some(after.name.clone()), (*name).clone());
+            !candidates.is_empty() && !self.added.contains(&new)
+        });
+        let question = |name: &Name| Question {
+            kind: QuestionKind::Column,
+            table: after.name.clone(),
+            new: name.clone(),
+            candidates: candidates.clone(),
+        };
+        open.map(question).collect()
+    }
+
+    /// The tables that both have, as they were and as they are to be.
+    fn pairs<'s>(&self, from: &'s Schema, to: &'s Schema) -> Vec<(&'s Table, &'s Table)> {
+        let pair = |after: &'s Table| {
+            let before = from.tables.get(self.table_before(&after.name))?;
+            Some((before, after))
+        };
+        to.tables.values().filter_map(pair).collect()
+    }
+
+    /// What a table was called.
+    fn table_before<'n>(&'n self, new: &'n Name) -> &'n Name {
+        let renamed = self.tables.iter().find(|(_, to)| *to == new);
+        renamed.map_or(new, |(old, _)| old)
+    }
+
+    /// What a table is called now, if it is called otherwise.
+    pub(crate) fn table(&self, old: &Name) -> Option<&Name> {
+        self.tables.get(old)
+    }
+
+    /// All tables: the old name and the new one.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        self.tables.iter()
+    }
+
+    /// All columns: the old table, the old name, the new one.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&Name, &Name, &Name)> {
+        let columns = self.columns.iter();
+        columns.map(|((table, old), new)| (table, old, new))
+    }
+
+    /// The columns of a table: from the old names to the new ones.
+    pub(crate) fn columns_of(&self, old_table: &Name) -> BTreeMap<Name, Name> {
+        let columns = self.columns.iter();
+        let columns = columns.filter(|((table, _), _)| table == old_table);
+        columns
+            .map(|((_, old), new)| (old.clone(), new.clone()))
+            .collect()
+    }
+
+    /// The way back.
+    pub(crate) fn inverse(&self) -> Self {
+        let tables = self.tables.iter();
+        let columns = self.columns.iter().map(|((table, old), new)| {
+            let table = self.tables.get(table).unwrap_or(table);
+            ((table.clone(), new.clone()), old.clone())
+        });
+        Self {
+            tables: tables
+                .map(|(old, new)| (new.clone(), old.clone()))
+                .collect(),
+            columns: columns.collect(),
+            added: BTreeSet::new(),
+        }
+    }
+}
+
+/// What the directive beside something new comes to.
+fn directive(
+    remark: &Remark,
+    new: &str,
+    before: impl Fn(&Name) -> bool,
+    here: impl Fn(&Name) -> bool,
+) -> Result<Directive, Error> {
+    let Some(old) = &remark.renamed_from else {
+        return Ok(Directive::Without);
+    };
+    let why = match (before(old), here(old)) {
+        (true, false) => return Ok(Directive::From(old.clone())),
+        (true, true) => "that is still declared",
+        (false, _) => "there is none of that name",
+    };
+    Err(Error::LostDirective {
+        new: new.to_owned(),
+        old: old.clone(),
+        why,
+    })
+}
+
+/// Whether half of the columns of the smaller one are in the other too.
+fn are_alike(a: &Table, b: &Table) -> bool {
+    let both = a
+        .columns
+        .iter()
+        .filter(|column| b.column(&column.name).is_some());
+    both.count() * 2 >= a.columns.len().min(b.columns.len())
+}

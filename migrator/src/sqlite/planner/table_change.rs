@@ -1,0 +1,235 @@
+//! What becomes of a table that both schemas have: nothing, a few ALTERs, or a new one in
+//! its place.
+//!
+//! The ALTERs are tried on the model of the table: only if what comes out is the table
+//! that is wanted are they taken.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Renames, Way,
+    renamed::Renamed,
+    row_copy::{self, Affinity, affinity},
+};
+use crate::{
+    sql::{self, Kind, Token},
+    sqlite::schema::{Column, Name, Schema, Table},
+};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// Columns to add, and then columns to drop, each in an order that works.
+    InPlace {
+        add: Vec<Name>,
+        drop: Vec<Name>,
+    },
+    Rebuild,
+}
+
+/// On the way down: how the tables got to be as they are, under the names that they had
+/// before, and the renames that gave them the names of now.
+type Up<'a> = (&'a BTreeMap<Name, Change>, &'a Renames);
+
+/// What becomes of each table that both have.
+pub(super) fn all(
+    renamed: &Renamed,
+    to: &Schema,
+    way: Way,
+    up: Option<Up<'_>>,
+) -> BTreeMap<Name, Change> {
+    let mut changes = BTreeMap::new();
+    for (name, before) in &renamed.schema.tables {
+        let Some(after) = to.tables.get(name) else {
+            continue;
+        };
+        let added_in_place = up.is_some_and(|(changes, renames)| {
+            let back = renames.tables().find(|(_, new)| *new == name);
+            let name = back.map_or(name, |(old, _)| old);
+            matches!(changes.get(name), Some(Change::InPlace { .. }))
+        });
+        let unsure = renamed.unsure_tables.contains(name);
+        // The same text in the same schema means the same.
+        let same_text = !renamed.rewritten.contains(name)
+            && sql::normalised(&before.sql) == sql::normalised(&after.sql);
+        let change = if !unsure && (before == after || same_text) {
+            Change::None
+        } else if unsure {
+            Change::Rebuild
+        } else {
+            let trial = Trial {
+                to,
+                after,
+                way,
+                added_in_place,
+            };
+            trial.run(before).unwrap_or(Change::Rebuild)
+        };
+        changes.insert(name.clone(), change);
+    }
+    changes
+}
+
+/// Whether ALTERs do.
+struct Trial<'a> {
+    to: &'a Schema,
+    after: &'a Table,
+    way: Way,
+    /// What is dropped was added by an ALTER, so no comment stands before it.
+    added_in_place: bool,
+}
+
+impl Trial<'_> {
+    fn run(&self, before: &Table) -> Option<Change> {
+        let mut table = before.clone();
+        let new = |column: &&Column| before.column(&column.name).is_none();
+        let mut waiting: Vec<_> = self.after.columns.iter().filter(new).collect();
+        let mut add = Vec::new();
+        while !waiting.is_empty() {
+            let refers = |column: &Column, other: &Column| {
+                other.name != column.name && other.name.is_in(&sql::normalised(&column.sql))
+            };
+            let ready = |column: &&Column| !waiting.iter().any(|other| refers(column, other));
+            let column = waiting.remove(waiting.iter().position(ready)?);
+            self.add(&mut table, column)?;
+            add.push(column.name.clone());
+        }
+        let gone = |column: &&Column| self.after.column(&column.name).is_none();
+        let gone = before.columns.iter().rev().filter(gone);
+        let mut waiting: Vec<_> = gone.map(|column| column.name.clone()).collect();
+        let mut drop = Vec::new();
+        while !waiting.is_empty() {
+            let (at, after) = waiting.iter().enumerate().find_map(|(at, name)| {
+                let after = self.without(&table, name)?;
+                Some((at, after))
+            })?;
+            table = after;
+            drop.push(waiting.remove(at));
+        }
+        (table == *self.after).then_some(Change::InPlace { add, drop })
+    }
+
+    /// Adds a column, if SQLite can: it has to be able to tell what every row has in it.
+    fn add(&self, table: &mut Table, column: &Column) -> Option<()> {
+        let alone = column.alone()?;
+        if alone.primary_key.is_some() || !alone.uniques.is_empty() {
+            return None;
+        }
+        match (&column.generated, &column.default) {
+            (Some(generated), _) if generated.stored => return None,
+            (None, None) if column.not_null.is_some() => return None,
+            (None, Some(default)) if !is_constant(default, affinity(self.after, column)) => {
+                return None;
+            }
+            // Rows that were there before may not all have the same value.
+            (None, Some(_))
+                if self.way == Way::Down
+                    && row_copy::is_keyed(self.to, self.after, &column.name) =>
+            {
+                return None;
+            }
+            _ => {}
+        }
+        if self.way == Way::Down && row_copy::is_in_computed_key(self.to, self.after, &column.name)
+        {
+            return None;
+        }
+        table.columns.push(column.clone());
+        table.checks.extend(alone.checks);
+        for mut key in alone.foreign_keys {
+            if key.references.is_empty() {
+                let same = self.after.foreign_keys.iter();
+                let mut same = same.filter(|k| k.columns == key.columns && k.table == key.table);
+                key.references = same.next().map(|k| k.references.clone())?;
+            }
+            table.foreign_keys.push(key);
+        }
+        Some(())
+    }
+
+    /// The table without a column, if SQLite can drop it: nothing but its own constraints
+    /// may refer to it. Indexes that do are gone by then.
+    fn without(&self, table: &Table, name: &Name) -> Option<Table> {
+        let mut table = table.clone();
+        let at = table
+            .columns
+            .iter()
+            .position(|column| column.name == *name)?;
+        let last = at + 1 == table.columns.len();
+        if table.columns.len() == 1 || (last && !self.added_in_place && is_commented(&table, name))
+        {
+            return None;
+        }
+        let column = table.columns.remove(at);
+        let alone = column.alone()?;
+        for check in &alone.checks {
+            let own = |other: &crate::sqlite::schema::Check| {
+                other.name == check.name
+                    && sql::normalised(&other.expression) == sql::normalised(&check.expression)
+            };
+            let at = table.checks.iter().position(own)?;
+            table.checks.remove(at);
+        }
+        for _ in &alone.foreign_keys {
+            let own = |key: &crate::sqlite::schema::ForeignKey| key.columns == [name.clone()];
+            let at = table.foreign_keys.iter().position(own)?;
+            table.foreign_keys.remove(at);
+        }
+        (!refers(&table, name)).then_some(table)
+    }
+}
+
+/// Whether the constraints or the generated columns of a table refer to a column.
+fn refers(table: &Table, name: &Name) -> bool {
+    let keys = table.primary_key.iter().chain(&table.uniques);
+    let mut key_columns = keys.flat_map(|key| &key.columns);
+    let mut generated = table.columns.iter().filter_map(|c| c.generated.as_ref());
+    key_columns.any(|column| name.is_in(&column.expression))
+        || table
+            .checks
+            .iter()
+            .any(|check| name.is_in(&check.expression))
+        || generated.any(|generated| name.is_in(&generated.expression))
+        || table
+            .foreign_keys
+            .iter()
+            .any(|key| key.columns.contains(name))
+}
+
+/// Whether a default is the same for every row, without a computation: for those that were
+/// there as for those to come. SQLite reads the first from the text of the default, where
+/// `.5` in a column of texts is `'.5'`, and writes `'0.5'` into the others.
+fn is_constant(default: &str, affinity: Affinity) -> bool {
+    let is_numeric = affinity != Affinity::Text;
+    let is_number = |number: &Token<'_>| {
+        number.kind == Kind::Number && (is_numeric || number.text.parse::<i64>().is_ok())
+    };
+    let tokens = sql::tokens(default);
+    match tokens.as_slice() {
+        [only] => {
+            matches!(only.kind, Kind::Text | Kind::Blob)
+                || is_number(only)
+                || only.is("true")
+                || only.is("false")
+        }
+        [sign, number] => (sign.is_symbol("-") || sign.is_symbol("+")) && is_number(number),
+        _ => false,
+    }
+}
+
+/// Whether a comment with a comma in it stands right before a column. SQLite drops the
+/// last column from the last comma before its name on, and takes that one for it: what is
+/// left then is a declaration without an end.
+fn is_commented(table: &Table, name: &Name) -> bool {
+    let mut comma = false;
+    for token in sql::tokens(&table.sql) {
+        match token.kind {
+            Kind::Comment => comma |= token.text.contains(','),
+            Kind::Symbol => comma &= !matches!(token.text, "," | "("),
+            _ if token.is_name() && Name::new(&token.unquoted()) == *name && comma => return true,
+            _ => {}
+        }
+    }
+    false
+}

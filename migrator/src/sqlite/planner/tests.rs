@@ -1,0 +1,81 @@
+//! Scripts are run here: what one leads to is read back, and compared.
+
+mod property;
+mod questions;
+mod rebuilds;
+mod scripts;
+mod traps;
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+
+use super::{Plan, Renames, plan, plan_down};
+use crate::sqlite::schema::Schema;
+
+/// An empty database, as a migration finds it: without foreign keys.
+async fn memory() -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .foreign_keys(false)
+        .disable_statement_logging();
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), String> {
+    let result = sqlx::raw_sql(AssertSqlSafe(script))
+        .execute(connection)
+        .await;
+    result.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Runs a script that has to succeed.
+async fn done(connection: &mut SqliteConnection, script: &str) {
+    let result = run(connection, script).await;
+    result.unwrap_or_else(|error| panic!("{error}, in:\n{script}"));
+}
+
+/// A database with a script run in it.
+async fn database(script: &str) -> SqliteConnection {
+    let mut connection = memory().await;
+    done(&mut connection, script).await;
+    connection
+}
+
+/// What a script declares.
+async fn declared(script: &str) -> Schema {
+    let mut connection = database(script).await;
+    let mut schema = Schema::read(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    schema.annotate(script);
+    schema
+}
+
+/// All rows of a query, as text.
+async fn rows(connection: &mut SqliteConnection, query: &str) -> Vec<String> {
+    let query = sqlx::query_scalar(AssertSqlSafe(query));
+    query.fetch_all(connection).await.unwrap()
+}
+
+/// The way there and the way back, between schemas without open questions.
+async fn plans(from: &str, to: &str) -> (Plan, Plan) {
+    let (from, to) = (declared(from).await, declared(to).await);
+    let (renames, _) = Renames::find(&from, &to).unwrap();
+    let up = plan(&from, &to, &renames).unwrap();
+    (up, plan_down(&from, &to, &renames).unwrap())
+}
+
+/// The scripts of both ways, after they were gone: there, back and there again, with rows.
+async fn scripts(from: &str, to: &str, rows: &str) -> (String, String) {
+    let (up, down) = plans(from, to).await;
+    let (up, down) = (up.script(), down.script());
+    let (before, after) = (declared(from).await, declared(to).await);
+    let mut connection = database(from).await;
+    done(&mut connection, rows).await;
+    for (script, expected) in [(&up, &after), (&down, &before), (&up, &after)] {
+        done(&mut connection, script).await;
+        let reached = Schema::read(&mut connection).await.unwrap();
+        assert!(reached == *expected, "{}\n{script}", reached.ddl());
+    }
+    (up, down)
+}

@@ -1,0 +1,394 @@
+//! From a random schema with random rows to another one, back, and there again.
+//!
+//! What has to come of the rows is told by other means than those of the planner: each is
+//! written by itself into a database that was declared as the schema to reach. If that
+//! does not take all of them, the way there has to fail, and to change nothing.
+
+mod chance;
+mod data;
+mod model;
+mod random;
+mod reached;
+mod rows;
+mod surviving;
+
+use std::collections::BTreeMap;
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, TestError, TestRunner},
+};
+use sqlx::{Connection, SqliteConnection};
+use tokio::runtime::Builder;
+
+use self::{
+    chance::Chance,
+    data::{dump, marks, move_rows},
+    random::changed,
+    reached::Reached,
+    surviving::{Pair, Surviving, pairs},
+};
+use super::{declared, done, memory, run};
+use crate::sqlite::{
+    planner::{Error, Plan, Question, Renames, plan, plan_down, renames::QuestionKind},
+    schema::{Name, Schema},
+};
+
+/// So many runs of each test, unless the environment says otherwise.
+const CASES: u32 = 550;
+
+/// So many runs proptest makes if the environment says nothing.
+const PROPTEST_DEFAULT: u32 = 256;
+
+fn check(related: bool) {
+    let default = Config::default();
+    // The environment has its say in it.
+    let asked = (default.cases != PROPTEST_DEFAULT).then_some(default.cases);
+    let config = Config {
+        cases: asked.unwrap_or(CASES),
+        failure_persistence: None,
+        max_shrink_iters: 3_000,
+        ..default
+    };
+    let cases = config.cases;
+    let reached = Reached::default();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let result = TestRunner::new(config).run(&vec(any::<u16>(), 0..700), |numbers| {
+        let case = runtime.block_on(async {
+            let case = Case::new(&mut Chance::new(numbers), related);
+            case.run(&reached).await
+        });
+        case.map_err(TestCaseError::fail)
+    });
+    if let Err(TestError::Fail(reason, numbers)) = result {
+        let case = Case::new(&mut Chance::new(numbers), related);
+        panic!(
+            "{reason}\n--- from\n{}--- to\n{}--- rows\n{}",
+            case.from,
+            case.to,
+            case.rows.join(";\n")
+        );
+    }
+    println!("{reached:?}");
+    // It would prove nothing if most of them came to nothing.
+    let most = if related { cases / 4 } else { cases / 10 };
+    assert!(reached.up_again.into_inner() >= most);
+}
+
+#[test]
+fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again() {
+    check(true);
+}
+
+#[test]
+fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again_2() {
+    check(true);
+}
+
+#[test]
+fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again_3() {
+    check(true);
+}
+
+#[test]
+fn any_schema_is_reached_from_any_other() {
+    check(false);
+}
+
+/// See the module.
+struct Case {
+    from: String,
+    to: String,
+    /// The tables and the unique indexes of `to`, without its triggers.
+    to_tables: String,
+    rows: Vec<String>,
+    renamed_tables: BTreeMap<Name, Name>,
+    /// By the table's new name and the column's.
+    renamed_columns: BTreeMap<(Name, Name), Name>,
+}
+
+macro_rules! ensure {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Err(format!($($what)+));
+        }
+    };
+}
+
+impl Case {
+    fn new(chance: &mut Chance, related: bool) -> Self {
+        let from = random::schema(chance);
+        let to = if related {
+            changed(&from, chance)
+        } else {
+            random::schema(chance)
+        };
+        let mut renamed_tables = BTreeMap::new();
+        let mut renamed_columns = BTreeMap::new();
+        for before in from.tables.iter().filter(|_| related) {
+            let Some(after) = to.table(before.id) else {
+                continue;
+            };
+            let (old, new) = (Name::new(&before.name), Name::new(&after.name));
+            let same = |name: &Name, other: &str| *name == Name::new(other);
+            // Where the old name is in use again, it is that table or column which goes on.
+            let taken = to.tables.iter().any(|table| same(&old, &table.name));
+            if old != new && taken {
+                continue;
+            }
+            if old != new {
+                renamed_tables.insert(new.clone(), old);
+            }
+            for column in &before.columns {
+                let old = Name::new(&column.name);
+                let taken = after.columns.iter().any(|c| same(&old, &c.name));
+                if let Some(now) = after.column(column.id)
+                    && !taken
+                {
+                    let key = (new.clone(), Name::new(&now.name));
+                    renamed_columns.insert(key, old);
+                }
+            }
+        }
+        Self {
+            from: from.script(),
+            to: to.script(),
+            to_tables: to.tables_script() + &to.indexes_script(),
+            rows: rows::rows(&from, chance),
+            renamed_tables,
+            renamed_columns,
+        }
+    }
+
+    /// The directives are followed as a person would answer.
+    fn renames(&self, from: &Schema, to: &Schema) -> Result<Renames, Error> {
+        let (mut renames, _) = Renames::find(from, to)?;
+        for (new, old) in &self.renamed_tables {
+            let question = Question {
+                kind: QuestionKind::Table,
+                table: new.clone(),
+                new: new.clone(),
+                candidates: vec![old.clone()],
+            };
+            renames.answer(from, to, &question, Some(old.clone()))?;
+        }
+        let mut open = renames.questions(from, to);
+        while let Some(question) = open.pop() {
+            let key = (question.table.clone(), question.new.clone());
+            let old = match question.kind {
+                QuestionKind::Table => self.renamed_tables.get(&question.new),
+                QuestionKind::Column => self.renamed_columns.get(&key),
+            };
+            let old = old.filter(|old| question.candidates.contains(old));
+            open = renames.answer(from, to, &question, old.cloned())?;
+        }
+        Ok(renames)
+    }
+
+    async fn run(&self, reached: &Reached) -> Result<(), String> {
+        let (from, to) = (declared(&self.from).await, declared(&self.to).await);
+        ensure!(
+            declared(&from.ddl()).await == from,
+            "its DDL is another schema:\n{}",
+            from.ddl()
+        );
+        let renames = self
+            .renames(&from, &to)
+            .map_err(|error| error.to_string())?;
+        let (up, down) = match (plan(&from, &to, &renames), plan_down(&from, &to, &renames)) {
+            (Err(Error::NotNullWithoutDefault { table, column }), _) => {
+                let column = to.tables[&table].column(&column).unwrap();
+                ensure!(column.default.is_none(), "{} has a default", column.name);
+                Reached::count(&reached.refused);
+                return Ok(());
+            }
+            (Err(Error::Unsupported { .. }), _) | (_, Err(Error::Unsupported { .. })) => {
+                Reached::count(&reached.refused);
+                return Ok(());
+            }
+            (up, down) => (
+                up.map_err(|error| error.to_string())?,
+                down.map_err(|error| error.to_string())?,
+            ),
+        };
+        reached.count_plan(&up);
+        let pairs = pairs(&from, &to, &renames);
+        let mut database = self.filled(&from).await?;
+        let ways = Ways {
+            from: &from,
+            to: &to,
+            pairs: &pairs,
+            up: &up,
+            down: &down,
+        };
+        let result = self.there_and_back(&mut database, &ways, reached).await;
+        database.close().await.unwrap();
+        result.map_err(|error| {
+            format!(
+                "{error}\n--- up\n{}--- down\n{}",
+                up.script(),
+                down.script()
+            )
+        })
+    }
+
+    /// A database with the rows that its own constraints allow.
+    async fn filled(&self, from: &Schema) -> Result<SqliteConnection, String> {
+        let mut database = memory().await;
+        done(&mut database, &self.from).await;
+        run(&mut database, "pragma foreign_keys = on").await?;
+        for row in &self.rows {
+            let _ = run(&mut database, row).await;
+        }
+        run(&mut database, "pragma foreign_keys = off").await?;
+        ensure!(
+            Schema::read(&mut database).await.unwrap() == *from,
+            "it reads otherwise"
+        );
+        Ok(database)
+    }
+
+    /// Up, down, and up again.
+    async fn there_and_back(
+        &self,
+        database: &mut SqliteConnection,
+        ways: &Ways<'_>,
+        reached: &Reached,
+    ) -> Result<(), String> {
+        let Ways {
+            pairs, up, down, ..
+        } = *ways;
+        let surviving = Surviving::new(pairs, up, down);
+        let must = !surviving.may_fail;
+        let survivors = surviving.read(database, |pair| pair.before, false).await;
+        let marks_before = marks(database, pairs, |pair| pair.before).await;
+        let violations = data::violations(database).await;
+        if survivors.iter().any(|rows| !rows.is_empty()) {
+            Reached::count(&reached.with_rows);
+        }
+
+        if !self.there(database, ways).await? {
+            Reached::count(&reached.failed);
+            return Ok(());
+        }
+        let found = marks(database, pairs, |pair| pair.after).await;
+        ensure!(
+            found == marks_before,
+            "marks: {found:?} instead of {marks_before:?}"
+        );
+        Reached::count(&reached.up);
+
+        if !migrate(database, &down.script(), must).await? {
+            return Ok(());
+        }
+        reaches(database, ways.from, "down").await?;
+        let back = surviving.read(database, |pair| pair.before, false).await;
+        ensure!(back == survivors, "down: {back:?} instead of {survivors:?}");
+        let found = marks(database, pairs, |pair| pair.before).await;
+        ensure!(
+            found == marks_before,
+            "marks: {found:?} instead of {marks_before:?}"
+        );
+        if must && pairs.len() == ways.from.tables.len() && surviving.all {
+            let found = data::violations(database).await;
+            ensure!(
+                found == violations,
+                "foreign keys: {found:?} instead of {violations:?}"
+            );
+        }
+        Reached::count(&reached.down);
+
+        if !migrate(database, &up.script(), must).await? {
+            return Ok(());
+        }
+        reaches(database, ways.to, "up again").await?;
+        let again = surviving.read(database, |pair| pair.after, true).await;
+        ensure!(
+            again == survivors,
+            "up again: {again:?} instead of {survivors:?}"
+        );
+        Reached::count(&reached.up_again);
+        Ok(())
+    }
+
+    /// Up. `false` if it failed, as it had to, and changed nothing.
+    async fn there(
+        &self,
+        database: &mut SqliteConnection,
+        ways: &Ways<'_>,
+    ) -> Result<bool, String> {
+        let before = dump(database, ways.from).await;
+        let mut expected = memory().await;
+        done(&mut expected, &self.to_tables).await;
+        let all = move_rows(database, &mut expected, ways.pairs).await;
+        let moved = migrate(database, &ways.up.script(), all).await?;
+        if moved {
+            reaches(database, ways.to, "up").await?;
+            let there = dump(database, ways.to).await;
+            let wanted = dump(&mut expected, ways.to).await;
+            ensure!(there == wanted, "up: {there:?} instead of {wanted:?}");
+            let found = data::violations(database).await;
+            let wanted = data::violations(&mut expected).await;
+            ensure!(
+                found == wanted,
+                "foreign keys: {found:?} instead of {wanted:?}"
+            );
+        } else {
+            let schema = Schema::read(database).await.unwrap();
+            ensure!(schema == *ways.from, "a failed way up changed the schema");
+            let there = dump(database, ways.from).await;
+            ensure!(there == before, "a failed way up changed rows");
+        }
+        expected.close().await.unwrap();
+        Ok(moved)
+    }
+}
+
+/// Two schemas, and what leads from one to the other.
+struct Ways<'a> {
+    from: &'a Schema,
+    to: &'a Schema,
+    pairs: &'a [Pair<'a>],
+    up: &'a Plan,
+    down: &'a Plan,
+}
+
+/// Runs a script in a transaction, which it leaves as it found it if it fails.
+async fn migrate(
+    database: &mut SqliteConnection,
+    script: &str,
+    must: bool,
+) -> Result<bool, String> {
+    done(database, "begin immediate").await;
+    let result = run(database, script).await;
+    if result.is_ok() {
+        done(database, "commit").await;
+    } else {
+        let _ = run(database, "rollback").await;
+    }
+    match result {
+        Err(error) if must => Err(format!("it fails: {error}")),
+        Ok(()) if !must => Ok(true),
+        result => Ok(result.is_ok()),
+    }
+}
+
+async fn reaches(
+    database: &mut SqliteConnection,
+    wanted: &Schema,
+    way: &str,
+) -> Result<(), String> {
+    let found = Schema::read(database)
+        .await
+        .map_err(|error| error.to_string())?;
+    ensure!(
+        found == *wanted,
+        "{way}: it is\n{}instead of\n{}",
+        found.ddl(),
+        wanted.ddl()
+    );
+    let wrong = data::integrity(database).await;
+    ensure!(wrong.is_empty(), "{way}: {wrong:?}");
+    Ok(())
+}

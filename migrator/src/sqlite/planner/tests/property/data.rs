@@ -1,0 +1,160 @@
+//! The rows of a database, and how they would get into another one.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+
+use super::{model::quote, surviving::Pair};
+use crate::sqlite::{
+    planner::{
+        row_copy,
+        tests::{rows, run},
+    },
+    schema::{Name, Schema, Table},
+};
+
+/// All rows of each table, sorted, with times as one.
+pub(super) async fn dump(
+    database: &mut SqliteConnection,
+    schema: &Schema,
+) -> BTreeMap<Name, Vec<String>> {
+    let mut all = BTreeMap::new();
+    for (name, table) in &schema.tables {
+        let columns: Vec<_> = table.columns.iter().map(|c| c.name.clone()).collect();
+        let mut columns = columns;
+        columns.sort();
+        all.insert(name.clone(), values_of(database, name, &columns).await);
+    }
+    all
+}
+
+pub(super) async fn values_of(
+    database: &mut SqliteConnection,
+    table: &Name,
+    columns: &[Name],
+) -> Vec<String> {
+    let values: Vec<_> = columns
+        .iter()
+        .map(|c| {
+            let c = quote(c.spelled());
+            format!("case when {c} glob '20??-??-?? ??:??:??*' then 'now' else quote({c}) end")
+        })
+        .collect();
+    let values = if values.is_empty() {
+        "''".to_owned()
+    } else {
+        values.join(" || ', ' || ")
+    };
+    let query = format!("select {values} from {}", quote(table.spelled()));
+    let mut found = rows(database, &query).await;
+    found.sort();
+    found
+}
+
+/// Rows that refer to nothing, or why that cannot be told.
+pub(super) async fn violations(database: &mut SqliteConnection) -> Result<Vec<String>, ()> {
+    let query = "select \"table\" || ' to ' || parent from pragma_foreign_key_check order by 1";
+    let query = sqlx::query_scalar(query);
+    query.fetch_all(database).await.map_err(|_| ())
+}
+
+/// What SQLite finds wrong, without what it finds wrong in databases that were written by
+/// ordinary statements too: behind a virtual column, a text in a NOT NULL column of numbers.
+pub(super) async fn integrity(database: &mut SqliteConnection) -> Vec<String> {
+    let query = "select integrity_check from pragma_integrity_check";
+    let mut found = rows(database, query).await;
+    found.retain(|line| line != "ok" && !line.starts_with("TEXT value in "));
+    found
+}
+
+/// The AUTOINCREMENT marks of the tables that keep theirs.
+pub(super) async fn marks<'a>(
+    database: &mut SqliteConnection,
+    pairs: &[Pair<'a>],
+    table: impl Fn(&Pair<'a>) -> &'a Table,
+) -> Vec<Vec<String>> {
+    let mut marks = Vec::new();
+    for pair in pairs {
+        if pair.before.autoincrement() && pair.after.autoincrement() {
+            let name = table(pair).name.spelled().replace('\'', "''");
+            let query =
+                format!("select cast(seq as text) from sqlite_sequence where name = '{name}'");
+            marks.push(rows(database, &query).await);
+        }
+    }
+    marks
+}
+
+/// Writes the rows of one database into another, each by itself. Whether all of them fit.
+pub(super) async fn move_rows(
+    from: &mut SqliteConnection,
+    to: &mut SqliteConnection,
+    pairs: &[Pair<'_>],
+) -> bool {
+    let mut all = true;
+    for Pair {
+        before,
+        after,
+        columns,
+    } in pairs
+    {
+        let plain = |new: &&Name| after.column(new).is_some_and(|c| c.generated.is_none());
+        let statements: Vec<_> = columns.keys().filter(plain).collect();
+        // A column, and its value unless it gets the default in its place.
+        let names = statements.iter().map(|new| {
+            let (column, old) = (after.column(new).unwrap(), quote(columns[*new].spelled()));
+            let named = format!("'{}, '", quote(new.spelled()).replace('\'', "''"));
+            let value = format!("quote({old}) || ', '");
+            let defaults = row_copy::is_needed(after, column) && column.default.is_some();
+            let unless = |text: String| format!("iif({defaults} and {old} is null, '', {text})");
+            (unless(named), unless(value))
+        });
+        // A key that was not there is the number that each row had before.
+        let alias = after
+            .rowid_alias()
+            .filter(|c| !columns.contains_key(&c.name));
+        let numbered = alias.map(|c| {
+            let name = quote(c.name.spelled()).replace('\'', "''");
+            (
+                format!("'{name}, '"),
+                format!("quote({}) || ', '", row_copy::number(before)),
+            )
+        });
+        let (names, values): (Vec<_>, Vec<_>) = names.chain(numbered).unzip();
+        let table = quote(after.name.spelled()).replace('\'', "''");
+        let concat = |texts: Vec<String>| {
+            if texts.is_empty() {
+                "''".into()
+            } else {
+                texts.join(" || ")
+            }
+        };
+        // Rows that get their key by themselves come last.
+        let key = after.rowid_alias().and_then(|c| columns.get(&c.name));
+        let order = key.map_or_else(String::new, |old| {
+            let old = quote(old.spelled());
+            format!(" order by {old} is null, {}", row_copy::number(before))
+        });
+        let query = format!(
+            "select 'insert into {table} (' || rtrim({}, ', ') || ') values (' || rtrim({}, ', ') || ')' from {}{order}",
+            concat(names),
+            concat(values),
+            quote(before.name.spelled())
+        );
+        let inserts = rows(from, &query).await;
+        for insert in &inserts {
+            let insert = if insert.contains(" () ") {
+                format!("insert into {} default values", quote(after.name.spelled()))
+            } else {
+                insert.clone()
+            };
+            all &= run(to, &insert).await.is_ok();
+        }
+        let count = format!(
+            "select cast(count(*) as text) from {}",
+            quote(after.name.spelled())
+        );
+        all &= rows(to, &count).await == [inserts.len().to_string()];
+    }
+    all
+}

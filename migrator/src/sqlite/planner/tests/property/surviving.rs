@@ -1,0 +1,125 @@
+//! What both schemas have, and what of it is the same after the way there and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::SqliteConnection;
+
+use super::data::values_of;
+use crate::sqlite::{
+    planner::{Loss, Plan, Renames, row_copy},
+    schema::{Column, Name, Schema, Table},
+};
+
+/// A table that both schemas have, and which columns of it are the same: from the name in
+/// `after` to that in `before`.
+pub(super) struct Pair<'a> {
+    pub(super) before: &'a Table,
+    pub(super) after: &'a Table,
+    pub(super) columns: BTreeMap<Name, Name>,
+}
+
+pub(super) fn pairs<'a>(from: &'a Schema, to: &'a Schema, renames: &Renames) -> Vec<Pair<'a>> {
+    let back = renames.inverse();
+    let pair = |after: &'a Table| {
+        let before = from
+            .tables
+            .get(back.table(&after.name).unwrap_or(&after.name))?;
+        let old_names = back.columns_of(&after.name);
+        let names = after.columns.iter().filter_map(|column| {
+            let old = old_names.get(&column.name).unwrap_or(&column.name);
+            before.column(old)?;
+            Some((column.name.clone(), old.clone()))
+        });
+        Some(Pair {
+            before,
+            after,
+            columns: names.collect(),
+        })
+    };
+    to.tables.values().filter_map(pair).collect()
+}
+
+/// The columns whose values are the same before, after, and after the way back.
+pub(super) struct Surviving<'a> {
+    pairs: Vec<(&'a Pair<'a>, Vec<Name>)>,
+    /// Whether these are all.
+    pub(super) all: bool,
+    /// Whether the plans warn, or rows were changed in ways that keys may not stand.
+    pub(super) may_fail: bool,
+}
+
+impl<'a> Surviving<'a> {
+    pub(super) fn new(pairs: &'a [Pair<'a>], up: &Plan, down: &Plan) -> Self {
+        let losses: Vec<_> = up.losses().chain(down.losses()).collect();
+        let changed: BTreeSet<_> = losses
+            .iter()
+            .filter_map(|loss| match loss {
+                Loss::Values(table, column) => Some((table, column)),
+                _ => None,
+            })
+            .collect();
+        let mut steps = up.steps.iter().chain(&down.steps);
+        let mut surviving = Self {
+            pairs: Vec::new(),
+            all: true,
+            may_fail: !changed.is_empty() || steps.any(|step| !step.cautions.is_empty()),
+        };
+        for pair in pairs {
+            let mut names = Vec::new();
+            for (new, old) in &pair.columns {
+                let (was, is) = (
+                    pair.before.column(old).unwrap(),
+                    pair.after.column(new).unwrap(),
+                );
+                let needed = |table: &Table, column: &Column| row_copy::is_needed(table, column);
+                let mended = needed(pair.before, was) != needed(pair.after, is);
+                let moved = changed.contains(&(&pair.after.name, new))
+                    || changed.contains(&(&pair.before.name, old));
+                let computed = was.generated.is_some() || is.generated.is_some();
+                if moved || mended || computed {
+                    surviving.all = false;
+                } else {
+                    names.push(new.clone());
+                }
+                surviving.may_fail |= mended;
+            }
+            surviving.all &= names.len() == pair.before.columns.len();
+            // What came back is not what was there.
+            let back = |name: &Name| !pair.columns.values().any(|old| old == name);
+            let lost = pair.before.columns.iter().filter(|c| back(&c.name));
+            for column in lost {
+                // A check, or the type of what is computed from it, may not stand that.
+                let checks = pair.before.checks.iter().map(|check| &check.expression);
+                let columns = pair.before.columns.iter();
+                let generated = columns.filter_map(|c| c.generated.as_ref());
+                let computed = generated.map(|generated| &generated.expression);
+                surviving.may_fail |= checks.chain(computed).any(|e| column.name.is_in(e));
+            }
+            surviving.pairs.push((pair, names));
+        }
+        surviving
+    }
+
+    pub(super) async fn read(
+        &self,
+        database: &mut SqliteConnection,
+        table: impl Fn(&Pair<'a>) -> &'a Table,
+        after: bool,
+    ) -> Vec<Vec<String>> {
+        let mut all = Vec::new();
+        for (pair, names) in &self.pairs {
+            let names: Vec<_> = names
+                .iter()
+                .map(|new| {
+                    if after {
+                        new.clone()
+                    } else {
+                        pair.columns[new].clone()
+                    }
+                })
+                .collect();
+            all.push(values_of(database, &table(pair).name, &names).await);
+        }
+        all
+    }
+}

@@ -1,0 +1,402 @@
+//! The inside of CREATE TABLE: columns and constraints.
+
+use super::{bare, key_columns, single_default};
+use crate::{
+    sql::{
+        self, Kind,
+        cursor::{Cursor, Why},
+        directives::remark,
+    },
+    sqlite::schema::{
+        Action, Check, Column, Conflict, ForeignKey, Generated, Key, KeyColumn, Name, NotNull,
+        Remark, Table,
+    },
+};
+
+/// The rest of a table, from the parenthesis after its name.
+pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, Why> {
+    let mut table = Table {
+        name,
+        columns: Vec::new(),
+        primary_key: None,
+        uniques: Vec::new(),
+        foreign_keys: Vec::new(),
+        checks: Vec::new(),
+        strict: false,
+        without_rowid: false,
+        sql: cursor.sql.to_owned(),
+        remark: Remark::default(),
+    };
+    cursor.expect_symbol("(")?;
+    let begin = cursor.end();
+    // Where each column begins and ends, or a constraint between them.
+    let mut spans = Vec::new();
+    loop {
+        let from = cursor.offset();
+        if begins_constraint(cursor) {
+            constraints(cursor, &mut table)?;
+            spans.push((from, cursor.end(), None));
+        } else {
+            column(cursor, &mut table)?;
+            spans.push((from, cursor.end(), Some(table.columns.len() - 1)));
+        }
+        if !cursor.eat_symbol(",") {
+            break;
+        }
+    }
+    cursor.expect_symbol(")")?;
+    options(cursor, &mut table)?;
+    if cursor.next().is_some() {
+        return Err(cursor.unexpected("the end"));
+    }
+    comments(cursor, &mut table, begin, &spans);
+    Ok(table)
+}
+
+/// `strict, without rowid`.
+fn options(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+    loop {
+        if cursor.eat("strict") {
+            table.strict = true;
+        } else if cursor.eat("without") {
+            cursor.expect("rowid")?;
+            table.without_rowid = true;
+        }
+        if !cursor.eat_symbol(",") {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives each comment to the column that it stands at: the one on whose lines it stands,
+/// or else the next.
+fn comments(
+    cursor: &Cursor<'_>,
+    table: &mut Table,
+    begin: usize,
+    spans: &[(usize, usize, Option<usize>)],
+) {
+    let same_line = |from: usize, to: usize| !cursor.sql[from..to].contains('\n');
+    let mut own = Vec::new();
+    // The comments at each column, and of these the lines before it.
+    let mut at_columns = vec![(Vec::new(), Vec::new()); table.columns.len()];
+    for comment in cursor.comments() {
+        let at = comment.offset;
+        let before = spans.iter().rev().find(|(from, _, _)| *from <= at);
+        let after = spans.iter().find(|(from, _, _)| *from > at);
+        let (column, leads) = match (before, after) {
+            (Some((_, to, column)), _) if at < *to || same_line(*to, at) => (*column, false),
+            (None, _) if at < begin || same_line(begin, at) => {
+                own.push(*comment);
+                (None, false)
+            }
+            (_, Some((_, _, column))) => (*column, true),
+            _ => (None, false),
+        };
+        if let Some((comments, lines)) = column.and_then(|column| at_columns.get_mut(column)) {
+            comments.push(*comment);
+            lines.extend(leads.then(|| comment.text.to_owned()));
+        }
+    }
+    table.remark = remark(&own);
+    for (column, (comments, lines)) in table.columns.iter_mut().zip(at_columns) {
+        column.remark = Remark {
+            lines,
+            ..remark(&comments)
+        };
+    }
+}
+
+fn begins_constraint(cursor: &Cursor<'_>) -> bool {
+    ["constraint", "primary", "unique", "check", "foreign"]
+        .iter()
+        .any(|keyword| cursor.peek(keyword))
+}
+
+/// Constraints of the table: SQLite lets them follow each other without a comma.
+fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+    while begins_constraint(cursor) {
+        let name = constraint_name(cursor)?;
+        if cursor.eat("primary") {
+            cursor.expect("key")?;
+            let (columns, autoincrement) = table_key(cursor)?;
+            let conflict = conflict(cursor)?;
+            table.primary_key = Some(Key {
+                name,
+                columns,
+                autoincrement,
+                conflict,
+            });
+        } else if cursor.eat("unique") {
+            let columns = key_columns(cursor)?;
+            let conflict = conflict(cursor)?;
+            table.uniques.push(Key {
+                name,
+                columns,
+                autoincrement: false,
+                conflict,
+            });
+        } else if cursor.eat("check") {
+            table.checks.push(check(cursor, name)?);
+        } else {
+            cursor.expect("foreign")?;
+            cursor.expect("key")?;
+            let columns = names(cursor)?;
+            let key = reference(cursor, name, columns)?;
+            table.foreign_keys.push(key);
+        }
+    }
+    Ok(())
+}
+
+/// `(a, b)` or `(a autoincrement)`.
+fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), Why> {
+    let mut columns = key_columns(cursor)?;
+    let mut autoincrement = false;
+    if let [only] = columns.as_mut_slice() {
+        if let Some(name) = only.expression.strip_suffix(" autoincrement") {
+            only.expression = name.to_owned();
+            autoincrement = true;
+        }
+        // Here, and not beside a column, an INTEGER is the rowid even with DESC.
+        only.descending = false;
+    }
+    Ok((columns, autoincrement))
+}
+
+fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, Why> {
+    if cursor.eat("constraint") {
+        return cursor.name().map(Some);
+    }
+    Ok(None)
+}
+
+fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, Why> {
+    let expression = bare(cursor.parenthesised()?);
+    // SQLite reads a conflict clause here, and ignores it.
+    conflict(cursor)?;
+    Ok(Check { name, expression })
+}
+
+/// `on conflict replace`.
+fn conflict(cursor: &mut Cursor<'_>) -> Result<Conflict, Why> {
+    if !cursor.peek_both("on", "conflict") {
+        return Ok(Conflict::Abort);
+    }
+    cursor.expect("on")?;
+    cursor.expect("conflict")?;
+    let word = cursor.any()?.text.to_ascii_lowercase();
+    match word.as_str() {
+        "rollback" => Ok(Conflict::Rollback),
+        "abort" => Ok(Conflict::Abort),
+        "fail" => Ok(Conflict::Fail),
+        "ignore" => Ok(Conflict::Ignore),
+        "replace" => Ok(Conflict::Replace),
+        _ => Err(format!("`{word}` is no way to resolve a conflict")),
+    }
+}
+
+/// `(a, b)`.
+fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Name>, Why> {
+    let inside = cursor.parenthesised()?;
+    let names = inside.iter().filter(|token| token.is_name());
+    Ok(names.map(|token| Name::new(&token.unquoted())).collect())
+}
+
+/// `references users (id) on delete restrict deferrable initially deferred`.
+fn reference(
+    cursor: &mut Cursor<'_>,
+    name: Option<Name>,
+    columns: Vec<Name>,
+) -> Result<ForeignKey, Why> {
+    cursor.expect("references")?;
+    let table = cursor.name()?;
+    let references = if cursor.peek_symbol("(") {
+        names(cursor)?
+    } else {
+        Vec::new()
+    };
+    let mut key = ForeignKey {
+        name,
+        columns,
+        table,
+        references,
+        on_update: Action::Nothing,
+        on_delete: Action::Nothing,
+        deferred: false,
+    };
+    loop {
+        if cursor.eat("match") {
+            // SQLite reads it, and ignores it.
+            cursor.name()?;
+        } else if cursor.peek_both("on", "delete") || cursor.peek_both("on", "update") {
+            cursor.expect("on")?;
+            let delete = cursor.eat("delete") || !cursor.eat("update");
+            let action = action(cursor)?;
+            if delete {
+                key.on_delete = action;
+            } else {
+                key.on_update = action;
+            }
+        } else {
+            break;
+        }
+    }
+    let never = cursor.peek_both("not", "deferrable") && cursor.eat("not");
+    if cursor.eat("deferrable") && cursor.eat("initially") {
+        key.deferred = cursor.any()?.is("deferred") && !never;
+    }
+    Ok(key)
+}
+
+fn action(cursor: &mut Cursor<'_>) -> Result<Action, Why> {
+    if cursor.eat("set") {
+        if cursor.eat("null") {
+            return Ok(Action::SetNull);
+        }
+        cursor.expect("default")?;
+        return Ok(Action::SetDefault);
+    }
+    if cursor.eat("cascade") {
+        return Ok(Action::Cascade);
+    }
+    if cursor.eat("restrict") {
+        return Ok(Action::Restrict);
+    }
+    cursor.expect("no")?;
+    cursor.expect("action")?;
+    Ok(Action::Nothing)
+}
+
+/// A column with its constraints, of which some are the table's.
+fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+    let from = cursor.offset();
+    let name = cursor.name()?;
+    let type_name = type_name(cursor)?;
+    let mut column = Column {
+        name,
+        type_name,
+        not_null: None,
+        default: None,
+        collation: None,
+        generated: None,
+        sql: String::new(),
+        remark: Remark::default(),
+    };
+    while !cursor.peek_symbol(",") && !cursor.peek_symbol(")") {
+        column_constraint(cursor, table, &mut column)?;
+    }
+    let sql = cursor.sql[from..cursor.end()].to_owned();
+    table.columns.push(Column { sql, ..column });
+    Ok(())
+}
+
+/// Words up to the first constraint, and the numbers in parentheses after them.
+fn type_name(cursor: &mut Cursor<'_>) -> Result<String, Why> {
+    const ENDS: [&str; 10] = [
+        "constraint",
+        "primary",
+        "not",
+        "null",
+        "unique",
+        "check",
+        "default",
+        "collate",
+        "references",
+        "generated",
+    ];
+    let mut type_name = String::new();
+    while let Some(token) = cursor.next().copied() {
+        let word = token.is_name() && !token.is("as") && !ENDS.iter().any(|end| token.is(end));
+        if word {
+            if !type_name.is_empty() {
+                type_name.push(' ');
+            }
+            type_name.push_str(&token.unquoted().to_ascii_lowercase());
+            cursor.any()?;
+        } else if token.is_symbol("(") && !type_name.is_empty() {
+            let size = sql::join(cursor.parenthesised()?);
+            type_name = format!("{type_name}({})", size.replace(' ', ""));
+        } else {
+            break;
+        }
+    }
+    Ok(type_name)
+}
+
+fn column_constraint(
+    cursor: &mut Cursor<'_>,
+    table: &mut Table,
+    column: &mut Column,
+) -> Result<(), Why> {
+    let name = constraint_name(cursor)?;
+    let this = |descending| {
+        vec![KeyColumn {
+            expression: column.name.to_string(),
+            collation: None,
+            descending,
+        }]
+    };
+    if cursor.eat("primary") {
+        cursor.expect("key")?;
+        let descending = cursor.eat("desc");
+        let _ = cursor.eat("asc");
+        let columns = this(descending);
+        let conflict = conflict(cursor)?;
+        let autoincrement = cursor.eat("autoincrement");
+        table.primary_key = Some(Key {
+            name,
+            columns,
+            autoincrement,
+            conflict,
+        });
+    } else if cursor.eat("not") {
+        cursor.expect("null")?;
+        let conflict = conflict(cursor)?;
+        column.not_null = Some(NotNull { name, conflict });
+    } else if cursor.eat("null") {
+        conflict(cursor)?;
+    } else if cursor.eat("unique") {
+        let columns = this(false);
+        let conflict = conflict(cursor)?;
+        table.uniques.push(Key {
+            name,
+            columns,
+            autoincrement: false,
+            conflict,
+        });
+    } else if cursor.eat("check") {
+        table.checks.push(check(cursor, name)?);
+    } else if cursor.eat("default") {
+        column.default = Some(default(cursor)?).filter(|default| default != "null");
+    } else if cursor.eat("collate") {
+        let collation = cursor.name()?;
+        column.collation = Some(collation).filter(|name| name.folded() != "binary");
+    } else if cursor.peek("references") {
+        let key = reference(cursor, name, vec![column.name.clone()])?;
+        table.foreign_keys.push(key);
+    } else {
+        if cursor.eat("generated") {
+            cursor.expect("always")?;
+        }
+        cursor.expect("as")?;
+        let expression = bare(cursor.parenthesised()?);
+        let stored = cursor.eat("stored");
+        let _ = cursor.eat("virtual");
+        column.generated = Some(Generated { expression, stored });
+    }
+    Ok(())
+}
+
+/// A literal, a number with its sign, a name that stands for a text, or an expression in
+/// parentheses.
+fn default(cursor: &mut Cursor<'_>) -> Result<String, Why> {
+    if cursor.peek_symbol("(") {
+        return Ok(bare(cursor.parenthesised()?));
+    }
+    let first = cursor.any()?;
+    if first.kind == Kind::Symbol {
+        return Ok(sql::join(&[first, cursor.any()?]));
+    }
+    Ok(single_default(&first))
+}

@@ -1,0 +1,315 @@
+//! The schema of a database. SQL stands here.
+//!
+//! The declarations that SQLite keeps are parsed, since the PRAGMAs hide much of them; and
+//! what the PRAGMAs do show is compared with it, so that a declaration that was understood
+//! wrongly is an error and never a wrong plan.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+
+use super::{Column, Error, ForeignKey, Key, KeyColumn, Name, ObjectKind, Schema, Table, parse};
+use crate::sql::{self, cursor::Why, directives};
+
+/// The objects that somebody declared: an index that a constraint made has no SQL.
+const OBJECTS: &str = "select type, name, sql
+                       from sqlite_schema
+                       where sql is not null
+                       order by rowid";
+
+/// One line for each column, as `PRAGMA table_xinfo` has it.
+const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden
+                       from sqlite_schema t, pragma_table_xinfo(t.name) c
+                       where t.type = 'table'
+                       order by t.name, c.cid";
+
+/// One line for each column of a foreign key.
+const FOREIGN_KEYS: &str =
+    "select t.name, k.id, k.\"from\", k.\"table\", k.\"to\", k.on_update, k.on_delete
+                            from sqlite_schema t, pragma_foreign_key_list(t.name) k
+                            where t.type = 'table'
+                            order by t.name, k.id, k.seq";
+
+/// Whether a table is SQLite's, the migrator's own, or what Litestream keeps in a database
+/// that it replicates: `_litestream_seq` and `_litestream_lock`.
+pub(crate) fn is_internal(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["sqlite_", "_sqlx_", "_migrator_", "_litestream_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+impl Schema {
+    /// What the database has. Several statements, so it has to be in a transaction if
+    /// others may change it.
+    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, Error> {
+        let objects: Vec<(String, String, String)> =
+            sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
+        let mut schema = Self::default();
+        for (kind, name, sql) in &objects {
+            if !is_internal(name) {
+                schema.add(kind, name, sql)?;
+            }
+        }
+        let shown = Shown::read(connection).await?;
+        for table in schema.tables.values() {
+            let why = shown.differs(table);
+            why.map_or(Ok(()), |why| {
+                Err(unsupported("table", table.name.spelled(), why))
+            })?;
+        }
+        schema.resolve();
+        Ok(schema)
+    }
+
+    fn add(&mut self, kind: &str, name: &str, sql: &str) -> Result<(), Error> {
+        let key = Name::new(name);
+        let wrong = |why| unsupported(kind, name, why);
+        match kind {
+            "table" => {
+                if sql::tokens(sql)
+                    .get(1)
+                    .is_some_and(|token| token.is("virtual"))
+                {
+                    return Err(wrong("it is a virtual table".into()));
+                }
+                self.tables.insert(key, parse::table(sql).map_err(wrong)?);
+            }
+            "index" => {
+                self.indexes.insert(key, parse::index(sql).map_err(wrong)?);
+            }
+            "view" => {
+                self.views.insert(key, parse::view(sql).map_err(wrong)?);
+            }
+            _ => {
+                self.triggers
+                    .insert(key, parse::trigger(sql).map_err(wrong)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what declarations leave open: which column a foreign key refers to, and the
+    /// collation of a key that is the column's.
+    fn resolve(&mut self) {
+        let keys: BTreeMap<_, _> = self
+            .tables
+            .iter()
+            .filter_map(|(name, table)| Some((name.clone(), primary_key(table)?)))
+            .collect();
+        for table in self.tables.values_mut() {
+            for key in &mut table.foreign_keys {
+                if key.references.is_empty() {
+                    key.references = keys.get(&key.table).cloned().unwrap_or_default();
+                }
+            }
+            let keys = table.primary_key.iter_mut().chain(&mut table.uniques);
+            for column in keys.flat_map(|key| &mut key.columns) {
+                column.drop_inherited_collation(&table.columns);
+            }
+            let mut uniques: Vec<Key> = Vec::new();
+            for key in table.uniques.drain(..) {
+                if !uniques.contains(&key) {
+                    uniques.push(key);
+                }
+            }
+            table.uniques = uniques;
+        }
+        for index in self.indexes.values_mut() {
+            let table = self.tables.get(&index.table);
+            let columns = table.map_or(&[][..], |table| &table.columns);
+            for column in &mut index.columns {
+                column.drop_inherited_collation(columns);
+            }
+        }
+    }
+
+    /// Gives the objects the comments that stand before their declarations in a script,
+    /// which SQLite does not keep.
+    pub(crate) fn annotate(&mut self, script: &str) {
+        for statement in sql::statements(script) {
+            let Some((kind, name)) = parse::object(statement.text) else {
+                continue;
+            };
+            let remark = match kind {
+                ObjectKind::Table => self.tables.get_mut(&name).map(|t| &mut t.remark),
+                ObjectKind::Index => self.indexes.get_mut(&name).map(|i| &mut i.remark),
+                ObjectKind::View => self.views.get_mut(&name).map(|v| &mut v.remark),
+                ObjectKind::Trigger => self.triggers.get_mut(&name).map(|t| &mut t.remark),
+            };
+            let Some(remark) = remark else { continue };
+            let before = directives::remark(&sql::tokens(statement.comment));
+            // What an empty line parts from a statement is about more than it.
+            let before_it = script.get(..statement.offset).unwrap_or_default();
+            let own = !before_it[before_it.trim_end().len()..].contains("\n\n");
+            let lines = statement.comment.lines().filter(|_| own);
+            remark.lines = lines.map(str::to_owned).collect();
+            remark.renamed_from = before.renamed_from.or(remark.renamed_from.take());
+            remark.added |= before.added;
+        }
+    }
+}
+
+impl KeyColumn {
+    /// A collation that is the column's own anyway need not be said.
+    fn drop_inherited_collation(&mut self, columns: &[Column]) {
+        let name = self.column();
+        let column = columns.iter().find(|column| column.name == name);
+        let inherited = column.and_then(|column| column.collation.as_ref());
+        let inherited = inherited.map_or("binary", Name::folded);
+        if column.is_some()
+            && self
+                .collation
+                .as_ref()
+                .is_some_and(|c| c.folded() == inherited)
+        {
+            self.collation = None;
+        }
+    }
+}
+
+fn unsupported(kind: &str, name: &str, why: Why) -> Error {
+    Error::Unsupported {
+        object: format!("{kind} {name}"),
+        why,
+    }
+}
+
+fn primary_key(table: &Table) -> Option<Vec<Name>> {
+    let key = table.primary_key.as_ref()?;
+    Some(key.columns.iter().map(KeyColumn::column).collect())
+}
+
+/// Its table, name, type, whether it is NOT NULL, its default, its place in the primary
+/// key, and whether it is generated.
+type ColumnRow = (String, String, String, bool, Option<String>, i64, i64);
+
+/// Its table and number, from which column to which of which table, and what it does.
+type ReferenceRow = (String, i64, String, String, Option<String>, String, String);
+
+/// What the PRAGMAs show of all tables, one line for each fact, by table.
+struct Shown {
+    columns: BTreeMap<Name, Vec<String>>,
+    foreign_keys: BTreeMap<Name, Vec<String>>,
+}
+
+impl Shown {
+    async fn read(connection: &mut SqliteConnection) -> Result<Self, Error> {
+        let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
+        let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+        for (table, name, type_name, not_null, default, key, hidden) in rows {
+            let default = default.as_deref().map(parse::default);
+            let line = column_line(&name, &type_name, not_null, default.as_deref(), key, hidden);
+            columns.entry(Name::new(&table)).or_default().push(line);
+        }
+        let rows: Vec<ReferenceRow> = sqlx::query_as(FOREIGN_KEYS).fetch_all(connection).await?;
+        let mut foreign_keys: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+        for (table, _, from, parent, to, on_update, on_delete) in rows {
+            let line = reference_line(&from, &parent, to.as_deref(), &on_update, &on_delete);
+            foreign_keys
+                .entry(Name::new(&table))
+                .or_default()
+                .push(line);
+        }
+        for lines in foreign_keys.values_mut() {
+            lines.sort();
+        }
+        Ok(Self {
+            columns,
+            foreign_keys,
+        })
+    }
+
+    /// How a table that was parsed is not what the PRAGMAs show.
+    fn differs(&self, table: &Table) -> Option<Why> {
+        let columns: Vec<_> = parsed_columns(table);
+        let mut references: Vec<_> = table
+            .foreign_keys
+            .iter()
+            .flat_map(parsed_reference)
+            .collect();
+        references.sort();
+        for (parsed, shown) in [
+            (columns, self.columns.get(&table.name)),
+            (references, self.foreign_keys.get(&table.name)),
+        ] {
+            let shown = shown.map_or(&[][..], Vec::as_slice);
+            let mut pairs = shown.iter().zip(&parsed);
+            if let Some((shown, parsed)) = pairs.find(|(shown, parsed)| shown != parsed) {
+                return Some(format!("SQLite has {shown}, and it reads as {parsed}"));
+            }
+            if shown.len() != parsed.len() {
+                return Some("SQLite has another number of columns or references".into());
+            }
+        }
+        None
+    }
+}
+
+fn parsed_columns(table: &Table) -> Vec<String> {
+    let keys = table.primary_key.iter().flat_map(|key| &key.columns);
+    let keys: Vec<_> = keys.map(KeyColumn::column).collect();
+    let alias = table.rowid_alias().map(|column| &column.name);
+    let line = |column: &Column| {
+        let key = keys.iter().position(|key| *key == column.name);
+        let key = key.map_or(0, |at| i64::try_from(at + 1).unwrap_or(i64::MAX));
+        let by_key =
+            key > 0 && (table.without_rowid || (table.strict && alias != Some(&column.name)));
+        let hidden = match &column.generated {
+            None => 0,
+            Some(generated) if generated.stored => 3,
+            Some(_) => 2,
+        };
+        column_line(
+            column.name.spelled(),
+            &column.type_name,
+            column.not_null.is_some() || by_key,
+            column.default.as_deref(),
+            key,
+            hidden,
+        )
+    };
+    table.columns.iter().map(line).collect()
+}
+
+fn column_line(
+    name: &str,
+    type_name: &str,
+    not_null: bool,
+    default: Option<&str>,
+    key: i64,
+    hidden: i64,
+) -> String {
+    let words: Vec<_> = type_name.split_whitespace().collect();
+    let type_name = words.join(" ").to_ascii_lowercase();
+    let type_name = type_name.replace(", ", ",").replace(" (", "(");
+    let default = default.unwrap_or("null");
+    let name = name.to_ascii_lowercase();
+    format!("{name} {type_name}, not null {not_null}, default {default}, key {key}, kind {hidden}")
+}
+
+fn parsed_reference(key: &ForeignKey) -> Vec<String> {
+    let action = |action: super::Action| action.words().to_ascii_uppercase();
+    let line = |(at, from): (usize, &Name)| {
+        reference_line(
+            from.spelled(),
+            key.table.spelled(),
+            key.references.get(at).map(Name::spelled),
+            &action(key.on_update),
+            &action(key.on_delete),
+        )
+    };
+    key.columns.iter().enumerate().map(line).collect()
+}
+
+fn reference_line(
+    from: &str,
+    table: &str,
+    to: Option<&str>,
+    on_update: &str,
+    on_delete: &str,
+) -> String {
+    let to = to.unwrap_or_default();
+    format!("{from} to {table} {to}, on update {on_update}, on delete {on_delete}")
+        .to_ascii_lowercase()
+}

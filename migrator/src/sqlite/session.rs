@@ -1,0 +1,215 @@
+//! The one connection of a run: how it is opened, how it waits for others, and its one
+//! transaction. SQL stands here; what the history says is in [`history`].
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
+};
+
+use crate::{
+    error::Error,
+    scratch::replay,
+    sqlite::{
+        history::{self, Identity, View},
+        lock_backoff::Wait,
+        schema::{self, Schema},
+    },
+};
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: SqliteConnection,
+    database: PathBuf,
+    wait: Wait,
+}
+
+impl Session {
+    /// Opens a file that is there.
+    pub(crate) async fn open(database: &Path, mut wait: Wait) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(database)
+            .create_if_missing(false)
+            // Off before the transaction, since inside one SQLite ignores it: else a table
+            // that is rebuilt takes the rows with it that refer to it. What they refer to
+            // is checked before the end instead.
+            .foreign_keys(false)
+            // An upgrade that was reported is on the disk.
+            .synchronous(SqliteSynchronous::Full)
+            // We wait by ourselves.
+            .busy_timeout(Duration::ZERO)
+            .disable_statement_logging();
+        let connection = loop {
+            match options.connect().await {
+                Ok(connection) => break connection,
+                Err(error) => pause(&mut wait, database, error).await?,
+            }
+        };
+        Ok(Self {
+            connection,
+            database: database.to_owned(),
+            wait,
+        })
+    }
+
+    /// Opens a database in memory in the place of a file that is not there, to see what a
+    /// run would do.
+    pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, Error> {
+        Ok(Self {
+            connection: replay::connect().await?,
+            database: database.to_owned(),
+            wait,
+        })
+    }
+
+    /// What the database says of itself now.
+    pub(crate) async fn look(&mut self) -> Result<View, Error> {
+        loop {
+            match self.try_to_look().await {
+                Ok(view) => return Ok(view),
+                Err(error) => self.pause(error).await?,
+            }
+        }
+    }
+
+    /// The same, with the schema of a database that is this system's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`] if it cannot be read.
+    pub(crate) async fn look_closer(&mut self) -> Result<(View, Schema), Error> {
+        loop {
+            match self.try_to_look_closer().await {
+                Ok(found) => return Ok(found),
+                Err(schema::Error::Database(error)) => self.pause(error).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn try_to_look_closer(&mut self) -> Result<(View, Schema), schema::Error> {
+        sqlx::query("begin").execute(&mut self.connection).await?;
+        let found = look_closer(&mut self.connection).await;
+        self.rollback().await;
+        found
+    }
+
+    async fn try_to_look(&mut self) -> Result<View, sqlx::Error> {
+        sqlx::query("begin").execute(&mut self.connection).await?;
+        let view = history::view(&mut self.connection).await;
+        self.rollback().await;
+        view
+    }
+
+    /// Gives the database a write-ahead log, if it has none: with it, services go on
+    /// reading while a migrator writes. It is a property of the file and stays.
+    pub(crate) async fn enter_wal(&mut self) -> Result<(), Error> {
+        loop {
+            match self.try_to_enter_wal().await {
+                Ok(mode) if mode == "wal" => return Ok(()),
+                Ok(mode) => {
+                    return Err(Error::NoWriteAheadLog {
+                        database: self.database.clone(),
+                        mode,
+                    });
+                }
+                Err(error) => self.pause(error).await?,
+            }
+        }
+    }
+
+    async fn try_to_enter_wal(&mut self) -> Result<String, sqlx::Error> {
+        let mode: String = sqlx::query_scalar("pragma journal_mode")
+            .fetch_one(&mut self.connection)
+            .await?;
+        if mode == "wal" {
+            return Ok(mode);
+        }
+        sqlx::query_scalar("pragma journal_mode = wal")
+            .fetch_one(&mut self.connection)
+            .await
+    }
+
+    /// Begins the transaction of the run, with the write lock taken.
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        loop {
+            match sqlx::query("begin immediate")
+                .execute(&mut self.connection)
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(error) => self.pause(error).await?,
+            }
+        }
+    }
+
+    /// The connection, for what is done in the transaction of the run.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Ends the transaction of the run, with all that was done.
+    pub(crate) async fn commit(&mut self) -> Result<(), Error> {
+        // With the lock taken and a write-ahead log there is nobody to wait for.
+        sqlx::query("commit").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Ends a transaction without what was done.
+    pub(crate) async fn rollback(&mut self) {
+        // It fails if SQLite has already undone all, and it did not begin at all if the
+        // connection is lost.
+        let _ = sqlx::query("rollback").execute(&mut self.connection).await;
+    }
+
+    /// Closes the database: the last one to do so empties and removes the log.
+    pub(crate) async fn close(self) {
+        // All that matters is committed by now.
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(%error, "the database was not closed in order");
+        }
+    }
+
+    /// Pauses if others are in the way.
+    async fn pause(&mut self, error: sqlx::Error) -> Result<(), Error> {
+        pause(&mut self.wait, &self.database, error).await
+    }
+}
+
+async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema), schema::Error> {
+    let view = history::view(connection).await?;
+    let schema = match view.identity {
+        Identity::Ours => Schema::read(connection).await?,
+        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Schema::default(),
+    };
+    Ok((view, schema))
+}
+
+/// Pauses if the error is that others are in the way; else returns it.
+async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), Error> {
+    // The primary result code: the low byte, see <https://sqlite.org/rescode.html>.
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i32>().ok())
+        .map(|code| code & 0xFF);
+    match code {
+        // SQLITE_BUSY, and SQLITE_PROTOCOL: too many begin to use the log at once.
+        Some(5 | 15) => wait.pause().await,
+        // SQLITE_CANTOPEN.
+        Some(14) => Err(Error::Unusable {
+            database: database.to_owned(),
+            source: Box::new(error),
+        }),
+        // SQLITE_NOTADB.
+        Some(26) => Err(Error::Foreign {
+            database: database.to_owned(),
+            why: "it is no SQLite database".into(),
+        }),
+        _ => Err(error.into()),
+    }
+}
