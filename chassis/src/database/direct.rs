@@ -34,8 +34,6 @@ use super::{
     authorizer::{Action, Code},
 };
 
-pub(crate) use self::together::together;
-
 /// Statements that a connection keeps prepared: more than a service reads by.
 const PREPARED: usize = 64;
 

@@ -27,7 +27,6 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-pub(crate) use self::direct::together;
 pub use self::{
     access::Access,
     direct::{Columns, Parameter, Version, WrongType},

@@ -16,7 +16,7 @@ use std::{
 
 use hyper::rt::Executor;
 
-use crate::database::together;
+use crate::burst;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -37,7 +37,7 @@ impl Streams {
         match opened.len() {
             0 => {}
             1 => begin(opened, cx),
-            _ => together(|| begin(opened, cx)),
+            _ => burst::together(|| begin(opened, cx)),
         }
     }
 

@@ -7,47 +7,30 @@
 use std::{cell::RefCell, sync::Arc};
 
 use super::{Direct, Reader};
+use crate::burst;
 
 thread_local! {
-    static SHARED: RefCell<Shared> = const { RefCell::new(Shared::Nothing) };
+    /// The connection whose snapshot the reads of this thread's burst share, and where it
+    /// comes from. `None` outside of a burst, before its first read, and during a read.
+    static SHARED: RefCell<Option<(Arc<Direct>, Reader)>> = const { RefCell::new(None) };
 }
 
-/// What the reads of this thread share.
-enum Shared {
-    /// Each is of a snapshot of its own.
-    Nothing,
-    /// The first of them is yet to come.
-    Next,
-    /// A connection whose snapshot has begun, and where it comes from.
-    Snapshot(Arc<Direct>, Reader),
-}
-
-/// Takes steps of calls that have come already. The reads in them are of one snapshot, which begins with the first of these reads, and ends with the steps.
-pub(crate) fn together<R>(steps: impl FnOnce() -> R) -> R {
-    let _end = End;
-    SHARED.set(Shared::Next);
-    steps()
-}
-
-/// Ends what is shared, whatever becomes of the steps.
-struct End;
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if let Shared::Snapshot(direct, reader) = SHARED.replace(Shared::Nothing)
-            && reader.end().is_ok()
-        {
-            direct.give_back(reader);
-        }
+/// Ends the snapshot that is shared.
+fn end() {
+    if let Some((direct, reader)) = SHARED.take()
+        && reader.end().is_ok()
+    {
+        direct.give_back(reader);
     }
 }
 
 impl Direct {
-    /// A connection for a read: that of the snapshot that is shared, if there is one.
+    /// A connection for a read: that of the snapshot that is shared, if there is one. The first
+    /// read of a burst begins the snapshot, which ends with the burst.
     pub(super) fn take_shared(self: &Arc<Self>) -> rusqlite::Result<Option<Reader>> {
-        match SHARED.replace(Shared::Nothing) {
-            Shared::Snapshot(direct, reader) if Arc::ptr_eq(&direct, self) => Ok(Some(reader)),
-            Shared::Next => {
+        match SHARED.take() {
+            Some((direct, reader)) if Arc::ptr_eq(&direct, self) => Ok(Some(reader)),
+            None if burst::at_end(end) => {
                 let reader = self.take()?;
                 if let Some(reader) = &reader {
                     reader.begin()?;
@@ -64,7 +47,7 @@ impl Direct {
     /// Gives a connection back after such a read.
     pub(super) fn give_back_shared(self: &Arc<Self>, reader: Reader) {
         if reader.has_begun() {
-            SHARED.set(Shared::Snapshot(Arc::clone(self), reader));
+            SHARED.set(Some((Arc::clone(self), reader)));
         } else {
             self.give_back(reader);
         }
@@ -79,7 +62,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::database::Access;
+    use crate::{burst::together, database::Access};
 
     static ACCESS: Access = Access {
         tables: &["a"],
