@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{database, serve::call_context, violation::Violations};
+use crate::{serve::call_context, violation::Violations};
 
 /// How long a caller should wait before it tries again what failed for the load of the
 /// moment.
@@ -104,34 +104,6 @@ pub(crate) fn internal_logged(domain: &str) -> Status {
         metadata.insert("request_id".into(), id);
     }
     refused(domain, Code::Internal, "INTERNAL", message, metadata)
-}
-
-/// A failure of the database: one of the moment, or an internal one.
-#[must_use]
-pub fn database(domain: &str, error: &database::Error, metadata: Metadata) -> Status {
-    match error {
-        database::Error::Overloaded => unavailable(
-            domain,
-            "OVERLOADED",
-            "more is asked of the database than it does at once; try again a little later",
-            metadata,
-        ),
-        database::Error::Busy => unavailable(
-            domain,
-            "DATABASE_BUSY",
-            "another process kept the database locked; try again",
-            metadata,
-        ),
-        // To who calls it is the same: it may work later, and not at once.
-        database::Error::NoRoom => unavailable(
-            domain,
-            "OVERLOADED",
-            "the disk of the database is full; nothing is written until there is room again",
-            metadata,
-        ),
-        database::Error::ShuttingDown => shutting_down(domain),
-        database::Error::Engine(_) => internal(domain, error),
-    }
 }
 
 /// The message, cut if headers could not hold it.

@@ -2,7 +2,7 @@
 //! `tonic::Status`.
 
 use chassis::{
-    database,
+    database, failure,
     status::{self, Metadata},
     violation::Violations,
 };
@@ -115,7 +115,7 @@ impl Error {
             Self::TooManyWatchers(_) => {
                 return status::unavailable(DOMAIN, "OVERLOADED", message, metadata);
             }
-            Self::Database(error) => return status::database(DOMAIN, error, metadata),
+            Self::Database(error) => return failure::from_database_error(DOMAIN, error, metadata),
             Self::Corrupt(_) => return status::internal(DOMAIN, self),
         };
         status::refused(DOMAIN, code, reason, message, metadata)

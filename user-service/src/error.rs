@@ -2,7 +2,7 @@
 //! `tonic::Status`.
 
 use chassis::{
-    database,
+    database, failure,
     status::{self, Metadata},
     violation::Violations,
 };
@@ -108,7 +108,7 @@ impl Error {
                 tell("mutation_index", index.to_string());
                 return error.status(message, metadata);
             }
-            Self::Database(error) => return status::database(DOMAIN, error, metadata),
+            Self::Database(error) => return failure::from_database_error(DOMAIN, error, metadata),
             Self::Corrupt(_) => return status::internal(DOMAIN, self),
         };
         status::refused(DOMAIN, code, reason, message, metadata)

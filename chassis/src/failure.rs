@@ -1,0 +1,36 @@
+//! Failures of the database, as the statuses that callers get for them.
+
+use tonic::Status;
+
+use crate::{
+    database,
+    status::{Metadata, internal, shutting_down, unavailable},
+};
+
+/// A failure of the database: one of the moment, or an internal one.
+#[must_use]
+pub fn from_database_error(domain: &str, error: &database::Error, metadata: Metadata) -> Status {
+    match error {
+        database::Error::Overloaded => unavailable(
+            domain,
+            "OVERLOADED",
+            "more is asked of the database than it does at once; try again a little later",
+            metadata,
+        ),
+        database::Error::Busy => unavailable(
+            domain,
+            "DATABASE_BUSY",
+            "another process kept the database locked; try again",
+            metadata,
+        ),
+        // To who calls it is the same: it may work later, and not at once.
+        database::Error::NoRoom => unavailable(
+            domain,
+            "OVERLOADED",
+            "the disk of the database is full; nothing is written until there is room again",
+            metadata,
+        ),
+        database::Error::ShuttingDown => shutting_down(domain),
+        database::Error::Engine(_) => internal(domain, error),
+    }
+}
