@@ -67,10 +67,7 @@ pub fn sources() -> Vec<File> {
         ".rs",
     );
     // Unit tests in files of their own.
-    let tests = [
-        "chassis/src/serve/tests",
-        "chassis/src/database/ffi/gather/tests",
-    ];
+    let tests = ["chassis/src/serve/tests"];
     sources.retain(|file| !file.is_in(&tests));
     sources
 }

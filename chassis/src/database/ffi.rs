@@ -4,7 +4,6 @@
 #![expect(unsafe_code, reason = "a C interface")]
 
 mod backup;
-mod gather;
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -15,7 +14,6 @@ use libsqlite3_sys as sqlite;
 use sqlx::SqliteConnection;
 
 pub use self::backup::{Copied, CopyError, PageCopy, Pages};
-pub(super) use self::gather::vfs as gathering_vfs;
 use super::authorizer::{Action, Code};
 
 /// The version of the library that is linked in, such as `3_051_003` for 3.51.3.

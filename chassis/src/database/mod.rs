@@ -170,7 +170,6 @@ impl Database {
     /// How a connection is opened that writes.
     fn write_options(&self) -> SqliteConnectOptions {
         options(self.url.path().to_owned())
-            .vfs(ffi::gathering_vfs())
             // What is acknowledged survives the loss of power.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
