@@ -9,10 +9,9 @@ use std::{
 };
 
 use chassis::{
-    clock::Clock,
-    database::Database,
-    process::Failure,
-    settings::{DatabaseSettings, ServerSettings},
+    database::{settings::DatabaseSettings, sqlite::Database},
+    process::{Failure, clock::Clock},
+    settings::ServerSettings,
 };
 use clap::Args;
 use http::Uri;
@@ -46,7 +45,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        chassis::settings::defaults()
+        chassis::process::settings::defaults()
     }
 }
 

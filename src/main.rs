@@ -3,10 +3,12 @@
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use chassis::{
-    clock::Clock,
-    process::{self, Failure},
+    process::{
+        self, Failure,
+        clock::Clock,
+        settings::{LogFormat, LogSettings},
+    },
     serve,
-    settings::{LogFormat, LogSettings},
 };
 use clap::Parser;
 use microblog::System;

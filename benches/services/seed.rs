@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use chassis::settings::DatabaseUrl;
+use chassis::database::settings::DatabaseUrl;
 use chrono::Utc;
 use migrator::{Migrator, Upgrade};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};

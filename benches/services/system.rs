@@ -10,10 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use chassis::{
-    clock::Clock,
-    database::Database,
-    process, serve,
-    settings::{DatabaseSettings, LogSettings},
+    database::{settings::DatabaseSettings, sqlite::Database},
+    process,
+    process::{clock::Clock, settings::LogSettings},
+    serve,
 };
 use clap::Args;
 

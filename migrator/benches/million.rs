@@ -24,9 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{
-    database::{Access, Database, Error, Needs, Scope},
+use database::{
+    Access, Error, Needs,
     settings::{DatabaseSettings, DatabaseUrl},
+    sqlite::{Database, Scope},
 };
 use migrator::{Downgrade, Migrations, Migrator, Upgrade};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};

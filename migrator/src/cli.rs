@@ -9,14 +9,12 @@ pub mod scheduled_backup;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
-use chassis::{
-    process,
-    settings::{DatabaseUrl, LogSettings},
-};
 use clap::{
     Args, Parser, Subcommand,
     error::{ContextKind, ErrorKind},
 };
+use database::settings::DatabaseUrl;
+use process::settings::LogSettings;
 
 use self::output::Output;
 
@@ -50,7 +48,7 @@ pub struct Settings {
         global = true,
         value_name = "DURATION",
         default_value = "30s",
-        value_parser = chassis::settings::duration_or_zero
+        value_parser = process::settings::duration_or_zero
     )]
     pub lock_timeout: Duration,
 
@@ -165,7 +163,7 @@ pub enum Command {
             long,
             value_name = "DURATION",
             default_value = "5s",
-            value_parser = chassis::settings::duration_or_zero
+            value_parser = process::settings::duration_or_zero
         )]
         longest_wait: Duration,
     },
@@ -188,7 +186,7 @@ pub enum Command {
             long,
             value_name = "DURATION",
             conflicts_with = "file",
-            value_parser = chassis::settings::duration
+            value_parser = process::settings::duration
         )]
         every: Option<Duration>,
     },
@@ -224,7 +222,7 @@ pub enum Command {
             long,
             value_name = "DURATION",
             default_value = "60s",
-            value_parser = chassis::settings::duration_or_zero
+            value_parser = process::settings::duration_or_zero
         )]
         timeout: Duration,
     },

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use chassis::{database::volume::Unfit, process::Failure};
+use database::sqlite::volume::Unfit;
+use process::Failure;
 use serde::Serialize;
 use sqlx::error::DatabaseError;
 

@@ -27,9 +27,9 @@ use std::{
     time::Duration,
 };
 
-use chassis::{
-    database::{library, volume},
+use database::{
     settings::DatabaseUrl,
+    sqlite::{sqlite_version, volume},
 };
 
 use self::run::Goal;
@@ -230,7 +230,7 @@ impl Migrator {
     ///
     /// [`Error::Backup`].
     pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
-        library::check().map_err(Error::Library)?;
+        sqlite_version::check().map_err(Error::Library)?;
         volume::check_new(&self.database)?;
         let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();
         let timeout = self.lock_timeout;

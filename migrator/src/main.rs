@@ -4,11 +4,11 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use chassis::{
-    process::{self, Failure},
+use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
+use process::{
+    self, Failure,
     settings::{LogFormat, LogSettings},
 };
-use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
 
 use self::cli::{
     Command, MigrateArgs, Settings, output::Output, progress, prompt, scheduled_backup,

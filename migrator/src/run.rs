@@ -4,7 +4,7 @@
 pub(crate) mod data_loss;
 pub(crate) mod plan;
 
-use chassis::database::{library, volume};
+use database::sqlite::{sqlite_version, volume};
 use sqlx::SqliteConnection;
 
 use self::data_loss::{Loss, Rows};
@@ -63,7 +63,7 @@ impl Goal {
 impl Migrator {
     /// What does not touch the database comes first, so that a wrong number creates none.
     pub(crate) async fn run(&self, goal: Goal) -> Result<Report, Error> {
-        library::check().map_err(Error::Library)?;
+        sqlite_version::check().map_err(Error::Library)?;
         if let Some(target) = goal.target() {
             plan::check_target(&self.migrations, target)?;
         }

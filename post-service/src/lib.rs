@@ -12,10 +12,9 @@ pub mod store;
 mod watch;
 
 use chassis::{
-    clock::Clock,
-    database::Database,
+    database::sqlite::Database,
     idempotency,
-    process::{Background, Failure},
+    process::{Background, Failure, clock::Clock},
     serve::{self, Service},
 };
 use proto::post::v1::{self, post_service_server::PostServiceServer};

@@ -3,11 +3,9 @@
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use chassis::{
-    clock::Clock,
-    database::Database,
-    process::{self, Failure},
+    database::{settings::DatabaseSettings, sqlite::Database},
+    process::{self, Failure, clock::Clock, settings::LogSettings},
     serve,
-    settings::{DatabaseSettings, LogSettings},
 };
 use clap::{Parser, Subcommand};
 

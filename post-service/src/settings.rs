@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use chassis::settings::{ServerSettings, count, duration, duration_or_zero};
+use chassis::{
+    process::settings::{count, duration, duration_or_zero},
+    settings::ServerSettings,
+};
 use clap::Args;
 use http::Uri;
 
@@ -88,24 +91,24 @@ pub struct WatchSettings {
 
 impl Default for Settings {
     fn default() -> Self {
-        chassis::settings::defaults()
+        chassis::process::settings::defaults()
     }
 }
 
 impl Default for PageSettings {
     fn default() -> Self {
-        chassis::settings::defaults()
+        chassis::process::settings::defaults()
     }
 }
 
 impl Default for AuthorSettings {
     fn default() -> Self {
-        chassis::settings::defaults()
+        chassis::process::settings::defaults()
     }
 }
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        chassis::settings::defaults()
+        chassis::process::settings::defaults()
     }
 }

@@ -59,7 +59,7 @@ pub fn environment(service: &Value) -> BTreeMap<String, String> {
 
 /// A time as compose writes it.
 pub fn duration(value: &Value) -> Option<Duration> {
-    chassis::settings::duration_or_zero(value.as_str()?).ok()
+    chassis::process::settings::duration_or_zero(value.as_str()?).ok()
 }
 
 /// The fields of a service that a rule is about, each with the services that need it. A

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
 
-use chassis::settings::duration_or_zero;
+use chassis::process::settings::duration_or_zero;
 
 /// What SQLite itself reads of the environment.
 const SQLITE: [&str; 1] = ["SQLITE_TMPDIR"];

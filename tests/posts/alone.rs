@@ -4,10 +4,11 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use chassis::{
-    clock::Clock,
-    database::Database,
-    process::Failure,
-    settings::{DatabaseSettings, DatabaseUrl},
+    database::{
+        settings::{DatabaseSettings, DatabaseUrl},
+        sqlite::Database,
+    },
+    process::{Failure, clock::Clock},
 };
 use migrator::{Migrator, Upgrade};
 use post_service::Settings;

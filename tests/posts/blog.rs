@@ -1,7 +1,7 @@
 //! The whole system, and the calls of a post service without what surrounds their
 //! arguments and results.
 
-use chassis::clock::Clock;
+use chassis::process::clock::Clock;
 use microblog::Settings;
 use proto::post::v1::{
     CommitPostsRequest, CreatePostRequest, DeletePostRequest, GetPostRequest, ListPostsRequest,

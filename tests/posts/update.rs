@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::clock::Clock;
+use chassis::process::clock::Clock;
 use chrono::DateTime;
 use proto::post::v1::{Author, Post, UpdatePostRequest, author::State};
 use tonic::Code;

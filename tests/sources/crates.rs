@@ -43,10 +43,12 @@ fn the_arrows_between_the_crates_are_those_of_the_architecture() {
 
     let expected = [
         ("proto", &[][..]),
-        ("chassis", &[]),
+        ("process", &[]),
+        ("database", &["process"]),
+        ("chassis", &["database", "process"]),
         ("user-service", &["chassis", "proto"]),
         ("post-service", &["chassis", "proto"]),
-        ("migrator", &["chassis"]),
+        ("migrator", &["database", "process"]),
         (
             "microblog",
             &["chassis", "migrator", "post-service", "user-service"],
@@ -67,6 +69,8 @@ fn every_crate_has_the_lints_of_the_workspace() {
         "",
         "proto/",
         "chassis/",
+        "chassis/process/",
+        "chassis/database/",
         "user-service/",
         "post-service/",
         "migrator/",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::settings::DatabaseUrl;
+use chassis::database::settings::DatabaseUrl;
 use migrator::{Migrator, Upgrade};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;

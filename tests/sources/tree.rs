@@ -59,6 +59,8 @@ pub fn sources() -> Vec<File> {
         &[
             "src",
             "proto/src",
+            "chassis/process/src",
+            "chassis/database/src",
             "chassis/src",
             "user-service/src",
             "post-service/src",

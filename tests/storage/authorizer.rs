@@ -1,6 +1,9 @@
 //! SQLite itself keeps each service to its own tables, on every connection that it has.
 
-use chassis::database::{Database, Error, Needs, Scope};
+use chassis::database::{
+    Error, Needs,
+    sqlite::{Database, Scope},
+};
 use sqlx::AssertSqlSafe;
 
 use super::Place;

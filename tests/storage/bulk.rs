@@ -9,8 +9,11 @@ use std::{
 };
 
 use chassis::{
-    clock::Clock,
-    database::{Bulk, Database, Error, Scope, Stop, Ways, json},
+    database::{
+        Error,
+        sqlite::{Bulk, Database, Scope, Stop, Ways, json},
+    },
+    process::clock::Clock,
 };
 use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};

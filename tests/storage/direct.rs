@@ -1,7 +1,7 @@
 //! Reads in the thread of their caller: they find what any other connection finds, and
 //! are held by the same rules.
 
-use chassis::database::{Columns, Database, WrongType};
+use chassis::database::sqlite::{Columns, Database, WrongType};
 use sqlx::Connection;
 use user_service::store::NEEDS;
 

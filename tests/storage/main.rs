@@ -15,9 +15,10 @@ mod ready;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use chassis::{
-    database::{Database, Needs},
+use chassis::database::{
+    Needs,
     settings::{DatabaseSettings, DatabaseUrl},
+    sqlite::Database,
 };
 use migrator::{Migrator, Upgrade};
 use sqlx::{

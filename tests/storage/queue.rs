@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::database::{Database, Error, Scope, Stop};
+use chassis::database::{
+    Error,
+    sqlite::{Database, Scope, Stop},
+};
 use futures::{future::join_all, join, poll};
 use migrator::Upgrade;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};

@@ -16,15 +16,14 @@ use std::{
 };
 
 use chassis::{
-    clock::Clock,
-    process::Failure,
+    database::settings::DatabaseUrl,
+    process::{Failure, clock::Clock},
     serve::{
         self,
         health::v1::{
             HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
         },
     },
-    settings::DatabaseUrl,
 };
 use microblog::Settings;
 use proto::{

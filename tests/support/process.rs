@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::settings::DatabaseUrl;
+use chassis::database::settings::DatabaseUrl;
 use migrator::{Migrator, Upgrade};
 use serde_json::Value;
 use sqlx::{

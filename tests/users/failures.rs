@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use chassis::clock::Clock;
+use chassis::process::clock::Clock;
 use futures::future::join_all;
 use sqlx::{Connection, SqliteConnection};
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};

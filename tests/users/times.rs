@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::clock::Clock;
+use chassis::process::clock::Clock;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use prost_types::Timestamp;

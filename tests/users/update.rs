@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::clock::Clock;
+use chassis::process::clock::Clock;
 use chrono::DateTime;
 use proto::user::v1::{Role, UpdateUserRequest, User};
 use tonic::Code;

@@ -10,10 +10,9 @@ pub mod store;
 mod user;
 
 use chassis::{
-    clock::Clock,
-    database::Database,
+    database::sqlite::Database,
     idempotency,
-    process::{Background, Failure},
+    process::{Background, Failure, clock::Clock},
     serve::{self, Service},
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};

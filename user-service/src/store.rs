@@ -9,8 +9,11 @@ mod row;
 mod write;
 
 use chassis::{
-    clock::Clock,
-    database::{Access, Bulk, Database, Needs, Stop},
+    database::{
+        Access, Needs,
+        sqlite::{Bulk, Database, Stop},
+    },
+    process::clock::Clock,
 };
 use include_dir::{Dir, include_dir};
 

@@ -17,10 +17,8 @@ use self::v1::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
     health_check_response::ServingStatus, health_client::HealthClient,
 };
-use crate::{
-    process::Failure,
-    status::{self, Metadata},
-};
+use crate::status::{self, Metadata};
+use process::Failure;
 
 /// The package `grpc.health.v1`.
 #[expect(

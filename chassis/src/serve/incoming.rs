@@ -25,7 +25,9 @@ use super::{
     answers::Answers,
     speech::{Probes, Speech},
 };
-use crate::{process::Failure, settings::ServerSettings};
+use process::Failure;
+
+use crate::settings::ServerSettings;
 
 /// How long to wait after the first failure to accept, and after any in a row at the
 /// most: with no descriptors left, each further attempt fails at once.

@@ -6,6 +6,7 @@
 
 use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
 
+use process::Failure;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -22,7 +23,7 @@ use self::{
     methods::Methods,
     web::Web,
 };
-use crate::{process::Failure, settings::ServerSettings};
+use crate::settings::ServerSettings;
 
 mod answers;
 mod body;

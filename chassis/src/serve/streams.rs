@@ -15,8 +15,7 @@ use std::{
 };
 
 use hyper::rt::Executor;
-
-use crate::burst;
+use process::burst;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 

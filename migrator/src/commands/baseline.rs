@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::database::library;
+use database::sqlite::sqlite_version;
 
 use crate::{
     Migrator,
@@ -29,7 +29,7 @@ impl Migrator {
     /// [`Error::Drift`] if the schema is another, [`Error::Adopted`] if there is a
     /// history, [`Error::NotCreated`] if there is no database; it is then as it was.
     pub async fn baseline(&self, version: i64) -> Result<Report, Error> {
-        library::check().map_err(Error::Library)?;
+        sqlite_version::check().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;
         if !self.exists()? {
             return Err(self.not_created());

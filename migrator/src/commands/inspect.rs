@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::database::library;
+use database::sqlite::sqlite_version;
 
 use crate::{
     Await, Migrator,
@@ -128,7 +128,7 @@ impl Migrator {
     }
 
     async fn open(&self, patience: Duration) -> Result<Session, Error> {
-        library::check().map_err(Error::Library)?;
+        sqlite_version::check().map_err(Error::Library)?;
         if !self.exists()? {
             return Err(self.not_created());
         }

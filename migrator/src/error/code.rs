@@ -2,7 +2,8 @@
 
 use std::{error, io};
 
-use chassis::{database::volume::Unfit, process::Failure};
+use database::sqlite::volume::Unfit;
+use process::Failure;
 
 use super::{Error, Place};
 use crate::project;

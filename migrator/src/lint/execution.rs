@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chassis::database::authorizer::{self, Action, Code as Deed};
+use database::sqlite::{
+    Action, Code as Deed,
+    authorizer::{self},
+};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 

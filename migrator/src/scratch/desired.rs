@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chassis::database::authorizer;
+use database::sqlite::authorizer;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::{

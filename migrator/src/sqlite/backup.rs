@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::{CopyError, PageCopy};
+use database::sqlite::{CopyError, PageCopy};
 use serde::Serialize;
 
 pub use self::{

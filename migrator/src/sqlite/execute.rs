@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use chassis::database::authorizer;
+use database::sqlite::authorizer;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use chassis::database::authorizer::{Action, Code};
+use database::sqlite::{Action, Code};
 
 /// Tables of SQLite itself begin like this.
 const SYSTEM: &str = "sqlite_";

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chassis::database::APPLICATION_ID;
+use database::sqlite::APPLICATION_ID;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::project::migrations::{Direction, Migration, Migrations};

@@ -2,7 +2,7 @@
 
 use std::{process::Child, time::Duration};
 
-use chassis::settings::DatabaseUrl;
+use database::settings::DatabaseUrl;
 use migrator::{Error, Migrations, Migrator, Upgrade};
 
 use crate::{Place, Run, execute};

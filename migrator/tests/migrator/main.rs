@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::settings::DatabaseUrl;
+use database::settings::DatabaseUrl;
 use migrator::{Migrations, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;

@@ -91,7 +91,7 @@ async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
     let id = place
         .query("select application_id || '' from pragma_application_id")
         .await;
-    assert_eq!(id, [chassis::database::APPLICATION_ID.to_string()]);
+    assert_eq!(id, [database::sqlite::APPLICATION_ID.to_string()]);
 }
 
 #[test]

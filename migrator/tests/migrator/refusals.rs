@@ -46,7 +46,7 @@ async fn an_empty_database_with_another_application_id_is_refused_unchanged() {
 
 #[tokio::test]
 async fn tables_without_a_history_are_refused_unchanged() {
-    for id in [0, chassis::database::APPLICATION_ID] {
+    for id in [0, database::sqlite::APPLICATION_ID] {
         let place = Place::new();
         place
             .execute(&format!(

@@ -1,7 +1,7 @@
 //! Creating posts: one, or many by one statement.
 
 use chassis::{
-    database::{Stop, Ways, inserted, json, large_json, unless_constraint},
+    database::sqlite::{Stop, Ways, inserted, json, large_json, unless_constraint},
     idempotency::{Request, among_all},
 };
 use chrono::{DateTime, Utc};

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::Version;
+use chassis::database::sqlite::Version;
 use quick_cache::sync::Cache;
 
 use super::read::{List, Page};

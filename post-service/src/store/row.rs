@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::{Columns, WrongType};
+use chassis::database::sqlite::{Columns, WrongType};
 use chrono::{DateTime, Utc};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Changing posts.
 
 use chassis::{
-    database::{Scope, Source, Stop},
+    database::sqlite::{Scope, Source, Stop},
     etag::Etag,
     idempotency::{Request, Write},
 };

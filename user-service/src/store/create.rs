@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chassis::{
-    database::{Stop, Ways, inserted, is_constraint, json, unless_constraint},
+    database::sqlite::{Stop, Ways, inserted, is_constraint, json, unless_constraint},
     idempotency::{Request, among_all},
 };
 use chrono::{DateTime, TimeDelta, Utc};

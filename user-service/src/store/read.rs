@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chassis::{
-    database::{Source, json},
+    database::sqlite::{Source, json},
     pagination::PageSize,
 };
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! A row of `users`, and what it means.
 
-use chassis::database::{Columns, WrongType};
+use chassis::database::sqlite::{Columns, WrongType};
 use chrono::{DateTime, Utc};
 
 use crate::{

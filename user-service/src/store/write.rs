@@ -1,7 +1,7 @@
 //! Changing users.
 
 use chassis::{
-    database::{Scope, Source, Stop},
+    database::sqlite::{Scope, Source, Stop},
     etag::Etag,
     idempotency::{Request, Write},
 };

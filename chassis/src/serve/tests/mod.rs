@@ -34,7 +34,9 @@ use super::{
     frames::{self as pieces, Frames},
     request_id,
 };
-use crate::{process::Failure, settings::ServerSettings};
+use process::Failure;
+
+use crate::settings::ServerSettings;
 
 mod calls;
 mod connections;

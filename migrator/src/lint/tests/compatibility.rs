@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::settings::DatabaseUrl;
+use database::settings::DatabaseUrl;
 use tempfile::TempDir;
 
 use super::{BACK, REBUILD, codes, found, lint, with};

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::{APPLICATION_ID, PageCopy};
 use chrono::{DateTime, SecondsFormat, Utc};
+use database::sqlite::{APPLICATION_ID, PageCopy};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -177,7 +177,7 @@ pub(super) async fn salvage(
     let sqlite = facts::library(&mut source).await?;
     close(source).await;
     let partial = reserve(backups, None, time, version)?;
-    let failed = |error: chassis::database::CopyError| match Code::from(&error) {
+    let failed = |error: database::sqlite::CopyError| match Code::from(&error) {
         Code::Full => Error::Full {
             file: partial.target().to_owned(),
             source: error.into(),

@@ -3,7 +3,7 @@
 
 use std::{error, io, path::PathBuf, time::Duration};
 
-use chassis::database::CopyError;
+use database::sqlite::CopyError;
 
 /// Whatever lies beneath a failure.
 type Cause = Box<dyn error::Error + Send + Sync>;

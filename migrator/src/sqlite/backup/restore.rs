@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::{APPLICATION_ID, Copied, CopyError, PageCopy};
+use database::sqlite::{APPLICATION_ID, Copied, CopyError, PageCopy};
 use sqlx::SqliteConnection;
 
 use super::{

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::database::PageCopy;
+use database::sqlite::PageCopy;
 use migrator::{
     Event, Progress,
     backup::{Error, State},

@@ -177,7 +177,7 @@ mod tests {
             let mut found = variables.iter().filter(|(set, _)| *set == name);
             found.next().map(|(_, value)| value.into())
         };
-        parse_from(line.map(OsString::from), variable).map_err(|error| super::super::usage(&error))
+        parse_from(line.map(OsString::from), variable).map_err(|error| crate::usage(&error))
     }
 
     fn file(folder: &TempDir, value: &str) -> String {

@@ -11,14 +11,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use process::clock::Clock;
 use sqlx::SqliteConnection;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{Capacity, Place, Queue, Scope, batch::Job};
-use crate::{
-    clock::Clock,
-    database::{Error, error::unless_constraint},
-};
+use crate::{Error, sqlite::result_code::unless_constraint};
 
 /// How writes of one kind are done, each time at the time that it is then.
 pub struct Ways<I, T, E> {
@@ -171,7 +169,7 @@ impl<I, T, E> Gathering<I, T, E> {
 }
 
 impl<I, T, E> Bulk<I, T, E> {
-    pub(in crate::database) fn new(queue: Queue, ways: Ways<I, T, E>, clock: Clock) -> Self {
+    pub(in crate::sqlite) fn new(queue: Queue, ways: Ways<I, T, E>, clock: Clock) -> Self {
         Self {
             queue,
             ways,
@@ -193,7 +191,7 @@ where
     ///
     /// What the write was refused for, and those of [`Database::write`].
     ///
-    /// [`Database::write`]: crate::database::Database::write
+    /// [`Database::write`]: crate::sqlite::Database::write
     pub async fn write(&self, item: I) -> Result<T, E> {
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter {

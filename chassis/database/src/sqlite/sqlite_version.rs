@@ -1,6 +1,8 @@
 //! The SQLite library that is linked in.
 
-use crate::{database::ffi, process::Failure};
+use process::Failure;
+
+use super::ffi;
 
 /// The first version, as `sqlite3_libversion_number` has it, in which two processes
 /// that write to and checkpoint one WAL database at once cannot corrupt it.

@@ -6,8 +6,9 @@
 
 use std::{cell::RefCell, sync::Arc};
 
+use process::burst;
+
 use super::{Direct, Reader};
-use crate::burst;
 
 thread_local! {
     /// The connection whose snapshot the reads of this thread's burst share, and where it
@@ -62,7 +63,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{burst::together, database::Access};
+    use process::burst::together;
+
+    use crate::Access;
 
     static ACCESS: Access = Access {
         tables: &["a"],

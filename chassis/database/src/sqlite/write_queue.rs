@@ -5,13 +5,14 @@
 //! the wait for it is made here, since SQLite's own starves one of two busy writers.
 
 mod batch;
-mod bulk;
+mod batcher;
 mod capacity;
-mod turn;
+mod fair_lock;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use process::{Background, Failure};
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -21,13 +22,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
-pub use self::bulk::{AtOnce, Bulk, Each, Ways};
-use self::{capacity::Capacity, turn::Turn};
-use super::{Access, Error, volume::Room};
-use crate::{
-    process::{Background, Failure},
-    settings::DatabaseSettings,
-};
+pub use self::batcher::{AtOnce, Bulk, Each, Ways};
+use self::{capacity::Capacity, fair_lock::Turn};
+use super::volume::Room;
+use crate::{Access, Error, settings::DatabaseSettings};
 
 /// How long a writer goes on before it gives way to those who do not wait for their turn, such
 /// as the migrator, and for how long then, unless it has left the database alone for as long

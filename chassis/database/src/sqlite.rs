@@ -1,44 +1,45 @@
-//! The database as one service sees it: connections that read, one queue that writes,
-//! and the wait for its being there.
+//! SQLite as one service sees it: connections that read, one queue that writes, and the
+//! wait for the database.
 //!
-//! This module and those below it are the only ones here that know that the engine is
-//! SQLite. They know no table but the migrator's history.
+//! It knows no table but the migrator's history.
 
-mod access;
+mod access_rule;
+mod action;
 pub mod authorizer;
-mod direct;
-mod error;
 mod ffi;
 mod history;
-pub mod library;
-mod ready;
-mod source;
+mod inline_reads;
+mod json;
+mod read_source;
+mod result_code;
+pub mod sqlite_version;
+mod startup;
 pub mod volume;
-mod writer;
+mod write_queue;
 
-use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use serde::{Serialize, Serializer};
+use process::{Failure, clock::Clock};
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool,
     pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::timeout;
 
 pub use self::{
-    access::Access,
-    direct::{Columns, Parameter, Version, WrongType},
-    error::{Error, is_constraint, unless_constraint},
+    action::{Action, Code},
     ffi::{Copied, CopyError, PageCopy, Pages},
-    source::Source,
-    writer::{AtOnce, Bulk, Each, Scope, Stop, Ways, Work},
+    inline_reads::{Columns, Parameter, Version, WrongType},
+    json::{inserted, json, large_json},
+    read_source::Source,
+    result_code::{is_constraint, unless_constraint},
+    write_queue::{AtOnce, Bulk, Each, Scope, Stop, Ways, Work},
 };
-use self::{direct::Direct, writer::Queue};
+use self::{inline_reads::Direct, write_queue::Queue};
 use crate::{
-    clock::Clock,
-    process::Failure,
+    Access, Error, Needs,
     settings::{DatabaseSettings, DatabaseUrl},
 };
 
@@ -60,17 +61,6 @@ const CHECKPOINT: &str = "20000"; // pages
 /// that find no room are written to the log, read again and written again, which cost a fifth of
 /// the rows a second.
 const WRITE_CACHE: &str = "-4096"; // KiB
-
-/// What a service needs of the database.
-#[derive(Debug)]
-pub struct Needs {
-    /// What its connections may touch.
-    pub access: &'static Access,
-    /// The number of the oldest migration that it works with.
-    pub version: i64,
-    /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
-    pub queries: fn() -> Vec<&'static str>,
-}
 
 /// A handle on the database. Copies of it are cheap and share its connections.
 #[derive(Clone, Debug)]
@@ -179,42 +169,6 @@ impl Database {
             .pragma("wal_autocheckpoint", CHECKPOINT)
             .pragma("cache_size", WRITE_CACHE)
     }
-}
-
-/// A parameter of a statement that has many values, for `json_each`, or for
-/// `jsonb_each` if they are arrays themselves.
-///
-/// # Errors
-///
-/// If they have no form as JSON, which is a fault of ours.
-pub fn json(values: &impl Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(values).map_err(|error| sqlx::Error::Encode(error.into()))
-}
-
-/// As [`json`], of so many values that they take a megabyte: a text that grew to that would leave
-/// half a megabyte behind, and a quarter, for other threads to reuse. The `size` is about what
-/// they take, in bytes.
-///
-/// # Errors
-///
-/// As [`json`].
-pub fn large_json(
-    size: usize,
-    values: impl IntoIterator<Item = impl Serialize>,
-) -> Result<String, sqlx::Error> {
-    let mut text = Vec::with_capacity(size);
-    let written = serde_json::Serializer::new(&mut text).collect_seq(values);
-    written.map_err(|error| sqlx::Error::Encode(error.into()))?;
-    String::from_utf8(text).map_err(|error| sqlx::Error::Encode(error.into()))
-}
-
-/// The ids that an INSERT gave out to its rows, which it does one after the other: none if it
-/// inserted nothing.
-#[must_use]
-pub fn inserted(written: &SqliteQueryResult) -> Option<RangeInclusive<i64>> {
-    let last = written.last_insert_rowid();
-    let more = written.rows_affected().checked_sub(1)?;
-    Some(last - i64::try_from(more).ok()?..=last)
 }
 
 /// Few connections that cannot write, opened when they are needed and kept.

@@ -6,10 +6,10 @@ use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Capacity, Line, Place, Scope, Stop, Work, turn::Turn};
-use crate::database::{
+use super::{Capacity, Line, Place, Scope, Stop, Work, fair_lock::Turn};
+use crate::{
     Error,
-    error::{is_busy, is_constraint},
+    sqlite::result_code::{is_busy, is_constraint},
 };
 
 /// A piece of work in the queue.

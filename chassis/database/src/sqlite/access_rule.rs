@@ -3,9 +3,10 @@
 use sqlx::SqliteConnection;
 
 use super::{
-    authorizer::{self, Action, Code},
-    history,
+    action::{Action, Code},
+    authorizer, history,
 };
+use crate::Access;
 
 /// Functions that a statement may call. None of them reaches outside the database.
 const FUNCTIONS: [&str; 10] = [
@@ -20,17 +21,6 @@ const FUNCTIONS: [&str; 10] = [
     "unhex",
     "->>",
 ];
-
-/// The tables and columns that the statements of one service may touch. Everything else
-/// is denied: other tables, DDL, ATTACH, temporary tables, settings, recursion.
-#[derive(Debug)]
-pub struct Access {
-    /// The tables that the service owns: it reads and writes them.
-    pub tables: &'static [&'static str],
-    /// Columns of others, each with its table, that a foreign key of or to the owned
-    /// tables looks up. SQLite cannot tell such a look-up from a query.
-    pub columns: &'static [(&'static str, &'static str)],
-}
 
 impl Access {
     /// Lets a connection do this, and nothing else, for as long as it is open.

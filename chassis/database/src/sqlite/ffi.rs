@@ -14,7 +14,7 @@ use libsqlite3_sys as sqlite;
 use sqlx::SqliteConnection;
 
 pub use self::backup::{Copied, CopyError, PageCopy, Pages};
-use super::authorizer::{Action, Code};
+use super::action::{Action, Code};
 
 /// The version of the library that is linked in, such as `3_051_003` for 3.51.3.
 pub(super) fn library_version() -> i32 {

@@ -14,7 +14,7 @@ use rustix::{
     process::geteuid,
 };
 
-use super::Error;
+use crate::Error;
 
 /// Why no process can work with a database where it is: one variant for each thing that
 /// an operator can do about it.

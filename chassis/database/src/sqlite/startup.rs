@@ -3,12 +3,12 @@
 
 use std::{io, time::Duration};
 
+use process::Failure;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{APPLICATION_ID, Database, error::primary_code, history, library, volume};
-use crate::process::Failure;
+use super::{APPLICATION_ID, Database, history, result_code::primary_code, sqlite_version, volume};
 
 /// Between two looks at a database that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -38,7 +38,7 @@ impl Database {
     /// it; and [`Failure::Failed`] if it cannot
     /// be opened or the SQLite library is an unsafe one.
     pub async fn ready(&self) -> Result<(), Failure> {
-        library::check()?;
+        sqlite_version::check()?;
         let deadline = Instant::now() + self.wait;
         let mut said = false;
         let connection = loop {

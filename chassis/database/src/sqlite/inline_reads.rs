@@ -10,7 +10,7 @@
 //!
 //! [`Database::reader`]: super::Database::reader
 
-mod together;
+mod shared_snapshot;
 
 use std::{
     cell::Cell,
@@ -29,10 +29,8 @@ use rusqlite::{
     types::{FromSql, ToSqlOutput, ValueRef},
 };
 
-use super::{
-    Access,
-    authorizer::{Action, Code},
-};
+use super::action::{Action, Code};
+use crate::Access;
 
 /// Statements that a connection keeps prepared: more than a service reads by.
 const PREPARED: usize = 64;

@@ -1,0 +1,145 @@
+//! The settings of the database: where it is, and how long things may wait for it.
+
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::Args;
+use process::settings::{count, defaults, duration, duration_or_zero};
+
+/// Where the database is, and how long things may wait for it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// The database file, as a URL: `sqlite:` and a path.
+    #[arg(
+        long,
+        env,
+        value_name = "URL",
+        default_value = "sqlite:data/microblog.db"
+    )]
+    pub database_url: DatabaseUrl,
+
+    /// How long a service waits at its start for the database to be there and migrated,
+    /// before it exits with 75.
+    #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = duration_or_zero)]
+    pub database_wait: Duration,
+
+    /// Connections for reading. Each has a thread of its own.
+    #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = count)]
+    pub read_connections: NonZeroUsize,
+
+    /// How long a read waits for a connection before it fails with OVERLOADED.
+    #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub read_wait: Duration,
+
+    /// Whether a read of a few rows by key is done in the thread of its call, rather than on
+    /// one of the connections for reading: several times as fast, but a slow disk then
+    /// delays the other calls of that thread.
+    #[arg(long, env, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub direct_reads: bool,
+
+    /// Writes that may wait in the queue. The next one fails with OVERLOADED.
+    #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
+    pub write_queue: NonZeroUsize,
+
+    /// Writes that are committed together at most.
+    #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = count)]
+    pub write_batch: NonZeroUsize,
+
+    /// How long a write waits for another process that is writing, before it fails with
+    /// `DATABASE_BUSY`.
+    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub write_wait: Duration,
+
+    /// How many bytes stay free on the disk of the database. With fewer, writes fail with
+    /// OVERLOADED; 0 lets them fail when it is full, which on some file systems kills the
+    /// process.
+    #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
+    pub min_free_space: u64,
+}
+
+/// A path to the database, from a URL of the form `sqlite:path` or `sqlite://path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseUrl(PathBuf);
+
+impl DatabaseUrl {
+    /// The URL of the file at `path`.
+    #[must_use]
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let path = url
+            .strip_prefix("sqlite:")
+            .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
+            .ok_or(
+                "it does not begin with `sqlite:`; write for example sqlite:data/microblog.db",
+            )?;
+        if path.is_empty() || path.starts_with(":memory:") {
+            return Err(
+                "it names no file, and processes share the database through one; write for \
+                 example sqlite:data/microblog.db"
+                    .into(),
+            );
+        }
+        if path.contains(['?', '#']) {
+            return Err("options in the URL are not supported; give the path alone".into());
+        }
+        Ok(Self(path.into()))
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sqlite:{}", self.0.display())
+    }
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_valid_value() {
+        let _ = DatabaseSettings::default();
+    }
+
+    #[test]
+    fn a_database_url_is_a_path_with_the_scheme_sqlite() {
+        for url in ["sqlite:data/x.db", "sqlite://data/x.db"] {
+            let parsed: DatabaseUrl = url.parse().unwrap();
+            assert_eq!(parsed.path(), std::path::Path::new("data/x.db"));
+        }
+        let absolute: DatabaseUrl = "sqlite:///var/x.db".parse().unwrap();
+        assert_eq!(absolute.path(), std::path::Path::new("/var/x.db"));
+    }
+
+    #[test]
+    fn a_url_that_names_no_file_is_refused() {
+        for url in [
+            "",
+            "postgres://x",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:x?mode=ro",
+        ] {
+            assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What SIGINT and SIGTERM do to a process.
+
+use std::{future::Future, pin::pin, process::ExitCode, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+
+/// How long what was begun in threads of its own may go on once the rest has ended. Nobody
+/// waits for it any more.
+pub(crate) const LEFT_BEHIND: Duration = Duration::from_millis(100);
+
+/// A token that is cancelled by the first SIGINT or SIGTERM. The second one ends the
+/// process at once, with the exit code that shells give to such an end.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] if the handlers cannot be installed.
+pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
+    let (mut interrupt, mut terminate) = signals()?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        let mut first = true;
+        loop {
+            let code = tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            };
+            if !first {
+                tracing::warn!("a second signal: ending at once");
+                std::process::exit(code);
+            }
+            first = false;
+            tracing::info!("draining; a second signal ends at once");
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}
+
+/// SIGINT and SIGTERM, which do nothing by themselves from now on.
+fn signals() -> Result<(Signal, Signal), Failure> {
+    let install =
+        |kind| signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")));
+    Ok((
+        install(SignalKind::interrupt())?,
+        install(SignalKind::terminate())?,
+    ))
+}
+
+/// Does `work` until it is done or the first SIGINT or SIGTERM comes, which drops it: what
+/// it was then, or the exit code that shells give to such an end. Work that is `endless` is
+/// ended well by a signal: with 0.
+///
+/// Also where the signals would be ignored otherwise: they are to a process that is the
+/// first of a container.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] if the handlers cannot be installed.
+pub async fn until_signal<T>(
+    work: impl Future<Output = T>,
+    endless: bool,
+) -> Result<Result<T, ExitCode>, Failure> {
+    let (mut interrupt, mut terminate) = signals()?;
+    let (send, ended) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let code = tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        };
+        let code = if endless { 0 } else { code };
+        tracing::debug!("a signal: ending at once");
+        // What was begun is dropped; it may be in the middle of what cannot be left.
+        let _ = send.send(code);
+        tokio::time::sleep(2 * LEFT_BEHIND).await;
+        std::process::exit(i32::from(code));
+    });
+    let work = pin!(work);
+    Ok(tokio::select! {
+        done = work => Ok(done),
+        Ok(code) = ended => Err(ExitCode::from(code)),
+    })
+}
