@@ -14,7 +14,14 @@ use hyper_util::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{call::Handlers, incoming::Connection, loops::Loops, streams::Streams, web::Web};
+use super::{
+    call::Handlers,
+    http_io::{HttpIo, HttpIoLimits},
+    loops::Loops,
+    socket::Socket,
+    streams::Streams,
+    web::Web,
+};
 use crate::{settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
@@ -25,31 +32,36 @@ const SMALLEST_HEAD: usize = 8192;
 /// more than it takes. The library has 400 KB, for each of all who watch; a window of HTTP/2 is 64.
 const STREAM_BUFFER: usize = 65_535;
 
-/// Serves `connections` until `stop`; then none is accepted, and those that are open are
+/// Serves the connections of `sockets` until `stop`; then none is accepted, and those that are open are
 /// waited for, until each has answered the calls that run.
 pub(super) async fn serve<S: Handlers>(
     settings: &ServerSettings,
-    connections: impl Stream<Item = Connection>,
+    sockets: impl Stream<Item = Socket>,
+    limits: HttpIoLimits,
     web: Web<S>,
     mut loops: Loops,
     stop: CancellationToken,
 ) {
     let open = TaskTracker::new();
     let accepting = async {
-        let mut connections = std::pin::pin!(connections);
-        while let Some(connection) = connections.next().await {
+        let mut sockets = std::pin::pin!(sockets);
+        while let Some(socket) = sockets.next().await {
             let streams = Streams::default();
             let builder = builder(settings, streams.clone());
-            let (web, stop) = (web.clone(), stop.clone());
+            let (limits, web, stop) = (limits.clone(), web.clone(), stop.clone());
             loops.spawn(|elsewhere| {
                 open.track_future(async move {
-                    let connection = if elsewhere {
-                        connection.taken_over()
+                    let socket = if elsewhere {
+                        socket.rebind_to_runtime()
                     } else {
-                        Ok(connection)
+                        Ok(socket)
                     };
-                    match connection {
-                        Ok(connection) => converse(builder, streams, connection, web, stop).await,
+                    match socket {
+                        Ok(socket) => {
+                            // TLS, if any, goes between the two.
+                            let io = HttpIo::new(socket, limits);
+                            converse(builder, streams, io, web, stop).await;
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "a connection is lost on its way to its loop");
                         }
@@ -68,14 +80,13 @@ pub(super) async fn serve<S: Handlers>(
 async fn converse<S: Handlers>(
     builder: auto::Builder<Streams>,
     streams: Streams,
-    connection: Connection,
+    io: HttpIo<Socket>,
     web: Web<S>,
     stop: CancellationToken,
 ) {
-    let answers = connection.answers();
+    let answers = io.answers();
     let calls = service_fn(move |request| web.answer(request, answers.clone()));
-    let mut conversation =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(connection), calls));
+    let mut conversation = std::pin::pin!(builder.serve_connection(TokioIo::new(io), calls));
     let mut stopped = std::pin::pin!(stop.cancelled().fuse());
     let ended = poll_fn(|cx| {
         if stopped.as_mut().poll(cx).is_ready() {

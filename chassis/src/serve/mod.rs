@@ -34,13 +34,15 @@ mod foreign;
 pub mod frames;
 pub mod health;
 mod http;
+mod http_io;
+mod http_version;
 mod incoming;
 mod loops;
 mod methods;
 mod outcome;
 mod reflection;
 pub mod request_id;
-mod speech;
+mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -100,8 +102,16 @@ pub async fn run<S: Handlers>(
     };
     let loops = Loops::start(settings.worker_threads)
         .map_err(|error| Failure::Failed(format!("the worker threads do not start: {error}")))?;
-    let accepted = connections.accept(listener);
-    let mut server = pin!(http::serve(settings, accepted, web, loops, stop.clone()));
+    let sockets = connections.accept(listener);
+    let limits = connections.limits();
+    let mut server = pin!(http::serve(
+        settings,
+        sockets,
+        limits,
+        web,
+        loops,
+        stop.clone()
+    ));
 
     let live = async {
         tokio::select! {
@@ -134,7 +144,7 @@ async fn finish(
     mut server: Pin<&mut impl Future<Output = ()>>,
     connections: &Connections,
 ) {
-    connections.end_silent();
+    connections.close_unidentified();
     if timeout(settings.drain_limit, server.as_mut()).await.is_ok() {
         return;
     }
@@ -142,7 +152,7 @@ async fn finish(
         connections = connections.open(),
         "calls still run at the end of the drain; their connections are cut"
     );
-    connections.cut();
+    connections.abort_all();
     let _ = timeout(CUT_LIMIT, server).await;
 }
 

@@ -172,7 +172,7 @@ mod tests {
         let (_other_folder, _, other) = place();
         insert(&writer);
 
-        let counts = together(|| [&direct, &other, &direct].map(|direct| count(direct)));
+        let counts = together(|| [&direct, &other, &direct].map(count));
 
         assert_eq!(counts, [1, 0, 1]);
     }

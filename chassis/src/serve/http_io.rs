@@ -1,0 +1,220 @@
+//! The bytes of a connection that speaks HTTP, above TLS: detects from the first bytes whether
+//! they are HTTP/2 or HTTP/1.1, and guards what the HTTP library does not.
+//!
+//! A client has to send its first bytes in time, and has to read the responses that it is
+//! sent. Otherwise reads and writes fail, which ends the connection.
+
+use std::{
+    future::Future,
+    io::{self, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+use super::{answers::Answers, http_version::HttpVersion, socket::Socket};
+
+/// What [`HttpIo`] guards a connection by.
+#[derive(Clone, Debug)]
+pub(super) struct HttpIoLimits {
+    /// How long a client may take until its first bytes tell the version of HTTP.
+    pub(super) first_byte_timeout: Duration,
+    /// How long a response may wait for the client to read it.
+    pub(super) read_limit: Duration,
+    /// Cancelled when connections have to end whose version is not known.
+    pub(super) close_unidentified: CancellationToken,
+}
+
+/// A connection above TLS, which is `IO`: [`Socket`] where there is no TLS.
+pub(super) struct HttpIo<IO> {
+    io: IO,
+    version: HttpVersion,
+    /// Resolves when the connection has to end.
+    guard: Pin<Box<dyn Future<Output = ErrorKind> + Send>>,
+    ended: Option<ErrorKind>,
+    answers: Answers,
+    read_limit: Duration,
+}
+
+impl<IO> HttpIo<IO> {
+    /// A connection that has yet to send its first bytes.
+    pub(super) fn new(io: IO, limits: HttpIoLimits) -> Self {
+        let HttpIoLimits {
+            first_byte_timeout,
+            read_limit,
+            close_unidentified,
+        } = limits;
+        Self {
+            io,
+            version: HttpVersion::UNKNOWN,
+            guard: Box::pin(await_preface(first_byte_timeout, close_unidentified)),
+            ended: None,
+            answers: Answers::default(),
+            read_limit,
+        }
+    }
+
+    /// The responses that wait for the client to read them.
+    pub(super) fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
+    /// Fails if the connection has to end. Otherwise the task is woken when it has to.
+    fn poll_guard(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.ended.is_none()
+            && let Poll::Ready(kind) = self.guard.as_mut().poll(cx)
+        {
+            self.ended = Some(kind);
+        }
+        self.ended.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// Fails if the connection has to end. HTTP/2 reads all the time, and is woken for that;
+    /// HTTP/1.1 may leave requests unread that came early.
+    fn check_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.version {
+            HttpVersion::Http1 => self.poll_guard(cx),
+            HttpVersion::Unknown { .. } | HttpVersion::Http2 => Ok(()),
+        }
+    }
+}
+
+impl<IO: AsRef<Socket>> HttpIo<IO> {
+    /// Detects the version from the first bytes. From then on others see to it that the
+    /// client goes on: PINGs, and over HTTP/1.1 the time that the head of a request may take.
+    fn on_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        self.version = self.version.detect(bytes);
+        match self.version {
+            HttpVersion::Unknown { .. } => return Ok(()),
+            HttpVersion::Http2 => {}
+            HttpVersion::Http1 => self.io.as_ref().enable_keepalive(),
+        }
+        self.guard = Box::pin(watch_stall(self.read_limit, self.answers.clone()));
+        // It is not certain that another read follows, which would have the task woken.
+        self.poll_guard(cx)
+    }
+}
+
+/// Why a connection ended before its version was known.
+async fn await_preface(timeout: Duration, close_unidentified: CancellationToken) -> ErrorKind {
+    tokio::select! {
+        () = close_unidentified.cancelled() => ErrorKind::ConnectionAborted,
+        () = tokio::time::sleep(timeout) => ErrorKind::TimedOut,
+    }
+}
+
+/// Why a connection ended whose client does not read.
+async fn watch_stall(limit: Duration, answers: Answers) -> ErrorKind {
+    answers.stalled(limit).await;
+    tracing::warn!(
+        ?limit,
+        "a client does not read its answers; its connection is cut"
+    );
+    ErrorKind::TimedOut
+}
+
+impl<IO: AsyncRead + AsRef<Socket> + Unpin> AsyncRead for HttpIo<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.poll_guard(cx)?;
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        if matches!(this.version, HttpVersion::Unknown { .. }) {
+            this.on_bytes(&buf.filled()[before..], cx)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check_write(cx)?;
+        Pin::new(&mut this.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check_write(cx)?;
+        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustix::net::sockopt;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::Semaphore,
+    };
+
+    use super::*;
+    use crate::{
+        serve::{http_version::PREFACE, socket::TcpKeepalive},
+        settings::ServerSettings,
+    };
+
+    #[tokio::test]
+    async fn a_client_of_http_1_is_probed_which_sends_no_pings() {
+        let settings = ServerSettings::default();
+        let slots = Arc::new(Semaphore::new(1));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+
+        for (said, probed) in [(PREFACE, false), (&b"POST"[..], true)] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let socket = Socket::new(
+                stream,
+                TcpKeepalive::from_settings(&settings),
+                CancellationToken::new(),
+                Arc::clone(&slots).acquire_owned().await.unwrap(),
+                Arc::default(),
+            );
+            let limits = HttpIoLimits {
+                first_byte_timeout: settings.first_byte_timeout,
+                read_limit: settings.call_timeout,
+                close_unidentified: CancellationToken::new(),
+            };
+            let mut server = HttpIo::new(socket, limits);
+            server.read_exact(&mut vec![0; said.len()]).await.unwrap();
+
+            assert_eq!(sockopt::socket_keepalive(&server.io), Ok(probed));
+            if probed {
+                let idle = sockopt::tcp_keepidle(&server.io);
+                assert_eq!(idle, Ok(settings.keepalive_interval));
+            }
+        }
+    }
+}
