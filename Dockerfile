@@ -16,7 +16,7 @@ FROM ${RUST_IMAGE} AS dependencies
 WORKDIR /build
 # What every build below selects. One selection for all of them: another one would
 # select other features of the same crates, and compile these again.
-ENV SELECTED="--release --locked -p proto -p process -p database -p chassis -p user-service -p post-service -p migrator"
+ENV SELECTED="--release --locked -p proto -p process -p database -p serving -p chassis -p user-service -p post-service -p migrator"
 # The places that a program corrects when it is loaded, in 2 KB for 240: glibc 2.36 or later
 # reads them so.
 ENV RUSTFLAGS="-C link-arg=-Wl,-z,pack-relative-relocs"
@@ -28,19 +28,20 @@ COPY proto/Cargo.toml proto/
 COPY chassis/Cargo.toml chassis/
 COPY chassis/process/Cargo.toml chassis/process/
 COPY chassis/database/Cargo.toml chassis/database/
+COPY chassis/serving/Cargo.toml chassis/serving/
 COPY user-service/Cargo.toml user-service/
 COPY post-service/Cargo.toml post-service/
 COPY migrator/Cargo.toml migrator/
 # Empty crates in the place of ours: what they need is compiled, and nothing of ours.
 # A crate without a build script would not have its build dependencies compiled.
 RUN mkdir -p migrator/benches && touch migrator/benches/million.rs \
-    && for crate in . proto chassis/process chassis/database chassis user-service post-service migrator; do \
+    && for crate in . proto chassis/process chassis/database chassis/serving chassis user-service post-service migrator; do \
         mkdir -p "$crate/src" && echo '//! Empty.' > "$crate/src/lib.rs" || exit 1; \
     done \
     && for program in src user-service/src post-service/src migrator/src; do \
         printf '//! Empty.\nfn main() {}\n' > "$program/main.rs"; \
     done \
-    && for crate in proto chassis migrator; do \
+    && for crate in proto chassis/serving migrator; do \
         printf '//! Empty.\nfn main() {}\n' > "$crate/build.rs"; \
     done
 # hadolint ignore=SC2086

@@ -11,7 +11,7 @@ use std::{
 use chassis::{
     database::{settings::DatabaseSettings, sqlite::Database},
     process::{Failure, clock::Clock},
-    settings::ServerSettings,
+    serving::settings::ServerSettings,
 };
 use clap::Args;
 use http::Uri;

@@ -8,7 +8,7 @@ use chassis::{
         clock::Clock,
         settings::{LogFormat, LogSettings},
     },
-    serve,
+    serving,
 };
 use clap::Parser;
 use microblog::System;
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
     let shutdown = process::shutdown_on_signals()?;
-    let users = serve::listen(line.user_service_listen).await?;
-    let posts = serve::listen(line.post_service_listen).await?;
+    let users = serving::listen(line.user_service_listen).await?;
+    let posts = serving::listen(line.post_service_listen).await?;
     let (user_address, post_address) = (address(&users)?, address(&posts)?);
 
     let database = line.system.database.database_url.clone();

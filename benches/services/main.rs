@@ -40,7 +40,7 @@ mod wire;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
-use chassis::settings::ServerSettings;
+use chassis::serving::settings::ServerSettings;
 use clap::{Parser, Subcommand};
 use tempfile::TempDir;
 use tokio::runtime;

@@ -13,7 +13,7 @@ use chassis::{
     database::{settings::DatabaseSettings, sqlite::Database},
     process,
     process::{clock::Clock, settings::LogSettings},
-    serve,
+    serving,
 };
 use clap::Args;
 
@@ -56,7 +56,7 @@ impl UserService {
         let logs = self.logs.clone();
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
-            let listener = serve::listen(self.listen).await?;
+            let listener = serving::listen(self.listen).await?;
             let database = Database::new(&self.database, &user_service::store::NEEDS);
             user_service::run(&self.service, listener, database, Clock::system(), shutdown).await
         })
@@ -69,7 +69,7 @@ impl PostService {
         let logs = self.logs.clone();
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
-            let listener = serve::listen(self.listen).await?;
+            let listener = serving::listen(self.listen).await?;
             let database = Database::new(&self.database, &post_service::store::NEEDS);
             post_service::run(&self.service, listener, database, Clock::system(), shutdown).await
         })

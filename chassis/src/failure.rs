@@ -1,11 +1,7 @@
 //! Failures of the database, as the statuses that callers get for them.
 
+use serving::status::{Metadata, internal, shutting_down, unavailable};
 use tonic::Status;
-
-use crate::{
-    database,
-    status::{Metadata, internal, shutting_down, unavailable},
-};
 
 /// A failure of the database: one of the moment, or an internal one.
 #[must_use]

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::violation::Violations;
-use database::sqlite::Scope;
+use database::Scope;
+use serving::violation::Violations;
 
 /// How long the answer to a request is kept for its repeat.
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,22 +1,17 @@
-//! What every process of the system needs and no service should write twice: the
-//! microservice chassis.
+//! The microservice chassis: what every service needs and no service should write twice.
 //!
-//! It names no message, no table and no service; those come in as arguments. The engine is
-//! known to the crate [`database`] alone, and gRPC to [`serve`], [`status`] and [`failure`].
+//! Three crates stand below this one: [`process`] from the command line to the exit code,
+//! [`database`] and [`serving`], which do not know each other. What needs both is here.
+//!
+//! It names no message, no table and no service; those come in as arguments.
 
-pub mod batch;
-pub mod etag;
 pub mod failure;
 pub mod idempotency;
-pub mod pagination;
-pub mod serve;
-pub mod settings;
-pub mod status;
-pub mod violation;
 
 pub use database;
 pub use process;
+pub use serving;
 
-/// What every program of the system allocates with.
+/// The allocator of every program of the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -25,9 +25,9 @@ use std::{
 };
 
 use database::{
-    Access, Error, Needs,
+    Access, Error, Needs, Scope,
     settings::{DatabaseSettings, DatabaseUrl},
-    sqlite::{Database, Scope},
+    sqlite::Database,
 };
 use migrator::{Downgrade, Migrations, Migrator, Upgrade};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};

@@ -15,7 +15,7 @@ use chassis::{
     database::sqlite::Database,
     idempotency,
     process::{Background, Failure, clock::Clock},
-    serve::{self, Service},
+    serving::{self, Service},
 };
 use proto::post::v1::{self, post_service_server::PostServiceServer};
 use tokio::net::TcpListener;
@@ -62,7 +62,7 @@ pub async fn run(
         Ok(())
     };
 
-    let serving = serve::run(
+    let serving = serving::run(
         &settings.server,
         listener,
         service,

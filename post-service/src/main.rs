@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 use chassis::{
     database::{settings::DatabaseSettings, sqlite::Database},
     process::{self, Failure, clock::Clock, settings::LogSettings},
-    serve,
+    serving,
 };
 use clap::{Parser, Subcommand};
 
@@ -46,13 +46,13 @@ fn main() -> ExitCode {
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
-        Some(Command::Healthcheck) => serve::healthcheck(line.listen, post_service::NAME).await,
+        Some(Command::Healthcheck) => serving::healthcheck(line.listen, post_service::NAME).await,
         Some(Command::Descriptor) => std::io::stdout()
             .write_all(proto::post::v1::FILE_DESCRIPTOR_SET)
             .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
         None => {
             let shutdown = process::shutdown_on_signals()?;
-            let listener = serve::listen(line.listen).await?;
+            let listener = serving::listen(line.listen).await?;
             let database = Database::new(&line.database, &post_service::store::NEEDS);
             post_service::run(&line.service, listener, database, Clock::system(), shutdown).await
         }

@@ -7,7 +7,7 @@ mod body;
 
 use std::sync::Arc;
 
-use chassis::etag::Etag;
+use chassis::serving::etag::Etag;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

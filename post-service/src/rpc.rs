@@ -8,7 +8,7 @@ mod encode;
 
 use std::time::Duration;
 
-use chassis::serve::{
+use chassis::serving::{
     call_context,
     frames::{self, Frames, Pieces},
 };

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use chassis::{
     process::settings::{count, duration, duration_or_zero},
-    settings::ServerSettings,
+    serving::settings::ServerSettings,
 };
 use clap::Args;
 use http::Uri;

@@ -12,8 +12,8 @@ mod write;
 
 use chassis::{
     database::{
-        Access, Needs,
-        sqlite::{Bulk, Database, Stop},
+        Access, Needs, Stop,
+        sqlite::{Bulk, Database},
     },
     process::clock::Clock,
 };

@@ -11,7 +11,7 @@ mod process;
 #[path = "../../tests/support/service.rs"]
 mod service;
 
-use chassis::serve::health::v1::health_check_response::ServingStatus;
+use chassis::serving::health::v1::health_check_response::ServingStatus;
 use process::{Place, Process, connect, run, soon};
 use proto::post::v1::{
     GetPostRequest, WatchPostsRequest, author::State, post_service_client::PostServiceClient,

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tree::{File, files, read};
 
 /// The files from which failures come.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 4] = [
     "user-service/src/error",
     "post-service/src/error",
-    "chassis/src/status",
-    "chassis/src/violation",
-    "chassis/src/serve",
+    "chassis/serving/src",
+    "chassis/src/failure",
 ];
 
 /// What is there of the codes themselves, and of tests.
-const OTHERS: [&str; 2] = ["chassis/src/serve/outcome", "chassis/src/serve/tests"];
+const OTHERS: [&str; 2] = ["chassis/serving/src/outcome", "chassis/serving/src/tests"];
 
 /// What else is written in capitals there: a method of HTTP, and a variable of cargo.
 const NO_REASONS: [&str; 2] = ["POST", "OUT_DIR"];
@@ -50,7 +49,12 @@ fn literals(text: &str) -> impl Iterator<Item = &str> {
 
 fn sources() -> Vec<File> {
     let mut sources = files(
-        &["user-service/src", "post-service/src", "chassis/src"],
+        &[
+            "user-service/src",
+            "post-service/src",
+            "chassis/src",
+            "chassis/serving/src",
+        ],
         ".rs",
     );
     sources.retain(|file| file.is_in(&SOURCES) && !file.is_in(&OTHERS));
@@ -99,7 +103,7 @@ fn every_reason_is_explained_with_the_code_that_tests_assert() {
 /// The code that goes with each reason in the tests: beside it, or that of every violation.
 fn asserted() -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut asserted = BTreeMap::<_, BTreeSet<_>>::new();
-    for file in files(&["tests", "chassis/src/serve/tests"], ".rs") {
+    for file in files(&["tests", "chassis/serving/src/tests"], ".rs") {
         for (name, code) in CODES {
             for rest in file.text.split(&format!("Code::{name},")).skip(1) {
                 if let Some(reason) = rest.trim_start().strip_prefix('"') {

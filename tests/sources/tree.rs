@@ -61,6 +61,7 @@ pub fn sources() -> Vec<File> {
             "proto/src",
             "chassis/process/src",
             "chassis/database/src",
+            "chassis/serving/src",
             "chassis/src",
             "user-service/src",
             "post-service/src",
@@ -69,7 +70,7 @@ pub fn sources() -> Vec<File> {
         ".rs",
     );
     // Unit tests in files of their own.
-    let tests = ["chassis/src/serve/tests"];
+    let tests = ["chassis/serving/src/tests"];
     sources.retain(|file| !file.is_in(&tests));
     sources
 }

@@ -1,9 +1,6 @@
 //! SQLite itself keeps each service to its own tables, on every connection that it has.
 
-use chassis::database::{
-    Error, Needs,
-    sqlite::{Database, Scope},
-};
+use chassis::database::{Error, Needs, Scope, sqlite::Database};
 use sqlx::AssertSqlSafe;
 
 use super::Place;

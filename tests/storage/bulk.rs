@@ -10,8 +10,8 @@ use std::{
 
 use chassis::{
     database::{
-        Error,
-        sqlite::{Bulk, Database, Scope, Stop, Ways, json},
+        Error, Scope, Stop,
+        sqlite::{Bulk, Database, Ways, json},
     },
     process::clock::Clock,
 };

@@ -18,7 +18,7 @@ use std::{
 use chassis::{
     database::settings::DatabaseUrl,
     process::{Failure, clock::Clock},
-    serve::{
+    serving::{
         self,
         health::v1::{
             HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -214,7 +214,7 @@ impl Drop for System {
 
 /// A listener on a port of its own.
 pub async fn listen() -> tokio::net::TcpListener {
-    serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap()
+    serving::listen(([127, 0, 0, 1], 0).into()).await.unwrap()
 }
 
 /// A connection to `address`, as soon as it is needed.

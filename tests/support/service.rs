@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use chassis::serve::health::v1::{
+use chassis::serving::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use migrator::Upgrade;
@@ -92,7 +92,7 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
         ("CALL_TIMEOUT", "0s", "too short"),
         ("WRITE_WAIT", "300000000000y", "--write-wait"),
         ("DATABASE_WAIT", "300days", "too long"),
-        ("RUST_LOG", "a=b=c", "info,chassis=debug"),
+        ("RUST_LOG", "a=b=c", "info,serving=debug"),
         ("LOG_FORMAT", "xml", "json"),
     ] {
         let run = run_with(&place, variable, value).await;
@@ -161,7 +161,7 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
 async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
     let place = Place::new();
     let mut command = command(&place, &[]);
-    command.env("RUST_LOG", "info,chassis::serve=debug");
+    command.env("RUST_LOG", "info,serving=debug");
     let mut service = Process::start(command);
     let address = service.address_when("listening").await;
     service.says("waiting for the database").await;

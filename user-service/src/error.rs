@@ -3,8 +3,10 @@
 
 use chassis::{
     database, failure,
-    status::{self, Metadata},
-    violation::Violations,
+    serving::{
+        status::{self, Metadata},
+        violation::Violations,
+    },
 };
 use tonic::{Code, Status};
 

@@ -13,7 +13,7 @@ use chassis::{
     database::sqlite::Database,
     idempotency,
     process::{Background, Failure, clock::Clock},
-    serve::{self, Service},
+    serving::{self, Service},
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};
 use tokio::net::TcpListener;
@@ -55,7 +55,7 @@ pub async fn run(
         Ok(())
     };
 
-    let serving = serve::run(
+    let serving = serving::run(
         &settings.server,
         listener,
         service,

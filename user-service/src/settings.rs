@@ -1,6 +1,6 @@
 //! The settings that only this service has.
 
-use chassis::settings::ServerSettings;
+use chassis::serving::settings::ServerSettings;
 use clap::Args;
 
 /// What the service works with, apart from its listener and its database.

@@ -7,7 +7,7 @@ mod email;
 mod nickname;
 mod order;
 
-use chassis::etag::Etag;
+use chassis::serving::etag::Etag;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use chassis::pagination;
+use chassis::serving::pagination;
 use prost::Message;
 use proto::post::v1::{ListPostsRequest, ListPostsResponse};
 

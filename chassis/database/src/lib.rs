@@ -8,5 +8,11 @@ mod error;
 mod needs;
 pub mod settings;
 pub mod sqlite;
+mod write;
 
-pub use self::{access_policy::Access, error::Error, needs::Needs};
+pub use self::{
+    access_policy::Access,
+    error::Error,
+    needs::Needs,
+    write::{Scope, Stop},
+};

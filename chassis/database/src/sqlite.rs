@@ -35,11 +35,11 @@ pub use self::{
     json::{inserted, json, large_json},
     read_source::Source,
     result_code::{is_constraint, unless_constraint},
-    write_queue::{AtOnce, Bulk, Each, Scope, Stop, Ways, Work},
+    write_queue::{AtOnce, Bulk, Each, Ways, Work},
 };
 use self::{inline_reads::Direct, write_queue::Queue};
 use crate::{
-    Access, Error, Needs,
+    Access, Error, Needs, Scope,
     settings::{DatabaseSettings, DatabaseUrl},
 };
 

@@ -16,7 +16,7 @@ pub struct LogSettings {
     #[arg(long, env, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or directives such as `info,chassis=debug`.
+    /// What is logged: a level, or directives such as `info,serving=debug`.
     #[arg(
         id = "RUST_LOG",
         long = "log",
@@ -56,7 +56,7 @@ impl FromStr for LogDirectives {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong =
-            |why: &dyn Display| format!("{why}; write for example `info` or `info,chassis=debug`");
+            |why: &dyn Display| format!("{why}; write for example `info` or `info,serving=debug`");
         if text.contains('[') {
             return Err(wrong(&"spans and fields cannot be selected"));
         }

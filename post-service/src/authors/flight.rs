@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{process::Failure, serve::call_context};
+use chassis::{process::Failure, serving::call_context};
 use http::Uri;
 use proto::user::v1::{
     BatchGetUsersRequest, BatchGetUsersResponse, user_service_client::UserServiceClient,

@@ -2,11 +2,13 @@
 //! once.
 
 use chassis::{
-    batch,
-    etag::Etag,
     idempotency::Write,
-    pagination::{self, PageSize},
-    violation::Violations,
+    serving::{
+        batch,
+        etag::Etag,
+        pagination::{self, PageSize},
+        violation::Violations,
+    },
 };
 use proto::post::v1::{
     self, CommitPostsRequest, CreatePostRequest, DeletePostRequest, GetPostRequest,

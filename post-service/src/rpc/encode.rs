@@ -1,6 +1,6 @@
 //! Posts as they travel. The numbers are those of the fields in the contract.
 
-use chassis::pagination;
+use chassis::serving::pagination;
 use proto::{
     Encoded, Fields,
     post::v1::{CommitPostsResponse, ListPostsResponse, author::State},

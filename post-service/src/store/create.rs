@@ -1,7 +1,10 @@
 //! Creating posts: one, or many by one statement.
 
 use chassis::{
-    database::sqlite::{Stop, Ways, inserted, json, large_json, unless_constraint},
+    database::{
+        Stop,
+        sqlite::{Ways, inserted, json, large_json, unless_constraint},
+    },
     idempotency::{Request, among_all},
 };
 use chrono::{DateTime, Utc};

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use chassis::{database::sqlite::Source, pagination::PageSize};
+use chassis::{database::sqlite::Source, serving::pagination::PageSize};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::Instant;
 

@@ -4,11 +4,13 @@
 use std::collections::HashSet;
 
 use chassis::{
-    batch,
-    etag::Etag,
     idempotency::Write,
-    pagination::{self, PageSize},
-    violation::Violations,
+    serving::{
+        batch,
+        etag::Etag,
+        pagination::{self, PageSize},
+        violation::Violations,
+    },
 };
 use proto::user::v1::{
     self, BatchGetUsersRequest, CommitUsersRequest, CreateUserRequest, DeleteUserRequest,

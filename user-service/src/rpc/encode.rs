@@ -1,6 +1,6 @@
 //! Users as they travel. The numbers are those of the fields in the contract.
 
-use chassis::pagination;
+use chassis::serving::pagination;
 use proto::{
     Encoded, Fields,
     user::v1::{self, BatchGetUsersResponse, CommitUsersResponse, ListUsersResponse},

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use chassis::{
-    database::sqlite::{Stop, Ways, inserted, is_constraint, json, unless_constraint},
+    database::{
+        Stop,
+        sqlite::{Ways, inserted, is_constraint, json, unless_constraint},
+    },
     idempotency::{Request, among_all},
 };
 use chrono::{DateTime, TimeDelta, Utc};

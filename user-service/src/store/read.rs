@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use chassis::{
     database::sqlite::{Source, json},
-    pagination::PageSize,
+    serving::pagination::PageSize,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};

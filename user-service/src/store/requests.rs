@@ -1,7 +1,10 @@
 //! Requests that were answered, kept so that a repeat is answered alike.
 
 use chassis::{
-    database::sqlite::{Scope, Stop, json, large_json},
+    database::{
+        Scope, Stop,
+        sqlite::{json, large_json},
+    },
     idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
 };
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,9 +1,9 @@
 //! Changing users.
 
 use chassis::{
-    database::sqlite::{Scope, Source, Stop},
-    etag::Etag,
+    database::{Scope, Stop, sqlite::Source},
     idempotency::{Request, Write},
+    serving::etag::Etag,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;

@@ -2,7 +2,10 @@
 //! service is its handlers alone.
 //!
 //! Every connection, call and wait has a bound; every failure has its details; and a
-//! server that is asked to end does so, whatever its clients do.
+//! server that is asked to end does so, whatever its clients do. The vocabulary of an API is
+//! here too: statuses, field violations, page tokens, etags.
+//!
+//! It names no message and no service, and knows no database.
 
 use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
 
@@ -15,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use self::settings::ServerSettings;
 use self::{
     call::{Calls, rules::Rules},
     health::{Health, Phase, v1::health_server::HealthServer},
@@ -23,13 +27,14 @@ use self::{
     methods::Methods,
     web::Web,
 };
-use crate::settings::ServerSettings;
 
 mod answers;
+pub mod batch;
 mod body;
 mod call;
 pub mod call_context;
 mod deadline;
+pub mod etag;
 mod foreign;
 pub mod frames;
 pub mod health;
@@ -40,12 +45,16 @@ mod incoming;
 mod loops;
 mod methods;
 mod outcome;
+pub mod pagination;
 mod reflection;
 pub mod request_id;
+pub mod settings;
 mod socket;
+pub mod status;
 mod streams;
 #[cfg(test)]
 mod tests;
+pub mod violation;
 mod way;
 mod web;
 

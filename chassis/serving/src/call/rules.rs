@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use crate::serve::{
+use crate::{
     foreign,
     health::Phase,
     methods::Methods,

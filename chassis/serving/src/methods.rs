@@ -59,7 +59,7 @@ impl Methods {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::health::v1::FILE_DESCRIPTOR_SET;
+    use crate::health::v1::FILE_DESCRIPTOR_SET;
 
     #[test]
     fn streams_are_told_from_single_answers() {

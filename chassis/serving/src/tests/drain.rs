@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::serve::health::v1::{HealthCheckRequest, health_client::HealthClient};
+use crate::health::v1::{HealthCheckRequest, health_client::HealthClient};
 
 #[tokio::test]
 async fn a_drain_waits_for_the_calls_that_run() {

@@ -179,10 +179,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        serve::{http_version::PREFACE, socket::TcpKeepalive},
-        settings::ServerSettings,
-    };
+    use crate::{http_version::PREFACE, settings::ServerSettings, socket::TcpKeepalive};
 
     #[tokio::test]
     async fn a_client_of_http_1_is_probed_which_sends_no_pings() {

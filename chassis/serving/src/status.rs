@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{serve::call_context, violation::Violations};
+use crate::{call_context, violation::Violations};
 
 /// How long a caller should wait before it tries again what failed for the load of the
 /// moment.

@@ -7,7 +7,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use super::*;
-use crate::serve::health::v1::{
+use crate::health::v1::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest,
     health_check_response::ServingStatus, health_client::HealthClient,
 };

@@ -15,7 +15,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::rules::Rules;
-use crate::serve::{answers::Answer, call_context::Deadline, deadline, methods::Kind};
+use crate::{answers::Answer, call_context::Deadline, deadline, methods::Kind};
 
 /// What ends a call early, and what it keeps while it runs.
 #[derive(Debug, Default)]
