@@ -63,10 +63,10 @@ impl PostService for Rpc {
         let remaining = call_context::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
         let author = [draft.author];
-        let mut once = self.store.creation(draft, write)?;
+        let once = self.store.creation(draft, write)?;
 
         // What was done before is answered as it was, whoever is there now.
-        let authors = if self.store.is_repeat(&mut once).await? {
+        let authors = if self.store.is_repeat(&once).await? {
             self.authors.resolve(&author, remaining).await
         } else {
             let authors = self.authors.resolve_for_write(&author, remaining);
@@ -154,9 +154,9 @@ impl PostService for Rpc {
     ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
         let remaining = call_context::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
-        let mut once = self.store.commitment(mutations, write)?;
+        let once = self.store.commitment(mutations, write)?;
 
-        if !self.store.is_repeat(&mut once).await? {
+        if !self.store.is_repeat(&once).await? {
             self.check_authors(once.payload(), remaining).await?;
         }
         let posts = self.store.commit(once).await;

@@ -13,7 +13,7 @@ mod write;
 use chassis::{
     database::{
         Access, Needs, Stop,
-        sqlite::{Bulk, Database},
+        sqlite::{Batcher, Database},
     },
     process::clock::Clock,
 };
@@ -48,7 +48,7 @@ pub struct Store {
     database: Database,
     clock: Clock,
     pages: Pages,
-    creations: Bulk<Creation, Option<Vec<Post>>, Error>,
+    creations: Batcher<Creation, Vec<Post>, Error>,
 }
 
 impl Store {
@@ -56,7 +56,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock, page_cache: usize) -> Self {
         Self {
-            creations: database.bulk(create::WAYS, clock.clone()),
+            creations: database.batcher(create::BATCH_OPS, clock.clone()),
             database,
             clock,
             pages: Pages::new(page_cache),

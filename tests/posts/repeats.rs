@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit,
-    create::john_left, delete, draft, rewrite,
+    create::john_left, delete, draft, metadata, rewrite,
 };
 use crate::support;
 
@@ -208,6 +208,73 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
     // 28 of both, of two posts each in commits, and 7 without an id.
     assert_eq!(stored, 28 + 2 * 28 + 7);
     assert_eq!(blog.stored_bodies().await.len(), stored + 7);
+}
+
+#[tokio::test]
+async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_too() {
+    // A refused commit makes a batch fall apart; without one its requests are done together.
+    for refused_too in [false, true] {
+        let blog = john_left().await;
+        let (single, equal, reused, refused) =
+            (request_id(), request_id(), request_id(), request_id());
+        let two = |body: &str, second| {
+            [blog.susan, second].map(|author| Mutation::Create(draft(author, body)))
+        };
+        let posts = (0..16).map(|_| {
+            blog.posts
+                .create_by(create(&single, draft(blog.susan, "0")))
+        });
+        let commits = (0..16).flat_map(|n| {
+            let mut commits = vec![
+                commit_by(&equal, two("1", blog.susan)),
+                commit_by(&reused, two(&format!("reused{n}"), blog.susan)),
+            ];
+            if refused_too {
+                commits.push(commit_by(&refused, two("2", blog.john)));
+            }
+            commits
+        });
+        let commits: Vec<_> = commits.collect();
+        let committed = commits
+            .iter()
+            .map(|request| blog.posts.commit(request.clone()));
+
+        let (posts, committed) = join!(join_all(posts), join_all(committed));
+
+        let first = posts[0].as_ref().unwrap();
+        for post in &posts {
+            assert_eq!(post.as_ref().unwrap(), first);
+        }
+        let (mut equals, mut others) = (Vec::new(), Vec::new());
+        for (request, result) in commits.iter().zip(committed) {
+            match result {
+                Ok(posts) if request.request_id == equal => equals.push(posts),
+                Ok(posts) => others.push((&request.request_id, posts)),
+                Err(status) if request.request_id == refused => {
+                    assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+                    assert_eq!(metadata(&status, "mutation_index"), Some("1".into()));
+                }
+                Err(status) => {
+                    assert_eq!(request.request_id, reused);
+                    assert_violation(&status, "REQUEST_ID_REUSED", "request_id");
+                }
+            }
+        }
+        assert_eq!(equals.len(), 16);
+        equals.dedup();
+        assert_eq!(equals.len(), 1);
+        assert!(
+            matches!(others.as_slice(), [(id, _)] if **id == reused),
+            "{others:?}"
+        );
+        // One post, and two of each of two commits.
+        assert_eq!(blog.stored_bodies().await.len(), 1 + 2 + 2);
+        let remembered = blog
+            .system
+            .query("select hex(request_id) from post_requests")
+            .await;
+        assert_eq!(remembered.len(), 3);
+    }
 }
 
 #[tokio::test]

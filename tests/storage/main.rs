@@ -8,7 +8,7 @@
 )]
 
 mod authorizer;
-mod bulk;
+mod batcher;
 mod direct;
 mod queue;
 mod ready;

@@ -89,7 +89,7 @@ async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
     // It fails with all that is committed with it.
     let later = async {
         yield_now().await;
-        write(&database, Scope::Batch, &["c"], Then::Panic).await
+        write(&database, Scope::Statement, &["c"], Then::Panic).await
     };
     let (first, later) = join!(insert(&database, &["b"]), later);
 

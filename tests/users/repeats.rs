@@ -139,6 +139,61 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones_too() {
+    // A refused user makes a batch fall apart; without one its requests are done together.
+    for refused_too in [false, true] {
+        let system = System::start().await;
+        system.create_user("taken").await.unwrap();
+        let (equal, reused, refused) = (request_id(), request_id(), request_id());
+        let mut requests = Vec::new();
+        for n in 0..16 {
+            requests.push(create(&equal, named("equal")));
+            requests.push(create(&reused, named(&format!("reused{n}"))));
+            if refused_too {
+                let nickname = if n % 2 == 0 { "TAKEN" } else { "free" };
+                requests.push(create(&refused, named(nickname)));
+            }
+        }
+
+        let created = requests
+            .iter()
+            .map(|request| system.create_by(request.clone()));
+        let results = join_all(created).await;
+
+        let mut nicknames = vec!["taken".to_owned()];
+        for id in [&equal, &reused, &refused] {
+            let of_id = requests.iter().zip(&results);
+            let of_id = of_id.filter(|(request, _)| request.request_id == *id);
+            let mut users = Vec::new();
+            for (request, result) in of_id {
+                let nickname = &request.user.as_ref().unwrap().nickname;
+                match result {
+                    Ok(user) => {
+                        assert_eq!(user.nickname, *nickname);
+                        users.push(user);
+                    }
+                    Err(status) if status.code() == Code::AlreadyExists => {
+                        assert_eq!(nickname, "TAKEN");
+                        assert_refused(status, Code::AlreadyExists, "NICKNAME_TAKEN");
+                    }
+                    Err(status) => assert_violation(status, "REQUEST_ID_REUSED", "request_id"),
+                }
+            }
+            users.dedup();
+            nicknames.extend(users.iter().map(|user| user.nickname.clone()));
+            let expected = usize::from(*id != refused || refused_too);
+            assert_eq!(users.len(), expected, "{users:?}");
+        }
+        let mut stored = system.query("select nickname from users").await;
+        stored.sort();
+        nicknames.sort();
+        assert_eq!(stored, nicknames);
+        let remembered = system.query(REQUESTS).await.len();
+        assert_eq!(remembered, nicknames.len() - 1);
+    }
+}
+
+#[tokio::test]
 async fn a_request_without_an_id_is_no_repeat() {
     let system = System::start().await;
     system.create(named("susan")).await.unwrap();

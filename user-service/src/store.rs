@@ -11,7 +11,7 @@ mod write;
 use chassis::{
     database::{
         Access, Needs, Stop,
-        sqlite::{Bulk, Database},
+        sqlite::{Batcher, Database},
     },
     process::clock::Clock,
 };
@@ -46,7 +46,7 @@ pub static NEEDS: Needs = Needs {
 pub struct Store {
     database: Database,
     clock: Clock,
-    creations: Bulk<Creation, Option<User>, Error>,
+    creations: Batcher<Creation, User, Error>,
 }
 
 impl Store {
@@ -54,7 +54,7 @@ impl Store {
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
         Self {
-            creations: database.bulk(create::WAYS, clock.clone()),
+            creations: database.batcher(create::BATCH_OPS, clock.clone()),
             database,
             clock,
         }

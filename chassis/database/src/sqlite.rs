@@ -35,7 +35,7 @@ pub use self::{
     json::{inserted, json, large_json},
     read_source::Source,
     result_code::{is_constraint, unless_constraint},
-    write_queue::{AtOnce, Bulk, Each, Ways, Work},
+    write_queue::{BatchOps, Batcher, InsertAll, InsertOne, Work},
 };
 use self::{inline_reads::Direct, write_queue::Queue};
 use crate::{
@@ -132,11 +132,11 @@ impl Database {
         self.writes.push(scope, work).await
     }
 
-    /// Writes that come from many callers at once, and are done together, at the time that the
-    /// clock then tells.
+    /// Returns a batcher of writes of one type, which executes them at the time that the clock
+    /// then tells.
     #[must_use]
-    pub fn bulk<I, T, E>(&self, ways: Ways<I, T, E>, clock: Clock) -> Bulk<I, T, E> {
-        Bulk::new(self.writes.clone(), ways, clock)
+    pub fn batcher<I, T, E>(&self, ops: BatchOps<I, T, E>, clock: Clock) -> Batcher<I, T, E> {
+        Batcher::new(self.writes.clone(), ops, clock)
     }
 
     /// Waits for the end of the task that writes, which comes before [`Database::close`] only

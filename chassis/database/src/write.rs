@@ -8,9 +8,6 @@ pub enum Scope {
     Statement,
     /// It writes by several: it gets a savepoint of its own.
     Savepoint,
-    /// It writes by several, and what fails in it without being refused fails everything
-    /// that is committed with it.
-    Batch,
     /// All of it is done, and then undone: whoever asks wants to know whether it could be.
     Trial,
 }

@@ -1,9 +1,11 @@
-//! Creating posts: one, or many by one statement.
+//! Creating posts: those of many callers by one statement, or those of each alone.
+
+use std::slice;
 
 use chassis::{
     database::{
-        Stop,
-        sqlite::{Ways, inserted, json, large_json, unless_constraint},
+        Scope, Stop,
+        sqlite::{BatchOps, inserted, json, large_json, unless_constraint},
     },
     idempotency::{Request, among_all},
 };
@@ -16,154 +18,134 @@ use crate::{
     post::{NewPost, Post},
 };
 
-/// About how much a post has as JSON besides what it says: its author, and what is between them.
+/// About how much a post has as JSON besides its body: its author, and the punctuation.
 const ROW: usize = 16; // bytes
 
-/// Posts to create of one caller: all of them, or none.
+/// The posts that one caller creates: all of them, or none.
 #[derive(Debug)]
 pub(super) struct Creation {
-    pub(super) drafts: Vec<NewPost>,
-    /// What the caller may repeat.
+    pub(super) drafts: Drafts,
+    /// The request that the caller may repeat.
     pub(super) request: Option<Request>,
-    pub(super) answer: Answer,
+    /// What the creation can leave half done if it is executed alone.
+    pub(super) scope: Scope,
 }
 
-/// What the answer to a caller has.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
-    /// The only post.
-    Post,
-    /// A list of posts.
-    Posts,
+/// The posts of a creation. The saved response has the same form.
+#[derive(Debug)]
+pub(super) enum Drafts {
+    /// The post of CreatePost.
+    Single(NewPost),
+    /// The posts of CommitPosts.
+    List(Vec<NewPost>),
 }
 
-impl AsRef<[NewPost]> for Creation {
-    fn as_ref(&self) -> &[NewPost] {
-        &self.drafts
+impl Creation {
+    fn drafts(&self) -> &[NewPost] {
+        match &self.drafts {
+            Drafts::Single(draft) => slice::from_ref(draft),
+            Drafts::List(drafts) => drafts,
+        }
+    }
+
+    /// Returns the response to save.
+    fn response(&self, posts: &[Post]) -> Result<String, sqlx::Error> {
+        match (&self.drafts, posts) {
+            (Drafts::Single(_), [post]) => json(post),
+            _ => json(&posts),
+        }
     }
 }
 
-/// How new posts are written that come from many callers. What cannot be written together with
-/// others, or was done before, is left for a transaction of its own, which tells why or
-/// answers as before: that is what `None` means.
-pub(super) const WAYS: Ways<Creation, Option<Vec<Post>>, Error> = Ways {
-    rows: |creation| creation.drafts.len(),
-    at_once: |connection, callers, now| Box::pin(create_of_all(connection, callers, now)),
-    each: |connection, callers, now| Box::pin(create_of_each(connection, callers, now)),
+/// Executes the creations of many callers.
+pub(super) const BATCH_OPS: BatchOps<Creation, Vec<Post>, Error> = BatchOps {
+    row_count: |creation| creation.drafts().len(),
+    scope: |creation| creation.scope,
+    insert_all: |connection, creations, now| Box::pin(create_all(connection, creations, now)),
+    insert_one: |connection, creation, now| Box::pin(create_one(connection, creation, now)),
 };
 
-/// Writes the posts of all callers by one statement, or none. One statement keeps no answers.
-async fn create_of_all(
+/// Creates the posts of all new requests by one statement, and saves the responses. Returns
+/// `None` for each creation that has to be executed alone: a repeated request, or all of them if
+/// the statement cannot insert all posts.
+async fn create_all(
     connection: &mut SqliteConnection,
-    callers: &[Creation],
+    creations: &[Creation],
     now: DateTime<Utc>,
-) -> Result<Option<Vec<Option<Vec<Post>>>>, sqlx::Error> {
-    if callers.iter().any(|creation| creation.request.is_some()) {
-        return Ok(None);
-    }
-    let created = create_at_once(connection, callers, now).await?;
-    Ok(created.map(|posts| posts.into_iter().map(Some).collect()))
-}
-
-/// Writes the posts of each caller, unless a constraint refuses one of them, and keeps what the
-/// caller is answered.
-async fn create_of_each(
-    connection: &mut SqliteConnection,
-    callers: &[Creation],
-    now: DateTime<Utc>,
-) -> Result<Vec<Result<Option<Vec<Post>>, Error>>, sqlx::Error> {
-    let requests: Vec<_> = callers.iter().map(|creation| creation.request).collect();
-    let unanswered = requests::unanswered(connection, &requests).await?;
-    let callers = callers.iter().zip(&unanswered);
-    let callers: Vec<_> = callers.filter_map(|(c, new)| new.then_some(c)).collect();
-
-    let time = no_earlier_than_newest(connection, now).await?;
-    // Without either, they could not be written together a moment ago, for a constraint.
-    let together = if time > now || requests.iter().any(Option::is_some) {
-        unless_constraint(create_at_once(connection, &callers, time).await)?
-    } else {
-        None
+) -> Result<Vec<Option<Vec<Post>>>, sqlx::Error> {
+    let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
+    let new = requests::unanswered(connection, &requests).await?;
+    let drafts = creations.iter().zip(&new);
+    let drafts: Vec<_> = drafts
+        .filter_map(|(creation, new)| new.then_some(creation.drafts()))
+        .collect();
+    let Some(posts) = insert_all(connection, &drafts, now).await? else {
+        return Ok(creations.iter().map(|_| None).collect());
     };
-    let created: Vec<Option<Vec<Post>>> = if let Some(posts) = together {
-        posts.into_iter().map(Some).collect()
-    } else {
-        let mut created = Vec::with_capacity(callers.len());
-        for creation in &callers {
-            created.push(create_together(connection, &creation.drafts, time).await?);
-        }
-        created
-    };
+    let posts: Vec<_> = among_all(new, posts).collect();
 
-    let mut answers = Vec::new();
-    for (creation, posts) in callers.iter().zip(&created) {
+    let mut responses = Vec::new();
+    for (creation, posts) in creations.iter().zip(&posts) {
         if let (Some(request), Some(posts)) = (creation.request, posts) {
-            let answer = match (creation.answer, posts.as_slice()) {
-                (Answer::Post, [post]) => json(post)?,
-                _ => json(posts)?,
-            };
-            answers.push((request, answer));
+            responses.push((request, creation.response(posts)?));
         }
     }
-    requests::keep_all(connection, &answers).await?;
-
-    let results = among_all(unanswered, created);
-    Ok(results.map(|created| Ok(created.flatten())).collect())
+    requests::keep_all(connection, &responses).await?;
+    Ok(posts)
 }
 
-/// Writes new posts in their order, up to the first that is refused, in a transaction that is
-/// then undone. What is refused is counted from `index` on.
-pub(super) async fn create_all(
+/// Creates the posts of one caller and saves the response, or returns the saved one of a repeated
+/// request.
+pub(super) async fn create_one(
+    connection: &mut SqliteConnection,
+    creation: &Creation,
+    now: DateTime<Utc>,
+) -> Result<Vec<Post>, Stop<Error>> {
+    let request = creation.request;
+    match &creation.drafts {
+        Drafts::Single(draft) => {
+            let post = requests::once(connection, request, async |connection| {
+                insert_one(connection, draft, now).await
+            });
+            Ok(vec![post.await?])
+        }
+        Drafts::List(drafts) => {
+            requests::once(connection, request, async |connection| {
+                insert_sequence(connection, drafts, now, 0).await
+            })
+            .await
+        }
+    }
+}
+
+/// Inserts posts in their order, up to the first that is refused. The caller then undoes those
+/// before it. The index of the first in the caller's request is `index`.
+pub(super) async fn insert_sequence(
     connection: &mut SqliteConnection,
     drafts: &[NewPost],
     now: DateTime<Utc>,
     index: usize,
 ) -> Result<Vec<Post>, Stop<Error>> {
-    let time = no_earlier_than_newest(connection, now).await?;
-    if let Some(posts) = create_together(connection, drafts, time).await? {
-        return Ok(posts);
+    if let Some(posts) = insert_all(connection, &[drafts], now).await? {
+        return Ok(posts.into_iter().flatten().collect());
     }
     let mut posts = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
-        let created = create(connection, draft, time).await;
-        posts.push(created.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
+        let post = insert_one(connection, draft, now).await;
+        posts.push(post.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
     }
     Ok(posts)
 }
 
-/// `now`, unless the newest post is later: the clock was put back, or others were written since
-/// it was asked.
-async fn no_earlier_than_newest(
+/// Inserts the posts of some callers in their order by one statement, with one creation time.
+/// Inserts none if one violates a constraint, or if the newest post is later than `now`, as after
+/// the clock was set back.
+async fn insert_all(
     connection: &mut SqliteConnection,
-    now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, sqlx::Error> {
-    let newest = sqlx::query_scalar!("select create_time from posts order by id desc limit 1")
-        .fetch_optional(connection)
-        .await?;
-    let Some(newest) = newest else {
-        return Ok(now);
-    };
-    let newest = time(newest).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(newest.max(now))
-}
-
-/// Writes new posts of one caller as [`create_at_once`] does, or none if a constraint refuses one.
-async fn create_together(
-    connection: &mut SqliteConnection,
-    drafts: &[NewPost],
-    now: DateTime<Utc>,
-) -> Result<Option<Vec<Post>>, sqlx::Error> {
-    let created = unless_constraint(create_at_once(connection, &[drafts], now).await)?;
-    Ok(created.map(|posts| posts.into_iter().flatten().collect()))
-}
-
-/// Writes new posts of some callers in their order by one statement, all of them at one time:
-/// or none, if that is earlier than the newest post that is there.
-async fn create_at_once(
-    connection: &mut SqliteConnection,
-    callers: &[impl AsRef<[NewPost]>],
+    callers: &[&[NewPost]],
     now: DateTime<Utc>,
 ) -> Result<Option<Vec<Vec<Post>>>, sqlx::Error> {
-    let drafts = || callers.iter().flat_map(AsRef::as_ref);
+    let drafts = || callers.iter().copied().flatten();
     if drafts().next().is_none() {
         return Ok(Some(callers.iter().map(|_| Vec::new()).collect()));
     }
@@ -182,19 +164,20 @@ async fn create_at_once(
             time
         )
     };
-    let Some(mut ids) = inserted(&insert.execute(connection).await?) else {
+    let written = insert.execute(connection).await;
+    let Some(mut ids) = unless_constraint(written.map(|written| inserted(&written)))? else {
         return Ok(None);
     };
     let posts = callers.iter().map(|drafts| {
-        let of_one = drafts.as_ref().iter().zip(ids.by_ref());
+        let of_one = drafts.iter().zip(ids.by_ref());
         of_one.map(|(draft, id)| post(id, draft, now)).collect()
     });
     Ok(Some(posts.collect()))
 }
 
-/// Writes a new post, whose creation time is not earlier than that of any before, even if
-/// the clock was put back.
-pub(super) async fn create(
+/// Inserts a post, whose creation time is not earlier than that of any before, even after the
+/// clock was set back.
+async fn insert_one(
     connection: &mut SqliteConnection,
     draft: &NewPost,
     now: DateTime<Utc>,
@@ -229,7 +212,7 @@ pub(super) async fn create(
     Ok(post(created.id, draft, time(created.create_time)?))
 }
 
-/// A post as it is when it is new.
+/// Returns a new post as it is stored.
 fn post(id: i64, draft: &NewPost, create_time: DateTime<Utc>) -> Post {
     Post {
         id,

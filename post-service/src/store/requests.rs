@@ -13,8 +13,23 @@ use sqlx::SqliteConnection;
 use super::Store;
 use crate::error::Error;
 
+/// Executes `work` and saves its response, or returns the saved one if the request was answered
+/// before.
+pub(super) async fn once<T: Serialize + DeserializeOwned>(
+    connection: &mut SqliteConnection,
+    request: Option<Request>,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Stop<Error>>,
+) -> Result<T, Stop<Error>> {
+    if let Some(response) = answer(connection, request).await? {
+        return Ok(response);
+    }
+    let response = work(connection).await?;
+    keep(connection, request, &response).await?;
+    Ok(response)
+}
+
 /// What the request was answered with before, if it was.
-pub(super) async fn answer<T: DeserializeOwned>(
+async fn answer<T: DeserializeOwned>(
     connection: &mut SqliteConnection,
     request: Option<Request>,
 ) -> Result<Option<T>, Stop<Error>> {
@@ -77,7 +92,7 @@ pub(super) fn unreadable(error: &serde_json::Error) -> Error {
 }
 
 /// Keeps what the request is answered with. An answer that is no longer valid gives way.
-pub(super) async fn keep(
+async fn keep(
     connection: &mut SqliteConnection,
     request: Option<Request>,
     result: &impl Serialize,

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{Answer, Creation, create, create_all},
+    create::{Creation, Drafts, create_one, insert_sequence},
     read, requests,
 };
 use crate::{
@@ -24,7 +24,6 @@ pub struct Once<T> {
     payload: T,
     write: Write,
     request: Option<Request>,
-    repeated: bool,
     now: DateTime<Utc>,
 }
 
@@ -64,7 +63,6 @@ impl Store {
             payload,
             write,
             request,
-            repeated: false,
             now,
         })
     }
@@ -74,13 +72,11 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::RequestIdReused`].
-    pub async fn is_repeat<T>(&self, once: &mut Once<T>) -> Result<bool, Error> {
+    pub async fn is_repeat<T>(&self, once: &Once<T>) -> Result<bool, Error> {
         let Some(request) = once.request else {
             return Ok(false);
         };
-        let source = self.database.source(1);
-        once.repeated = requests::is_answered(source, request).await?;
-        Ok(once.repeated)
+        requests::is_answered(self.database.source(1), request).await
     }
 
     /// Creates a post. One that is only tried has the id 0.
@@ -89,41 +85,21 @@ impl Store {
     ///
     /// [`Error::AuthorNotFound`] and [`Error::RequestIdReused`].
     pub async fn create(&self, once: Once<NewPost>) -> Result<Post, Error> {
-        let Once {
-            payload: draft,
-            write,
-            request,
-            repeated,
-            now,
-        } = once;
-        if !write.validate_only && !repeated {
-            let creation = Creation {
-                drafts: vec![draft.clone()],
-                request,
-                answer: Answer::Post,
-            };
-            let created = self.creations.write(creation).await?;
-            if let Some(post) = created.and_then(|posts| posts.into_iter().next()) {
-                return Ok(post);
-            }
+        let creation = Creation {
+            drafts: Drafts::Single(once.payload),
+            request: once.request,
+            scope: once.write.scope(Scope::Statement),
+        };
+        if !once.write.validate_only {
+            return single(self.creations.write(creation).await?);
         }
-        let mut post: Post = self
-            .database
-            .write(write.scope(Scope::Statement), move |connection| {
-                Box::pin(async move {
-                    if let Some(post) = requests::answer(connection, request).await? {
-                        return Ok(post);
-                    }
-                    let post = create(connection, &draft, now).await?;
-                    requests::keep(connection, request, &post).await?;
-                    Ok::<_, Stop<Error>>(post)
-                })
-            })
-            .await?;
-        if write.validate_only {
-            post.id = 0;
-        }
-        Ok(post)
+        let posts = self.database.write(creation.scope, move |connection| {
+            Box::pin(async move { create_one(connection, &creation, once.now).await })
+        });
+        Ok(Post {
+            id: 0,
+            ..single(posts.await?)?
+        })
     }
 
     /// Changes a post, which is returned as stored. A change to what it already says
@@ -169,34 +145,29 @@ impl Store {
             payload: mutations,
             write,
             request,
-            repeated,
             now,
         } = once;
+        let scope = write.scope(Scope::Savepoint);
         if !write.validate_only
-            && !repeated
             && let Some(drafts) = only_creations(&mutations)
         {
             let creation = Creation {
-                drafts,
+                drafts: Drafts::List(drafts),
                 request,
-                answer: Answer::Posts,
+                scope,
             };
-            if let Some(posts) = self.creations.write(creation).await? {
-                return Ok(posts.into_iter().map(Some).collect());
-            }
+            let posts = self.creations.write(creation).await?;
+            return Ok(posts.into_iter().map(Some).collect());
         }
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self
             .database
-            .write(write.scope(Scope::Savepoint), move |connection| {
-                Box::pin(async move {
-                    if let Some(posts) = requests::answer(connection, request).await? {
-                        return Ok(posts);
-                    }
-                    let posts = mutate(connection, mutations, now).await?;
-                    requests::keep(connection, request, &posts).await?;
-                    Ok::<_, Stop<Error>>(posts)
-                })
+            .write(scope, move |connection| {
+                Box::pin(requests::once(
+                    connection,
+                    request,
+                    async move |connection| mutate(connection, mutations, now).await,
+                ))
             })
             .await?;
         if write.validate_only {
@@ -230,6 +201,12 @@ impl<T> Once<T> {
     }
 }
 
+/// Returns the post of a creation of one.
+fn single(posts: Vec<Post>) -> Result<Post, Error> {
+    let corrupt = || Error::Corrupt("a creation of one post has none".into());
+    posts.into_iter().next().ok_or_else(corrupt)
+}
+
 /// The posts that the changes create, if they do nothing else.
 fn only_creations(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
     let creation = |mutation: &Mutation| match mutation {
@@ -258,7 +235,7 @@ async fn mutate(
                         drafts.push(draft);
                     }
                 }
-                let created = create_all(connection, &drafts, now, posts.len()).await?;
+                let created = insert_sequence(connection, &drafts, now, posts.len()).await?;
                 posts.extend(created.into_iter().map(Some));
             }
             Mutation::Update(change) => {

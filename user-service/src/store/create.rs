@@ -1,11 +1,9 @@
-//! Creating users: one, or many by one statement.
-
-use std::collections::HashSet;
+//! Creating users: those of many callers by one statement, or each alone.
 
 use chassis::{
     database::{
-        Stop,
-        sqlite::{Ways, inserted, is_constraint, json, unless_constraint},
+        Scope, Stop,
+        sqlite::{BatchOps, inserted, json, unless_constraint},
     },
     idempotency::{Request, among_all},
 };
@@ -22,82 +20,89 @@ use crate::{
     user::{NewUser, User},
 };
 
-/// A user to create.
+/// The user that one caller creates.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) draft: NewUser,
-    /// What the caller may repeat.
+    /// The request that the caller may repeat.
     pub(super) request: Option<Request>,
+    /// What the creation can leave half done if it is executed alone.
+    pub(super) scope: Scope,
 }
 
-/// How new users are written that come from many callers. What was done before is left for a
-/// transaction of its own, which answers as before: that is what `None` means.
-pub(super) const WAYS: Ways<Creation, Option<User>, Error> = Ways {
-    rows: |_| 1,
-    at_once: |connection, creations, now| Box::pin(create_of_all(connection, creations, now)),
-    each: |connection, creations, now| Box::pin(create_of_each(connection, creations, now)),
+/// Executes the creations of many callers.
+pub(super) const BATCH_OPS: BatchOps<Creation, User, Error> = BatchOps {
+    row_count: |_| 1,
+    scope: |creation| creation.scope,
+    insert_all: |connection, creations, now| Box::pin(create_all(connection, creations, now)),
+    insert_one: |connection, creation, now| Box::pin(create_one(connection, creation, now)),
 };
 
-/// Writes the users of all callers by one statement, or none. One statement keeps no answers.
-async fn create_of_all(
+/// Creates the users of all new requests by one statement, and saves the responses. Returns
+/// `None` for each creation that has to be executed alone: a repeated request, or all of them if
+/// the statement cannot insert all users.
+async fn create_all(
     connection: &mut SqliteConnection,
     creations: &[Creation],
     now: DateTime<Utc>,
-) -> Result<Option<Vec<Option<User>>>, sqlx::Error> {
-    if creations.iter().any(|creation| creation.request.is_some()) {
-        return Ok(None);
-    }
-    let drafts: Vec<_> = creations.iter().map(|creation| &creation.draft).collect();
-    let created = create_at_once(connection, &drafts, now).await?;
-    Ok(created.map(|users| users.into_iter().map(Some).collect()))
-}
-
-/// Writes the user of each caller, who may be refused, and keeps what the caller is answered.
-async fn create_of_each(
-    connection: &mut SqliteConnection,
-    creations: &[Creation],
-    now: DateTime<Utc>,
-) -> Result<Vec<Result<Option<User>, Error>>, sqlx::Error> {
+) -> Result<Vec<Option<User>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let unanswered = requests::unanswered(connection, &requests).await?;
-    let creations = creations.iter().zip(&unanswered);
-    let creations: Vec<_> = creations.filter_map(|(c, new)| new.then_some(c)).collect();
-
-    let drafts: Vec<_> = creations.iter().map(|creation| &creation.draft).collect();
-    let created = if requests.iter().any(Option::is_some) {
-        create_all(connection, &drafts, now).await?
-    } else {
-        // They could not be written together a moment ago.
-        create_each(connection, &drafts, now).await?
+    let new = requests::unanswered(connection, &requests).await?;
+    let drafts = creations.iter().zip(&new);
+    let drafts: Vec<_> = drafts
+        .filter_map(|(creation, new)| new.then_some(&creation.draft))
+        .collect();
+    let Some(users) = insert_all(connection, &drafts, now).await? else {
+        return Ok(creations.iter().map(|_| None).collect());
     };
+    let users: Vec<_> = among_all(new, users).collect();
 
-    let mut answers = Vec::new();
-    for (creation, user) in creations.iter().zip(&created) {
-        if let (Some(request), Ok(user)) = (creation.request, user) {
-            answers.push((request, json(user)?));
+    let mut responses = Vec::new();
+    for (request, user) in requests.into_iter().zip(&users) {
+        if let (Some(request), Some(user)) = (request, user) {
+            responses.push((request, json(user)?));
         }
     }
-    requests::keep_all(connection, &answers).await?;
-
-    let results = among_all(unanswered, created);
-    Ok(results.map(Option::transpose).collect())
+    requests::keep_all(connection, &responses).await?;
+    Ok(users)
 }
 
-/// Writes new users in their order, each of whom may be refused.
-pub(super) async fn create_all(
+/// Creates one user and saves the response, or returns the saved one of a repeated request.
+pub(super) async fn create_one(
     connection: &mut SqliteConnection,
-    drafts: &[&NewUser],
+    creation: &Creation,
     now: DateTime<Utc>,
-) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
-    match unless_constraint(create_at_once(connection, drafts, now).await)? {
-        Some(users) => Ok(users.into_iter().map(Ok).collect()),
-        None => create_each(connection, drafts, now).await,
-    }
+) -> Result<User, Stop<Error>> {
+    requests::once(connection, creation.request, async |connection| {
+        insert_one(connection, &creation.draft, now).await
+    })
+    .await
 }
 
-/// Writes new users in their order by one statement, a microsecond apart: all of them, or none
-/// if the newest user who is there is not earlier than `now`, as when the clock was put back.
-async fn create_at_once(
+/// Inserts users in their order, up to the first that is refused. The caller then undoes those
+/// before it. The index of the first in the caller's request is `index`.
+pub(super) async fn insert_sequence(
+    connection: &mut SqliteConnection,
+    drafts: &[NewUser],
+    now: DateTime<Utc>,
+    index: usize,
+) -> Result<Vec<User>, Stop<Error>> {
+    let together: Vec<_> = drafts.iter().collect();
+    if let Some(users) = insert_all(connection, &together, now).await? {
+        return Ok(users);
+    }
+    let mut users = Vec::with_capacity(drafts.len());
+    for (index, draft) in (index..).zip(drafts) {
+        let user = insert_one(connection, draft, now).await;
+        users.push(user.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
+    }
+    Ok(users)
+}
+
+/// Inserts users in their order by one statement, with creation times a microsecond apart.
+/// Inserts none if one violates a constraint, or if the newest user is not earlier than `now`,
+/// as after the clock was set back.
+async fn insert_all(
     connection: &mut SqliteConnection,
     drafts: &[&NewUser],
     now: DateTime<Utc>,
@@ -105,7 +110,13 @@ async fn create_at_once(
     if drafts.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    let (rows, first) = (rows(drafts)?, now.timestamp_micros());
+    let rows = drafts.iter().map(|draft| {
+        let (nickname, email) = (&draft.nickname, &draft.email);
+        let (nickname, nickname_key) = (nickname.as_str(), nickname.key());
+        let (email, email_key) = (email.as_str(), email.key());
+        (nickname, nickname_key, email, email_key, role(draft.role))
+    });
+    let (rows, first) = (json(&rows.collect::<Vec<_>>())?, now.timestamp_micros());
     let written = sqlx::query!(
         "insert into users
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
@@ -116,84 +127,22 @@ async fn create_at_once(
         first
     )
     .execute(connection)
-    .await?;
-    let Some(ids) = inserted(&written) else {
+    .await;
+    let Some(ids) = unless_constraint(written.map(|written| inserted(&written)))? else {
         return Ok(None);
     };
-    let created = ids.zip(drafts).zip(times(now));
+    let times = (0..).map(|index| now + TimeDelta::microseconds(index));
+    let users = ids.zip(times).zip(drafts);
     Ok(Some(
-        created
-            .map(|((id, draft), time)| user(id, draft, time))
+        users
+            .map(|((id, time), draft)| user(id, draft, time))
             .collect(),
     ))
 }
 
-/// New users as JSON. What a row has besides is counted from where it stands among them.
-fn rows(drafts: &[&NewUser]) -> Result<String, sqlx::Error> {
-    let rows = drafts.iter().map(|draft| {
-        let (nickname, email) = (&draft.nickname, &draft.email);
-        let (nickname, nickname_key) = (nickname.as_str(), nickname.key());
-        let (email, email_key) = (email.as_str(), email.key());
-        (nickname, nickname_key, email, email_key, role(draft.role))
-    });
-    json(&rows.collect::<Vec<_>>())
-}
-
-/// The times of new users who are written together.
-fn times(first: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
-    (0..).map(move |index| first + TimeDelta::microseconds(index))
-}
-
-/// Writes new users in their order, each of whom may be refused.
-///
-/// The first is written alone, and tells from where ids and times go on: the others need no
-/// look at what is there, and are written together. Those who are left out then are written
-/// one by one, to learn why. An id that one of them would have had may stay unused.
-async fn create_each(
-    connection: &mut SqliteConnection,
-    drafts: &[&NewUser],
-    now: DateTime<Utc>,
-) -> Result<Vec<Result<User, Error>>, sqlx::Error> {
-    let mut results = Vec::with_capacity(drafts.len());
-    let mut drafts = drafts.iter();
-    for draft in drafts.by_ref() {
-        let created = create_one(connection, draft, now).await?;
-        let alone = created.is_ok();
-        results.push(created);
-        if alone {
-            break;
-        }
-    }
-    let others = drafts.as_slice();
-    if let (Some(Ok(first)), [_, ..]) = (results.last(), others) {
-        let users = create_after(connection, first, others).await?;
-        for (draft, user) in others.iter().zip(users) {
-            results.push(match user {
-                Some(user) => Ok(user),
-                None => create_one(connection, draft, now).await?,
-            });
-        }
-    }
-    Ok(results)
-}
-
-/// Writes one user, unless a constraint refuses it.
-async fn create_one(
-    connection: &mut SqliteConnection,
-    draft: &NewUser,
-    now: DateTime<Utc>,
-) -> Result<Result<User, Error>, sqlx::Error> {
-    match create(connection, draft, now).await {
-        Ok(user) => Ok(Ok(user)),
-        Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
-        Err(Stop::Engine(error)) if is_constraint(&error) => Ok(Err(error.into())),
-        Err(Stop::Engine(error)) => Err(error),
-    }
-}
-
-/// Writes a new user, whose creation time is later than that of all before, even if the
-/// clock was put back.
-pub(super) async fn create(
+/// Inserts a user, whose creation time is later than that of all before, even after the clock
+/// was set back.
+async fn insert_one(
     connection: &mut SqliteConnection,
     draft: &NewUser,
     now: DateTime<Utc>,
@@ -225,58 +174,7 @@ pub(super) async fn create(
     Ok(user(created.id, draft, time(created.create_time)?))
 }
 
-/// Writes new users right after `last`, who is the newest, and leaves out those whose
-/// nickname or address is taken.
-async fn create_after(
-    connection: &mut SqliteConnection,
-    last: &User,
-    drafts: &[&NewUser],
-) -> Result<Vec<Option<User>>, sqlx::Error> {
-    let (id, time) = (last.id + 1, last.create_time + TimeDelta::microseconds(1));
-    let created = drafts.iter().zip(id..).zip(times(time));
-    let mut users: Vec<_> = created
-        .map(|((draft, id), time)| Some(user(id, draft, time)))
-        .collect();
-    let (rows, time) = (rows(drafts)?, time.timestamp_micros());
-    let written = sqlx::query!(
-        "insert into users
-            (id, nickname, nickname_key, email, email_key, role, create_time, update_time,
-            revision)
-        select ?2 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-            ?3 + key, ?3 + key, 1
-        from jsonb_each(?1)
-        where true
-        on conflict do nothing",
-        rows,
-        id,
-        time
-    )
-    .execute(&mut *connection)
-    .await;
-    match written {
-        Ok(written) if written.rows_affected() == drafts.len() as u64 => {}
-        Ok(_) => {
-            let there = newer(connection, last).await?;
-            for user in &mut users {
-                *user = user.take().filter(|user| there.contains(&user.id));
-            }
-        }
-        Err(error) if is_constraint(&error) => users.fill(None),
-        Err(error) => return Err(error),
-    }
-    Ok(users)
-}
-
-/// The ids of all users who came after `last`.
-async fn newer(
-    connection: &mut SqliteConnection,
-    last: &User,
-) -> Result<HashSet<i64>, sqlx::Error> {
-    let ids = sqlx::query_scalar!(r#"select id as "id!" from users where id > ?1"#, last.id);
-    Ok(ids.fetch_all(connection).await?.into_iter().collect())
-}
-
-/// A user as it is when it is new.
+/// Returns a new user as it is stored.
 fn user(id: i64, draft: &NewUser, create_time: DateTime<Utc>) -> User {
     User {
         id,

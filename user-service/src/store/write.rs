@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store,
-    create::{Creation, create, create_all},
+    create::{Creation, create_one, insert_sequence},
     read, requests,
     row::role,
 };
@@ -29,32 +29,21 @@ impl Store {
         let now = self.clock.now();
         let request = Request::of(write, "CreateUser", &draft, now)
             .map_err(|error| requests::unreadable(&error))?;
+        let creation = Creation {
+            draft,
+            request,
+            scope: write.scope(Scope::Statement),
+        };
         if !write.validate_only {
-            let creation = Creation {
-                draft: draft.clone(),
-                request,
-            };
-            if let Some(user) = self.creations.write(creation).await? {
-                return Ok(user);
-            }
+            return self.creations.write(creation).await;
         }
-        let mut user: User = self
-            .database
-            .write(write.scope(Scope::Statement), move |connection| {
-                Box::pin(async move {
-                    if let Some(user) = requests::answer(connection, request).await? {
-                        return Ok(user);
-                    }
-                    let user = create(connection, &draft, now).await?;
-                    requests::keep(connection, request, &user).await?;
-                    Ok::<_, Stop<Error>>(user)
-                })
-            })
-            .await?;
-        if write.validate_only {
-            user.id = 0;
-        }
-        Ok(user)
+        let user = self.database.write(creation.scope, move |connection| {
+            Box::pin(async move { create_one(connection, &creation, now).await })
+        });
+        Ok(User {
+            id: 0,
+            ..user.await?
+        })
     }
 
     /// Changes a user, who is returned as stored. A change to what the user already is
@@ -108,14 +97,11 @@ impl Store {
         let mut users: Vec<Option<User>> = self
             .database
             .write(write.scope(Scope::Savepoint), move |connection| {
-                Box::pin(async move {
-                    if let Some(users) = requests::answer(connection, request).await? {
-                        return Ok(users);
-                    }
-                    let users = mutate(connection, mutations, now).await?;
-                    requests::keep(connection, request, &users).await?;
-                    Ok::<_, Stop<Error>>(users)
-                })
+                Box::pin(requests::once(
+                    connection,
+                    request,
+                    async move |connection| mutate(connection, mutations, now).await,
+                ))
             })
             .await?;
         if write.validate_only {
@@ -161,11 +147,8 @@ async fn mutate(
                         drafts.push(draft);
                     }
                 }
-                let drafts: Vec<_> = drafts.iter().collect();
-                for created in create_all(connection, &drafts, now).await? {
-                    let user = created.map_err(|error| error.at(users.len()))?;
-                    users.push(Some(user));
-                }
+                let created = insert_sequence(connection, &drafts, now, users.len()).await?;
+                users.extend(created.into_iter().map(Some));
             }
             Mutation::Update(change) => {
                 users.push(Some(update(connection, change, now).await.map_err(at)?));

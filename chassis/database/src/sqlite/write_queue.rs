@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
-pub use self::batcher::{AtOnce, Bulk, Each, Ways};
+pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
 use self::{capacity::Capacity, fair_lock::Turn};
 use super::volume::Room;
 use crate::{Access, Error, Scope, Stop, settings::DatabaseSettings};

@@ -1,6 +1,6 @@
 //! One transaction of the writer: BEGIN, the jobs, COMMIT, the answers.
 
-use std::{future::ready, mem, panic::AssertUnwindSafe, time::Duration};
+use std::{mem, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
@@ -25,21 +25,12 @@ pub(super) trait Job: Send {
     /// Whether all who wait for it have waited for `wait`. Of several, those who have are
     /// told so, and forgotten.
     fn late(&mut self, wait: Duration) -> bool;
-    /// What becomes of what it writes.
-    fn scope(&self) -> Scope;
-    /// Does it by one statement, without a transaction around it, and keeps the result for
-    /// the answer. Says whether it was done; if not, nothing was written, and it may be done
-    /// in another way.
-    fn run_at_once<'c>(
-        &'c mut self,
-        connection: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
-    /// Does it, once, and keeps the result for the answer. Says whether it was done, and
-    /// not refused.
+    /// Does it, once, in the open transaction, and keeps the result for the answer. Fails only
+    /// if the transaction is lost.
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>>;
+    ) -> BoxFuture<'c, Result<(), sqlx::Error>>;
     /// Answers with the result.
     fn succeed(self: Box<Self>);
     /// Answers with a failure.
@@ -51,14 +42,9 @@ pub(super) struct Call<T, E, W> {
     queued: Instant,
     place: Option<Place>,
     scope: Scope,
-    state: State<T, E, W>,
+    work: Option<W>,
+    result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
-}
-
-enum State<T, E, W> {
-    Queued(W),
-    Running,
-    Done(Result<T, E>),
 }
 
 impl<T, E, W> Call<T, E, W> {
@@ -72,7 +58,8 @@ impl<T, E, W> Call<T, E, W> {
             queued: Instant::now(),
             place: Some(place),
             scope,
-            state: State::Queued(work),
+            work: Some(work),
+            result: None,
             reply,
         }
     }
@@ -103,38 +90,22 @@ where
         self.queued.elapsed() >= wait
     }
 
-    fn scope(&self) -> Scope {
-        self.scope
-    }
-
-    fn run_at_once<'c>(
-        &'c mut self,
-        _: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
-        Box::pin(ready(Ok(false)))
-    }
-
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, Result<bool, sqlx::Error>> {
+    ) -> BoxFuture<'c, Result<(), sqlx::Error>> {
         Box::pin(async move {
-            let State::Queued(work) = mem::replace(&mut self.state, State::Running) else {
-                return Ok(false);
-            };
-            let result = match work(connection).await {
-                Ok(value) => Ok(value),
-                Err(Stop::Refused(refusal)) => Err(refusal),
-                Err(Stop::Engine(error)) => return Err(error),
-            };
-            let done = result.is_ok();
-            self.state = State::Done(result);
-            Ok(done)
+            if let Some(work) = self.work.take() {
+                self.scope.begin(connection).await?;
+                let result = caught(work(connection)).await;
+                self.result = Some(self.scope.end(connection, result).await?);
+            }
+            Ok(())
         })
     }
 
     fn succeed(self: Box<Self>) {
-        if let State::Done(result) = self.state {
+        if let Some(result) = self.result {
             // A caller that went away meanwhile misses its answer, as over any network.
             let _ = self.reply.send(result);
         }
@@ -142,6 +113,42 @@ where
 
     fn fail(self: Box<Self>, error: Error) {
         let _ = self.reply.send(Err(error.into()));
+    }
+}
+
+impl Scope {
+    /// Begins a piece of work in an open transaction.
+    pub(super) async fn begin(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Statement => Ok(()),
+            Self::Savepoint | Self::Trial => execute(connection, "savepoint job").await,
+        }
+    }
+
+    /// Ends a piece of work: undoes what was refused, has failed, or was only tried. Returns the
+    /// result for its caller, or an error if the transaction is lost.
+    pub(super) async fn end<T, E: From<Error>>(
+        self,
+        connection: &mut SqliteConnection,
+        result: Result<T, Stop<E>>,
+    ) -> Result<Result<T, E>, sqlx::Error> {
+        if self != Self::Statement {
+            if self == Self::Trial || result.is_err() {
+                // After some failures, a full disk for one, SQLite has rolled the whole
+                // transaction back: then there is no such savepoint any more.
+                execute(connection, "rollback to job").await?;
+            }
+            execute(connection, "release job").await?;
+        }
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            // A statement that violates a constraint undoes itself, and only itself.
+            Err(Stop::Engine(error)) if self == Self::Statement && !is_constraint(&error) => {
+                Err(error)
+            }
+            Err(Stop::Engine(error)) => Ok(Err(Error::from(error).into())),
+        }
     }
 }
 
@@ -157,13 +164,8 @@ pub(super) async fn commit(
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    match begin(connection, turn, jobs, wait).await {
-        Ok(Begun::Transaction) => {}
-        Ok(Begun::AndDone) => {
-            jobs.drain(..).for_each(Job::succeed);
-            return Ok(());
-        }
-        Err(error) => return Err(fail_all(jobs.drain(..), error)),
+    if let Err(error) = begin(connection, turn, jobs, wait).await {
+        return Err(fail_all(jobs.drain(..), error));
     }
 
     let mut done = Vec::with_capacity(jobs.len());
@@ -187,14 +189,6 @@ pub(super) async fn commit(
     }
 }
 
-/// What was begun.
-enum Begun {
-    /// A transaction.
-    Transaction,
-    /// One that is over: the jobs are done.
-    AndDone,
-}
-
 /// Begins, and tries again while another process has the lock. Jobs that nobody waits for any
 /// more are dropped meanwhile, and those that have waited for `wait` fail.
 async fn begin(
@@ -202,21 +196,17 @@ async fn begin(
     turn: &mut Turn,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
-) -> Result<Begun, Error> {
+) -> Result<(), Error> {
     let mut waiting = turn.wait();
     loop {
         if waiting.has_come() {
-            let attempt = match jobs.as_mut_slice() {
-                [job] if waiting.is_undisputed() => try_at_once(connection, &mut **job),
-                _ => try_begin(connection).boxed(),
-            };
-            match attempt.await {
+            match execute(connection, "begin immediate").await {
                 Err(error) if is_busy(&error) => {}
-                Ok(Begun::Transaction) => {
+                Ok(()) => {
                     jobs.retain_mut(|job| !job.abandoned());
-                    return Ok(Begun::Transaction);
+                    return Ok(());
                 }
-                result => return Ok(result?),
+                Err(error) => return Err(error.into()),
             }
         }
         jobs.retain_mut(|job| !job.abandoned());
@@ -229,28 +219,8 @@ async fn begin(
     }
 }
 
-/// Does the only job by a statement that is a transaction by itself: the thread of the
-/// connection is asked once, and not for each of three statements. Begins a transaction if the
-/// job cannot be done so.
-fn try_at_once<'c>(
-    connection: &'c mut SqliteConnection,
-    job: &'c mut dyn Job,
-) -> BoxFuture<'c, Result<Begun, sqlx::Error>> {
-    Box::pin(async move {
-        if caught(job.run_at_once(connection)).await? {
-            return Ok(Begun::AndDone);
-        }
-        try_begin(connection).await
-    })
-}
-
-async fn try_begin(connection: &mut SqliteConnection) -> Result<Begun, sqlx::Error> {
-    execute(connection, "begin immediate").await?;
-    Ok(Begun::Transaction)
-}
-
-/// Does each job and moves it to `done`. A job that fails alone is answered at once; any
-/// other failure is the whole transaction's, and leaves the rest of `jobs` undone.
+/// Does each job and moves it to `done`. A failure is the whole transaction's, and leaves the
+/// rest of `jobs` undone.
 async fn run_all(
     connection: &mut SqliteConnection,
     jobs: &mut Vec<Box<dyn Job>>,
@@ -258,64 +228,25 @@ async fn run_all(
 ) -> Result<(), sqlx::Error> {
     let mut queued = mem::take(jobs).into_iter();
     while let Some(mut job) = queued.next() {
-        match run(connection, &mut *job).await {
-            Ok(()) => done.push(job),
-            Err(Reach::Job(error)) => job.fail(error.into()),
-            Err(Reach::Transaction(error)) => {
-                done.push(job);
-                jobs.extend(queued);
-                return Err(error);
-            }
+        let ran = caught(job.run(connection)).await;
+        done.push(job);
+        if ran.is_err() {
+            jobs.extend(queued);
+            return ran;
         }
     }
     Ok(())
 }
 
-/// How far a failure reaches.
-enum Reach {
-    /// The job is undone, and the transaction goes on.
-    Job(sqlx::Error),
-    /// The transaction is lost.
-    Transaction(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Reach {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Transaction(error)
-    }
-}
-
-/// Does one job, in a savepoint if it needs one.
-async fn run(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Reach> {
-    let scope = job.scope();
-    if scope == Scope::Batch {
-        return Ok(caught(job.run(connection)).await.map(drop)?);
-    }
-    if scope == Scope::Statement {
-        return match caught(job.run(connection)).await {
-            // A statement that violates a constraint undoes itself, and only itself.
-            Err(error) if is_constraint(&error) => Err(Reach::Job(error)),
-            result => Ok(result.map(drop)?),
-        };
-    }
-    execute(connection, "savepoint job").await?;
-    let result = caught(job.run(connection)).await;
-    if scope == Scope::Trial || !matches!(result, Ok(true)) {
-        // After some failures, a full disk for one, SQLite has rolled the whole
-        // transaction back: then there is no such savepoint any more.
-        execute(connection, "rollback to job").await?;
-    }
-    execute(connection, "release job").await?;
-    result.map(drop).map_err(Reach::Job)
-}
-
 /// The result of a piece of work; a panic in it is a failure like any other, or it would
 /// end the queue for everybody.
-async fn caught(work: BoxFuture<'_, Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
+pub(super) async fn caught<T, E: From<sqlx::Error>>(
+    work: BoxFuture<'_, Result<T, E>>,
+) -> Result<T, E> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a piece of writing panicked".into())))
+        .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a piece of writing panicked".into()).into()))
 }
 
 async fn execute(

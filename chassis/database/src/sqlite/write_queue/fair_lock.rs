@@ -20,9 +20,6 @@ const COURTESY: Duration = Duration::from_millis(100);
 /// How long nobody waits for a turn after one did not come.
 const DISCOURTESY: Duration = Duration::from_secs(1);
 
-/// How long somebody who was met counts as being there.
-const COMPANY: Duration = Duration::from_secs(1);
-
 /// Between two attempts: at first, and at most. A timer of the runtime has no pauses of
 /// less than a millisecond, which would leave the database idle between two turns.
 const SHORTEST: Duration = Duration::from_micros(50);
@@ -34,8 +31,6 @@ pub(super) struct Turn {
     // None if the folder cannot be opened: then one has to be lucky.
     folder: Option<File>,
     discourteous_until: Option<Instant>,
-    // When somebody else was last met who writes.
-    met: Option<Instant>,
 }
 
 /// One writer's wait for its turn, which ends when it is dropped.
@@ -58,7 +53,6 @@ impl Turn {
         Self {
             folder: File::open(folder).ok(),
             discourteous_until: None,
-            met: None,
         }
     }
 
@@ -88,24 +82,11 @@ impl Waiting<'_> {
             return true;
         }
         self.next = folder.try_lock().is_ok();
-        if !self.next {
-            self.turn.met = Some(Instant::now());
-        }
         if !self.next && self.since.elapsed() >= COURTESY {
             self.turn.discourteous_until = Some(Instant::now() + DISCOURTESY);
             return true;
         }
         self.next
-    }
-
-    /// Whether nobody else seems to write. Then this writer lets go of its turn, so that
-    /// somebody who comes now can be next, and will be noticed.
-    pub(super) fn is_undisputed(&mut self) -> bool {
-        let undisputed = self.turn.met.is_none_or(|met| met.elapsed() > COMPANY);
-        if undisputed {
-            self.let_go();
-        }
-        undisputed
     }
 
     fn let_go(&mut self) {
@@ -121,7 +102,6 @@ impl Waiting<'_> {
     /// Pauses before the next attempt, each time a little longer: somebody else has the
     /// database's lock.
     pub(super) async fn pause(&mut self) {
-        self.turn.met = Some(Instant::now());
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST);
         // It fails only if the runtime ends, and this task with it.
@@ -161,22 +141,6 @@ mod tests {
 
         // Who comes back gets behind the one who waited.
         assert!(!one.wait().has_come());
-    }
-
-    #[tokio::test]
-    async fn who_meets_nobody_lets_go_of_a_turn_and_who_met_somebody_keeps_it() {
-        let (_folder, mut one, mut other) = turns();
-        let mut first = one.wait();
-        assert!(first.has_come() && first.is_undisputed());
-
-        let mut second = other.wait();
-        assert!(second.has_come());
-        assert!(!first.has_come());
-        drop(second);
-
-        assert!(first.has_come());
-        assert!(!first.is_undisputed());
-        assert!(!other.wait().has_come());
     }
 
     #[tokio::test]

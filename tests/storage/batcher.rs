@@ -1,8 +1,7 @@
-//! Writes of one kind that gather: what is queued before the writer's task runs is one
-//! transaction, and one call of the function that does them all.
+//! Batches of writes: what is queued before the writer task runs is one transaction, and one call
+//! of the function that executes it together.
 
 use std::{
-    future::ready,
     num::NonZeroUsize,
     pin::pin,
     time::{Duration, Instant},
@@ -11,7 +10,7 @@ use std::{
 use chassis::{
     database::{
         Error, Scope, Stop,
-        sqlite::{Bulk, Database, Ways, json},
+        sqlite::{BatchOps, Batcher, Database, json, unless_constraint},
     },
     process::clock::Clock,
 };
@@ -36,100 +35,83 @@ impl From<Error> for Failure {
     }
 }
 
-type Names = Bulk<&'static str, usize, Failure>;
+type Names = Batcher<&'static str, usize, Failure>;
 
-/// Inserts users, and says of each with how many it came. `refused` is refused, `panic`
-/// panics, `check` violates a constraint.
+/// The result of a user who was inserted alone.
+const ALONE: usize = 0;
+
+/// Users who are left to be inserted alone: one is refused after the insertion, one panics.
+const LEFT: [&str; 3] = ["left", "refused", "left to panic"];
+
+/// Inserts all users but those who are left by one statement, or none if it violates a
+/// constraint, as `check` does. The result of each is the size of the batch. `panic` panics, and
+/// `engine` makes the engine fail.
 fn insert_all<'c>(
     connection: &'c mut SqliteConnection,
     names: &'c [&'static str],
     now: DateTime<Utc>,
-) -> BoxFuture<'c, Result<Vec<Result<usize, Failure>>, sqlx::Error>> {
-    Box::pin(async move {
-        let mut results = Vec::new();
-        for &name in names {
-            assert_ne!(name, "panic", "a deliberate panic");
-            if name == "refused" {
-                results.push(Err(Failure::Refused));
-                continue;
-            }
-            let revision = i64::from(name != "check");
-            let insert = sqlx::query(
-                "insert into users
-                    (nickname, nickname_key, email, email_key, role, create_time, update_time,
-                    revision)
-                values (?1, ?1, ?1 || '@example.com', ?1, 0, ?3, ?3, ?2)",
-            );
-            insert
-                .bind(name)
-                .bind(revision)
-                .bind(now.timestamp_micros())
-                .execute(&mut *connection)
-                .await?;
-            results.push(Ok(names.len()));
-        }
-        Ok(results)
-    })
-}
-
-fn names(database: &Database) -> Names {
-    names_of(database, Clock::system())
-}
-
-fn names_of(database: &Database, clock: Clock) -> Names {
-    database.bulk(
-        Ways {
-            rows: |_| 1,
-            at_once: |_, _, _| Box::pin(ready(Ok(None))),
-            each: insert_all,
-        },
-        clock,
-    )
-}
-
-/// What is said of a user who came with others in one statement.
-const AT_ONCE: usize = 1000;
-
-/// Inserts users by one statement, unless one of them is `refused`. `panic` panics, `check`
-/// violates a constraint, `engine` is no JSON.
-fn insert_at_once<'c>(
-    connection: &'c mut SqliteConnection,
-    names: &'c [&'static str],
-    now: DateTime<Utc>,
-) -> BoxFuture<'c, Result<Option<Vec<usize>>, sqlx::Error>> {
+) -> BoxFuture<'c, Result<Vec<Option<usize>>, sqlx::Error>> {
     Box::pin(async move {
         assert!(!names.contains(&"panic"), "a deliberate panic");
-        if names.contains(&"refused") {
-            return Ok(None);
-        }
-        sqlx::query(
+        let is_together = |name: &&&str| !LEFT.contains(name);
+        let together: Vec<_> = names.iter().filter(is_together).collect();
+        let written = sqlx::query(
             "insert into users
                 (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
             select value, value, value || '@example.com', value, 0, ?2, ?2,
                 case value when 'check' then 0 when 'engine' then value ->> '$' else 1 end
             from json_each(?1)",
         )
-        .bind(json(&names)?)
+        .bind(json(&together)?)
         .bind(now.timestamp_micros())
         .execute(connection)
-        .await?;
-        Ok(Some(vec![AT_ONCE; names.len()]))
+        .await;
+        let inserted = unless_constraint(written.map(Some))?.is_some();
+        let results = names
+            .iter()
+            .map(|name| (inserted && is_together(&name)).then_some(names.len()));
+        Ok(results.collect())
     })
 }
 
-fn names_at_once(database: &Database) -> Names {
-    names_at_once_of(database, Clock::system())
+/// Inserts a user alone. `check` violates a constraint.
+fn insert_one<'c>(
+    connection: &'c mut SqliteConnection,
+    name: &'c &'static str,
+    now: DateTime<Utc>,
+) -> BoxFuture<'c, Result<usize, Stop<Failure>>> {
+    Box::pin(async move {
+        sqlx::query(
+            "insert into users
+                (nickname, nickname_key, email, email_key, role, create_time, update_time,
+                revision)
+            values (?1, ?1, ?1 || '@example.com', ?1, 0, ?3, ?3, ?2)",
+        )
+        .bind(*name)
+        .bind(i64::from(*name != "check"))
+        .bind(now.timestamp_micros())
+        .execute(connection)
+        .await?;
+        assert_ne!(*name, "left to panic", "a deliberate panic");
+        if *name == "refused" {
+            return Err(Stop::Refused(Failure::Refused));
+        }
+        Ok(ALONE)
+    })
 }
 
-fn names_at_once_of(database: &Database, clock: Clock) -> Names {
-    database.bulk(
-        Ways {
-            rows: |_| 1,
-            at_once: insert_at_once,
-            each: insert_all,
-        },
-        clock,
-    )
+const OPS: BatchOps<&str, usize, Failure> = BatchOps {
+    row_count: |_| 1,
+    scope: |name| match *name {
+        "refused" => Scope::Savepoint,
+        _ => Scope::Statement,
+    },
+    insert_all,
+    insert_one,
+};
+
+fn names(database: &Database) -> Names {
+    database.batcher(OPS, Clock::system())
 }
 
 async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure>> {
@@ -137,7 +119,7 @@ async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure
 }
 
 #[tokio::test]
-async fn what_has_gathered_is_written_together_and_everybody_gets_a_result_of_their_own() {
+async fn batched_writes_return_individual_results() {
     let place = Place::migrated().await;
     let names = names(&place.ready(&NEEDS).await);
 
@@ -153,7 +135,7 @@ async fn what_has_gathered_is_written_together_and_everybody_gets_a_result_of_th
 }
 
 #[tokio::test]
-async fn who_comes_in_the_same_turn_of_the_loop_does_not_wait_for_a_commit_of_the_first() {
+async fn writes_from_the_same_runtime_tick_share_a_commit() {
     let place = Place::migrated().await;
     let names = names(&place.ready(&NEEDS).await);
     write(&names, &["z"]).await;
@@ -168,7 +150,7 @@ async fn who_comes_in_the_same_turn_of_the_loop_does_not_wait_for_a_commit_of_th
 }
 
 #[tokio::test]
-async fn no_more_come_together_than_a_batch_has() {
+async fn a_batch_never_exceeds_write_batch() {
     let mut place = Place::migrated().await;
     place.settings.write_batch = NonZeroUsize::new(2).unwrap();
     let names = names(&place.ready(&NEEDS).await);
@@ -184,16 +166,16 @@ async fn no_more_come_together_than_a_batch_has() {
 async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
     for (rows, together) in [(3_200, [2, 2, 1]), (3_201, [1, 1, 1]), (6_401, [1, 1, 1])] {
         let place = Place::migrated().await;
-        let ways = Ways {
-            rows: |rows| *rows,
-            at_once: |_, _, _| Box::pin(ready(Ok(None))),
-            each: |_, writes, _| {
-                let results = writes.iter().map(|_| Ok::<_, Failure>(writes.len()));
-                Box::pin(ready(Ok(results.collect())))
+        let ops = BatchOps {
+            row_count: |rows| *rows,
+            scope: |_| Scope::Statement,
+            insert_all: |_, writes, _| {
+                Box::pin(async { Ok(vec![Some(writes.len()); writes.len()]) })
             },
+            insert_one: |_, _, _| Box::pin(async { Ok::<_, Stop<Failure>>(ALONE) }),
         };
         let database = place.ready(&NEEDS).await;
-        let bulk: Bulk<usize, usize, Failure> = database.bulk(ways, Clock::system());
+        let bulk = database.batcher(ops, Clock::system());
 
         let results = soon(join_all([rows; 3].map(|rows| bulk.write(rows)))).await;
 
@@ -217,7 +199,7 @@ async fn no_more_are_committed_together_than_a_batch_has() {
         })
     });
 
-    // What fails of the engine fails with all that is committed with it.
+    // A panic fails all writes that are committed with it.
     let (results, alone) =
         soon(async { join!(write(&names, &["a", "b", "c", "panic"]), alone) }).await;
 
@@ -228,8 +210,8 @@ async fn no_more_are_committed_together_than_a_batch_has() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_engine_or_a_panic_undoes_all_and_the_queue_goes_on() {
-    for fault in ["check", "panic"] {
+async fn an_engine_failure_or_a_panic_undoes_the_batch_and_the_queue_goes_on() {
+    for fault in ["engine", "panic", "left to panic"] {
         let place = Place::migrated().await;
         let names = names(&place.ready(&NEEDS).await);
 
@@ -246,63 +228,37 @@ async fn a_failure_of_the_engine_or_a_panic_undoes_all_and_the_queue_goes_on() {
 }
 
 #[tokio::test]
-async fn what_one_statement_can_do_it_does_and_what_it_refuses_is_done_one_by_one() {
+async fn writes_that_violate_a_constraint_together_are_executed_alone_in_their_order() {
     let place = Place::migrated().await;
-    let names = names_at_once(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&NEEDS).await);
+    write(&names, &["taken"]).await;
 
-    let together = write(&names, &["a", "b"]).await;
-    let with_one_refused = write(&names, &["c", "refused", "d"]).await;
-    let with_a_constraint = write(&names, &["e", "a"]).await;
-    let afterwards = write(&names, &["f"]).await;
+    let results = write(
+        &names,
+        &["b", "taken", "refused", "a", "check", "left", "b"],
+    )
+    .await;
+    let afterwards = write(&names, &["c"]).await;
 
-    assert!(
-        matches!(together.as_slice(), [Ok(AT_ONCE), Ok(AT_ONCE)]),
-        "{together:?}"
-    );
-    assert!(
-        matches!(
-            with_one_refused.as_slice(),
-            [Ok(3), Err(Failure::Refused), Ok(3)]
-        ),
-        "{with_one_refused:?}"
-    );
-    // It is no refusal of one of them, as this test does it, but the end of both.
-    for failed in with_a_constraint {
-        let engine = matches!(failed, Err(Failure::Database(Error::Engine(_))));
-        assert!(engine, "{failed:?}");
-    }
-    assert!(
-        matches!(afterwards.as_slice(), [Ok(AT_ONCE)]),
-        "{afterwards:?}"
-    );
-    assert_eq!(place.nicknames().await, ["a", "b", "c", "d", "f"]);
-}
-
-#[tokio::test]
-async fn a_statement_that_fails_or_panics_leaves_nothing_and_the_queue_goes_on() {
-    for fault in ["engine", "panic"] {
-        let place = Place::migrated().await;
-        let names = names_at_once(&place.ready(&NEEDS).await);
-
-        let results = write(&names, &["a", fault, "b"]).await;
-        let afterwards = write(&names, &["c"]).await;
-
-        for failed in results {
-            let engine = matches!(failed, Err(Failure::Database(Error::Engine(_))));
-            assert!(engine, "{fault}: {failed:?}");
+    let alone = |result: &Result<usize, Failure>| matches!(result, Ok(ALONE));
+    let violated = |result: &Result<usize, Failure>| {
+        matches!(result, Err(Failure::Database(Error::Engine(_))))
+    };
+    for (index, result) in results.iter().enumerate() {
+        match index {
+            1 | 4 | 6 => assert!(violated(result), "{index}: {result:?}"),
+            2 => assert!(matches!(result, Err(Failure::Refused)), "{result:?}"),
+            _ => assert!(alone(result), "{index}: {result:?}"),
         }
-        assert!(
-            matches!(afterwards.as_slice(), [Ok(AT_ONCE)]),
-            "{afterwards:?}"
-        );
-        assert_eq!(place.nicknames().await, ["c"], "{fault}");
     }
+    assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
+    assert_eq!(place.nicknames().await, ["taken", "b", "a", "left", "c"]);
 }
 
 #[tokio::test]
-async fn one_statement_waits_for_another_process_as_a_transaction_does() {
+async fn a_batch_waits_for_another_process() {
     let place = Place::migrated().await;
-    let names = names_at_once(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&NEEDS).await);
     let lock = place.lock().await;
     let mut waiting = pin!(names.write("a"));
     for _ in 0..100 {
@@ -312,17 +268,17 @@ async fn one_statement_waits_for_another_process_as_a_transaction_does() {
 
     lock.close().await.unwrap();
 
-    assert_eq!(soon(waiting).await.unwrap(), AT_ONCE);
+    assert_eq!(soon(waiting).await.unwrap(), 1);
     assert_eq!(place.nicknames().await, ["a"]);
 }
 
 #[tokio::test]
-async fn writes_have_the_time_of_when_they_are_done() {
-    for names_of in [names_of, names_at_once_of] {
+async fn writes_receive_the_time_of_their_execution() {
+    for name in ["a", "left"] {
         let place = Place::migrated().await;
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        let names = names_of(&place.ready(&NEEDS).await, clock.clone());
-        let mut write = pin!(names.write("a"));
+        let names: Names = place.ready(&NEEDS).await.batcher(OPS, clock.clone());
+        let mut write = pin!(names.write(name));
 
         assert!(poll!(&mut write).is_pending());
         clock.advance(Duration::from_secs(1));
@@ -339,7 +295,7 @@ async fn writes_have_the_time_of_when_they_are_done() {
 }
 
 #[tokio::test]
-async fn each_of_those_who_gather_has_a_place_in_the_queue() {
+async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
     let mut place = Place::migrated().await;
     place.settings.write_queue = NonZeroUsize::new(2).unwrap();
     let names = names(&place.ready(&NEEDS).await);
@@ -356,7 +312,7 @@ async fn each_of_those_who_gather_has_a_place_in_the_queue() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_for_one_of_them_who_went_away() {
+async fn a_cancelled_write_of_a_batch_is_not_executed() {
     let mut place = Place::migrated().await;
     place.settings.write_wait = Duration::from_secs(3600);
     let names = names(&place.ready(&NEEDS).await);
@@ -379,7 +335,7 @@ async fn nothing_is_written_for_one_of_them_who_went_away() {
 }
 
 #[tokio::test]
-async fn who_comes_while_another_process_writes_joins_and_waits_for_as_long_as_anybody() {
+async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
     let mut place = Place::migrated().await;
     place.settings.write_wait = Duration::from_millis(300);
     let names = names(&place.ready(&NEEDS).await);
@@ -404,7 +360,7 @@ async fn who_comes_while_another_process_writes_joins_and_waits_for_as_long_as_a
 }
 
 #[tokio::test]
-async fn whoever_still_gathers_when_the_database_is_closed_is_answered() {
+async fn a_batch_that_never_runs_fails_its_callers_and_later_ones() {
     let place = Place::migrated().await;
     let never_ready = place.database(&NEEDS);
     let names = names(&never_ready);
