@@ -106,7 +106,7 @@ impl System {
             let served = user_service::run(
                 &self.users,
                 self.users_listener,
-                Database::new(&self.database, &user_service::store::NEEDS),
+                Database::new(&self.database, &user_service::store::sqlite::NEEDS),
                 clock.clone(),
                 users_end.clone(),
             )
@@ -118,7 +118,7 @@ impl System {
             let served = post_service::run(
                 &self.posts,
                 self.posts_listener,
-                Database::new(&self.database, &post_service::store::NEEDS),
+                Database::new(&self.database, &post_service::store::sqlite::NEEDS),
                 clock.clone(),
                 posts_end.clone(),
             )

@@ -57,7 +57,7 @@ impl UserService {
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serving::listen(self.listen).await?;
-            let database = Database::new(&self.database, &user_service::store::NEEDS);
+            let database = Database::new(&self.database, &user_service::store::sqlite::NEEDS);
             user_service::run(&self.service, listener, database, Clock::system(), shutdown).await
         })
     }
@@ -70,7 +70,7 @@ impl PostService {
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serving::listen(self.listen).await?;
-            let database = Database::new(&self.database, &post_service::store::NEEDS);
+            let database = Database::new(&self.database, &post_service::store::sqlite::NEEDS);
             post_service::run(&self.service, listener, database, Clock::system(), shutdown).await
         })
     }

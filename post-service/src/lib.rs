@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::settings::{AuthorSettings, PageSettings, Settings, WatchSettings};
-use crate::{authors::Authors, rpc::Rpc, store::Store, watch::Feed};
+use crate::{authors::Authors, rpc::Rpc, store::sqlite::Store, watch::Feed};
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::post_service_server::SERVICE_NAME;

@@ -53,7 +53,7 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
         None => {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serving::listen(line.listen).await?;
-            let database = Database::new(&line.database, &post_service::store::NEEDS);
+            let database = Database::new(&line.database, &post_service::store::sqlite::NEEDS);
             post_service::run(&line.service, listener, database, Clock::system(), shutdown).await
         }
     }

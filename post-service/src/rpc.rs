@@ -29,7 +29,7 @@ use crate::{
     authors::{Author, Authors},
     error::Error,
     post::{Mutation, Post, View},
-    store::Store,
+    store::sqlite::Store,
     watch::{Feed, Wanted},
 };
 

@@ -1,77 +1,89 @@
-//! All SQL of the post service: how posts are kept, found and changed.
+//! The store of posts: the lists that it reads, and where it keeps them.
 //!
-//! It knows the tables `posts` and `post_requests`, and nothing of how posts are sent or
-//! of who their authors are.
+//! It knows no SQL and no gRPC. Each engine has a module of its own below this one.
 
-mod create;
-mod pages;
-mod read;
-mod requests;
-mod row;
-mod write;
+pub mod sqlite;
 
-use chassis::{
-    database::{
-        Access, Needs, Stop,
-        sqlite::{Batcher, Database},
-    },
-    process::clock::Clock,
-};
-use include_dir::{Dir, include_dir};
+use std::sync::{Mutex, PoisonError};
 
-pub use self::read::{List, News, Page};
-use self::{create::Creation, pages::Pages};
-use crate::{error::Error, post::Post};
+use bytes::Bytes;
+use chassis::serving::pagination::PageSize;
+use tokio::time::Instant;
 
-/// The statements below, as sqlx recorded them when it checked them.
-static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
+use crate::post::{AuthorId, Order, Post};
 
-/// What the service needs of the database.
-pub static NEEDS: Needs = Needs {
-    access: &Access {
-        tables: &["posts", "post_requests"],
-        // Creating a post looks up whether there is its author.
-        columns: &[("users", "id")],
-    },
-    version: 2,
-    queries: || {
-        QUERIES
-            .files()
-            .filter_map(include_dir::File::contents_utf8)
-            .collect()
-    },
-};
-
-/// The posts, as they are stored.
+/// Which posts to list, and in which order.
 #[derive(Clone, Debug)]
-pub struct Store {
-    database: Database,
-    clock: Clock,
-    pages: Pages,
-    creations: Batcher<Creation, Vec<Post>, Error>,
+pub struct List {
+    /// What comes first.
+    pub order: Order,
+    /// Only posts of this author.
+    pub author: Option<AuthorId>,
+    /// How many.
+    pub size: PageSize,
+    /// The id of the last post of the page before.
+    pub after: Option<i64>,
+    /// Whether to count the posts of all pages.
+    pub count: bool,
 }
 
-impl Store {
-    /// The posts in `database`, of which at most so many pages are kept in memory.
+impl List {
+    /// Whether it is the page that most ask for: the first one, and not what is on the others.
     #[must_use]
-    pub fn new(database: Database, clock: Clock, page_cache: usize) -> Self {
+    pub fn is_first_page(&self) -> bool {
+        self.after.is_none() && !self.count
+    }
+}
+
+/// A page of posts.
+#[derive(Debug)]
+pub struct Page {
+    /// The posts, in order.
+    pub posts: Vec<Post>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<i64>,
+    /// How many posts there are on all pages, if it was asked for.
+    pub total: Option<i64>,
+    /// What was sent of it, of which nothing is known here, and until when it may be sent again.
+    answer: Mutex<Option<(Bytes, Instant)>>,
+}
+
+/// The posts that came after some id.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// In the order of their ids.
+    pub posts: Vec<Post>,
+    /// Everything up to this id is in `posts`, or came before. It is lower than what was asked
+    /// after if the newest posts are no longer there, as after a restore.
+    pub until: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl News {
+    /// Nothing new, up to this id.
+    #[must_use]
+    pub fn none(until: i64) -> Self {
         Self {
-            creations: database.batcher(create::BATCH_OPS, clock.clone()),
-            database,
-            clock,
-            pages: Pages::new(page_cache),
+            posts: Vec::new(),
+            until,
+            more: false,
         }
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+impl Page {
+    /// The answer that was kept with it, if it still is one.
+    #[must_use]
+    pub fn answer(&self, now: Instant) -> Option<Bytes> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, until) = answer.as_ref()?;
+        (now < *until).then(|| bytes.clone())
     }
-}
 
-impl From<Error> for Stop<Error> {
-    fn from(refusal: Error) -> Self {
-        Self::Refused(refusal)
+    /// Keeps an answer with it, until a moment at the latest.
+    pub fn keep_answer(&self, bytes: Bytes, until: Instant) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        *answer = Some((bytes, until));
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     post::{AuthorId, Post, View},
     settings::WatchSettings,
-    store::{News, Store},
+    store::{News, sqlite::Store},
 };
 
 /// After a batch the next one waits for so long at least, and has all that is committed

@@ -59,7 +59,7 @@ impl Instance {
             ..DatabaseSettings::default()
         };
         let running = tokio::spawn(async move {
-            let database = Database::new(&database, &post_service::store::NEEDS);
+            let database = Database::new(&database, &post_service::store::sqlite::NEEDS);
             post_service::run(&settings, listener, database, Clock::system(), token).await
         });
         serving(channel.clone(), post_service::NAME).await;

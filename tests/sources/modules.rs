@@ -13,8 +13,8 @@ use crate::{
 
 /// Where SQL may stand.
 const SQL: [&str; 4] = [
-    "user-service/src/store",
-    "post-service/src/store",
+    "user-service/src/store/sqlite",
+    "post-service/src/store/sqlite",
     "chassis/database/src",
     "migrator/src",
 ];

@@ -25,11 +25,11 @@ pub fn services() -> [Service; 2] {
     [
         Service {
             folder: "user-service",
-            access: user_service::store::NEEDS.access,
+            access: user_service::store::sqlite::NEEDS.access,
         },
         Service {
             folder: "post-service",
-            access: post_service::store::NEEDS.access,
+            access: post_service::store::sqlite::NEEDS.access,
         },
     ]
 }
@@ -156,7 +156,7 @@ fn only_the_migrator_creates_or_alters() {
 #[test]
 fn every_record_is_of_a_statement_in_the_sources() {
     let found = wrong(|service, recorded| {
-        let store = format!("{}/src/store", service.folder);
+        let store = format!("{}/src/store/sqlite", service.folder);
         let mut texts = Vec::new();
         for file in files(&[&format!("{}/src", service.folder)], ".rs") {
             if file.is_in(&[&store]) {

@@ -21,14 +21,14 @@ pub(super) struct Service {
 pub(super) fn services() -> [Service; 2] {
     [
         Service {
-            needs: &user_service::store::NEEDS,
+            needs: &user_service::store::sqlite::NEEDS,
             own: ("users", "nickname"),
             other: ("posts", "body"),
             requests: "post_requests",
             key: "user_id",
         },
         Service {
-            needs: &post_service::store::NEEDS,
+            needs: &post_service::store::sqlite::NEEDS,
             own: ("posts", "body"),
             other: ("users", "nickname"),
             requests: "user_requests",
@@ -234,8 +234,8 @@ async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
 #[tokio::test]
 async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
     let place = Place::migrated().await;
-    let users = place.ready(&user_service::store::NEEDS).await;
-    let posts = place.ready(&post_service::store::NEEDS).await;
+    let users = place.ready(&user_service::store::sqlite::NEEDS).await;
+    let posts = place.ready(&post_service::store::sqlite::NEEDS).await;
 
     let authors = read(&users, "select user_id from posts").await;
     assert!(authors.is_ok(), "{authors:?}");
@@ -276,7 +276,7 @@ const TWO_USERS: &str = "
 async fn the_user_service_deletes_a_user_only_without_posts() {
     let place = Place::migrated().await;
     place.execute(TWO_USERS).await;
-    let database = place.ready(&user_service::store::NEEDS).await;
+    let database = place.ready(&user_service::store::sqlite::NEEDS).await;
 
     let author = write(&database, "delete from users where id = 1").await;
     let everybody = write(&database, "delete from users").await;
@@ -293,7 +293,7 @@ async fn the_user_service_deletes_a_user_only_without_posts() {
 async fn the_post_service_writes_a_post_only_of_a_user_who_is_there() {
     let place = Place::migrated().await;
     place.execute(TWO_USERS).await;
-    let database = place.ready(&post_service::store::NEEDS).await;
+    let database = place.ready(&post_service::store::sqlite::NEEDS).await;
     let insert = |author: i64| {
         format!(
             "insert into posts (body, create_time, update_time, revision, user_id)

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
-use user_service::store::NEEDS;
+use user_service::store::sqlite::NEEDS;
 
 use super::{Place, soon};
 

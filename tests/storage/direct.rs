@@ -3,7 +3,7 @@
 
 use chassis::database::sqlite::{Columns, Database, WrongType};
 use sqlx::Connection;
-use user_service::store::NEEDS;
+use user_service::store::sqlite::NEEDS;
 
 use super::{
     Place,

@@ -12,7 +12,7 @@ use futures::{future::join_all, join, poll};
 use migrator::Upgrade;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
-use user_service::store::NEEDS;
+use user_service::store::sqlite::NEEDS;
 
 use super::{Place, soon};
 

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use chassis::{database::Needs, process::Failure};
 use migrator::Upgrade;
 use tokio::join;
-use user_service::store::NEEDS;
+use user_service::store::sqlite::NEEDS;
 
 use super::{Place, soon};
 
@@ -68,7 +68,7 @@ async fn a_database_that_is_behind_is_waited_for() {
     let place = place(SHORT);
     place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
 
-    for needs in [&NEEDS, &post_service::store::NEEDS] {
+    for needs in [&NEEDS, &post_service::store::sqlite::NEEDS] {
         let failure = failure(&place, needs).await;
 
         assert_try_again(&failure);
@@ -91,7 +91,7 @@ async fn a_service_goes_on_as_soon_as_the_migrator_came_by() {
     let place = place(LONG);
     let (users, posts) = (
         place.database(&NEEDS),
-        place.database(&post_service::store::NEEDS),
+        place.database(&post_service::store::sqlite::NEEDS),
     );
 
     let (users, posts, ()) = join!(soon(users.ready()), soon(posts.ready()), async {
@@ -160,7 +160,7 @@ async fn a_newer_database_is_worked_with_as_long_as_every_statement_can_be() {
         .execute(&format!("{LATER} alter table users add column age integer"))
         .await;
 
-    for needs in [&NEEDS, &post_service::store::NEEDS] {
+    for needs in [&NEEDS, &post_service::store::sqlite::NEEDS] {
         let ready = soon(place.database(needs).ready()).await;
 
         assert!(ready.is_ok(), "{ready:?}");
@@ -174,10 +174,13 @@ async fn a_newer_database_without_a_column_that_is_needed_is_refused_at_once() {
         (&NEEDS, "alter table users drop column email"),
         (&NEEDS, "drop table user_requests"),
         (
-            &post_service::store::NEEDS,
+            &post_service::store::sqlite::NEEDS,
             "alter table posts rename column body to text",
         ),
-        (&post_service::store::NEEDS, "drop table post_requests"),
+        (
+            &post_service::store::sqlite::NEEDS,
+            "drop table post_requests",
+        ),
     ] {
         let mut place = Place::migrated().await;
         place.settings.database_wait = LONG;

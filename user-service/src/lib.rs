@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::Settings;
-use crate::{rpc::Rpc, store::Store};
+use crate::{rpc::Rpc, store::sqlite::Store};
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::user_service_server::SERVICE_NAME;

@@ -17,7 +17,7 @@ use proto::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{error::Error, store::Store};
+use crate::{error::Error, store::sqlite::Store};
 
 /// The calls, over the users that are stored.
 #[derive(Debug)]

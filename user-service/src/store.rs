@@ -1,74 +1,55 @@
-//! All SQL of the user service: how users are kept, found and changed.
+//! The store of users: the lists that it reads, and where it keeps them.
 //!
-//! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
+//! It knows no SQL and no gRPC. Each engine has a module of its own below this one.
 
-mod create;
-mod read;
-mod requests;
-mod row;
-mod write;
+pub mod sqlite;
 
-use chassis::{
-    database::{
-        Access, Needs, Stop,
-        sqlite::{Batcher, Database},
-    },
-    process::clock::Clock,
-};
-use include_dir::{Dir, include_dir};
+use chassis::serving::pagination::PageSize;
+use serde::{Deserialize, Serialize};
 
-use self::create::Creation;
-pub use self::read::{Cursor, List, Page};
-use crate::{error::Error, user::User};
+use crate::user::{Field, Order, Role, User};
 
-/// The statements below, as sqlx recorded them when it checked them.
-static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
-
-/// What the service needs of the database.
-pub static NEEDS: Needs = Needs {
-    access: &Access {
-        tables: &["users", "user_requests"],
-        // Deleting a user looks up who refers to it.
-        columns: &[("posts", "user_id")],
-    },
-    // The foreign key of the posts is there, so a user with posts cannot be deleted.
-    version: 2,
-    queries: || {
-        QUERIES
-            .files()
-            .filter_map(include_dir::File::contents_utf8)
-            .collect()
-    },
-};
-
-/// The users, as they are stored.
+/// Which users to list, and in which order.
 #[derive(Clone, Debug)]
-pub struct Store {
-    database: Database,
-    clock: Clock,
-    creations: Batcher<Creation, User, Error>,
+pub struct List {
+    /// What comes first.
+    pub order: Order,
+    /// Only users of this role.
+    pub role: Option<Role>,
+    /// How many.
+    pub size: PageSize,
+    /// The end of the page before.
+    pub after: Option<Cursor>,
+    /// Whether to count the users of all pages.
+    pub count: bool,
 }
 
-impl Store {
-    /// The users in `database`.
+/// Where a page ends: the key of its last user in the order of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cursor {
+    /// In the order of the ids.
+    Id(i64),
+    /// In the order of a text.
+    Text(String),
+}
+
+/// A page of users.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The users, in order.
+    pub users: Vec<User>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+    /// How many users there are on all pages, if it was asked for.
+    pub total: Option<i64>,
+}
+
+impl Cursor {
+    /// Whether it can be the end of a page in this order.
     #[must_use]
-    pub fn new(database: Database, clock: Clock) -> Self {
-        Self {
-            creations: database.batcher(create::BATCH_OPS, clock.clone()),
-            database,
-            clock,
-        }
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-impl From<Error> for Stop<Error> {
-    fn from(refusal: Error) -> Self {
-        Self::Refused(refusal)
+    pub fn fits(&self, order: &Order) -> bool {
+        let by_id = matches!(order.decisive().0, Field::Id | Field::CreateTime);
+        by_id == matches!(self, Self::Id(_))
     }
 }

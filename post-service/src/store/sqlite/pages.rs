@@ -9,8 +9,10 @@ use std::sync::Arc;
 use chassis::database::sqlite::Version;
 use quick_cache::sync::Cache;
 
-use super::read::{List, Page};
-use crate::post::{AuthorId, Order};
+use crate::{
+    post::{AuthorId, Order},
+    store::{List, Page},
+};
 
 /// The pages that are kept. Copies of it share them.
 #[derive(Clone, Debug)]

@@ -3,11 +3,7 @@
 
 use std::collections::HashMap;
 
-use chassis::{
-    database::sqlite::{Source, json},
-    serving::pagination::PageSize,
-};
-use serde::{Deserialize, Serialize};
+use chassis::database::sqlite::{Source, json};
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
@@ -16,7 +12,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    user::{Field, Key, Order, Role, Selection, User, UserId},
+    store::{Cursor, List, Page},
+    user::{Field, Key, Role, Selection, User, UserId},
 };
 
 /// Beyond every nickname and address: a code point that none of them can have.
@@ -24,42 +21,6 @@ const BEYOND_TEXT: &str = "\u{10FFFF}";
 
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
-
-/// Which users to list, and in which order.
-#[derive(Clone, Debug)]
-pub struct List {
-    /// What comes first.
-    pub order: Order,
-    /// Only users of this role.
-    pub role: Option<Role>,
-    /// How many.
-    pub size: PageSize,
-    /// The end of the page before.
-    pub after: Option<Cursor>,
-    /// Whether to count the users of all pages.
-    pub count: bool,
-}
-
-/// Where a page ends: the key of its last user in the order of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cursor {
-    /// In the order of the ids.
-    Id(i64),
-    /// In the order of a text.
-    Text(String),
-}
-
-/// A page of users.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// The users, in order.
-    pub users: Vec<User>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<Cursor>,
-    /// How many users there are on all pages, if it was asked for.
-    pub total: Option<i64>,
-}
 
 impl Store {
     /// The user with this id.
@@ -182,13 +143,6 @@ impl Cursor {
             Field::Nickname => Self::Text(row.nickname_key.clone()),
             Field::Email => Self::Text(row.email_key.clone()),
         }
-    }
-
-    /// Whether it can be the end of a page in this order.
-    #[must_use]
-    pub fn fits(&self, order: &Order) -> bool {
-        let by_id = matches!(order.decisive().0, Field::Id | Field::CreateTime);
-        by_id == matches!(self, Self::Id(_))
     }
 }
 

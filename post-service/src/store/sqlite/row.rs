@@ -46,13 +46,13 @@ macro_rules! select_posts {
                     $tail
                 ),
                 &[$($argument.into()),*],
-                crate::store::row::Row::read,
+                crate::store::sqlite::row::Row::read,
             );
             if let Some(rows) = directly {
                 return Ok::<_, sqlx::Error>(rows);
             }
             let rows = sqlx::query_as!(
-                crate::store::row::Row,
+                crate::store::sqlite::row::Row,
                 r#"select id as "id!", body, create_time, update_time, revision, user_id
                     from posts "# + $tail
                 $(, $argument)*

@@ -54,13 +54,13 @@ macro_rules! select_users {
                     $tail
                 ),
                 &[$($argument.into()),*],
-                crate::store::row::Row::read,
+                crate::store::sqlite::row::Row::read,
             );
             if let Some(rows) = directly {
                 return Ok::<_, sqlx::Error>(rows);
             }
             let rows = sqlx::query_as!(
-                crate::store::row::Row,
+                crate::store::sqlite::row::Row,
                 r#"select users.id as "id!", nickname as "nickname!",
                         nickname_key as "nickname_key!", email as "email!",
                         email_key as "email_key!", role as "role!",
