@@ -154,8 +154,9 @@ pub enum Command {
     ///
     /// That they make what is declared; that each step can be undone and done again; that no
     /// rule of the lint is broken; that every statement of both services can be prepared on
-    /// what they make; and, if there is a database, that its history is intact and that what
-    /// is pending does not keep the services waiting for too long, measured on a copy.
+    /// what they make; and, if there is a database, that its history is intact and that an
+    /// upgrade of a copy of it, with its backup, succeeds and does not keep the services
+    /// waiting for too long.
     #[command(after_help = help::CHECK)]
     Check {
         /// How long the services wait for the migrator before their writes fail.

@@ -15,7 +15,6 @@ use serde::Serialize;
 use sqlx::error::DatabaseError;
 
 use crate::{
-    lint,
     project::{
         self,
         migrations::{Direction, Invalid},
@@ -396,9 +395,6 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// See what is in the way of it.
-    #[error(transparent)]
-    Lint(#[from] lint::Error),
     /// See what is in the way of it.
     #[error(transparent)]
     Backup(#[from] backup::Error),

@@ -3,7 +3,7 @@
 //!
 //! | code | what is wrong |
 //! |---|---|
-//! | M000 | a script that SQLite refuses |
+//! | M000 | a script that SQLite refuses, or a copy of the database that cannot be upgraded |
 //! | M001 | a column is added that a table with rows refuses: NOT NULL without a default, or with a default that is no constant |
 //! | M002 | something is destroyed without its mark, see below |
 //! | M003 | what belongs to another service is touched |
@@ -19,7 +19,8 @@
 //! line of its own right above the statement (for a rebuild: above one of its statements):
 //! `-- @destroys table users`, `-- @destroys column users.bio` or `-- @destroys rows users`.
 //!
-//! Scripts run in memory, on no rows; [`lock_time`](crate::commands::lock_time) runs them on a copy of a database.
+//! Scripts run on a scratch database that has no rows; an upgrade of a copy of the database
+//! tells of M006.
 
 mod add_column;
 mod compatibility;
@@ -34,23 +35,24 @@ pub(crate) mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, io,
-    path::PathBuf,
+    fmt,
 };
 
 use serde::Serialize;
 
-pub(crate) use self::{
-    execution::{Failure, Leg, Trial, Way, execute, prepares, said},
-    script::Step,
-};
+pub(crate) use self::{execution::ExecutedScripts, script::Step};
 use crate::{
+    error::{Error, Place},
     project::{
         Project,
         migrations::{Invalid, Migrations},
     },
     sql::Position,
-    sqlite::schema::{self, Schema},
+    sqlite::{
+        execute::Failure,
+        guard::{Denial, MIGRATOR},
+        schema::Schema,
+    },
 };
 
 /// What kind of thing is wrong. The table is at the head of this module.
@@ -115,13 +117,51 @@ pub(crate) struct Finding {
 impl Finding {
     /// M000.
     pub(crate) fn refused(failure: &Failure) -> Self {
-        Self::new(
+        Self::at(
             Code::Refused,
-            &failure.file,
-            failure.place,
-            failure.message.clone(),
+            &failure.place,
+            failure.message(),
             "correct the script".into(),
         )
+    }
+
+    /// M003 or M008.
+    pub(crate) fn denied(place: &Place, denial: &Denial) -> Self {
+        match denial {
+            Denial::Theirs { deed, whose } => {
+                let whose = match whose.as_str() {
+                    MIGRATOR => "the migrator",
+                    service => service,
+                };
+                Self::at(
+                    Code::Ownership,
+                    place,
+                    format!("it may not {deed}, which belongs to {whose}"),
+                    format!("only migrations of {whose} may touch it"),
+                )
+            }
+            Denial::Forbidden(deed) => Self::forbidden(place, deed),
+        }
+    }
+
+    /// M008.
+    fn forbidden(place: &Place, deed: &str) -> Self {
+        Self::at(
+            Code::Forbidden,
+            place,
+            format!("a migration may not {deed}"),
+            "leave it out: a run is one transaction of the migrator, which makes its own settings"
+                .into(),
+        )
+    }
+
+    pub(crate) fn at(code: Code, place: &Place, message: String, remedy: String) -> Self {
+        let Place { file, line, column } = place;
+        let position = Position {
+            line: *line,
+            column: *column,
+        };
+        Self::new(code, file, position, message, remedy)
     }
 
     pub(crate) fn new(
@@ -154,48 +194,6 @@ impl fmt::Display for Finding {
         } = self;
         write!(f, "{file}:{line}:{column}: {code} {message}; {remedy}")
     }
-}
-
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Correct the names of the migrations.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// Declare it in another way.
-    #[error(transparent)]
-    Schema(#[from] schema::Error),
-    /// Correct the declaration.
-    #[error("what {file} declares is refused by SQLite")]
-    Declaration {
-        /// As the repository has it.
-        file: String,
-        /// What SQLite says.
-        source: sqlx::Error,
-    },
-    /// Name another file.
-    #[error(
-        "{} is not a database of the microblog; name another file with --database-url",
-        database.display()
-    )]
-    Foreign {
-        /// The file.
-        database: PathBuf,
-    },
-    /// Name another place for the copy.
-    #[error("the database cannot be copied to {}; name a folder with more room", copy.display())]
-    Copy {
-        /// The copy.
-        copy: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Correct the migration.
-    #[error("{0}")]
-    Refused(Failure),
-    /// Read what SQLite says.
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
 }
 
 /// The migrations of a project, with an empty script for each that is missing, and the
@@ -263,16 +261,16 @@ impl Scripts {
 
 /// Everything that is wrong with a project.
 #[cfg(test)]
-pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, crate::Error> {
-    let declared = crate::scratch::desired::Declared::of(project).await?;
+pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
+    let declared = crate::scratch::desired::DesiredSchema::of(project).await?;
     let scripts = Scripts::of(project)?;
     let steps = scripts.steps();
-    let trial = Trial::run(&steps).await?;
-    Ok(findings(project, &scripts, &steps, &trial, &declared.schema).await?)
+    let executed = ExecutedScripts::run(project, &steps).await?;
+    findings(project, &scripts, &steps, &executed, &declared.schema).await
 }
 
 /// Everything that is wrong with the migrations and the statements of a project, whose
-/// scripts have run in a trial, in the order of the places.
+/// scripts were executed, in the order of the places.
 ///
 /// # Errors
 ///
@@ -281,7 +279,7 @@ pub(crate) async fn findings(
     project: &Project,
     scripts: &Scripts,
     steps: &[Step<'_>],
-    trial: &Trial<'_>,
+    executed: &ExecutedScripts<'_>,
     declared: &Schema,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = scripts.findings.clone();
@@ -291,23 +289,24 @@ pub(crate) async fn findings(
         findings.extend(syntax::script(&step.down));
         findings.extend(syntax::way_back(step));
     }
-    for leg in &trial.legs {
-        if leg.way == Way::Again {
-            continue;
-        }
-        findings.extend(execution::ownership(leg));
-        match &leg.result {
-            Err(failure) => findings.push(Finding::refused(failure)),
-            Ok(after) => {
-                let rebuilds = rebuild::rebuilds(leg.script);
-                findings.extend(destructive::losses(leg.script, &leg.before, &rebuilds));
-                findings.extend(rebuild::lost(leg, after, &rebuilds));
+    for (step, trip) in steps.iter().zip(&executed.trips) {
+        for (script, run) in [(&step.up, Some(&trip.up)), (&step.down, trip.down.as_ref())] {
+            let Some(run) = run else { continue };
+            let denials = run.denials.iter();
+            findings.extend(denials.map(|d| Finding::denied(&d.place, &d.denial)));
+            if let Some(failure) = &run.failure {
+                findings.push(Finding::refused(failure));
+            } else {
+                let rebuilds = rebuild::rebuilds(script);
+                findings.extend(destructive::losses(script, &run.before, &rebuilds));
+                findings.extend(rebuild::lost(script, run, &rebuilds));
             }
+            findings.extend(add_column::columns(script, &run.before).await?);
         }
-        findings.extend(add_column::columns(leg).await?);
     }
-    findings.extend(compatibility::broken(project, steps).await?);
-    findings.extend(renamed_directive::renamed(project, declared, &trial.newest));
+    findings.extend(executed.incompatible.iter().cloned());
+    let newest = executed.scratch.schema();
+    findings.extend(renamed_directive::renamed(project, declared, &newest));
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.file.clone(), f.line, f.column, f.code);
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))

@@ -73,6 +73,9 @@ pub struct Report {
     pub backup: Option<Backup>,
     /// What was applied or undone, in order.
     pub steps: Vec<Step>,
+    /// How long the write lock was held, from the beginning of the transaction to its end.
+    #[serde(skip)]
+    pub locked: Duration,
     /// What had values in it and is gone.
     pub losses: Vec<Loss>,
     /// How many rows referred to rows that were not there, before the run.

@@ -4,6 +4,8 @@
 pub(crate) mod data_loss;
 pub(crate) mod plan;
 
+use std::time::{Duration, Instant};
+
 use database::sqlite::{sqlite_version, volume};
 use sqlx::SqliteConnection;
 
@@ -15,7 +17,7 @@ use crate::{
     make_file,
     project::migrations::{Direction, Migration},
     report::{Report, Step},
-    scratch::preflight::Rehearsal,
+    scratch::preflight::Preflight,
     sqlite::{
         execute,
         guard::Owners,
@@ -100,13 +102,15 @@ impl Migrator {
             session.enter_wal().await?;
         }
         session.begin().await?;
+        let began = Instant::now();
         match self.change(session, goal).await {
-            Ok(report) if report.dry_run => {
-                session.rollback().await;
-                Ok(report)
-            }
-            Ok(report) => {
-                session.commit().await?;
+            Ok(mut report) => {
+                if report.dry_run {
+                    session.rollback().await;
+                } else {
+                    session.commit().await?;
+                }
+                report.locked = began.elapsed();
                 Ok(report)
             }
             Err(error) => {
@@ -160,22 +164,25 @@ impl Migrator {
         report: &mut Report,
     ) -> Result<(), Error> {
         let connection = session.connection();
-        let rehearsal = Rehearsal::of(&self.migrations, applied, steps, direction).await?;
+        let preflight = Preflight::of(&self.migrations, applied, steps, direction).await?;
         // What nobody knows of could be lost with a table that is made anew.
         let live = Schema::read(connection).await?;
-        if live != rehearsal.before {
+        if live != *preflight.before {
             return Err(Error::Drift {
                 database: self.database.clone(),
                 version: report.version_before,
-                difference: check::names_of_differences(&rehearsal.before, &live),
+                difference: check::names_of_differences(&preflight.before, &live),
             });
         }
         let mut rows = None;
         if let Goal::Downgraded(downgrade) = goal {
             refuse_irreversible(downgrade, steps)?;
-            report.losses = data_loss::measure(connection, rehearsal.vanished).await?;
+            report.losses = data_loss::measure(connection, &live, preflight.vanished).await?;
             refuse_loss(downgrade, &report.losses)?;
-            rows = Some((downgrade, Rows::before(connection, rehearsal.kept).await?));
+            rows = Some((
+                downgrade,
+                Rows::before(connection, &live, preflight.kept).await?,
+            ));
         }
 
         // Here the lock is taken, the run is known to do something, and nothing has been
@@ -192,7 +199,7 @@ impl Migrator {
                 None => Ok::<_, Error>(None),
             }
         };
-        let stepped = self.step(connection, (direction, steps), &rehearsal.owners, report);
+        let stepped = self.step(connection, (direction, steps), &preflight.owners, report);
         let (verified, stepped) = tokio::join!(verified, stepped);
         stepped?;
         report.backup = verified?;
@@ -203,10 +210,10 @@ impl Migrator {
 
         report.version = plan::version(&history::view(connection).await?.applied);
         let reached = Schema::read(connection).await?;
-        if reached != rehearsal.after && !are_irreversible(direction, steps) {
+        if reached != *preflight.after && !are_irreversible(direction, steps) {
             return Err(Error::NotReached {
                 version: report.version,
-                difference: check::names_of_differences(&rehearsal.after, &reached),
+                difference: check::names_of_differences(&preflight.after, &reached),
             });
         }
         Ok(())
@@ -247,6 +254,7 @@ impl Migrator {
             adopted: Vec::new(),
             backup: None,
             steps: Vec::new(),
+            locked: Duration::ZERO,
             losses: Vec::new(),
             orphans: 0,
             version_before: version,

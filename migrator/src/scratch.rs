@@ -1,5 +1,234 @@
-//! Databases in memory, on which scripts are tried before they run on a real one.
+//! A database in memory that nobody else sees: scripts are tried on it before they run on a
+//! real one. SQL stands here.
 
 pub(crate) mod desired;
 pub(crate) mod preflight;
-pub(crate) mod replay;
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use crate::{
+    error::Error,
+    project::migrations::{Direction, Migration, Migrations},
+    sqlite::{
+        execute::{Denied, Failure, Script, execute, ignore, prepares},
+        guard::{Owners, Policy},
+        history,
+        schema::{Name, Schema},
+        session,
+    },
+};
+
+/// A database in memory, with the owners of what it has.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    connection: SqliteConnection,
+    owners: Owners,
+    schema: Arc<Schema>,
+}
+
+/// A script that was executed, or tried.
+#[derive(Debug)]
+pub(crate) struct ScriptRun<'a> {
+    pub(crate) migration: &'a Migration,
+    pub(crate) direction: Direction,
+    pub(crate) before: Arc<Schema>,
+    /// Equal to `before` if the script failed.
+    pub(crate) after: Arc<Schema>,
+    pub(crate) denials: Vec<Denied>,
+    pub(crate) failure: Option<Failure>,
+    /// The views that are still there and no longer work. Empty unless denials are recorded.
+    pub(crate) broken_views: Vec<Name>,
+}
+
+/// A migration that was applied, reverted and applied again, as far as that succeeded.
+#[derive(Debug)]
+pub(crate) struct RoundTrip<'a> {
+    pub(crate) up: ScriptRun<'a>,
+    pub(crate) down: Option<ScriptRun<'a>>,
+    pub(crate) again: Option<ScriptRun<'a>>,
+}
+
+impl Scratch {
+    /// Makes a database that has an empty history, and the settings that a run has.
+    pub(crate) async fn new() -> Result<Self, Error> {
+        let mut connection = session::connect().await?;
+        // A script that asks for the history is told whose it is, as in a run.
+        history::create(&mut connection).await?;
+        Ok(Self {
+            connection,
+            owners: Owners::default(),
+            schema: Arc::default(),
+        })
+    }
+
+    /// Makes a database and applies the migrations up to the number `newest`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Scratch::apply`].
+    pub(crate) async fn replay(migrations: &Migrations, newest: i64) -> Result<Self, Error> {
+        let mut scratch = Self::new().await?;
+        for migration in migrations.iter().filter(|known| known.number() <= newest) {
+            scratch
+                .apply(migration, Direction::Up, Policy::Enforce, ignore)
+                .await?;
+        }
+        Ok(scratch)
+    }
+
+    /// Executes statements that no rule concerns, such as those of a `schema.sql`, and stops
+    /// at the first that fails.
+    pub(crate) async fn declare(&mut self, script: &Script<'_>) -> Result<Option<Failure>, Error> {
+        let (owners, policy) = (Owners::default(), Policy::Trust);
+        let executed = execute(&mut self.connection, script, &owners, policy, ignore).await?;
+        Ok(executed.failure)
+    }
+
+    /// Executes one script of a migration in a transaction, as a run does. `observe` is
+    /// called after each statement, with its index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`] if what the script leaves cannot be read. Under [`Policy::Enforce`]
+    /// also the failure of the script.
+    pub(crate) async fn apply<'a>(
+        &mut self,
+        migration: &'a Migration,
+        direction: Direction,
+        policy: Policy,
+        observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
+    ) -> Result<ScriptRun<'a>, Error> {
+        let before = Arc::clone(&self.schema);
+        let worked = self.working_views(policy).await;
+        sqlx::query("begin immediate")
+            .execute(&mut self.connection)
+            .await?;
+        if policy == Policy::Record {
+            self.begin_sequences().await?;
+        }
+        let script = Script::new(migration, direction);
+        let connection = &mut self.connection;
+        let mut executed = execute(connection, &script, &self.owners, policy, observe).await?;
+        let refused = policy == Policy::Enforce && !executed.denials.is_empty();
+        if refused || executed.failure.is_some() {
+            // It fails if the script has ended the transaction already.
+            let _ = sqlx::query("rollback").execute(connection).await;
+        } else {
+            sqlx::query("commit").execute(connection).await?;
+            self.read_schema().await?;
+            let names = self.schema.owned_names();
+            self.owners = self.owners.after(migration.owner(), names);
+        }
+        if policy == Policy::Enforce {
+            executed.refuse(migration, direction)?;
+        }
+        let works = self.working_views(policy).await;
+        let is_broken = |view: &Name| self.schema.views.contains_key(view) && !works.contains(view);
+        Ok(ScriptRun {
+            migration,
+            direction,
+            before,
+            after: Arc::clone(&self.schema),
+            denials: executed.denials,
+            failure: executed.failure,
+            broken_views: worked.into_iter().filter(is_broken).collect(),
+        })
+    }
+
+    /// Applies a migration, reverts it and applies it again, and stops at the first script
+    /// that fails. `observe` sees the first one only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Scratch::apply`].
+    pub(crate) async fn round_trip<'a>(
+        &mut self,
+        migration: &'a Migration,
+        policy: Policy,
+        observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
+    ) -> Result<RoundTrip<'a>, Error> {
+        let (up, down) = (Direction::Up, Direction::Down);
+        let mut trip = RoundTrip::from(self.apply(migration, up, policy, observe).await?);
+        if trip.up.failure.is_none() {
+            let run = self.apply(migration, down, policy, ignore).await?;
+            if run.failure.is_none() {
+                trip.again = Some(self.apply(migration, up, policy, ignore).await?);
+            }
+            trip.down = Some(run);
+        }
+        Ok(trip)
+    }
+
+    /// Returns the owners of what the database has.
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Returns the schema as the last script left it.
+    pub(crate) fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.schema)
+    }
+
+    /// Reads the schema that the database has now.
+    pub(crate) async fn read_schema(&mut self) -> Result<Arc<Schema>, Error> {
+        self.schema = Arc::new(Schema::read(&mut self.connection).await?);
+        Ok(self.schema())
+    }
+
+    /// Returns the connection, for statements that change nothing.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Gives each AUTOINCREMENT table the sequence that it has once it had a row: what a
+    /// script does to the sequence of another owner would not be seen without.
+    async fn begin_sequences(&mut self) -> Result<(), sqlx::Error> {
+        let schema = Arc::clone(&self.schema);
+        for table in schema.tables.values().filter(|table| table.autoincrement()) {
+            sqlx::query(
+                "insert into sqlite_sequence (name, seq)
+                 select ?1, 1
+                 where ?1 not in (select name from sqlite_sequence)",
+            )
+            .bind(table.name.spelled())
+            .execute(&mut self.connection)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the views that can be read; none unless denials are recorded.
+    async fn working_views(&mut self, policy: Policy) -> Vec<Name> {
+        let mut working = Vec::new();
+        let schema = Arc::clone(&self.schema);
+        for view in schema.views.keys().filter(|_| policy == Policy::Record) {
+            let statement = format!("select * from {view}");
+            if prepares(&mut self.connection, &statement).await.is_ok() {
+                working.push(view.clone());
+            }
+        }
+        working
+    }
+}
+
+impl<'a> From<ScriptRun<'a>> for RoundTrip<'a> {
+    fn from(up: ScriptRun<'a>) -> Self {
+        Self {
+            up,
+            down: None,
+            again: None,
+        }
+    }
+}
+
+impl RoundTrip<'_> {
+    /// Returns the scripts that were executed, in order, each with the schema that it should
+    /// have left; `None` for the first, which is not known before.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&ScriptRun<'_>, Option<&Schema>)> {
+        let down = self.down.as_ref().map(|run| (run, Some(&*self.up.before)));
+        let again = self.again.as_ref().map(|run| (run, Some(&*self.up.after)));
+        [Some((&self.up, None)), down, again].into_iter().flatten()
+    }
+}

@@ -3,6 +3,7 @@
 
 pub(crate) mod cursor;
 pub(crate) mod directives;
+pub(crate) mod forbidden;
 mod keywords;
 pub(crate) mod name;
 pub(crate) mod operation;

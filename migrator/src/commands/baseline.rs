@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     report::{Report, Subject},
     run::plan,
-    scratch::replay::{Replay, Version},
+    scratch::Scratch,
     sqlite::{
         history::{self, Identity, View},
         lock_backoff::Wait,
@@ -34,25 +34,29 @@ impl Migrator {
         if !self.exists()? {
             return Err(self.not_created());
         }
-        let replay = Replay::up_to(&self.migrations, version).await?;
-        let expected = replay.at(version);
+        let expected = Scratch::replay(&self.migrations, version).await?.schema();
         let mut session = Session::open(&self.database, Wait::new(self.lock_timeout)).await?;
-        let result = self.adopt(&mut session, expected).await;
+        let result = self.adopt(&mut session, version, &expected).await;
         session.close().await;
         result
     }
 
     /// The first look is for a database that is refused to stay as it is: what a log
     /// changes in the file is not undone.
-    async fn adopt(&self, session: &mut Session, expected: &Version) -> Result<Report, Error> {
+    async fn adopt(
+        &self,
+        session: &mut Session,
+        version: i64,
+        expected: &Schema,
+    ) -> Result<Report, Error> {
         session.begin().await?;
-        let looked = self.compare(session, expected).await;
+        let looked = self.compare(session, version, expected).await;
         session.rollback().await;
         looked?;
 
         session.enter_wal().await?;
         session.begin().await?;
-        match self.claim(session, expected).await {
+        match self.claim(session, version, expected).await {
             Ok(report) => {
                 session.commit().await?;
                 Ok(report)
@@ -65,7 +69,12 @@ impl Migrator {
     }
 
     /// Refuses a database that is not what is to be adopted.
-    async fn compare(&self, session: &mut Session, expected: &Version) -> Result<(), Error> {
+    async fn compare(
+        &self,
+        session: &mut Session,
+        version: i64,
+        expected: &Schema,
+    ) -> Result<(), Error> {
         let connection = session.connection();
         let View { identity, applied } = history::view(connection).await?;
         if let Identity::Foreign(why) = identity {
@@ -78,23 +87,28 @@ impl Migrator {
             });
         }
         let live = Schema::read(connection).await?;
-        if live == expected.schema {
+        if live == *expected {
             return Ok(());
         }
         Err(Error::Drift {
             database: self.database.clone(),
-            version: expected.number,
-            difference: check::names_of_differences(&expected.schema, &live),
+            version,
+            difference: check::names_of_differences(expected, &live),
         })
     }
 
-    async fn claim(&self, session: &mut Session, expected: &Version) -> Result<Report, Error> {
-        self.compare(session, expected).await?;
+    async fn claim(
+        &self,
+        session: &mut Session,
+        version: i64,
+        expected: &Schema,
+    ) -> Result<Report, Error> {
+        self.compare(session, version, expected).await?;
         let connection = session.connection();
         history::create(connection).await?;
         let mut adopted = Vec::new();
         for migration in &self.migrations {
-            if migration.number() <= expected.number {
+            if migration.number() <= version {
                 history::record(connection, migration, Duration::ZERO).await?;
                 adopted.push(Subject::from(migration));
             }
@@ -106,10 +120,11 @@ impl Migrator {
             adopted,
             backup: None,
             steps: Vec::new(),
+            locked: Duration::ZERO,
             losses: Vec::new(),
             orphans: 0,
             version_before: 0,
-            version: expected.number,
+            version,
         })
     }
 }

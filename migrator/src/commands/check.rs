@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::{
     Entry, Migrator, State,
-    commands::lock_time,
-    error::Error,
-    lint::{self, Failure, Finding, Leg, Scripts, Trial, Way, prepares},
+    error::{Error, Place},
+    lint::{self, ExecutedScripts, Finding, Scripts},
     project::Project,
-    scratch::desired::Declared,
+    scratch::{RoundTrip, Scratch, desired::DesiredSchema},
+    sqlite::execute::prepares,
     sqlite::schema::{Index, Name, Schema, Table, Trigger, View},
 };
 
@@ -28,7 +28,8 @@ pub struct CheckReport {
     pub(crate) lint: Check<Finding>,
     /// What was applied to the database is what the migrations are; `None` without one.
     pub(crate) history: Option<Check<Entry>>,
-    /// What is pending keeps nobody waiting for too long; `None` if nothing is.
+    /// What is pending can be applied, and keeps nobody waiting for too long; `None` if
+    /// nothing is.
     pub(crate) speed: Option<Check<Finding>>,
 }
 
@@ -56,7 +57,12 @@ pub(crate) struct Difference {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Irregularity {
     /// A script that SQLite refuses.
-    Refused(Failure),
+    Refused {
+        #[serde(flatten)]
+        place: Place,
+        /// What SQLite says.
+        message: String,
+    },
     /// A script that leaves something else behind than there was before.
     NotUndone {
         /// As the repository has it.
@@ -82,15 +88,15 @@ pub(crate) struct Misfit {
 ///
 /// [`Error`]: it cannot be checked.
 pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
-    let declared = Declared::of(project).await?.schema;
+    let declared = DesiredSchema::of(project).await?.schema;
     let scripts = Scripts::of(project)?;
     let steps = scripts.steps();
-    let mut trial = Trial::run(&steps).await?;
-    let findings = lint::findings(project, &scripts, &steps, &trial, &declared).await?;
+    let mut executed = ExecutedScripts::run(project, &steps).await?;
+    let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
     Ok(CheckReport {
-        declared: differences(&declared, &trial.newest).into(),
-        steps: irregularities(&trial.legs).into(),
-        statements: misfits(project, &mut trial).await.into(),
+        declared: differences(&declared, &executed.scratch.schema()).into(),
+        steps: irregularities(&executed.trips).into(),
+        statements: misfits(project, &mut executed.scratch).await.into(),
         lint: findings.into(),
         history: None,
         speed: None,
@@ -99,8 +105,8 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
 
 impl Migrator {
     /// Checks a project; and, if there is a database, that the history of it is intact, and
-    /// that what is pending holds its write lock for no longer than `longest_wait`, measured
-    /// on a copy.
+    /// that a copy of it can be upgraded while the write lock is held for no longer than
+    /// `longest_wait`.
     ///
     /// # Errors
     ///
@@ -122,14 +128,7 @@ impl Migrator {
         let intact = strange.is_empty();
         report.history = Some(strange.into());
         if intact && fits.iter().any(|entry| entry.state == State::Pending) {
-            let measured =
-                lock_time::measure(&self.database, None, &self.migrations, longest_wait).await;
-            report.speed = Some(match measured {
-                Ok(measured) => measured.findings.into(),
-                // It fails on the rows that there are.
-                Err(lint::Error::Refused(failure)) => vec![Finding::refused(&failure)].into(),
-                Err(error) => return Err(error.into()),
-            });
+            report.speed = Some(self.lock_time(longest_wait).await?.into());
         }
         Ok(report)
     }
@@ -167,7 +166,10 @@ impl fmt::Display for CheckReport {
             history.write(f, "the history of the database is intact")?;
         }
         if let Some(speed) = &self.speed {
-            speed.write(f, "what is pending keeps nobody waiting for too long")?;
+            speed.write(
+                f,
+                "what is pending can be applied, and keeps nobody waiting for too long",
+            )?;
         }
         Ok(())
     }
@@ -226,7 +228,7 @@ impl fmt::Display for Difference {
 impl fmt::Display for Irregularity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(failure) => failure.fmt(f),
+            Self::Refused { place, message } => write!(f, "{place}: {message}"),
             Self::NotUndone { file, differences } => {
                 write!(f, "{file} does not lead back to what there was")?;
                 differences
@@ -274,34 +276,30 @@ fn differences(declared: &Schema, migrated: &Schema) -> Vec<Difference> {
     tables.chain(indexes).chain(views).chain(triggers).collect()
 }
 
-fn irregularities(legs: &[Leg<'_>]) -> Vec<Irregularity> {
+fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
     let mut found = Vec::new();
-    for (at, leg) in legs.iter().enumerate() {
-        let expected = match leg.way {
-            Way::Up => None,
-            // The leg before is the way up, which began where this one has to end.
-            Way::Down => legs[..at].last().map(|up| &up.before),
-            // And the way down began where this one has to end.
-            Way::Again => legs[..at].last().map(|down| &down.before),
-        };
-        match (&leg.result, expected) {
-            (Err(failure), _) => found.push(Irregularity::Refused(failure.clone())),
-            (Ok(after), Some(expected)) if after.hash() != expected.hash() => {
+    for (run, expected) in trips.iter().flat_map(RoundTrip::runs) {
+        match (&run.failure, expected) {
+            (Some(failure), _) => found.push(Irregularity::Refused {
+                place: failure.place.clone(),
+                message: failure.message(),
+            }),
+            (None, Some(expected)) if *run.after != *expected => {
                 found.push(Irregularity::NotUndone {
-                    file: leg.script.file.clone(),
-                    differences: differences(expected, after),
+                    file: run.migration.file(run.direction),
+                    differences: differences(expected, &run.after),
                 });
             }
-            (Ok(_), _) => {}
+            (None, _) => {}
         }
     }
     found
 }
 
-async fn misfits(project: &Project, trial: &mut Trial<'_>) -> Vec<Misfit> {
+async fn misfits(project: &Project, scratch: &mut Scratch) -> Vec<Misfit> {
     let mut misfits = Vec::new();
     for recorded in project.owners.iter().flat_map(|owner| &owner.recorded) {
-        if let Err(message) = prepares(&mut trial.connection, &recorded.query).await {
+        if let Err(message) = prepares(scratch.connection(), &recorded.query).await {
             let words: Vec<_> = recorded.query.split_whitespace().collect();
             misfits.push(Misfit {
                 file: recorded.file.clone(),
@@ -378,7 +376,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n- a text"), "{text}");
-        assert!(matches!(refused, Irregularity::Refused(_)), "{refused}");
+        assert!(matches!(refused, Irregularity::Refused { .. }), "{refused}");
         assert!(report.lint.ok && report.statements.ok, "{report}");
     }
 

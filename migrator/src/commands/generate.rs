@@ -12,12 +12,10 @@ use crate::{
     error::Error,
     project::{Project, migrations::Direction},
     report::Report,
-    scratch::{
-        desired::Declared,
-        replay::{Memory, Replay},
-    },
+    scratch::{Scratch, desired::DesiredSchema},
     sqlite::{
-        guard::Owners,
+        execute::ignore,
+        guard::{Owners, Policy},
         planner::{self, Plan, Question, Renames},
         schema::{Name, ObjectKind, Schema},
     },
@@ -138,20 +136,20 @@ impl Project {
         allow_data_loss: bool,
         answer: impl Fn(&Asked) -> Option<Option<String>>,
     ) -> Result<NewMigrations, Error> {
-        let declared = Declared::of(self).await?;
+        let declared = DesiredSchema::of(self).await?;
         let mut project = self.clone();
+        let migrations = self.migrations()?;
+        let mut scratch = Scratch::replay(&migrations, migrations.newest()).await?;
         let mut missing = Vec::new();
         for owner in &self.owners {
-            let migrations = project.migrations()?;
-            let replay = Replay::of(&migrations).await?;
-            let newest = replay.at(migrations.newest());
-            check_owners(&newest.owners, &newest.schema, &declared)?;
-            let target = part(&newest.schema, &newest.owners, &declared, &owner.name);
-            if target == newest.schema {
+            let newest = scratch.schema();
+            check_owners(scratch.owners(), &newest, &declared)?;
+            let target = part(&newest, scratch.owners(), &declared, &owner.name);
+            if target == *newest {
                 continue;
             }
-            let renames = renames(&newest.schema, &target, &answer)?;
-            let up = planner::plan(&newest.schema, &target, &renames)?;
+            let renames = renames(&newest, &target, &answer)?;
+            let up = planner::plan(&newest, &target, &renames)?;
             let destroys = destroys(&up);
             if !allow_data_loss && !destroys.is_empty() {
                 return Err(Error::Destroys {
@@ -159,16 +157,14 @@ impl Project {
                     what: destroys.join(", "),
                 });
             }
-            let down = planner::plan_down(&newest.schema, &target, &renames)?;
+            let down = planner::plan_down(&newest, &target, &renames)?;
             let new =
                 project.new_migration(&owner.name, name, (up.script(), down.script()), destroys)?;
             project = project.with(&new);
-            prove(&project, &target).await?;
+            prove(&mut scratch, &project, &target).await?;
             missing.push(new);
         }
-        let migrations = project.migrations()?;
-        let made = Replay::of(&migrations).await?;
-        if made.at(migrations.newest()).schema != declared.schema {
+        if *scratch.schema() != declared.schema {
             return Err(Error::Unproven {
                 direction: Direction::Up,
             });
@@ -231,7 +227,7 @@ fn destroys(plan: &Plan) -> Vec<String> {
 }
 
 /// A table stays whose it is: no migration can give it away.
-fn check_owners(owners: &Owners, schema: &Schema, declared: &Declared) -> Result<(), Error> {
+fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> Result<(), Error> {
     for table in schema.tables.keys() {
         let maker = owners.of(table.folded());
         let whose = declared.owner(ObjectKind::Table, table);
@@ -249,7 +245,7 @@ fn check_owners(owners: &Owners, schema: &Schema, declared: &Declared) -> Result
 }
 
 /// What there is, with the declarations of one owner in the place of what it had.
-fn part(schema: &Schema, owners: &Owners, declared: &Declared, owner: &str) -> Schema {
+fn part(schema: &Schema, owners: &Owners, declared: &DesiredSchema, owner: &str) -> Schema {
     let others = |name: &Name| owners.of(name.folded()) != Some(owner);
     let mut part = schema.clone();
     part.tables.retain(|name, _| others(name));
@@ -303,35 +299,18 @@ impl From<&Question> for Asked {
     }
 }
 
-/// Runs the newest migration up, down and up again.
-async fn prove(project: &Project, target: &Schema) -> Result<(), Error> {
+/// Applies the newest migration of a project, reverts it and applies it again.
+async fn prove(scratch: &mut Scratch, project: &Project, target: &Schema) -> Result<(), Error> {
     let migrations = project.migrations()?;
-    let mut memory = Memory::new().await?;
-    let mut before = Schema::default();
-    for migration in &migrations {
-        before = memory.schema().await?;
-        memory.step(migration, Direction::Up).await?;
-    }
     let Some(newest) = migrations.get(migrations.newest()) else {
         return Ok(());
     };
-    let mut proven = Direction::Up;
-    let mut wanted = target;
-    for direction in [Direction::Down, Direction::Up] {
-        if memory.schema().await? != *wanted {
-            return Err(Error::Unproven { direction: proven });
-        }
-        memory.step(newest, direction).await?;
-        proven = direction;
-        wanted = match direction {
-            Direction::Up => target,
-            Direction::Down => &before,
-        };
+    let trip = scratch.round_trip(newest, Policy::Enforce, ignore).await?;
+    let mut runs = trip.runs();
+    match runs.find(|(run, expected)| *run.after != *expected.unwrap_or(target)) {
+        Some((run, _)) => Err(Error::Unproven {
+            direction: run.direction,
+        }),
+        None => Ok(()),
     }
-    let again = memory.schema().await?;
-    memory.close().await;
-    if again != *wanted {
-        return Err(Error::Unproven { direction: proven });
-    }
-    Ok(())
 }

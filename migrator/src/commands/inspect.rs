@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     report::{Difference, Dump, Status, There},
     run::plan,
-    scratch::replay::Replay,
+    scratch::Scratch,
     sqlite::{
         history::{Applied, Identity, View},
         lock_backoff::Wait,
@@ -59,13 +59,12 @@ impl Migrator {
         // A history that does not fit tells nothing of what there should be.
         plan::upgrade(&self.migrations, &applied, None)?;
         let version = plan::version(&applied);
-        let replay = Replay::up_to(&self.migrations, version).await?;
-        let expected = &replay.at(version).schema;
+        let expected = Scratch::replay(&self.migrations, version).await?.schema();
         Ok(Difference {
             database: self.database.clone(),
             version,
             drift: live != *expected,
-            ddl: planner::repair(&live, expected),
+            ddl: planner::repair(&live, &expected),
         })
     }
 

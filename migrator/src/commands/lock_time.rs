@@ -1,213 +1,209 @@
-//! How long migrations would hold the write lock of a database, tried on a copy of it
-//! (M006). SQL stands here.
+//! How long an upgrade would hold the write lock of a database, by upgrading a copy of it
+//! (M006). Knows no SQL.
 
-use std::{
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
-
-use serde::Serialize;
-use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use std::{path::Path, time::Duration};
 
 use crate::{
-    lint::{Code, Error, Failure, Finding, Step, execute, said},
-    project::migrations::Migrations,
-    sql::{self, Position},
-    sqlite::history::{self, Identity},
+    Migrator, Upgrade,
+    error::{Error, Place},
+    lint::{Code, Finding},
+    project::migrations::{Direction, Migration, Migrations},
+    report::Report,
+    sqlite::{execute::Failure, guard::Denial},
 };
 
-/// How long migrations take on a copy of a database.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Measured {
-    /// Those that are pending, in order.
-    pub(crate) scripts: Vec<Timing>,
-    /// From BEGIN to the end of COMMIT, in seconds: while the write lock is held.
-    pub(crate) locked_secs: f64,
-    /// Those that take too long.
-    pub(crate) findings: Vec<Finding>,
-}
+impl Migrator {
+    /// Upgrades a copy of the database, with all that an upgrade does, its backup included.
+    /// Finds what the upgrade is refused for, or that it held the write lock for longer than
+    /// `limit`. The database itself is only read; writers wait while it is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: above all, that there is no room for the copy.
+    pub(crate) async fn lock_time(&self, limit: Duration) -> Result<Vec<Finding>, Error> {
+        let copy = self.backups.copy(self.lock_timeout, &self.progress).await?;
+        let migrator = Self {
+            database: copy.path().to_owned(),
+            backups: copy.backups(),
+            ..self.clone()
+        };
+        match migrator.upgrade(Upgrade::default()).await {
+            Ok(report) => Ok(too_long(&report, &self.migrations, limit)),
+            Err(error) => self
+                .refused(error, copy.path())
+                .map(|finding| vec![finding]),
+        }
+    }
 
-/// How long one script takes.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Timing {
-    /// As the repository has it.
-    pub(crate) file: String,
-    pub(crate) secs: f64,
-}
-
-/// A copy of a database, which goes when this does.
-#[derive(Debug)]
-struct Copy(PathBuf);
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        for end in ["", "-wal", "-shm", "-journal"] {
-            let mut path = self.0.clone().into_os_string();
-            path.push(end);
-            if let Err(error) = fs::remove_file(&path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(%error, file = %path.display(), "a copy was left behind");
+    /// Returns the finding for an upgrade of the copy that was refused.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if another database would not have met it.
+    fn refused(&self, error: Error, copy: &Path) -> Result<Finding, Error> {
+        let remedy = match error {
+            Error::Ownership {
+                place, deed, whose, ..
+            } => return Ok(Finding::denied(&place, &Denial::Theirs { deed, whose })),
+            Error::Forbidden { place, deed } => {
+                return Ok(Finding::denied(&place, &Denial::Forbidden(deed)));
             }
-        }
+            Error::Script { place, source, .. } => {
+                return Ok(Finding::refused(&Failure { place, source }));
+            }
+            Error::Orphan { .. } => "have each row refer to one that is there",
+            Error::NotReached { .. } => "correct the script",
+            Error::Drift { .. } => "bring the schema back to what its version should be",
+            error => return Err(error),
+        };
+        let text = error.to_string();
+        // It speaks of the copy.
+        let text = text.replace(
+            &copy.display().to_string(),
+            &self.database.display().to_string(),
+        );
+        let newest = self.migrations.iter().last();
+        Ok(Finding::at(
+            Code::Refused,
+            &begin(newest),
+            format!("a copy of the database cannot be upgraded: {text}"),
+            remedy.into(),
+        ))
     }
 }
 
-/// Runs the pending migrations on a copy of a database, which is made in `folder` or
-/// beside the database and is removed in any case, and reports those that hold the write
-/// lock for longer than `limit`: a run is one transaction, so together they hold it for
-/// the sum of all.
-///
-/// The database itself is only read, and may be in use.
-///
-/// # Errors
-///
-/// [`Error`]: above all, that there is no room for the copy, or that a script fails.
-pub(crate) async fn measure(
-    database: &Path,
-    folder: Option<&Path>,
-    migrations: &Migrations,
-    limit: Duration,
-) -> Result<Measured, Error> {
-    let copy = copy(database, folder).await?;
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&copy.0)
-        .create_if_missing(false)
-        .foreign_keys(false)
-        // As in a run.
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    let result = run(&mut connection, database, migrations).await;
-    connection.close().await?;
-    let (scripts, locked) = result?;
-    Ok(Measured {
-        findings: findings(&scripts, locked, limit),
-        scripts: scripts
-            .into_iter()
-            .map(|(file, elapsed)| Timing {
-                file,
-                secs: elapsed.as_secs_f64(),
-            })
-            .collect(),
-        locked_secs: locked.as_secs_f64(),
-    })
-}
-
-async fn copy(database: &Path, folder: Option<&Path>) -> Result<Copy, Error> {
-    let mut source = SqliteConnectOptions::new()
-        .filename(database)
-        .create_if_missing(false)
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    let result = copy_from(&mut source, database, folder).await;
-    source.close().await?;
-    result
-}
-
-async fn copy_from(
-    source: &mut SqliteConnection,
-    database: &Path,
-    folder: Option<&Path>,
-) -> Result<Copy, Error> {
-    let beside = database.parent().unwrap_or(Path::new("."));
-    let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".measure-{}", std::process::id()));
-    let path = folder.unwrap_or(beside).join(name);
-    // SQLite takes an empty file, and this one is readable by its owner only.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| Error::Copy {
-            copy: path.clone(),
-            source,
-        })?;
-    let copy = Copy(path);
-    sqlx::query("vacuum into ?1")
-        .bind(copy.0.to_string_lossy())
-        .execute(source)
-        .await
-        .map_err(|error| Error::Copy {
-            copy: copy.0.clone(),
-            source: io::Error::other(error),
-        })?;
-    Ok(copy)
-}
-
-/// Runs what is pending: how long each script takes, and how long the lock is held.
-async fn run(
-    connection: &mut SqliteConnection,
-    database: &Path,
-    migrations: &Migrations,
-) -> Result<(Vec<(String, Duration)>, Duration), Error> {
-    let view = history::view(connection).await?;
-    if let Identity::Foreign(_) = view.identity {
-        return Err(Error::Foreign {
-            database: database.to_owned(),
-        });
-    }
-    let began = Instant::now();
-    execute(connection, "begin immediate").await?;
-    let mut scripts = Vec::new();
-    for migration in migrations {
-        if view
-            .applied
-            .iter()
-            .any(|applied| applied.number == migration.number())
-        {
-            continue;
-        }
-        let step = Step::new(migration, false);
-        let began = Instant::now();
-        for statement in &step.up.statements {
-            let done = execute(connection, statement.text).await;
-            done.map_err(|error| {
-                Error::Refused(Failure {
-                    file: step.up.file.clone(),
-                    place: sql::position(step.up.text, statement.offset),
-                    message: said(&error),
-                })
-            })?;
-        }
-        scripts.push((step.up.file, began.elapsed()));
-    }
-    execute(connection, "commit").await?;
-    Ok((scripts, began.elapsed()))
-}
-
-fn findings(scripts: &[(String, Duration)], locked: Duration, limit: Duration) -> Vec<Finding> {
+/// M006, at the scripts that take too long; if none does, at the one that takes longest.
+fn too_long(report: &Report, known: &Migrations, limit: Duration) -> Vec<Finding> {
+    let locked = report.locked;
     if locked <= limit {
         return Vec::new();
     }
-    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    let longest = scripts.iter().map(|(_, elapsed)| *elapsed).max();
-    // If none is too long by itself, the longest stands for all.
+    let longest = report.steps.iter().map(|step| step.elapsed).max();
     let from = longest.unwrap_or_default().min(limit);
-    let slow = scripts.iter().filter(|(_, elapsed)| *elapsed >= from);
-    let finding = |(file, elapsed): &(String, Duration)| {
-        Finding::new(
+    let slow = report.steps.iter().filter(|step| step.elapsed >= from);
+    let scripts: Duration = report.steps.iter().map(|step| step.elapsed).sum();
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let (why, remedy) = if scripts <= limit && report.backup.is_some() {
+        (
+            ", in which it makes a backup too",
+            "make the backup before, with `migrator backup`, and upgrade with --no-backup; or ",
+        )
+    } else {
+        ("", "")
+    };
+    let finding = |step: &crate::Step| {
+        Finding::at(
             Code::Slow,
-            file,
-            Position { line: 1, column: 1 },
+            &begin(known.get(step.migration.number)),
             format!(
-                "it takes {} on a copy, and the run holds the write lock for {}; services wait {}",
-                seconds(*elapsed),
+                "it takes {} on a copy, and the run holds the write lock for {}{why}; \
+                 services wait {}",
+                seconds(step.elapsed),
                 seconds(locked),
                 seconds(limit)
             ),
-            "upgrade while the services are stopped, or have them wait longer".into(),
+            format!("{remedy}upgrade while the services are stopped, or have them wait longer"),
         )
     };
     slow.map(finding).collect()
+}
+
+/// Returns the beginning of the up script of a migration.
+fn begin(migration: Option<&Migration>) -> Place {
+    Place {
+        file: migration.map_or_else(String::new, |known| known.file(Direction::Up)),
+        line: 1,
+        column: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use database::settings::DatabaseUrl;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn m006_a_run_that_holds_the_lock_for_too_long_is_found_on_a_copy() {
+        let (folder, migrator) = database(SLOW).await;
+        let before = fs::read(folder.path().join("microblog.db")).unwrap();
+
+        let long = migrator.lock_time(Duration::from_secs(3600)).await.unwrap();
+        let short = migrator.lock_time(Duration::ZERO).await.unwrap();
+
+        assert_eq!(long, []);
+        assert_eq!(short.len(), 1);
+        assert_eq!(short[0].code, Code::Slow);
+        assert_eq!(short[0].file, "users/migrations/0002_more.up.sql");
+        let after = fs::read(folder.path().join("microblog.db")).unwrap();
+        assert_eq!(before, after);
+        assert_eq!(files(&folder), ["microblog.db"]);
+    }
+
+    #[tokio::test]
+    async fn m006_says_that_a_backup_is_made_under_the_lock() {
+        let mut quick = SLOW;
+        quick[2].2 = "create table c (d)";
+        quick[3].2 = "drop table c";
+        let (_folder, migrator) = database(quick).await;
+        // The script takes less than the backup, whose file is synchronised.
+        let limit = Duration::from_millis(2);
+
+        let found = migrator.lock_time(limit).await.unwrap();
+
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(finding.message.contains("backup"), "{finding}");
+        assert!(finding.remedy.contains("--no-backup"), "{finding}");
+    }
+
+    #[tokio::test]
+    async fn m006_the_copy_goes_though_a_script_fails() {
+        let mut wrong = SLOW;
+        wrong[2].2 = "insert into none values (1)";
+        let (folder, migrator) = database(wrong).await;
+
+        let found = migrator.lock_time(Duration::ZERO).await.unwrap();
+
+        assert_eq!(found[0].code, Code::Refused, "{found:?}");
+        assert_eq!((found.len(), found[0].line), (1, 1));
+        assert_eq!(files(&folder), ["microblog.db"]);
+    }
+
+    /// Two migrations, the second of which writes a lot.
+    const SLOW: [(&str, &str, &str); 4] = [
+        ("users", "0001_create.up.sql", "create table a (b)"),
+        ("users", "0001_create.down.sql", "drop table a"),
+        (
+            "users",
+            "0002_more.up.sql",
+            "insert into a
+             with recursive n (i) as (select 1 union all select i + 1 from n where i < 1000)
+             select i from n",
+        ),
+        ("users", "0002_more.down.sql", "delete from a"),
+    ];
+
+    /// A database at version 1 of these migrations.
+    async fn database(files: [(&str, &str, &str); 4]) -> (TempDir, Migrator) {
+        let folder = TempDir::new().unwrap();
+        let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
+        let migrations = Migrations::from_files(files).unwrap();
+        let migrator = Migrator::with_migrations(&url, Duration::from_secs(30), migrations);
+        migrator.upgrade(Upgrade::to(1)).await.unwrap();
+        (folder, migrator)
+    }
+
+    fn files(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
 }

@@ -23,7 +23,6 @@ impl Error {
             | Self::NotReached { .. }
             | Self::Declaration { .. }
             | Self::Unproven { .. }
-            | Self::Lint(_)
             | Self::Unfit(Unfit::Full { .. })
             | Self::Full(_)
             | Self::Database(_) => 1,
@@ -97,7 +96,6 @@ impl Error {
             Self::Orphan { .. } => "ORPHAN",
             Self::Schema { .. } => "UNSUPPORTED_DECLARATION",
             Self::Project(_) => "PROJECT",
-            Self::Lint(_) => "CHECK",
             Self::Declaration { .. } => "INVALID_DECLARATION",
             Self::Moved { .. } => "MOVED_TABLE",
             Self::Ambiguous { .. } => "AMBIGUOUS_RENAME",

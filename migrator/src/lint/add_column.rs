@@ -1,19 +1,22 @@
 //! Columns that a table with rows refuses (M001). SQL stands here.
 
-use sqlx::SqliteConnection;
-
-use super::{
-    Code, Error, Finding,
-    execution::{Leg, execute, memory, said},
-    rebuild::Origins,
+use super::{Code, Finding, rebuild::Origins, script};
+use crate::{
+    error::Error,
+    scratch::Scratch,
+    sql::operation::Deed,
+    sqlite::{
+        execute::Script,
+        schema::{Schema, Table},
+    },
 };
-use crate::sql::operation::Deed;
-use crate::sqlite::schema::Table;
 
 /// M001: what can be added to a table in a test, where it is empty, and not in use.
-pub(super) async fn columns(leg: &Leg<'_>) -> Result<Vec<Finding>, Error> {
-    let script = leg.script;
-    let mut origins = Origins::new(leg.before.tables.keys().cloned());
+pub(super) async fn columns(
+    script: &script::Script<'_>,
+    before: &Schema,
+) -> Result<Vec<Finding>, Error> {
+    let mut origins = Origins::new(before.tables.keys().cloned());
     let mut findings = Vec::new();
     for (at, deed) in script.deeds.iter().enumerate() {
         if let Deed::AddColumn {
@@ -21,7 +24,7 @@ pub(super) async fn columns(leg: &Leg<'_>) -> Result<Vec<Finding>, Error> {
             column,
             declaration,
         } = deed
-            && let Some(before) = origins.of(table).and_then(|t| leg.before.tables.get(t))
+            && let Some(before) = origins.of(table).and_then(|t| before.tables.get(t))
             && let Some(declaration) = script.statements[at].text.get(*declaration..)
             && let Some(why) = refused(before, &table.to_string(), declaration).await?
         {
@@ -38,34 +41,25 @@ pub(super) async fn columns(leg: &Leg<'_>) -> Result<Vec<Finding>, Error> {
 }
 
 /// Why a table with a row refuses a column that the same table without one takes.
-async fn refused(
-    before: &Table,
-    table: &str,
-    declaration: &str,
-) -> Result<Option<String>, sqlx::Error> {
+async fn refused(before: &Table, table: &str, declaration: &str) -> Result<Option<String>, Error> {
     let columns: Vec<_> = before.columns.iter().map(|c| c.name.to_string()).collect();
     let make = format!("create table {table} ({})", columns.join(", "));
     let fill = format!("insert into {table} default values");
     let add = format!("alter table {table} add column {declaration}");
-    if attempt(&[&make, &add]).await?.is_err() {
-        // It fails anywhere, and so in the trial.
+    if attempt(&[&make, &add]).await?.is_some() {
+        // It fails anywhere, and so when it is executed.
         return Ok(None);
     }
-    let refusal = attempt(&[&make, &fill, &add]).await?.err();
-    Ok(refusal.map(|error| said(&error)))
+    attempt(&[&make, &fill, &add]).await
 }
 
-/// Runs some statements on nothing.
-async fn attempt(statements: &[&str]) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
-    let mut connection = memory().await?;
-    let result = all(&mut connection, statements).await;
-    sqlx::Connection::close(connection).await?;
-    Ok(result)
-}
-
-async fn all(connection: &mut SqliteConnection, statements: &[&str]) -> Result<(), sqlx::Error> {
-    for statement in statements {
-        execute(connection, statement).await?;
-    }
-    Ok(())
+/// Returns why one of some statements fails on an empty database.
+async fn attempt(statements: &[&str]) -> Result<Option<String>, Error> {
+    let script = Script {
+        owner: "",
+        file: String::new(),
+        text: &statements.join(";\n"),
+    };
+    let failure = Scratch::new().await?.declare(&script).await?;
+    Ok(failure.map(|failure| failure.message()))
 }

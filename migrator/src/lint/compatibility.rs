@@ -3,14 +3,17 @@
 
 use sqlx::SqliteConnection;
 
-use super::{
-    Code, Error, Finding,
-    execution::{execute, memory, prepares},
-    script::Step,
-    syntax,
+use super::{Code, Finding, script::Step};
+use crate::{
+    error::Error,
+    project::Project,
+    scratch::Scratch,
+    sql::{
+        name::Name,
+        operation::{Deed, deed},
+    },
+    sqlite::execute::prepares,
 };
-use crate::sql::operation::{Deed, deed};
-use crate::{project::Project, sqlite::schema::Name};
 
 /// The columns of a table that every INSERT has to name: NOT NULL, without a default, and
 /// not the rowid.
@@ -33,61 +36,65 @@ struct Released<'a> {
     broken: Option<(usize, String)>,
 }
 
-/// M005: statements of the release before that a later migration breaks.
-pub(super) async fn broken(project: &Project, steps: &[Step<'_>]) -> Result<Vec<Finding>, Error> {
-    let mut connection = memory().await?;
-    let mut released = Vec::new();
-    for owner in &project.owners {
-        let statements = owner.released.statements.iter();
-        released.extend(statements.map(|query| Released {
-            owner: &owner.name,
-            query,
-            version: owner.released.version,
-            broken: None,
-        }));
-    }
-    let mut findings = Vec::new();
-    // Those that are in use, and work.
-    let mut working: Vec<Released<'_>> = Vec::new();
-    let mut number = 0;
-    for step in steps {
-        // What a script of this number or a later one breaks, its release did not know.
-        let (begin, later): (Vec<_>, Vec<_>) = released
-            .into_iter()
-            .partition(|r| (number..step.number).contains(&r.version));
-        released = later;
-        number = step.number;
-        for statement in begin {
-            if fails(&mut connection, statement.query).await?.is_none() {
-                working.push(statement);
-            }
-        }
-        if follow(&mut connection, step, &mut working).await?.is_err() {
-            // The trial says which statement it is.
-            break;
-        }
-        for statement in working.extract_if(.., |statement| statement.broken.is_some()) {
-            findings.extend(finding(step, &statement));
-        }
-    }
-    Ok(findings)
+/// The statements of the release before, while the migrations are applied one after the
+/// other.
+pub(super) struct Compatibility<'a> {
+    /// Those whose version is not reached.
+    later: Vec<Released<'a>>,
+    /// Those that are in use, and work.
+    working: Vec<Released<'a>>,
+    /// The migration that was applied last.
+    number: i64,
 }
 
-/// Runs a script, and notes after each of its statements what does not work any more. What
-/// works again, because the table is there again, is not broken.
-async fn follow(
-    connection: &mut SqliteConnection,
-    step: &Step<'_>,
-    working: &mut [Released<'_>],
-) -> Result<Result<(), sqlx::Error>, Error> {
-    for (at, statement) in step.up.statements.iter().enumerate() {
-        if syntax::is_forbidden(statement.text) {
-            continue;
+impl<'a> Compatibility<'a> {
+    pub(super) fn new(project: &'a Project) -> Self {
+        let mut later = Vec::new();
+        for owner in &project.owners {
+            let statements = owner.released.statements.iter();
+            later.extend(statements.map(|query| Released {
+                owner: &owner.name,
+                query,
+                version: owner.released.version,
+                broken: None,
+            }));
         }
-        if let Err(error) = execute(connection, statement.text).await {
-            return Ok(Err(error));
+        Self {
+            later,
+            working: Vec::new(),
+            number: 0,
         }
-        for released in &mut *working {
+    }
+
+    /// Before a migration is applied.
+    pub(super) async fn begin(
+        &mut self,
+        scratch: &mut Scratch,
+        step: &Step<'_>,
+    ) -> Result<(), Error> {
+        // What a script of this number or a later one breaks, its release did not know.
+        let in_use = self.number..step.migration.number();
+        self.number = step.migration.number();
+        let in_use = self.later.extract_if(.., |r| in_use.contains(&r.version));
+        for statement in in_use {
+            if fails(scratch.connection(), statement.query)
+                .await?
+                .is_none()
+            {
+                self.working.push(statement);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes after a statement what does not work any more. What works again, because the
+    /// table is there again, is not broken.
+    pub(super) async fn observe(
+        &mut self,
+        connection: &mut SqliteConnection,
+        at: usize,
+    ) -> Result<(), sqlx::Error> {
+        for released in &mut self.working {
             let why = fails(connection, released.query).await?;
             released.broken = match (why, released.broken.take()) {
                 (Some(why), None) => Some((at, why)),
@@ -95,8 +102,17 @@ async fn follow(
                 (None, _) => None,
             };
         }
+        Ok(())
     }
-    Ok(Ok(()))
+
+    /// M005: after a migration was applied, the statements that it breaks.
+    pub(super) fn end(&mut self, step: &Step<'_>) -> Vec<Finding> {
+        let broken = |statement: &mut Released<'_>| statement.broken.is_some();
+        let broken = self.working.extract_if(.., broken);
+        broken
+            .filter_map(|statement| finding(step, &statement))
+            .collect()
+    }
 }
 
 /// Why a statement would fail, as far as it can be told without values.

@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Code, Finding, execution::Leg, script::Script};
-use crate::sql::operation::{Deed, words};
-use crate::sqlite::schema::{Name, ObjectKind, Schema};
+use super::{Code, Finding, script::Script};
+use crate::{
+    scratch::ScriptRun,
+    sql::operation::{Deed, words},
+    sqlite::schema::{Name, ObjectKind, Schema},
+};
 
 /// What a script does with a table that was there before.
 #[derive(Clone, Debug)]
@@ -141,9 +144,9 @@ pub(super) fn source<'a>(script: &Script<'a>, statement: usize) -> Option<&'a st
 }
 
 /// M009: what was there before a script, and is not afterwards, though nothing said so.
-pub(super) fn lost(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<Finding> {
-    let Leg { script, before, .. } = leg;
-    let mut findings = vanished(leg, after, rebuilds);
+pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
+    let (before, after) = (&*run.before, &*run.after);
+    let mut findings = vanished(script, run, rebuilds);
     let mut add = |at: usize, message: String, remedy: String| {
         findings.push(script.finding(Code::Rebuild, at, message, remedy));
     };
@@ -155,7 +158,7 @@ pub(super) fn lost(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<F
                 .into(),
         );
     }
-    for view in &leg.broken_views {
+    for view in &run.broken_views {
         add(
             last_change(script, view),
             format!("the view {view} no longer works"),
@@ -198,8 +201,8 @@ impl Rebuild {
 }
 
 /// The indexes and triggers that went with a table or view that is there again.
-fn vanished(leg: &Leg<'_>, after: &Schema, rebuilds: &[Rebuild]) -> Vec<Finding> {
-    let Leg { script, before, .. } = leg;
+fn vanished(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
+    let (before, after) = (&*run.before, &*run.after);
     let indexes = before.indexes.iter().map(|(name, index)| {
         let kept = after.indexes.contains_key(name);
         (ObjectKind::Index, "index", name, &index.table, kept)

@@ -1,16 +1,19 @@
 //! The scripts of a project, taken apart. Knows no database.
 
 use super::{Code, Finding};
-use crate::sql::operation::{Deed, deed};
 use crate::{
+    error::Place,
     project::migrations::{Direction, Migration},
-    sql::{self, Kind, Statement},
+    sql::{
+        self, Kind, Statement,
+        operation::{Deed, deed},
+    },
 };
 
 /// A migration whose scripts were taken apart.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
-    pub(crate) number: i64,
+    pub(crate) migration: &'a Migration,
     pub(crate) up: Script<'a>,
     pub(crate) down: Script<'a>,
     /// Whether one of the files is missing, and an empty script stands for it.
@@ -20,8 +23,6 @@ pub(crate) struct Step<'a> {
 /// A script that was taken apart.
 #[derive(Debug)]
 pub(crate) struct Script<'a> {
-    /// The service whose it is.
-    pub(crate) owner: &'a str,
     /// As the repository has it.
     pub(crate) file: String,
     pub(crate) text: &'a str,
@@ -33,7 +34,7 @@ pub(crate) struct Script<'a> {
 impl<'a> Step<'a> {
     pub(crate) fn new(migration: &'a Migration, half: bool) -> Self {
         Self {
-            number: migration.number(),
+            migration,
             up: Script::new(migration, Direction::Up),
             down: Script::new(migration, Direction::Down),
             half,
@@ -48,16 +49,10 @@ impl<'a> Step<'a> {
 
 impl<'a> Script<'a> {
     fn new(migration: &'a Migration, direction: Direction) -> Self {
-        let suffix = match direction {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        };
-        let (owner, number, name) = (migration.owner(), migration.number(), migration.name());
         let text = migration.script(direction);
         let statements = sql::statements(text);
         Self {
-            owner,
-            file: format!("{owner}/migrations/{number:04}_{name}.{suffix}.sql"),
+            file: migration.file(direction),
             text,
             deeds: statements.iter().map(|s| deed(s.text)).collect(),
             statements,
@@ -91,14 +86,18 @@ impl<'a> Script<'a> {
         message: String,
         remedy: String,
     ) -> Finding {
+        Finding::at(code, &self.place(statement), message, remedy)
+    }
+
+    /// Returns where the statement at this index begins.
+    pub(super) fn place(&self, statement: usize) -> Place {
         let offset = self.statements.get(statement).map_or(0, |s| s.offset);
-        Finding::new(
-            code,
-            &self.file,
-            sql::position(self.text, offset),
-            message,
-            remedy,
-        )
+        let position = sql::position(self.text, offset);
+        Place {
+            file: self.file.clone(),
+            line: position.line,
+            column: position.column,
+        }
     }
 }
 

@@ -5,10 +5,9 @@ use super::{
     Code, Finding,
     script::{Script, Step},
 };
-use crate::sql::operation::words;
 use crate::{
     project::Project,
-    sql::{self, Position, Token},
+    sql::{self, Position, Token, forbidden::forbidden, operation::words},
 };
 
 /// What is wrong with the text of a script.
@@ -22,17 +21,8 @@ pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
                 sql::position(script.text, statement.offset + star),
             ));
         }
-        if let Some(what) = forbidden(&tokens) {
-            findings.push(
-                script.finding(
-                    Code::Forbidden,
-                    at,
-                    format!("a migration may not {what}"),
-                    "leave it out: a run is one transaction of the migrator, which makes its own \
-                 settings"
-                        .into(),
-                ),
-            );
+        if let Some(what) = forbidden(statement.text) {
+            findings.push(Finding::forbidden(&script.place(at), &what));
         }
     }
     findings
@@ -96,30 +86,4 @@ fn star(tokens: &[Token<'_>]) -> Option<usize> {
         star.is_symbol("*") && (begins || before.is_symbol(",") || before.is_symbol("."))
     })?;
     Some(star[1].offset)
-}
-
-/// What a statement does that no migration may do.
-fn forbidden(tokens: &[Token<'_>]) -> Option<String> {
-    let first = tokens.first()?.text.to_ascii_uppercase();
-    let second = tokens.get(1);
-    let temporary = |token: &Token<'_>| token.is("temp") || token.is("temporary");
-    match first.as_str() {
-        "BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "PRAGMA" | "ATTACH"
-        | "DETACH" | "VACUUM" => Some(format!("say {first}")),
-        "CREATE" if second.is_some_and(|token| token.is("virtual")) => {
-            Some("make virtual tables".into())
-        }
-        "CREATE" | "DROP" | "ALTER" | "INSERT" | "UPDATE" | "DELETE" => {
-            let named = tokens
-                .windows(2)
-                .any(|pair| temporary(&pair[0]) && pair[1].is_symbol("."));
-            (second.is_some_and(temporary) || named).then(|| "use temporary objects".into())
-        }
-        _ => None,
-    }
-}
-
-/// Whether a statement is left out of a trial, since no migration may use it.
-pub(super) fn is_forbidden(sql: &str) -> bool {
-    forbidden(&words(sql)).is_some()
 }

@@ -169,8 +169,9 @@ async fn what_the_planner_writes_keeps_the_rules() {
         }
         let scripts = super::Scripts::of(&project).unwrap();
         let steps = scripts.steps();
-        let from = super::Trial::run(&steps).await.unwrap().newest;
-        let to = crate::scratch::desired::Declared::of(&project)
+        let executed = super::ExecutedScripts::run(&project, &steps).await;
+        let from = executed.unwrap().scratch.schema();
+        let to = crate::scratch::desired::DesiredSchema::of(&project)
             .await
             .unwrap()
             .schema;

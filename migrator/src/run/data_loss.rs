@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
     sql::{self, Kind, Token, quoted},
-    sqlite::schema::inventory::Inventory,
+    sqlite::schema::{Column, Name, Schema, Table},
 };
 
 /// What a comment in a way down begins with that nobody should go without asking.
@@ -71,15 +71,15 @@ pub(crate) struct Kept {
 pub(crate) struct Rows(Vec<(Kept, i64)>);
 
 impl Rows {
-    /// Counts them.
+    /// Counts those of a live database with this schema.
     pub(crate) async fn before(
         live: &mut SqliteConnection,
+        schema: &Schema,
         kept: Vec<Kept>,
     ) -> Result<Self, sqlx::Error> {
-        let inventory = Inventory::read(live).await?;
         let mut rows = Vec::new();
         for kept in kept {
-            if inventory.columns(&kept.name).is_some() {
+            if schema.tables.contains_key(&Name::new(&kept.name)) {
                 let count = count(live, &kept.name, "").await?;
                 rows.push((kept, count));
             }
@@ -117,20 +117,26 @@ async fn count(
         .await
 }
 
-/// What is in the tables and columns of a live database that are about to vanish.
+/// Counts what is in the tables and columns of a live database with this schema that are
+/// about to vanish.
 pub(crate) async fn measure(
     live: &mut SqliteConnection,
+    schema: &Schema,
     vanished: Vec<Vanished>,
 ) -> Result<Vec<Loss>, sqlx::Error> {
-    // What is not there holds nothing; and SQLite would take its name for a text.
-    let inventory = Inventory::read(live).await?;
     let mut losses = Vec::new();
     for (table, column) in vanished {
+        // What is not there holds nothing; and SQLite would take its name for a text.
+        let Some(there) = schema.tables.get(&Name::new(&table)) else {
+            continue;
+        };
         let condition = match &column {
-            None if inventory.columns(&table).is_some() => String::new(),
-            None => continue,
-            Some(column) => match inventory.column(&table, column) {
-                Some(there) => format!(" where {} is not ({})", quoted(column), there.default),
+            None => String::new(),
+            Some(column) => match stored(there).find(|c| c.name == Name::new(column)) {
+                Some(there) => {
+                    let default = there.default.as_deref().unwrap_or("null");
+                    format!(" where {} is not ({default})", quoted(column))
+                }
                 None => continue,
             },
         };
@@ -144,6 +150,12 @@ pub(crate) async fn measure(
         }
     }
     Ok(losses)
+}
+
+/// Returns the columns of a table that hold values.
+fn stored(table: &Table) -> impl Iterator<Item = &Column> {
+    let columns = table.columns.iter();
+    columns.filter(|column| column.generated.is_none())
 }
 
 /// What has become of each table and column under which name. Names are in lower case.
@@ -165,16 +177,16 @@ struct Traced {
 
 impl Trace {
     /// From what there is at first.
-    pub(crate) fn new(inventory: &Inventory) -> Self {
-        let tables = inventory.tables.iter().map(|(name, columns)| {
-            let columns = columns.iter();
+    pub(crate) fn new(schema: &Schema) -> Self {
+        let tables = schema.tables.iter().map(|(name, table)| {
+            let names = stored(table).map(|column| &column.name);
             let traced = Traced {
-                name: name.clone(),
-                columns: columns
-                    .map(|column| (column.name.to_ascii_lowercase(), column.name.clone()))
+                name: name.spelled().to_owned(),
+                columns: names
+                    .map(|name| (name.folded().to_owned(), name.spelled().to_owned()))
                     .collect(),
             };
-            (name.to_ascii_lowercase(), traced)
+            (name.folded().to_owned(), traced)
         });
         Self {
             tables: tables.collect(),
@@ -216,16 +228,16 @@ impl Trace {
 
     /// Compares with what there is after a script. A table under the same name is the
     /// same one, though it was rebuilt.
-    pub(crate) fn compare(&mut self, there: &Inventory) {
+    pub(crate) fn compare(&mut self, there: &Schema) {
         let vanished = &mut self.vanished;
         self.tables.retain(|now, traced| {
-            if there.columns(now).is_none() {
+            let Some(there) = there.tables.get(&Name::new(now)) else {
                 vanished.push((traced.name.clone(), None));
                 return false;
-            }
+            };
             let table = &traced.name;
             traced.columns.retain(|column, name| {
-                let kept = there.column(now, column).is_some();
+                let kept = stored(there).any(|there| there.name == Name::new(column));
                 if !kept {
                     vanished.push((table.clone(), Some(name.clone())));
                 }

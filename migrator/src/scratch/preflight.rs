@@ -1,27 +1,31 @@
-//! A run done in memory before it is done: who owns what before each step, and what
+//! A run done on a scratch database before it is done: the owners before each step, and what
 //! vanishes. A script that cannot work fails here, before anything is touched.
 
+use std::sync::Arc;
+
+use super::Scratch;
 use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
     run::data_loss::{Kept, Trace, Vanished},
-    scratch::replay::Memory,
     sql,
     sqlite::{
-        guard::Owners,
+        execute::ignore,
+        guard::{Owners, Policy},
         history::Applied,
-        schema::{Schema, inventory::Inventory},
+        schema::Schema,
     },
 };
 
 /// What is known of a run before it is done.
-#[derive(Debug, Default)]
-pub(crate) struct Rehearsal {
-    /// What there should be before the first step.
-    pub(crate) before: Schema,
-    /// What there should be at the end: for a way down, what the ways up to there made.
-    pub(crate) after: Schema,
-    /// Who owns what before each step.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    /// The schema that the database should have before the first step.
+    pub(crate) before: Arc<Schema>,
+    /// The schema that it should have at the end: for a downgrade, the one that the up
+    /// migrations made.
+    pub(crate) after: Arc<Schema>,
+    /// The owners before each step.
     pub(crate) owners: Vec<Owners>,
     /// The tables and columns that are gone at the end.
     pub(crate) vanished: Vec<Vanished>,
@@ -29,7 +33,7 @@ pub(crate) struct Rehearsal {
     pub(crate) kept: Vec<Kept>,
 }
 
-impl Rehearsal {
+impl Preflight {
     /// Does the `steps`, all of them in one direction, on what was `applied`.
     ///
     /// # Errors
@@ -41,52 +45,40 @@ impl Rehearsal {
         steps: &[&Migration],
         direction: Direction,
     ) -> Result<Self, Error> {
-        let mut memory = Memory::new().await?;
-        let result = rehearse(&mut memory, known, applied, steps, direction).await;
-        memory.close().await;
-        result
-    }
-}
-
-async fn rehearse(
-    memory: &mut Memory,
-    known: &Migrations,
-    applied: &[Applied],
-    steps: &[&Migration],
-    direction: Direction,
-) -> Result<Rehearsal, Error> {
-    let mut inventory = Inventory::default();
-    let staying = applied.len().saturating_sub(steps.len());
-    let mut target = Schema::default();
-    let mut done = 0;
-    for migration in applied
-        .iter()
-        .filter_map(|applied| known.get(applied.number))
-    {
-        inventory = memory.step(migration, Direction::Up).await?;
-        done += 1;
-        if done == staying {
-            target = memory.schema().await?;
+        let mut scratch = Scratch::new().await?;
+        let mut target = scratch.schema();
+        let staying = applied.len().saturating_sub(steps.len());
+        let applied = applied.iter().filter_map(|row| known.get(row.number));
+        for (at, migration) in applied.enumerate() {
+            scratch
+                .apply(migration, Direction::Up, Policy::Enforce, ignore)
+                .await?;
+            if at + 1 == staying {
+                target = scratch.schema();
+            }
         }
-    }
-    let mut trace = Trace::new(&inventory);
-    let mut rehearsal = Rehearsal {
-        before: memory.schema().await?,
-        ..Rehearsal::default()
-    };
-    for migration in steps {
-        rehearsal.owners.push(memory.owners().clone());
-        inventory = memory.step(migration, direction).await?;
-        for statement in sql::statements(migration.script(direction)) {
-            trace.follow(statement.text);
+        let before = scratch.schema();
+        let mut trace = Trace::new(&before);
+        let mut owners = Vec::new();
+        for migration in steps {
+            owners.push(scratch.owners().clone());
+            scratch
+                .apply(migration, direction, Policy::Enforce, ignore)
+                .await?;
+            for statement in sql::statements(migration.script(direction)) {
+                trace.follow(statement.text);
+            }
+            trace.compare(&scratch.schema());
         }
-        trace.compare(&inventory);
+        Ok(Self {
+            before,
+            after: match direction {
+                Direction::Up => scratch.schema(),
+                Direction::Down => target,
+            },
+            owners,
+            kept: trace.kept(),
+            vanished: trace.vanished,
+        })
     }
-    rehearsal.after = match direction {
-        Direction::Up => memory.schema().await?,
-        Direction::Down => target,
-    };
-    rehearsal.kept = trace.kept();
-    rehearsal.vanished = trace.vanished;
-    Ok(rehearsal)
 }

@@ -24,6 +24,7 @@ use std::{
 use database::sqlite::{CopyError, PageCopy};
 use serde::Serialize;
 
+pub(crate) use self::copy::TrialCopy;
 pub use self::{
     copy::Taken,
     error::Error,
@@ -43,9 +44,13 @@ pub const KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Backups {
     database: PathBuf,
     folder: PathBuf,
+    /// The first part of their names.
+    stem: String,
     keep: NonZeroUsize,
     /// One that is not removed now, old as it may be: it is being restored.
     spared: Option<PathBuf>,
+    /// Whether each is removed as soon as it was compared: the database is a [`TrialCopy`].
+    discarded: bool,
 }
 
 /// A backup that is known to be one.
@@ -104,11 +109,14 @@ impl Backups {
     #[must_use]
     pub fn new(database: PathBuf, folder: Option<PathBuf>, keep: NonZeroUsize) -> Self {
         let folder = folder.unwrap_or_else(|| files::folder_of(&database).join("backups"));
+        let stem = database.file_stem().unwrap_or_default();
         Self {
+            stem: stem.to_string_lossy().into_owned(),
             database,
             folder,
             keep,
             spared: None,
+            discarded: false,
         }
     }
 
@@ -148,6 +156,28 @@ impl Backups {
         self.prune_after(taken)?.verify(progress).await
     }
 
+    /// Copies the database to a file beside it, on which an upgrade can be tried. Writers
+    /// wait while the copy is made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Backups::back_up`]; nothing is left then.
+    pub(crate) async fn copy(
+        &self,
+        lock_timeout: Duration,
+        progress: &Progress,
+    ) -> Result<TrialCopy, Error> {
+        let beside = Self {
+            folder: files::folder_of(&self.database).to_owned(),
+            ..self.clone()
+        };
+        for folder in [&self.folder, &beside.folder] {
+            retention::remove_leftovers(folder, &self.stem);
+        }
+        let taken = copy::take_alone(&beside, None, "to try it", lock_timeout, progress).await?;
+        Ok(taken.into_trial(self).await)
+    }
+
     /// What there is in the folder, the newest first.
     ///
     /// # Errors
@@ -184,8 +214,12 @@ impl Backups {
     /// Removes what is beyond those that are kept, and what killed processes left; says
     /// which backups those were.
     fn prune(&self) -> Vec<PathBuf> {
+        if self.discarded {
+            return Vec::new();
+        }
+        retention::remove_leftovers(files::folder_of(&self.database), &self.stem);
         let spared = self.spared.as_deref();
-        retention::prune(&self.folder, &self.stem(), self.keep.get(), spared)
+        retention::prune(&self.folder, &self.stem, self.keep.get(), spared)
     }
 
     /// Failures come in rows, and must not fill the disk.
@@ -194,12 +228,6 @@ impl Backups {
             self.prune();
         }
         result
-    }
-
-    /// What the names of the backups begin with.
-    fn stem(&self) -> String {
-        let stem = self.database.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
     }
 }
 

@@ -1,74 +1,189 @@
-//! A migration's script, run statement by statement under the rule for its owner, so
-//! that each one's place, rows and time are known. SQL stands here.
+//! Executes a script statement by statement under the rule of its owner: the one loop of a
+//! run on a database and of every run on a scratch database. SQL stands here.
 
 use std::{collections::BTreeMap, time::Instant};
 
 use database::sqlite::authorizer;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::guard::{Denial, Guard, Made, Owners, Policy};
 use crate::{
     error::{Error, Place},
     project::migrations::{Direction, Migration},
     report::Executed,
-    sql::{self, Token, quoted},
-    sqlite::guard::{Denial, Guard, Made, Owners},
+    sql::{self, Token, forbidden::forbidden, quoted},
 };
 
-/// A script that is being run.
-#[derive(Debug)]
-struct Script<'a> {
-    migration: &'a Migration,
-    direction: Direction,
-    guard: Guard,
+/// A script that can be executed.
+#[derive(Clone, Debug)]
+pub(crate) struct Script<'a> {
+    /// The service that owns it.
+    pub(crate) owner: &'a str,
+    /// As the repository has it.
+    pub(crate) file: String,
+    pub(crate) text: &'a str,
 }
 
-/// Runs the script of `migration` that goes in `direction`, in the transaction that there
-/// is. `owners` own what there is.
+impl<'a> Script<'a> {
+    /// Returns the script of a migration that goes in `direction`.
+    pub(crate) fn new(migration: &'a Migration, direction: Direction) -> Self {
+        Self {
+            owner: migration.owner(),
+            file: migration.file(direction),
+            text: migration.script(direction),
+        }
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let position = sql::position(self.text, offset);
+        Place {
+            file: self.file.clone(),
+            line: position.line,
+            column: position.column,
+        }
+    }
+}
+
+/// The outcome of a script.
+#[derive(Debug, Default)]
+pub(crate) struct Execution {
+    /// The statements that succeeded, in order.
+    pub(crate) statements: Vec<Executed>,
+    /// Everything that the rule denies, in order: at most one for each statement.
+    pub(crate) denials: Vec<Denied>,
+    /// The statement that SQLite rejected. It is the last that was tried.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A statement that the rule denies.
+#[derive(Clone, Debug)]
+pub(crate) struct Denied {
+    pub(crate) place: Place,
+    pub(crate) denial: Denial,
+}
+
+/// A statement that SQLite rejected.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) place: Place,
+    pub(crate) source: sqlx::Error,
+}
+
+impl Failure {
+    /// Returns what SQLite says.
+    pub(crate) fn message(&self) -> String {
+        message(&self.source)
+    }
+}
+
+impl Execution {
+    /// Refuses a script that was denied something or failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Script`], [`Error::Ownership`] or [`Error::Forbidden`], with the place.
+    pub(crate) fn refuse(
+        &mut self,
+        migration: &Migration,
+        direction: Direction,
+    ) -> Result<(), Error> {
+        if let Some(Denied { place, denial }) = self.denials.drain(..).next() {
+            return Err(match denial {
+                Denial::Theirs { deed, whose } => Error::Ownership {
+                    place,
+                    owner: migration.owner().to_owned(),
+                    deed,
+                    whose,
+                },
+                Denial::Forbidden(deed) => Error::Forbidden { place, deed },
+            });
+        }
+        match self.failure.take() {
+            Some(Failure { place, source }) => Err(Error::Script {
+                place,
+                number: migration.number(),
+                name: migration.name().to_owned(),
+                direction,
+                source,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Executes the script of a migration in the transaction of a run. `owners` own what the
+/// database has.
 ///
 /// # Errors
 ///
-/// [`Error::Script`], [`Error::Ownership`] or [`Error::Forbidden`], with the place.
+/// Those of [`Execution::refuse`].
 pub(crate) async fn run(
     connection: &mut SqliteConnection,
     migration: &Migration,
     direction: Direction,
     owners: &Owners,
 ) -> Result<Vec<Executed>, Error> {
-    let marks = others_marks(connection, migration.owner(), owners).await?;
-    let guard = Guard::new(migration.owner(), owners.clone());
-    let rule = guard.clone();
-    authorizer::install(connection, move |action| rule.allows(action)).await?;
-    let script = Script {
-        migration,
-        direction,
-        guard,
-    };
-    let result = script.run(connection).await;
-    let removed = authorizer::remove(connection).await;
-    let executed = result?;
-    removed?;
-    // SQLite asks about the table of marks, and not about whose mark it is.
-    let after = others_marks(connection, migration.owner(), owners).await?;
-    if let Some((table, _)) = marks
-        .iter()
-        .find(|(table, mark)| after.get(*table) != Some(*mark))
-    {
-        return Err(Error::Ownership {
-            place: place_of_marks(migration, direction),
-            owner: migration.owner().to_owned(),
-            deed: format!("change which ids of {table} were in use"),
-            whose: owners.of(table).unwrap_or_default().to_owned(),
-        });
-    }
-    Ok(executed)
+    let script = Script::new(migration, direction);
+    let mut executed = execute(connection, &script, owners, Policy::Enforce, ignore).await?;
+    executed.refuse(migration, direction)?;
+    Ok(executed.statements)
 }
 
-/// The AUTOINCREMENT marks of the tables of others.
-async fn others_marks(
+/// Observes nothing.
+pub(crate) async fn ignore(_: &mut SqliteConnection, _: usize) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// Executes a script. `owners` own what the database has. `observe` is called after each
+/// statement that succeeded, with its index, and is held to no rule.
+///
+/// # Errors
+///
+/// The connection failed; a script that fails is an [`Execution`].
+pub(crate) async fn execute(
+    connection: &mut SqliteConnection,
+    script: &Script<'_>,
+    owners: &Owners,
+    policy: Policy,
+    observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
+) -> Result<Execution, sqlx::Error> {
+    let before = foreign_sequences(connection, script.owner, owners).await?;
+    let guard = Guard::new(script.owner, owners.clone(), policy);
+    let rule = guard.clone();
+    authorizer::install(connection, move |action| rule.allows(action)).await?;
+    let mut guarded = Guarded {
+        connection,
+        script,
+        guard,
+        policy,
+    };
+    let result = guarded.run(observe).await;
+    let removed = authorizer::remove(connection).await;
+    let mut execution = result?;
+    removed?;
+    if execution.denials.is_empty() && execution.failure.is_none() {
+        // SQLite asks about the table of sequences, and not about whose sequence it is.
+        let after = foreign_sequences(connection, script.owner, owners).await?;
+        let changed = before
+            .iter()
+            .find(|(table, at)| after.get(*table) != Some(*at));
+        execution.denials.extend(changed.map(|(table, _)| Denied {
+            place: sequence_statement(script),
+            denial: Denial::Theirs {
+                deed: format!("change which ids of {table} were in use"),
+                whose: owners.of(table).unwrap_or_default().to_owned(),
+            },
+        }));
+    }
+    Ok(execution)
+}
+
+/// Returns the AUTOINCREMENT sequences of the tables of other owners.
+async fn foreign_sequences(
     connection: &mut SqliteConnection,
     owner: &str,
     owners: &Owners,
-) -> Result<BTreeMap<String, i64>, Error> {
+) -> Result<BTreeMap<String, i64>, sqlx::Error> {
     let there: bool = sqlx::query_scalar(
         "select exists (select 1 from sqlite_schema where name = 'sqlite_sequence')",
     )
@@ -77,92 +192,111 @@ async fn others_marks(
     if !there {
         return Ok(BTreeMap::new());
     }
-    let marks: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")
+    let sequences: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")
         .fetch_all(connection)
         .await?;
-    let theirs = |(table, _): &(String, i64)| owners.of(table).is_some_and(|whose| whose != owner);
-    Ok(marks.into_iter().filter(theirs).collect())
+    let foreign = |(table, _): &(String, i64)| owners.of(table).is_some_and(|whose| whose != owner);
+    Ok(sequences.into_iter().filter(foreign).collect())
 }
 
-/// The first statement of a script that names the table of marks.
-fn place_of_marks(migration: &Migration, direction: Direction) -> Place {
-    let text = migration.script(direction);
-    let marks = sql::tokens(text)
+/// Returns the place of the first word of a script that names the table of sequences.
+fn sequence_statement(script: &Script<'_>) -> Place {
+    let word = sql::tokens(script.text)
         .into_iter()
         .find(|token| token.unquoted().eq_ignore_ascii_case("sqlite_sequence"));
-    let position = sql::position(text, marks.map_or(0, |token| token.offset));
-    Place {
-        file: migration.file(direction),
-        line: position.line,
-        column: position.column,
-    }
+    script.place(word.map_or(0, |token| token.offset))
 }
 
-impl Script<'_> {
-    async fn run(&self, connection: &mut SqliteConnection) -> Result<Vec<Executed>, Error> {
-        let mut executed = Vec::new();
-        for statement in sql::statements(self.migration.script(self.direction)) {
-            executed.push(self.execute(connection, &statement).await?);
+/// A connection on which only what the guard allows can be done, and a script for it.
+struct Guarded<'a> {
+    connection: &'a mut SqliteConnection,
+    script: &'a Script<'a>,
+    guard: Guard,
+    policy: Policy,
+}
+
+impl Guarded<'_> {
+    async fn run(
+        &mut self,
+        mut observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
+    ) -> Result<Execution, sqlx::Error> {
+        let mut execution = Execution::default();
+        for (at, statement) in sql::statements(self.script.text).iter().enumerate() {
+            // It would end the transaction, or reach beyond the database.
+            if self.policy == Policy::Record && forbidden(statement.text).is_some() {
+                continue;
+            }
+            self.execute(statement, &mut execution).await?;
+            let denied = self.policy == Policy::Enforce && !execution.denials.is_empty();
+            if denied || execution.failure.is_some() {
+                break;
+            }
+            self.guard.trust(true);
+            observe(self.connection, at).await?;
+            self.guard.trust(false);
         }
-        Ok(executed)
+        Ok(execution)
     }
 
     async fn execute(
-        &self,
-        connection: &mut SqliteConnection,
+        &mut self,
         statement: &sql::Statement<'_>,
-    ) -> Result<Executed, Error> {
-        let rows_before = self.changes(connection).await?;
+        execution: &mut Execution,
+    ) -> Result<(), sqlx::Error> {
+        let rows_before = self.changes().await?;
         let began = Instant::now();
-        // It was compiled in, so it is as trusted as this code.
+        // It is a migration's, so it is as trusted as this code.
         let result = sqlx::raw_sql(AssertSqlSafe(statement.text))
-            .execute(&mut *connection)
+            .execute(&mut *self.connection)
             .await;
         let elapsed = began.elapsed();
         let offset = match result {
             Ok(_) => None,
-            Err(_) => authorizer::error_offset(connection).await?,
+            Err(_) => authorizer::error_offset(self.connection).await?,
         };
-        let (denial, made) = self.guard.take();
-        let place = self.place(statement.offset + offset.unwrap_or(0));
-        if let Some(denial) = denial {
-            return Err(self.denied(place, denial));
-        }
-        result.map_err(|source| self.failed(place, source))?;
-        for made in made {
-            if let Some(denial) = self.look_into(connection, &made, statement.text).await {
-                return Err(self.denied(self.place(statement.offset), denial));
+        let place = self.script.place(statement.offset + offset.unwrap_or(0));
+        let (mut denial, made) = self.guard.take();
+        if result.is_ok() {
+            for made in made {
+                let probed = self.probe(&made, statement.text).await;
+                denial = denial.or(probed);
             }
         }
-        Ok(Executed {
-            line: self.place(statement.offset).line,
-            sql: statement.text.to_owned(),
-            rows: self.changes(connection).await? - rows_before,
-            elapsed,
-        })
+        let denied = denial.is_some();
+        execution.denials.extend(denial.map(|denial| Denied {
+            place: place.clone(),
+            denial,
+        }));
+        match result {
+            Ok(_) => execution.statements.push(Executed {
+                line: place.line,
+                sql: statement.text.to_owned(),
+                rows: self.changes().await? - rows_before,
+                elapsed,
+            }),
+            // What was denied under this policy is not tried.
+            Err(_) if denied && self.policy == Policy::Enforce => {}
+            Err(source) => execution.failure = Some(Failure { place, source }),
+        }
+        Ok(())
     }
 
-    /// How many rows were touched since the connection was opened.
-    async fn changes(&self, connection: &mut SqliteConnection) -> Result<i64, Error> {
+    /// Returns how many rows were changed since the connection was opened.
+    async fn changes(&mut self) -> Result<i64, sqlx::Error> {
         self.guard.trust(true);
         let changes = sqlx::query_scalar("select total_changes()")
-            .fetch_one(connection)
+            .fetch_one(&mut *self.connection)
             .await;
         self.guard.trust(false);
-        Ok(changes?)
+        changes
     }
 
-    /// What a view or a trigger would be denied when it is used: SQLite does not ask
+    /// Returns what a view or a trigger is denied when it is used: SQLite does not ask
     /// before.
-    async fn look_into(
-        &self,
-        connection: &mut SqliteConnection,
-        made: &Made,
-        declaration: &str,
-    ) -> Option<Denial> {
+    async fn probe(&mut self, made: &Made, declaration: &str) -> Option<Denial> {
         let uses = match made {
             Made::View(view) => {
-                let columns = self.columns(connection, view).await;
+                let columns = self.columns(view).await;
                 vec![format!(
                     "explain select {} from {}",
                     // Of a view that cannot be understood nothing is known.
@@ -175,14 +309,14 @@ impl Script<'_> {
                 )]
             }
             Made::TriggerOn(table) => {
-                let columns = self.columns(connection, table).await;
+                let columns = self.columns(table).await;
                 uses(&quoted(table), &columns)
             }
         };
         let mut understood = true;
         for statement in uses {
             understood &= sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut *connection)
+                .execute(&mut *self.connection)
                 .await
                 .is_ok();
         }
@@ -199,56 +333,24 @@ impl Script<'_> {
         self.guard.denies_naming(names)
     }
 
-    /// The columns of a table or a view, as they have to be written.
-    async fn columns(&self, connection: &mut SqliteConnection, table: &str) -> Vec<String> {
+    /// Returns the columns of a table or a view, as they have to be written.
+    async fn columns(&mut self, table: &str) -> Vec<String> {
         self.guard.trust(true);
         let columns = sqlx::query_scalar::<_, String>(
             "select name
              from pragma_table_info(?1)",
         )
         .bind(table)
-        .fetch_all(connection)
+        .fetch_all(&mut *self.connection)
         .await;
         self.guard.trust(false);
         // A view of what is not there yet has no columns yet.
         let columns = columns.unwrap_or_default();
         columns.iter().map(|column| quoted(column)).collect()
     }
-
-    fn place(&self, offset: usize) -> Place {
-        let position = sql::position(self.migration.script(self.direction), offset);
-        Place {
-            file: self.migration.file(self.direction),
-            line: position.line,
-            column: position.column,
-        }
-    }
-
-    fn denied(&self, place: Place, denial: Denial) -> Error {
-        let owner = self.migration.owner().to_owned();
-        match denial {
-            Denial::Theirs { deed, whose } => Error::Ownership {
-                place,
-                owner,
-                deed,
-                whose,
-            },
-            Denial::Forbidden(deed) => Error::Forbidden { place, deed },
-        }
-    }
-
-    fn failed(&self, place: Place, source: sqlx::Error) -> Error {
-        Error::Script {
-            place,
-            number: self.migration.number(),
-            name: self.migration.name().to_owned(),
-            direction: self.direction,
-            source,
-        }
-    }
 }
 
-/// Statements that between them fire every trigger of a table.
+/// Returns statements that between them fire every trigger of a table.
 fn uses(table: &str, columns: &[String]) -> Vec<String> {
     let updates = columns
         .iter()
@@ -258,4 +360,21 @@ fn uses(table: &str, columns: &[String]) -> Vec<String> {
         format!("explain delete from {table}"),
     ];
     updates.chain(others).collect()
+}
+
+/// Reports whether SQLite takes a statement, given what the database has; otherwise what it
+/// says. The statement is not executed, and what was prepared before does not count.
+pub(crate) async fn prepares(connection: &mut SqliteConnection, sql: &str) -> Result<(), String> {
+    sqlx::raw_sql(AssertSqlSafe(format!("explain {sql}")))
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| message(&error))
+}
+
+/// Returns what SQLite says, without what sqlx says around it.
+fn message(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }

@@ -12,13 +12,9 @@ use std::{
 
 use database::sqlite::{Action, Code};
 
-/// Tables of SQLite itself begin like this.
-const SYSTEM: &str = "sqlite_";
+use super::internal::{self, Keeper};
 
-/// Tables of the migrator begin like one of these.
-pub(crate) const OWN: [&str; 2] = ["_sqlx_", "_migrator_"];
-
-/// The owner of those.
+/// The owner of the migrator's own tables.
 pub(crate) const MIGRATOR: &str = "migrator";
 
 /// Who owns each table, view and index. SQLite tells no letter case.
@@ -59,6 +55,17 @@ pub(crate) enum Made {
     TriggerOn(String),
 }
 
+/// What becomes of a statement that the rule denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// It is refused.
+    Enforce,
+    /// It is executed, and the denial is noted.
+    Record,
+    /// There is no rule: whatever is executed is nobody's migration.
+    Trust,
+}
+
 /// The rule for the migrations of one owner, and what it saw.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard(Arc<Rule>);
@@ -67,6 +74,7 @@ pub(crate) struct Guard(Arc<Rule>);
 struct Rule {
     owner: String,
     owners: Owners,
+    policy: Policy,
     /// Whether the migrator's own statements run, which may do anything.
     trusting: AtomicBool,
     seen: Mutex<Seen>,
@@ -82,10 +90,11 @@ struct Seen {
 
 impl Guard {
     /// A guard for a migration of `owner`, before which `owners` own what there is.
-    pub(crate) fn new(owner: &str, owners: Owners) -> Self {
+    pub(crate) fn new(owner: &str, owners: Owners, policy: Policy) -> Self {
         Self(Arc::new(Rule {
             owner: owner.to_owned(),
             owners,
+            policy,
             trusting: AtomicBool::new(false),
             seen: Mutex::default(),
         }))
@@ -108,9 +117,9 @@ impl Guard {
         names.find_map(|name| self.0.touch(&name, format!("name {name}")))
     }
 
-    /// Whether a statement may do it.
+    /// Whether a statement is let through.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
-        if self.0.trusting.load(Ordering::Acquire) {
+        if self.0.policy == Policy::Trust || self.0.trusting.load(Ordering::Acquire) {
             return true;
         }
         let mut seen = self.seen();
@@ -123,7 +132,7 @@ impl Guard {
             }
             _ => {}
         }
-        let allowed = denial.is_none();
+        let allowed = denial.is_none() || self.0.policy == Policy::Record;
         if seen.denial.is_none() {
             seen.denial = denial;
         }
@@ -180,16 +189,14 @@ impl Rule {
 
     /// Denies a deed on what belongs to somebody else.
     fn touch(&self, name: &str, deed: String) -> Option<Denial> {
-        let lower = name.to_ascii_lowercase();
-        // SQLite writes them when it alters, and a table that is rebuilt keeps its mark
-        // in `sqlite_sequence`; it guards the others by itself.
-        if lower.starts_with(SYSTEM) {
-            return None;
-        }
-        let whose = if OWN.iter().any(|prefix| lower.starts_with(prefix)) {
-            MIGRATOR
-        } else {
-            self.owners.of(name).filter(|whose| *whose != self.owner)?
+        let whose = match internal::keeper(name) {
+            // SQLite writes them when it alters, and a table that is rebuilt keeps its
+            // sequence in `sqlite_sequence`; it guards the others by itself.
+            Some(Keeper::Sqlite) => return None,
+            Some(Keeper::Migrator) => MIGRATOR,
+            Some(Keeper::Litestream) | None => {
+                self.owners.of(name).filter(|whose| *whose != self.owner)?
+            }
         };
         let whose = whose.to_owned();
         Some(Denial::Theirs { deed, whose })
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn the_first_denial_is_told() {
         let owners = Owners::default().after("users", ["users"].into_iter());
-        let guard = Guard::new("posts", owners);
+        let guard = Guard::new("posts", owners, Policy::Enforce);
         let action = |code, first| Action {
             code,
             first: Some(first),

@@ -5,7 +5,6 @@
 //! beside its column or below all of them do not count.
 
 mod ddl;
-pub(crate) mod inventory;
 mod parse;
 mod read;
 #[cfg(test)]
@@ -34,6 +33,13 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    /// Returns the names of its tables, indexes and views, which all have owners.
+    pub(crate) fn owned_names(&self) -> impl Iterator<Item = &str> {
+        let tables = self.tables.keys();
+        let names = tables.chain(self.indexes.keys()).chain(self.views.keys());
+        names.map(Name::spelled)
+    }
+
     /// What is equal for equal schemas only: 64 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {
         use std::fmt::Write as _;

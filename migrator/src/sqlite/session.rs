@@ -13,7 +13,6 @@ use sqlx::{
 
 use crate::{
     error::Error,
-    scratch::replay,
     sqlite::{
         history::{self, Identity, View},
         lock_backoff::Wait,
@@ -61,7 +60,7 @@ impl Session {
     /// run would do.
     pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, Error> {
         Ok(Self {
-            connection: replay::connect().await?,
+            connection: connect().await?,
             database: database.to_owned(),
             wait,
         })
@@ -179,6 +178,15 @@ impl Session {
     async fn pause(&mut self, error: sqlx::Error) -> Result<(), Error> {
         pause(&mut self.wait, &self.database, error).await
     }
+}
+
+/// Opens an empty database in memory, with the settings of a run.
+pub(crate) async fn connect() -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .foreign_keys(false)
+        .disable_statement_logging();
+    options.connect().await
 }
 
 async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema), schema::Error> {

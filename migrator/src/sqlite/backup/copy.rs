@@ -38,6 +38,34 @@ pub struct Taken {
     time: DateTime<Utc>,
 }
 
+/// A copy of a database beside it, on which an upgrade can be tried. Dropped, it leaves
+/// nothing.
+#[derive(Debug)]
+pub(crate) struct TrialCopy {
+    backups: Backups,
+    partial: Partial,
+}
+
+impl TrialCopy {
+    pub(crate) fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// Returns backups of the copy: each is made where one of the database would be, and
+    /// is removed as soon as it was compared.
+    pub(crate) fn backups(&self) -> Backups {
+        let folder = &self.backups.folder;
+        let beside = files::folder_of(&self.backups.database);
+        Backups {
+            database: self.path().to_owned(),
+            // A folder that is not there is not made for it.
+            folder: if folder.is_dir() { folder } else { beside }.to_owned(),
+            discarded: true,
+            ..self.backups.clone()
+        }
+    }
+}
+
 /// Copies the database, of which the caller holds the write lock.
 pub(super) async fn take(
     backups: &Backups,
@@ -122,6 +150,16 @@ impl Taken {
         let backup = backups.prune_after(backup)?;
         work.end();
         Ok(backup)
+    }
+
+    /// Gives up being a backup: the copy may be changed. `backups` are those of the database.
+    pub(super) async fn into_trial(self, backups: &Backups) -> TrialCopy {
+        // It holds back the write-ahead log.
+        close(self.source).await;
+        TrialCopy {
+            backups: backups.clone(),
+            partial: self.partial,
+        }
     }
 
     async fn compare(&mut self) -> Result<Record, Error> {
@@ -209,7 +247,7 @@ fn reserve(
         return Partial::at(file);
     }
     files::make_folder(&backups.folder)?;
-    Partial::in_folder(&backups.folder, &backups.stem(), time, version)
+    Partial::in_folder(&backups.folder, &backups.stem, time, version)
 }
 
 /// Copies, and tells meanwhile how far that is.
@@ -272,7 +310,11 @@ async fn publish(backups: Backups, partial: Partial, draft: Record) -> Result<Ba
             sha256,
             ..draft
         };
-        let path = partial.publish(&record.json())?;
+        let path = if backups.discarded {
+            partial.target().to_owned()
+        } else {
+            partial.publish(&record.json())?
+        };
         Ok(Backup {
             path,
             record,

@@ -265,7 +265,8 @@ fn remove_partial(path: &Path) {
     let name = path.as_os_str().to_string_lossy();
     let target = PathBuf::from(name.strip_suffix(PARTIAL).unwrap_or(&name));
     let record = with(&record_of(&target), PARTIAL);
-    for file in [with(path, "-journal"), record, path.to_owned()] {
+    let beside = ["-journal", "-wal", "-shm"].map(|end| with(path, end));
+    for file in beside.into_iter().chain([record, path.to_owned()]) {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(file = %file.display(), %error, "a partial backup is left behind");

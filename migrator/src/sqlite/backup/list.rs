@@ -61,7 +61,7 @@ impl State {
 }
 
 pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
-    let found = retention::backups(&backups.folder, &backups.stem())?;
+    let found = retention::backups(&backups.folder, &backups.stem)?;
     Ok(Listing {
         folder: backups.folder.clone(),
         backups: found.into_iter().filter_map(look).collect(),

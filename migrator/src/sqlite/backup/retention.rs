@@ -86,7 +86,7 @@ pub(super) fn prune(folder: &Path, stem: &str, keep: usize, spared: Option<&Path
 }
 
 /// Removes partial backups that nobody works on, and records whose backup is gone.
-fn remove_leftovers(folder: &Path, stem: &str) {
+pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };

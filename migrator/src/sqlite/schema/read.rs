@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::{Column, Error, ForeignKey, Key, KeyColumn, Name, ObjectKind, Schema, Table, parse};
-use crate::sql::{self, cursor::Why, directives};
+use crate::{
+    sql::{self, cursor::Why, directives},
+    sqlite::internal,
+};
 
 /// The objects that somebody declared: an index that a constraint made has no SQL.
 const OBJECTS: &str = "select type, name, sql
@@ -30,15 +33,6 @@ const FOREIGN_KEYS: &str =
                             where t.type = 'table'
                             order by t.name, k.id, k.seq";
 
-/// Whether a table is SQLite's, the migrator's own, or what Litestream keeps in a database
-/// that it replicates: `_litestream_seq` and `_litestream_lock`.
-pub(crate) fn is_internal(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["sqlite_", "_sqlx_", "_migrator_", "_litestream_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
 impl Schema {
     /// What the database has. Several statements, so it has to be in a transaction if
     /// others may change it.
@@ -47,7 +41,7 @@ impl Schema {
             sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
         let mut schema = Self::default();
         for (kind, name, sql) in &objects {
-            if !is_internal(name) {
+            if internal::keeper(name).is_none() {
                 schema.add(kind, name, sql)?;
             }
         }

@@ -138,3 +138,35 @@ fn a_script_that_is_wrong_is_found_with_its_place() {
     let place = "user-service/migrations/0003_wrong.up.sql:2:19";
     assert!(run.stdout.contains(place), "{run:?}");
 }
+
+#[tokio::test]
+async fn check_refuses_what_upgrade_refuses() {
+    for (up, code, refusal) in [
+        ("reindex users;", "M003", 7),
+        ("analyze users;", "M003", 7),
+        (
+            "update sqlite_sequence set seq = 0 where name = 'users';",
+            "M003",
+            7,
+        ),
+        (
+            "-- @destroys column posts.user_id\nupdate posts set user_id = 999;",
+            "M000",
+            1,
+        ),
+    ] {
+        let tree = Tree::upgraded();
+        tree.add_rows(1).await;
+        let back = "-- @irreversible nobody knows how it was\n";
+        tree.add(POSTS, "0003_refused", up, back);
+
+        let check = tree.run(&["check"]);
+        let upgrade = tree.run(&["upgrade"]);
+
+        assert_eq!(upgrade.code, refusal, "{up}: {upgrade:?}");
+        assert_eq!(check.code, 5, "{up}: {check:?}");
+        let place = "post-service/migrations/0003_refused.up.sql:";
+        let told = |line: &str| line.contains(place) && line.contains(code);
+        assert!(check.stdout.lines().any(told), "{up}: {check:?}");
+    }
+}
