@@ -20,7 +20,7 @@ use crate::{
         migrations::{Direction, Invalid},
     },
     run::data_loss::Loss,
-    sqlite::{backup, guard::MIGRATOR, planner, schema},
+    sqlite::{backup, guard::MIGRATOR, lock_backoff::TimedOut, planner, schema},
 };
 
 /// Whatever lies beneath a failure.
@@ -404,6 +404,12 @@ pub enum Error {
     /// Read what SQLite says.
     #[error("the database failed; nothing was changed")]
     Database(#[source] sqlx::Error),
+}
+
+impl From<TimedOut> for Error {
+    fn from(TimedOut(limit): TimedOut) -> Self {
+        Self::Locked(limit)
+    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -19,10 +19,8 @@ mod sql;
 mod sqlite;
 
 use std::{
-    fs::OpenOptions,
     io,
     num::NonZeroUsize,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -130,7 +128,7 @@ impl Migrator {
         Ok(Self::with_migrations(
             database,
             lock_timeout,
-            Migrations::embedded()?,
+            Project::embedded()?.migrations()?,
         ))
     }
 
@@ -285,24 +283,5 @@ impl Migrator {
             database: self.database.clone(),
             source: source.into(),
         }
-    }
-}
-
-/// Makes an empty file, and the folder that it is in.
-///
-/// Its mode is 0600 from the first moment, and SQLite gives the same to what it puts
-/// beside it. A file that somebody made meanwhile is left alone.
-fn make_file(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
     }
 }

@@ -136,19 +136,6 @@ pub enum Error {
     },
 }
 
-/// A file of a migration that is compiled in: its owner, its name, and its text, unless it
-/// is no text.
-pub(crate) fn embedded_migrations()
--> impl Iterator<Item = (&'static str, String, Option<&'static str>)> {
-    OWNERS.iter().flat_map(|owner| {
-        let entries = owner.migrations.entries().iter();
-        entries.map(|entry| {
-            let text = entry.as_file().and_then(|file| file.contents_utf8());
-            (owner.name, entry.path().display().to_string(), text)
-        })
-    })
-}
-
 impl Project {
     /// What the services were when this program was compiled.
     ///
@@ -308,4 +295,23 @@ fn texts(folder: &Path) -> Result<Vec<File>, Error> {
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_in_is_a_valid_set() {
+        let migrations = Project::embedded().unwrap().migrations().unwrap();
+
+        let numbers: Vec<_> = migrations
+            .iter()
+            .map(migrations::Migration::number)
+            .collect();
+        let sequence: Vec<_> = (1..=migrations.newest()).collect();
+        assert_eq!(numbers, sequence, "the numbers have gaps");
+        assert_eq!(migrations.get(1).unwrap().owner(), "user-service");
+        assert_eq!(migrations.get(2).unwrap().owner(), "post-service");
+    }
 }

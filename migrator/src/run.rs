@@ -14,7 +14,6 @@ use crate::{
     Downgrade, Migrator, Upgrade,
     commands::check,
     error::Error,
-    make_file,
     project::migrations::{Direction, Migration},
     report::{Report, Step},
     scratch::preflight::Preflight,
@@ -25,7 +24,7 @@ use crate::{
         lock_backoff::Wait,
         orphans::Orphans,
         schema::Schema,
-        session::Session,
+        session::{Session, make_file},
     },
 };
 

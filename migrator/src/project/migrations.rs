@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use sha2::{Digest, Sha256, Sha384};
 
-use crate::{project, sql};
+use crate::sql;
 
 /// One change of the schema, and its undoing.
 #[derive(Clone, Debug)]
@@ -107,27 +107,6 @@ impl fmt::Display for Direction {
 pub struct Migrations(Vec<Migration>);
 
 impl Migrations {
-    /// Those of the services, as they were when this program was compiled.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`], as of [`Migrations::from_files`]. A test keeps such a program from
-    /// being delivered.
-    pub fn embedded() -> Result<Self, Invalid> {
-        let mut files = Vec::new();
-        for (owner, name, text) in project::embedded_migrations() {
-            let text = text.ok_or_else(|| Invalid::Name {
-                file: path(owner, &name),
-            })?;
-            files.push((owner, name, text));
-        }
-        Self::from_files(
-            files
-                .iter()
-                .map(|(owner, name, text)| (*owner, name.as_str(), *text)),
-        )
-    }
-
     /// Those of some files, each given by its owner, its name and its text.
     ///
     /// # Errors
@@ -250,17 +229,6 @@ fn parse(file: &str) -> Option<(i64, &str, Direction)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_compiled_in_is_a_valid_set() {
-        let migrations = Migrations::embedded().unwrap();
-
-        let numbers: Vec<_> = migrations.iter().map(Migration::number).collect();
-        let sequence: Vec<_> = (1..=migrations.newest()).collect();
-        assert_eq!(numbers, sequence, "the numbers have gaps");
-        assert_eq!(migrations.get(1).unwrap().owner(), "user-service");
-        assert_eq!(migrations.get(2).unwrap().owner(), "post-service");
-    }
 
     #[test]
     fn a_file_with_another_name_is_refused() {

@@ -8,8 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::error::Error;
-
 /// The first pause: about as long as a busy writer leaves between two transactions.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 
@@ -19,6 +17,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Below this the timer of the runtime is too coarse, and a thread sleeps instead.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
+
+/// The limit of a wait, which is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimedOut(pub(crate) Duration);
 
 /// How long a run still waits for others.
 #[derive(Debug)]
@@ -43,13 +45,13 @@ impl Wait {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] once the limit is reached.
-    pub(crate) async fn pause(&mut self) -> Result<(), Error> {
+    /// [`TimedOut`] once the limit is reached.
+    pub(crate) async fn pause(&mut self) -> Result<(), TimedOut> {
         let mut pause = jittered(self.pause);
         if let Some(deadline) = self.deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Error::Locked(self.limit));
+                return Err(TimedOut(self.limit));
             }
             // The last attempt is made at the deadline.
             pause = pause.min(left);
@@ -100,10 +102,7 @@ mod tests {
     async fn a_wait_without_time_ends_at_once() {
         let mut wait = Wait::new(Duration::ZERO);
 
-        assert!(matches!(
-            wait.pause().await,
-            Err(Error::Locked(Duration::ZERO))
-        ));
+        assert!(matches!(wait.pause().await, Err(TimedOut(Duration::ZERO))));
     }
 
     #[tokio::test]

@@ -2,6 +2,9 @@
 //! transaction. SQL stands here; what the history says is in [`history`].
 
 use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -207,7 +210,7 @@ async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(
         .map(|code| code & 0xFF);
     match code {
         // SQLITE_BUSY, and SQLITE_PROTOCOL: too many begin to use the log at once.
-        Some(5 | 15) => wait.pause().await,
+        Some(5 | 15) => Ok(wait.pause().await?),
         // SQLITE_CANTOPEN.
         Some(14) => Err(Error::Unusable {
             database: database.to_owned(),
@@ -219,5 +222,24 @@ async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(
             why: "it is no SQLite database".into(),
         }),
         _ => Err(error.into()),
+    }
+}
+
+/// Makes an empty file, and the folder that it is in.
+///
+/// Its mode is 0600 from the first moment, and SQLite gives the same to what it puts
+/// beside it. A file that somebody made meanwhile is left alone.
+pub(crate) fn make_file(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::{process::Child, time::Duration};
 
 use database::settings::DatabaseUrl;
-use migrator::{Error, Migrations, Migrator, Upgrade};
+use migrator::{Error, Migrator, Project, Upgrade};
 
 use crate::{Place, Run, execute};
 
@@ -142,7 +142,11 @@ async fn a_database_that_is_held_before_it_has_a_log_is_waited_for_too() {
     execute(&mut writer, "begin exclusive").await;
     let url = DatabaseUrl::from_path(place.path());
     let short = Duration::from_millis(100);
-    let migrator = Migrator::with_migrations(&url, short, Migrations::embedded().unwrap());
+    let migrator = Migrator::with_migrations(
+        &url,
+        short,
+        Project::embedded().unwrap().migrations().unwrap(),
+    );
 
     let locked = migrator.create().await.unwrap_err();
     execute(&mut writer, "rollback").await;

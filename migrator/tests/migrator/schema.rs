@@ -83,7 +83,11 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
     let place = Place::new();
     let migrator = place.migrator();
     migrator.create().await.unwrap();
-    let newest = migrator::Migrations::embedded().unwrap().newest();
+    let newest = migrator::Project::embedded()
+        .unwrap()
+        .migrations()
+        .unwrap()
+        .newest();
 
     for number in 1..=newest {
         let before = parts_of(&place).await;

@@ -356,10 +356,7 @@ async fn lock(
     let mut wait = Wait::new(lock_timeout);
     loop {
         match facts::execute(holder, "begin immediate").await {
-            Err(error) if Code::from(&error) == Code::Busy => wait
-                .pause()
-                .await
-                .map_err(|_| Error::Locked(lock_timeout))?,
+            Err(error) if Code::from(&error) == Code::Busy => wait.pause().await?,
             result => return result.map_err(|error| of_database(&backups.database, error)),
         }
     }

@@ -5,6 +5,8 @@ use std::{error, io, path::PathBuf, time::Duration};
 
 use database::sqlite::CopyError;
 
+use crate::sqlite::lock_backoff::TimedOut;
+
 /// Whatever lies beneath a failure.
 type Cause = Box<dyn error::Error + Send + Sync>;
 
@@ -313,6 +315,12 @@ impl From<&sqlx::Error> for Code {
 impl From<&CopyError> for Code {
     fn from(error: &CopyError) -> Self {
         Self::from(error.primary_code())
+    }
+}
+
+impl From<TimedOut> for Error {
+    fn from(TimedOut(limit): TimedOut) -> Self {
+        Self::Locked(limit)
     }
 }
 

@@ -22,7 +22,10 @@ use super::{
     files,
     manifest::{Record, fingerprint},
 };
-use crate::{report::progress::Progress, sqlite::lock_backoff::Wait};
+use crate::{
+    report::progress::Progress,
+    sqlite::{lock_backoff::Wait, session::make_file},
+};
 
 /// Why there is the copy of what was in the database.
 const RESCUE: &str = "rescue before restore";
@@ -202,7 +205,7 @@ fn refuse_unknown(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
 /// Makes the database if it is missing, and sees that the backup's pages fit into it.
 async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
     if !database.exists() {
-        crate::make_file(database).map_err(|source| not_written(database.to_owned(), source))?;
+        make_file(database).map_err(|source| not_written(database.to_owned(), source))?;
     }
     let unreadable = |error: sqlx::Error| match of_database(database, error) {
         Error::Damaged { database, what }
@@ -266,8 +269,7 @@ async fn is_empty(reader: &mut SqliteConnection, database: &Path) -> Result<bool
 async fn lock(pages: &mut PageCopy, database: &Path, lock_timeout: Duration) -> Result<(), Error> {
     let mut wait = Wait::new(lock_timeout);
     while !pages.lock().map_err(|error| of_restore(database, error))? {
-        let waited = wait.pause().await;
-        waited.map_err(|_| Error::Locked(lock_timeout))?;
+        wait.pause().await?;
     }
     Ok(())
 }
