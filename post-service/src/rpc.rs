@@ -15,7 +15,7 @@ use chassis::serving::{
 use proto::{
     Encoded,
     post::v1::{
-        CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
+        self, CommitPostsRequest, CommitPostsResponse, CreatePostRequest, CreatePostResponse,
         DeletePostRequest, DeletePostResponse, GetPostRequest, GetPostResponse, ListPostsRequest,
         ListPostsResponse, PurgePostsRequest, PurgePostsResponse, UpdatePostRequest,
         UpdatePostResponse, WatchPostsRequest, WatchPostsResponse,
@@ -29,7 +29,7 @@ use crate::{
     authors::{Author, Authors},
     error::Error,
     post::{Mutation, Post, View},
-    store::sqlite::Store,
+    store::{List, Page, sqlite::Store},
     watch::{Feed, Wanted},
 };
 
@@ -59,7 +59,7 @@ impl PostService for Rpc {
     async fn create_post(
         &self,
         request: Request<CreatePostRequest>,
-    ) -> Result<Response<Encoded<CreatePostResponse>>, Status> {
+    ) -> Result<Response<CreatePostResponse>, Status> {
         let remaining = call_context::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
         let author = [draft.author];
@@ -83,19 +83,23 @@ impl PostService for Rpc {
             [Author::Missing] => self.authors.resolve(&author, remaining).await,
             _ => authors,
         };
-        Ok(Response::new(encode::one(&post, authors.first())))
+        Ok(Response::new(CreatePostResponse {
+            post: Some(encode::post(&post, authors.first())),
+        }))
     }
 
     async fn get_post(
         &self,
         request: Request<GetPostRequest>,
-    ) -> Result<Response<Encoded<GetPostResponse>>, Status> {
+    ) -> Result<Response<GetPostResponse>, Status> {
         let remaining = call_context::remaining();
         let (id, view) = decode::get(request.into_inner())?;
 
         let post = self.store.get(id).await?;
 
-        Ok(Response::new(self.show(&post, view, remaining).await))
+        Ok(Response::new(GetPostResponse {
+            post: Some(self.show(&post, view, remaining).await),
+        }))
     }
 
     async fn list_posts(
@@ -106,52 +110,45 @@ impl PostService for Rpc {
         let (list, view) = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
-        // The same for all who ask for it, for as long as its authors are.
-        let shared = view == View::Full && list.is_first_page();
-        if shared && let Some(answer) = page.answer(Instant::now()) {
-            return Ok(Response::new(Encoded::from_bytes(answer)));
-        }
-        let ids = page.posts.iter().map(|post| post.author);
-        // Those who are resolved now were learnt no earlier.
-        let until = shared.then(|| self.authors.known_until(ids)).flatten();
-        let authors = self.authors_of(&page.posts, view, remaining).await;
 
-        let answer = encode::page(&list, view, &page, &authors)?;
-        // One who was forgotten meanwhile may be answered in the next moment.
-        let resolved = |author| matches!(author, &Author::Resolved(_));
-        if let Some(until) = until.filter(|_| authors.iter().all(resolved)) {
-            page.keep_answer(answer.clone().into_bytes(), until);
-        }
-        Ok(Response::new(answer))
+        let response = if view == View::Full && list.is_first_page() {
+            self.first_page(&list, &page, remaining).await?
+        } else {
+            let authors = self.authors_of(&page.posts, view, remaining).await;
+            encode::page(&list, view, &page, &authors)?.into()
+        };
+        Ok(Response::new(response))
     }
 
     async fn update_post(
         &self,
         request: Request<UpdatePostRequest>,
-    ) -> Result<Response<Encoded<UpdatePostResponse>>, Status> {
+    ) -> Result<Response<UpdatePostResponse>, Status> {
         let remaining = call_context::remaining();
         let (change, validate_only) = decode::update(request.into_inner())?;
 
         let post = self.store.update(change, validate_only).await?;
 
-        Ok(Response::new(self.show(&post, View::Full, remaining).await))
+        Ok(Response::new(UpdatePostResponse {
+            post: Some(self.show(&post, View::Full, remaining).await),
+        }))
     }
 
     async fn delete_post(
         &self,
         request: Request<DeletePostRequest>,
-    ) -> Result<Response<Encoded<DeletePostResponse>>, Status> {
+    ) -> Result<Response<DeletePostResponse>, Status> {
         let deletion = decode::delete(request.into_inner())?;
 
         self.store.delete(deletion).await?;
 
-        Ok(Response::new(DeletePostResponse {}.into()))
+        Ok(Response::new(DeletePostResponse {}))
     }
 
     async fn commit_posts(
         &self,
         request: Request<CommitPostsRequest>,
-    ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
+    ) -> Result<Response<CommitPostsResponse>, Status> {
         let remaining = call_context::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
         let once = self.store.commitment(mutations, write)?;
@@ -169,7 +166,7 @@ impl PostService for Rpc {
     async fn purge_posts(
         &self,
         request: Request<PurgePostsRequest>,
-    ) -> Result<Response<Encoded<PurgePostsResponse>>, Status> {
+    ) -> Result<Response<PurgePostsResponse>, Status> {
         let (selection, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
@@ -178,14 +175,13 @@ impl PostService for Rpc {
             self.store.preview_purge(selection).await?
         };
 
-        let response = PurgePostsResponse {
+        Ok(Response::new(PurgePostsResponse {
             purge_count,
             purge_sample,
-        };
-        Ok(Response::new(response.into()))
+        }))
     }
 
-    type WatchPostsStream = Pieces<Encoded<WatchPostsResponse>>;
+    type WatchPostsStream = Pieces<WatchPostsResponse>;
 
     async fn watch_posts(
         &self,
@@ -211,18 +207,43 @@ impl PostService for Rpc {
 }
 
 impl Rpc {
-    /// An answer with a post as `view` shows it.
-    async fn show<M>(&self, post: &Post, view: View, remaining: Option<Duration>) -> Encoded<M> {
+    /// Returns a post as `view` shows it.
+    async fn show(&self, post: &Post, view: View, remaining: Option<Duration>) -> v1::Post {
         let authors = self.authors_of([post], view, remaining).await;
-        encode::one(post, authors.first())
+        encode::post(post, authors.first())
+    }
+
+    /// Returns the response with a first page and its authors. It is the same for all callers
+    /// until one of the authors has to be looked up again, so it is encoded once until then.
+    async fn first_page(
+        &self,
+        list: &List,
+        page: &Page,
+        remaining: Option<Duration>,
+    ) -> Result<Encoded<ListPostsResponse>, Error> {
+        if let Some(response) = page.response.get(Instant::now()) {
+            return Ok(Encoded::from_bytes(response));
+        }
+        let ids = page.posts.iter().map(|post| post.author);
+        // The authors that are resolved below are known at least until then.
+        let expires = self.authors.known_until(ids);
+        let authors = self.authors_of(&page.posts, View::Full, remaining).await;
+
+        let response = Encoded::from(encode::page(list, View::Full, page, &authors)?);
+        // An author that is not resolved may be so in the next call.
+        let resolved = |author| matches!(author, &Author::Resolved(_));
+        if let Some(expires) = expires.filter(|_| authors.iter().all(resolved)) {
+            page.response.set(response.clone().into_bytes(), expires);
+        }
+        Ok(response)
     }
 
     /// What is sent of new posts to all who want the same of them.
     async fn framed(&self, wanted: &Wanted<Frames>) -> Result<Frames, Status> {
         let authors = self.authors_of(wanted.posts(), wanted.view(), None).await;
         let message = |(at, post)| {
-            let message: Encoded<WatchPostsResponse> = encode::one(post, authors.get(at));
-            message.into_bytes()
+            let post = Some(encode::post(post, authors.get(at)));
+            Encoded::from(WatchPostsResponse { post }).into_bytes()
         };
         let messages: Vec<_> = wanted.posts().enumerate().map(message).collect();
         Frames::of(&messages)

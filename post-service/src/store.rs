@@ -2,13 +2,12 @@
 //!
 //! It knows no SQL and no gRPC. Each engine has a module of its own below this one.
 
+mod cached_response;
 pub mod sqlite;
 
-use std::sync::{Mutex, PoisonError};
-
-use bytes::Bytes;
 use chassis::serving::pagination::PageSize;
-use tokio::time::Instant;
+
+pub use self::cached_response::CachedResponse;
 
 use crate::post::{AuthorId, Order, Post};
 
@@ -44,8 +43,8 @@ pub struct Page {
     pub next: Option<i64>,
     /// How many posts there are on all pages, if it was asked for.
     pub total: Option<i64>,
-    /// What was sent of it, of which nothing is known here, and until when it may be sent again.
-    answer: Mutex<Option<(Bytes, Instant)>>,
+    /// The encoded response with this page, which callers of the same page share.
+    pub response: CachedResponse,
 }
 
 /// The posts that came after some id.
@@ -69,21 +68,5 @@ impl News {
             until,
             more: false,
         }
-    }
-}
-
-impl Page {
-    /// The answer that was kept with it, if it still is one.
-    #[must_use]
-    pub fn answer(&self, now: Instant) -> Option<Bytes> {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (bytes, until) = answer.as_ref()?;
-        (now < *until).then(|| bytes.clone())
-    }
-
-    /// Keeps an answer with it, until a moment at the latest.
-    pub fn keep_answer(&self, bytes: Bytes, until: Instant) {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        *answer = Some((bytes, until));
     }
 }

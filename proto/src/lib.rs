@@ -8,7 +8,7 @@ pub mod codec;
 mod encoded;
 pub mod timestamp;
 
-pub use self::encoded::{Encoded, Fields};
+pub use self::encoded::Encoded;
 
 /// The accounts of the microblog.
 pub mod user {

@@ -7,12 +7,9 @@ use std::{
     time::Duration,
 };
 
-use proto::{
-    Encoded,
-    user::v1::{
-        BatchGetUsersRequest, BatchGetUsersResponse, User,
-        user_service_server::{UserService, UserServiceServer},
-    },
+use proto::user::v1::{
+    BatchGetUsersRequest, BatchGetUsersResponse, User,
+    user_service_server::{UserService, UserServiceServer},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -208,14 +205,14 @@ macro_rules! user_service {
             async fn batch_get_users(
                 &self,
                 request: Request<BatchGetUsersRequest>,
-            ) -> Result<Response<Encoded<BatchGetUsersResponse>>, Status> {
-                Ok(self.answer(request).await?.map(Encoded::from))
+            ) -> Result<Response<BatchGetUsersResponse>, Status> {
+                self.answer(request).await
             }
             $(
                 async fn $method(
                     &self,
                     _: Request<proto::user::v1::$request>,
-                ) -> Result<Response<Encoded<proto::user::v1::$response>>, Status> {
+                ) -> Result<Response<proto::user::v1::$response>, Status> {
                     panic!("{} was called", stringify!($method));
                 }
             )*

@@ -5,15 +5,12 @@
 mod decode;
 mod encode;
 
-use proto::{
-    Encoded,
-    user::v1::{
-        BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
-        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-        GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest,
-        LookupUserResponse, PurgeUsersRequest, PurgeUsersResponse, UpdateUserRequest,
-        UpdateUserResponse, user_service_server::UserService,
-    },
+use proto::user::v1::{
+    BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
+    GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest, LookupUserResponse,
+    PurgeUsersRequest, PurgeUsersResponse, UpdateUserRequest, UpdateUserResponse,
+    user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
@@ -38,102 +35,111 @@ impl UserService for Rpc {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,
-    ) -> Result<Response<Encoded<CreateUserResponse>>, Status> {
+    ) -> Result<Response<CreateUserResponse>, Status> {
         let (draft, write) = decode::create(request.into_inner())?;
 
         let user = self.store.create(draft, write).await?;
 
-        Ok(Response::new(encode::one(&user)))
+        Ok(Response::new(CreateUserResponse {
+            user: Some(user.into()),
+        }))
     }
 
     async fn get_user(
         &self,
         request: Request<GetUserRequest>,
-    ) -> Result<Response<Encoded<GetUserResponse>>, Status> {
+    ) -> Result<Response<GetUserResponse>, Status> {
         let id = decode::get(request.into_inner())?;
 
         let user = self.store.get(id).await?;
 
-        Ok(Response::new(encode::one(&user)))
+        Ok(Response::new(GetUserResponse {
+            user: Some(user.into()),
+        }))
     }
 
     async fn lookup_user(
         &self,
         request: Request<LookupUserRequest>,
-    ) -> Result<Response<Encoded<LookupUserResponse>>, Status> {
+    ) -> Result<Response<LookupUserResponse>, Status> {
         let key = decode::lookup(request.into_inner())?;
 
         let user = self.store.lookup(&key).await?;
 
-        Ok(Response::new(encode::one(&user)))
+        Ok(Response::new(LookupUserResponse {
+            user: Some(user.into()),
+        }))
     }
 
     async fn batch_get_users(
         &self,
         request: Request<BatchGetUsersRequest>,
-    ) -> Result<Response<Encoded<BatchGetUsersResponse>>, Status> {
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
         let (ids, allow_missing) = decode::batch_get(request.into_inner())?;
 
         let users = self.store.batch_get(&ids).await?;
 
-        let missing = ids
+        let missing: Vec<_> = ids
             .iter()
             .zip(&users)
-            .filter_map(|(id, user)| user.is_none().then_some(id.get()));
-        if let (false, Some(id)) = (allow_missing, missing.clone().next()) {
+            .filter_map(|(id, user)| user.is_none().then_some(id.get()))
+            .collect();
+        if let (false, Some(&id)) = (allow_missing, missing.first()) {
             return Err(Error::NotFound(id).into());
         }
-        Ok(Response::new(encode::batch(&users, missing)))
+        Ok(Response::new(encode::batch(users, missing)))
     }
 
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
-    ) -> Result<Response<Encoded<ListUsersResponse>>, Status> {
+    ) -> Result<Response<ListUsersResponse>, Status> {
         let list = decode::list(request.into_inner())?;
 
         let page = self.store.list(&list).await?;
 
-        Ok(Response::new(encode::page(&list, &page)?))
+        Ok(Response::new(encode::page(&list, page)?))
     }
 
     async fn update_user(
         &self,
         request: Request<UpdateUserRequest>,
-    ) -> Result<Response<Encoded<UpdateUserResponse>>, Status> {
+    ) -> Result<Response<UpdateUserResponse>, Status> {
         let (change, validate_only) = decode::update(request.into_inner())?;
 
         let user = self.store.update(change, validate_only).await?;
 
-        Ok(Response::new(encode::one(&user)))
+        Ok(Response::new(UpdateUserResponse {
+            user: Some(user.into()),
+        }))
     }
 
     async fn delete_user(
         &self,
         request: Request<DeleteUserRequest>,
-    ) -> Result<Response<Encoded<DeleteUserResponse>>, Status> {
+    ) -> Result<Response<DeleteUserResponse>, Status> {
         let deletion = decode::delete(request.into_inner())?;
 
         self.store.delete(deletion).await?;
 
-        Ok(Response::new(DeleteUserResponse {}.into()))
+        Ok(Response::new(DeleteUserResponse {}))
     }
 
     async fn commit_users(
         &self,
         request: Request<CommitUsersRequest>,
-    ) -> Result<Response<Encoded<CommitUsersResponse>>, Status> {
+    ) -> Result<Response<CommitUsersResponse>, Status> {
         let (mutations, write) = decode::commit(request.into_inner())?;
 
         let users = self.store.commit(mutations, write).await?;
 
-        Ok(Response::new(encode::results(&users)))
+        Ok(Response::new(encode::results(users)))
     }
 
     async fn purge_users(
         &self,
         request: Request<PurgeUsersRequest>,
-    ) -> Result<Response<Encoded<PurgeUsersResponse>>, Status> {
+    ) -> Result<Response<PurgeUsersResponse>, Status> {
         let (selection, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
@@ -142,10 +148,9 @@ impl UserService for Rpc {
             self.store.preview_purge(selection).await?
         };
 
-        let response = PurgeUsersResponse {
+        Ok(Response::new(PurgeUsersResponse {
             purge_count,
             purge_sample,
-        };
-        Ok(Response::new(response.into()))
+        }))
     }
 }

@@ -100,7 +100,7 @@ impl PostService for Posts {
     async fn create_post(
         &self,
         request: Request<CreatePostRequest>,
-    ) -> Result<Response<Encoded<CreatePostResponse>>, Status> {
+    ) -> Result<Response<CreatePostResponse>, Status> {
         let post = request
             .into_inner()
             .post
@@ -109,21 +109,18 @@ impl PostService for Posts {
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let row = insert(&mut transaction, &post).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(
-            CreatePostResponse {
-                post: Some(Post {
-                    author: Some(author),
-                    ..row.into()
-                }),
-            }
-            .into(),
-        ))
+        Ok(Response::new(CreatePostResponse {
+            post: Some(Post {
+                author: Some(author),
+                ..row.into()
+            }),
+        }))
     }
 
     async fn get_post(
         &self,
         request: Request<GetPostRequest>,
-    ) -> Result<Response<Encoded<GetPostResponse>>, Status> {
+    ) -> Result<Response<GetPostResponse>, Status> {
         let row: Row = sqlx::query_as(
             "select id, body, create_time, update_time, revision, user_id
              from posts
@@ -133,12 +130,9 @@ impl PostService for Posts {
         .fetch_one(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(Response::new(
-            GetPostResponse {
-                post: Some(self.show(row).await?),
-            }
-            .into(),
-        ))
+        Ok(Response::new(GetPostResponse {
+            post: Some(self.show(row).await?),
+        }))
     }
 
     async fn list_posts(
@@ -193,7 +187,7 @@ impl PostService for Posts {
     async fn commit_posts(
         &self,
         request: Request<CommitPostsRequest>,
-    ) -> Result<Response<Encoded<CommitPostsResponse>>, Status> {
+    ) -> Result<Response<CommitPostsResponse>, Status> {
         let mutations = request.into_inner().mutations;
         let mut creations = Vec::new();
         for mutation in mutations {
@@ -212,31 +206,31 @@ impl PostService for Posts {
             });
         }
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(CommitPostsResponse { results }.into()))
+        Ok(Response::new(CommitPostsResponse { results }))
     }
 
     async fn update_post(
         &self,
         _: Request<UpdatePostRequest>,
-    ) -> Result<Response<Encoded<UpdatePostResponse>>, Status> {
+    ) -> Result<Response<UpdatePostResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn delete_post(
         &self,
         _: Request<DeletePostRequest>,
-    ) -> Result<Response<Encoded<DeletePostResponse>>, Status> {
+    ) -> Result<Response<DeletePostResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn purge_posts(
         &self,
         _: Request<PurgePostsRequest>,
-    ) -> Result<Response<Encoded<PurgePostsResponse>>, Status> {
+    ) -> Result<Response<PurgePostsResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
-    type WatchPostsStream = futures::stream::Empty<Result<Encoded<WatchPostsResponse>, Status>>;
+    type WatchPostsStream = futures::stream::Empty<Result<WatchPostsResponse, Status>>;
 
     async fn watch_posts(
         &self,

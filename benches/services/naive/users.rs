@@ -1,14 +1,11 @@
 //! The users of the naive pair.
 
-use proto::{
-    Encoded,
-    user::v1::{
-        BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
-        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-        GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest,
-        LookupUserResponse, PurgeUsersRequest, PurgeUsersResponse, Role, UpdateUserRequest,
-        UpdateUserResponse, User, user_service_server::UserService,
-    },
+use proto::user::v1::{
+    BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
+    GetUserResponse, ListUsersRequest, ListUsersResponse, LookupUserRequest, LookupUserResponse,
+    PurgeUsersRequest, PurgeUsersResponse, Role, UpdateUserRequest, UpdateUserResponse, User,
+    user_service_server::UserService,
 };
 use sqlx::{FromRow, QueryBuilder, SqlitePool};
 use tonic::{Request, Response, Status};
@@ -61,7 +58,7 @@ impl UserService for Users {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,
-    ) -> Result<Response<Encoded<CreateUserResponse>>, Status> {
+    ) -> Result<Response<CreateUserResponse>, Status> {
         let user = request
             .into_inner()
             .user
@@ -84,18 +81,15 @@ impl UserService for Users {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Response::new(
-            CreateUserResponse {
-                user: Some(row.into()),
-            }
-            .into(),
-        ))
+        Ok(Response::new(CreateUserResponse {
+            user: Some(row.into()),
+        }))
     }
 
     async fn get_user(
         &self,
         request: Request<GetUserRequest>,
-    ) -> Result<Response<Encoded<GetUserResponse>>, Status> {
+    ) -> Result<Response<GetUserResponse>, Status> {
         let row: Row = sqlx::query_as(
             "select id, nickname, email, role, create_time, update_time, revision
              from users
@@ -105,18 +99,15 @@ impl UserService for Users {
         .fetch_one(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(Response::new(
-            GetUserResponse {
-                user: Some(row.into()),
-            }
-            .into(),
-        ))
+        Ok(Response::new(GetUserResponse {
+            user: Some(row.into()),
+        }))
     }
 
     async fn batch_get_users(
         &self,
         request: Request<BatchGetUsersRequest>,
-    ) -> Result<Response<Encoded<BatchGetUsersResponse>>, Status> {
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
         let mut query = QueryBuilder::new(
             "select id, nickname, email, role, create_time, update_time, revision
              from users
@@ -132,54 +123,51 @@ impl UserService for Users {
             .fetch_all(&self.pool)
             .await
             .map_err(failed)?;
-        Ok(Response::new(
-            BatchGetUsersResponse {
-                users: rows.into_iter().map(Into::into).collect(),
-                missing_ids: Vec::new(),
-            }
-            .into(),
-        ))
+        Ok(Response::new(BatchGetUsersResponse {
+            users: rows.into_iter().map(Into::into).collect(),
+            missing_ids: Vec::new(),
+        }))
     }
 
     async fn lookup_user(
         &self,
         _: Request<LookupUserRequest>,
-    ) -> Result<Response<Encoded<LookupUserResponse>>, Status> {
+    ) -> Result<Response<LookupUserResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn list_users(
         &self,
         _: Request<ListUsersRequest>,
-    ) -> Result<Response<Encoded<ListUsersResponse>>, Status> {
+    ) -> Result<Response<ListUsersResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn update_user(
         &self,
         _: Request<UpdateUserRequest>,
-    ) -> Result<Response<Encoded<UpdateUserResponse>>, Status> {
+    ) -> Result<Response<UpdateUserResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn delete_user(
         &self,
         _: Request<DeleteUserRequest>,
-    ) -> Result<Response<Encoded<DeleteUserResponse>>, Status> {
+    ) -> Result<Response<DeleteUserResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn commit_users(
         &self,
         _: Request<CommitUsersRequest>,
-    ) -> Result<Response<Encoded<CommitUsersResponse>>, Status> {
+    ) -> Result<Response<CommitUsersResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 
     async fn purge_users(
         &self,
         _: Request<PurgeUsersRequest>,
-    ) -> Result<Response<Encoded<PurgeUsersResponse>>, Status> {
+    ) -> Result<Response<PurgeUsersResponse>, Status> {
         Err(Status::unimplemented("it is not measured"))
     }
 }

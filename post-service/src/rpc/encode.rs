@@ -1,9 +1,9 @@
-//! Posts as they travel. The numbers are those of the fields in the contract.
+//! The messages of the contract, made from posts and authors.
 
 use chassis::serving::pagination;
 use proto::{
-    Encoded, Fields,
-    post::v1::{CommitPostsResponse, ListPostsResponse, author::State},
+    post::v1::{self, CommitPostsResponse, ListPostsResponse, PostMutationResult, author::State},
+    timestamp,
 };
 
 use super::decode::page_context;
@@ -14,84 +14,79 @@ use crate::{
     store::{List, Page},
 };
 
-/// About how many bytes a post takes.
-const POST: usize = 200;
-
-/// An answer that has one post, which in all of them is the first field, with its author if
-/// that is to be shown.
-pub(super) fn one<M>(post: &Post, author: Option<&Author>) -> Encoded<M> {
-    Encoded::new(POST, |fields| {
-        fields.message(1, |fields| write(fields, post, author));
-    })
-}
-
-/// What each of several changes made of its post.
-pub(super) fn results(posts: &[Option<Post>]) -> Encoded<CommitPostsResponse> {
-    Encoded::new(posts.len() * POST, |fields| {
-        for post in posts {
-            fields.message(1, |fields| {
-                if let Some(post) = post {
-                    fields.message(1, |fields| write(fields, post, None));
-                }
-            });
-        }
-    })
-}
-
-/// A page, with the authors of its posts in their order, if they are to be shown, and with the
-/// token of the next one.
-pub(super) fn page(
-    list: &List,
-    view: View,
-    page: &Page,
-    authors: &[Author],
-) -> Result<Encoded<ListPostsResponse>, Error> {
-    let Page {
-        posts, next, total, ..
-    } = page;
-    let next_page_token = next
-        .map(|cursor| pagination::encode(&page_context(list, view), &cursor))
-        .transpose()
-        .map_err(|error| Error::Corrupt(format!("a page token: {error}")))?;
-    Ok(Encoded::new(posts.len() * POST, |fields| {
-        for (at, post) in posts.iter().enumerate() {
-            fields.message(1, |fields| write(fields, post, authors.get(at)));
-        }
-        fields.string(2, &next_page_token.unwrap_or_default());
-        fields.optional_int64(3, *total);
-    }))
-}
-
-/// The fields of a post.
-fn write(fields: &mut Fields, post: &Post, author: Option<&Author>) {
+/// Returns a post, with its author if that is to be shown.
+pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
+    let etag = post.etag().into_string();
     let Post {
         id,
         body,
         create_time,
         update_time,
+        // In the etag.
         revision: _,
         author: author_id,
     } = post;
-    fields.int64(1, *id);
-    fields.string(2, body);
-    fields.timestamp(3, *create_time);
-    fields.int64(4, author_id.get());
-    if let Some(author) = author {
-        fields.message(5, |fields| write_author(fields, author));
+    v1::Post {
+        id: *id,
+        body: body.to_string(),
+        create_time: Some(timestamp::encode(*create_time)),
+        author_id: author_id.get(),
+        author: author.map(v1::Author::from),
+        update_time: Some(timestamp::encode(*update_time)),
+        etag,
     }
-    fields.timestamp(6, *update_time);
-    fields.string(7, post.etag().as_str());
 }
 
-/// The fields of an author.
-fn write_author(fields: &mut Fields, author: &Author) {
-    let (state, nickname) = match author {
-        Author::Resolved(nickname) => (State::Resolved, &**nickname),
-        // The post was there when it was read, and its foreign key is never broken: both
-        // are gone by now.
-        Author::Missing => (State::Deleted, ""),
-        Author::Unavailable(last) => (State::Unavailable, last.as_deref().unwrap_or_default()),
+/// Returns the result of each mutation: its post, or nothing for a deletion.
+pub(super) fn results(posts: &[Option<Post>]) -> CommitPostsResponse {
+    let result = |stored: &Option<Post>| PostMutationResult {
+        post: stored.as_ref().map(|stored| post(stored, None)),
     };
-    fields.enumeration(1, state);
-    fields.string(2, nickname);
+    CommitPostsResponse {
+        results: posts.iter().map(result).collect(),
+    }
+}
+
+/// Returns a page, with the token of the next one. `authors` are those of its posts, in their
+/// order, or none if they are not to be shown.
+pub(super) fn page(
+    list: &List,
+    view: View,
+    page: &Page,
+    authors: &[Author],
+) -> Result<ListPostsResponse, Error> {
+    let Page {
+        posts,
+        next,
+        total,
+        response: _,
+    } = page;
+    let next_page_token = next
+        .map(|cursor| pagination::encode(&page_context(list, view), &cursor))
+        .transpose()
+        .map_err(|error| Error::Corrupt(format!("a page token: {error}")))?;
+    let shown = posts.iter().enumerate();
+    Ok(ListPostsResponse {
+        posts: shown
+            .map(|(at, shown)| post(shown, authors.get(at)))
+            .collect(),
+        next_page_token: next_page_token.unwrap_or_default(),
+        total_size: *total,
+    })
+}
+
+impl From<&Author> for v1::Author {
+    fn from(author: &Author) -> Self {
+        let (state, nickname) = match author {
+            Author::Resolved(nickname) => (State::Resolved, &**nickname),
+            // The post was there when it was read, and its foreign key is never broken: both
+            // are gone by now.
+            Author::Missing => (State::Deleted, ""),
+            Author::Unavailable(last) => (State::Unavailable, last.as_deref().unwrap_or_default()),
+        };
+        Self {
+            state: state.into(),
+            nickname: nickname.to_owned(),
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     post::{AuthorId, Order, Post, PostId, Selection},
-    store::{List, News, Page},
+    store::{CachedResponse, List, News, Page},
 };
 
 /// How many ids a preview of a purge names at most.
@@ -128,7 +128,7 @@ impl Page {
             next: rows.last().filter(|_| more).map(|last| last.id),
             posts: posts(rows)?,
             total,
-            answer: std::sync::Mutex::default(),
+            response: CachedResponse::default(),
         })
     }
 }
