@@ -14,6 +14,9 @@ use clap::Parser;
 use microblog::System;
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Migrates the database, then runs both services of the microblog in one process.
 #[derive(Debug, Parser)]
 #[command(version)]

@@ -55,6 +55,10 @@ use crate::{
     system::{Arena, PostService, UserService, Variant},
 };
 
+// The contenders allocate as the services do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the services over the wire.
 #[derive(Debug, Parser)]
 struct Options {

@@ -11,7 +11,3 @@ pub mod idempotency;
 pub use database;
 pub use process;
 pub use serving;
-
-/// The allocator of every program of the system.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -14,6 +14,9 @@ use self::cli::{
     Command, MigrateArgs, Settings, output::Output, progress, prompt, scheduled_backup,
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One for the steps, and one for what is verified meanwhile.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 

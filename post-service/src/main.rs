@@ -9,6 +9,9 @@ use chassis::{
 };
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Serves the posts of the microblog over gRPC.
 #[derive(Debug, Parser)]
 #[command(version)]
