@@ -4,6 +4,7 @@
 use chassis::{
     database, failure,
     serving::{
+        etag::EtagMismatch,
         status::{self, Metadata},
         violation::Violations,
     },
@@ -31,13 +32,8 @@ pub enum Error {
     #[error("whether there is an author with the id {0} cannot be told now; try again")]
     UserServiceUnavailable(i64),
     /// The post was changed since the caller looked.
-    #[error("post {id} has changed: its etag is now `{etag}`; read it again")]
-    EtagMismatch {
-        /// Which post.
-        id: i64,
-        /// The etag of the state that it is in now.
-        etag: String,
-    },
+    #[error("post {} has changed: its etag is now `{}`; read it again", .0.id, .0.etag)]
+    EtagMismatch(EtagMismatch),
     /// The request id belongs to another request.
     #[error("this request id was used for another request within the last 24 hours")]
     RequestIdReused,
@@ -100,9 +96,9 @@ impl Error {
                 let reason = "USER_SERVICE_UNAVAILABLE";
                 return status::unavailable(DOMAIN, reason, message, metadata);
             }
-            Self::EtagMismatch { id, etag } => {
+            Self::EtagMismatch(EtagMismatch { id, etag }) => {
                 tell("id", id.to_string());
-                tell("etag", etag.clone());
+                tell("etag", etag.to_string());
                 (Code::Aborted, "ETAG_MISMATCH")
             }
             Self::RequestIdReused => {
@@ -133,8 +129,6 @@ impl From<Error> for Status {
 /// The reasons that violations can have, beyond the one of any field; those of other
 /// failures stand above.
 pub mod reason {
-    /// An update mask that names what there is not.
-    pub const MASK_PATH: &str = "UNKNOWN_MASK_PATH";
     /// An order that names what there is not.
     pub const ORDER_BY: &str = "INVALID_ORDER_BY";
     /// A page token that was not given out for this list.

@@ -262,6 +262,17 @@ async fn a_mask_names_only_fields_that_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
+    let (blog, post, stored) = Blog::with_post().await;
+    let change = masked(rewrite(post.id, "new"), &["id", "body", "id"]);
+
+    let status = blog.posts.update(change).await.unwrap_err();
+
+    assert_violation(&status, "UNKNOWN_MASK_PATH", "update_mask");
+    assert_eq!(blog.stored().await, stored);
+}
+
+#[tokio::test]
 async fn what_is_no_uuid_is_no_request_id() {
     let (blog, _, stored) = Blog::with_post().await;
 

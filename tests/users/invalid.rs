@@ -311,6 +311,21 @@ async fn a_mask_names_only_fields_that_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
+    let (system, susan, stored) = with_susan().await;
+    let change = User {
+        id: susan.id,
+        ..named("sue")
+    };
+
+    let repeated = update(change, &["id", "nickname", "id"]);
+    let status = system.update(repeated).await.unwrap_err();
+
+    assert_violation(&status, "UNKNOWN_MASK_PATH", "update_mask");
+    assert_eq!(system.stored().await, stored);
+}
+
+#[tokio::test]
 async fn what_is_no_uuid_is_no_request_id() {
     let (system, _, stored) = with_susan().await;
 

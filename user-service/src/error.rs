@@ -4,6 +4,7 @@
 use chassis::{
     database, failure,
     serving::{
+        etag::EtagMismatch,
         status::{self, Metadata},
         violation::Violations,
     },
@@ -32,13 +33,8 @@ pub enum Error {
     #[error("the email address `{0}` is taken; letter case does not count")]
     EmailTaken(String),
     /// The user was changed since the caller looked.
-    #[error("user {id} has changed: its etag is now `{etag}`; read it again")]
-    EtagMismatch {
-        /// Which user.
-        id: i64,
-        /// The etag of the state that it is in now.
-        etag: String,
-    },
+    #[error("user {} has changed: its etag is now `{}`; read it again", .0.id, .0.etag)]
+    EtagMismatch(EtagMismatch),
     /// A user who still has posts cannot be deleted.
     #[error("{0} still referenced by posts; delete those first, with PostService.PurgePosts")]
     HasPosts(String),
@@ -95,9 +91,9 @@ impl Error {
                 tell("email", email.clone());
                 (Code::AlreadyExists, "EMAIL_TAKEN")
             }
-            Self::EtagMismatch { id, etag } => {
+            Self::EtagMismatch(EtagMismatch { id, etag }) => {
                 tell("id", id.to_string());
-                tell("etag", etag.clone());
+                tell("etag", etag.to_string());
                 (Code::Aborted, "ETAG_MISMATCH")
             }
             Self::HasPosts(_) => (Code::FailedPrecondition, "USER_HAS_POSTS"),
@@ -125,8 +121,6 @@ impl From<Error> for Status {
 
 /// The reasons that violations can have; those of other failures stand above.
 pub mod reason {
-    /// An update mask that names what there is not.
-    pub const MASK_PATH: &str = "UNKNOWN_MASK_PATH";
     /// An order that names what there is not.
     pub const ORDER_BY: &str = "INVALID_ORDER_BY";
     /// A page token that was not given out for this list.

@@ -1,6 +1,8 @@
 //! Etags: a caller guards a change by the state that it last saw
 //! ([AIP-154](https://google.aip.dev/154)).
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// A state of a row. One that was never given out is no error; it matches nothing.
@@ -22,13 +24,34 @@ impl Etag {
 
     /// Its text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its text, to keep.
-    #[must_use]
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl fmt::Display for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A row is not in the state that the caller expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtagMismatch {
+    /// The id of the row.
+    pub id: i64,
+    /// The current etag of the row.
+    pub etag: Etag,
+}
+
+/// Compares the current etag of the row `id` with the one that the caller gave, if any.
+///
+/// # Errors
+///
+/// [`EtagMismatch`] if they differ.
+pub fn match_etag(id: i64, current: Etag, given: Option<&Etag>) -> Result<(), EtagMismatch> {
+    match given {
+        Some(given) if *given != current => Err(EtagMismatch { id, etag: current }),
+        _ => Ok(()),
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Every connection, call and wait has a bound; every failure has its details; and a
 //! server that is asked to end does so, whatever its clients do. The vocabulary of an API is
-//! here too: statuses, field violations, page tokens, etags.
+//! here too: statuses, field violations, page tokens, etags, update
+//! masks.
 //!
 //! It names no message and no service, and knows no database.
 
@@ -54,6 +55,7 @@ pub mod status;
 mod streams;
 #[cfg(test)]
 mod tests;
+pub mod update_mask;
 pub mod violation;
 mod way;
 mod web;

@@ -7,6 +7,7 @@ use chassis::{
         batch,
         etag::Etag,
         pagination::{self, PageSize},
+        update_mask::UpdateMask,
         violation::Violations,
     },
 };
@@ -194,16 +195,8 @@ fn change(request: UpdatePostRequest) -> Result<Change, Violations> {
         update_time: _,
     } = post.ok_or_else(|| Violations::one("post", "it is not set"))?;
     let mut violations = Violations::new();
-    // Without a mask it is the body that is changed: there is nothing else to name.
-    for path in update_mask.map(|mask| mask.paths).unwrap_or_default() {
-        if path != "body" && path != "*" {
-            violations.append(Violations::special(
-                reason::MASK_PATH,
-                "update_mask",
-                format!("`{path}` cannot be changed; there are body and *"),
-            ));
-        }
-    }
+    // The body is changed with every mask and without one: there is nothing else to name.
+    UpdateMask::decode(&mut violations, update_mask, &["body"]);
     let id = violations.check("post.id", PostId::parse(id));
     let body = violations.check("post.body", Body::parse(&body));
     violations.finish(id.zip(body).map(|(id, body)| Change {

@@ -9,6 +9,7 @@ use chassis::{
         batch,
         etag::Etag,
         pagination::{self, PageSize},
+        update_mask::UpdateMask,
         violation::Violations,
     },
 };
@@ -215,35 +216,18 @@ fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
         update_time: _,
     } = user.ok_or_else(|| Violations::one("user", "it is not set"))?;
     let mut violations = Violations::new();
-    let mut paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
-    // To name a field once more asks for nothing more.
-    paths.sort_unstable();
-    paths.dedup();
-    for path in &paths {
-        if path != "*" && !CHANGEABLE.contains(&path.as_str()) {
-            violations.append(Violations::special(
-                reason::MASK_PATH,
-                "update_mask",
-                format!("`{path}` cannot be changed; there are nickname, email, role and *"),
-            ));
-        }
-    }
-    // A field is changed if the mask names it, or, without a mask, if it is set.
-    let named = |field: &str, set: bool| {
-        if paths.is_empty() {
-            set
-        } else {
-            paths.iter().any(|path| path == field || path == "*")
-        }
-    };
+    let mask = UpdateMask::decode(&mut violations, update_mask, &CHANGEABLE);
     let id = violations.check("user.id", UserId::parse(id));
-    let nickname = named("nickname", !nickname.is_empty())
+    let nickname = mask
+        .changes("nickname", !nickname.is_empty())
         .then(|| violations.check("user.nickname", Nickname::parse(&nickname)))
         .flatten();
-    let email = named("email", !email.is_empty())
+    let email = mask
+        .changes("email", !email.is_empty())
         .then(|| violations.check("user.email", Email::parse(&email)))
         .flatten();
-    let role = named("role", role != 0)
+    let role = mask
+        .changes("role", role != 0)
         .then(|| {
             let set = wire_role(role).and_then(|role| role.ok_or("it is not set".into()));
             violations.check("user.role", set)

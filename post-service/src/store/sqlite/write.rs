@@ -3,7 +3,7 @@
 use chassis::{
     database::{Scope, Stop, sqlite::Source},
     idempotency::{Request, Write},
-    serving::etag::Etag,
+    serving::etag::match_etag,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -260,7 +260,7 @@ async fn update(
         .await?
         .ok_or(Error::NotFound(change.id.get()))?;
     let mut post = Post::try_from(row)?;
-    match_etag(&post, change.etag.as_ref())?;
+    match_etag(post.id, post.etag(), change.etag.as_ref()).map_err(Error::EtagMismatch)?;
     if change.body.as_str() == &*post.body {
         return Ok(post);
     }
@@ -291,7 +291,8 @@ async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result
             Err(Error::NotFound(id).into())
         };
     };
-    match_etag(&row.try_into()?, deletion.etag.as_ref())?;
+    let post = Post::try_from(row)?;
+    match_etag(id, post.etag(), deletion.etag.as_ref()).map_err(Error::EtagMismatch)?;
     sqlx::query!("delete from posts where id = ?1", id)
         .execute(connection)
         .await?;
@@ -312,15 +313,4 @@ async fn purge(
         }
     }?;
     Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-}
-
-fn match_etag(post: &Post, etag: Option<&Etag>) -> Result<(), Error> {
-    let current = post.etag();
-    match etag {
-        Some(etag) if *etag != current => Err(Error::EtagMismatch {
-            id: post.id,
-            etag: current.into_string(),
-        }),
-        _ => Ok(()),
-    }
 }

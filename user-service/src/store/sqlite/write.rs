@@ -3,7 +3,7 @@
 use chassis::{
     database::{Scope, Stop, sqlite::Source},
     idempotency::{Request, Write},
-    serving::etag::Etag,
+    serving::etag::match_etag,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -172,7 +172,7 @@ async fn update(
         .await?
         .ok_or(Error::NotFound(change.id.get()))?;
     let user = User::try_from(row)?;
-    match_etag(&user, change.etag.as_ref())?;
+    match_etag(user.id, user.etag(), change.etag.as_ref()).map_err(Error::EtagMismatch)?;
     if change.is_idle(&user) {
         return Ok(user);
     }
@@ -226,7 +226,8 @@ async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result
             Err(Error::NotFound(id).into())
         };
     };
-    match_etag(&row.try_into()?, deletion.etag.as_ref())?;
+    let user = User::try_from(row)?;
+    match_etag(id, user.etag(), deletion.etag.as_ref()).map_err(Error::EtagMismatch)?;
     sqlx::query!("delete from users where id = ?1", id)
         .execute(connection)
         .await
@@ -247,17 +248,6 @@ async fn purge(
     .await
     .map_err(|error| referenced(error, || "some of these users are".into()))?;
     Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-}
-
-fn match_etag(user: &User, etag: Option<&Etag>) -> Result<(), Error> {
-    let current = user.etag();
-    match etag {
-        Some(etag) if *etag != current => Err(Error::EtagMismatch {
-            id: user.id,
-            etag: current.into_string(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// A constraint that a write can violate, although its values are valid.
