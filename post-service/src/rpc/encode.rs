@@ -90,3 +90,40 @@ impl From<&Author> for v1::Author {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use prost::Message;
+    use proto::post::v1::GetPostResponse;
+
+    use super::*;
+    use crate::post::AuthorId;
+
+    #[test]
+    fn a_post_has_the_bytes_that_the_contract_says() {
+        let time = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
+        let stored = Post {
+            id: 7,
+            body: "h\u{e9}".into(),
+            create_time: time,
+            update_time: time,
+            revision: 3,
+            author: AuthorId::parse(300).unwrap(),
+        };
+        let author = Author::Resolved("susan".into());
+
+        let response = GetPostResponse {
+            post: Some(post(&stored, Some(&author))),
+        };
+
+        let expected = [
+            &b"\x0a\x32\x08\x07\x12\x03h\xc3\xa9"[..],
+            b"\x1a\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a\x20\xac\x02",
+            b"\x2a\x09\x08\x01\x12\x05susan",
+            b"\x32\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
+            b"\x3a\x013",
+        ];
+        assert_eq!(response.encode_to_vec(), expected.concat());
+    }
+}

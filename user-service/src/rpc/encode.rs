@@ -80,3 +80,38 @@ impl From<Role> for v1::Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use prost::Message;
+    use proto::user::v1::GetUserResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_user_has_the_bytes_that_the_contract_says() {
+        let time = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
+        let user = User {
+            id: 7,
+            nickname: "susan".into(),
+            email: "s@example.com".into(),
+            role: Role::Admin,
+            create_time: time,
+            update_time: time,
+            revision: 3,
+        };
+
+        let response = GetUserResponse {
+            user: Some(user.into()),
+        };
+
+        let expected = [
+            &b"\x0a\x37\x08\x07\x12\x05susan\x1a\x0ds@example.com\x20\x02"[..],
+            b"\x2a\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
+            b"\x32\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
+            b"\x3a\x013",
+        ];
+        assert_eq!(response.encode_to_vec(), expected.concat());
+    }
+}
