@@ -9,7 +9,7 @@ use std::{
 };
 
 use chassis::{
-    database::{settings::DatabaseSettings, sqlite::Database},
+    database::settings::DatabaseSettings,
     process::{Failure, clock::Clock},
     serving::settings::ServerSettings,
 };
@@ -106,7 +106,7 @@ impl System {
             let served = user_service::run(
                 &self.users,
                 self.users_listener,
-                Database::new(&self.database, &user_service::store::sqlite::NEEDS),
+                &self.database,
                 clock.clone(),
                 users_end.clone(),
             )
@@ -118,7 +118,7 @@ impl System {
             let served = post_service::run(
                 &self.posts,
                 self.posts_listener,
-                Database::new(&self.database, &post_service::store::sqlite::NEEDS),
+                &self.database,
                 clock.clone(),
                 posts_end.clone(),
             )

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use chassis::{
-    database::{settings::DatabaseSettings, sqlite::Database},
+    database::settings::DatabaseSettings,
     process,
     process::{clock::Clock, settings::LogSettings},
     serving,
@@ -57,8 +57,8 @@ impl UserService {
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serving::listen(self.listen).await?;
-            let database = Database::new(&self.database, &user_service::store::sqlite::NEEDS);
-            user_service::run(&self.service, listener, database, Clock::system(), shutdown).await
+            let (settings, database) = (&self.service, &self.database);
+            user_service::run(settings, listener, database, Clock::system(), shutdown).await
         })
     }
 }
@@ -70,8 +70,8 @@ impl PostService {
         process::start(&logs, NonZeroUsize::MIN, async move {
             let shutdown = process::shutdown_on_signals()?;
             let listener = serving::listen(self.listen).await?;
-            let database = Database::new(&self.database, &post_service::store::sqlite::NEEDS);
-            post_service::run(&self.service, listener, database, Clock::system(), shutdown).await
+            let (settings, database) = (&self.service, &self.database);
+            post_service::run(settings, listener, database, Clock::system(), shutdown).await
         })
     }
 }

@@ -7,7 +7,11 @@
 
 pub mod failure;
 pub mod idempotency;
+pub mod program;
+mod run;
 
 pub use database;
 pub use process;
 pub use serving;
+
+pub use self::run::{Parts, run};

@@ -12,10 +12,11 @@ pub mod store;
 mod watch;
 
 use chassis::{
-    database::sqlite::Database,
+    Parts,
+    database::{settings::DatabaseSettings, sqlite::Database},
     idempotency,
-    process::{Background, Failure, clock::Clock},
-    serving::{self, Service},
+    process::{Failure, clock::Clock},
+    serving::Service,
 };
 use proto::post::v1::{self, post_service_server::PostServiceServer};
 use tokio::net::TcpListener;
@@ -37,46 +38,30 @@ pub const NAME: &str = v1::post_service_server::SERVICE_NAME;
 pub async fn run(
     settings: &Settings,
     listener: TcpListener,
-    database: Database,
+    database: &DatabaseSettings,
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    let database = Database::new(database, &store::sqlite::NEEDS);
     let store = Store::new(database.clone(), clock, settings.pages.page_cache);
     let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
     let feed = Feed::new(store.clone(), &settings.watch);
     let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
-    let service = Service {
-        domain: error::DOMAIN,
-        descriptor_set: v1::FILE_DESCRIPTOR_SET,
-        handlers,
-    };
-    let draining = CancellationToken::new();
-    let background = Background::new("work in the background");
-    let ready = async {
-        database.ready().await?;
-        background.spawn(draining.clone(), async move {
-            idempotency::prune(|| store.prune_requests()).await;
-        });
-        background.spawn(draining.clone(), async move { feed.run().await });
-        Ok(())
-    };
-
-    let serving = serving::run(
-        &settings.server,
+    chassis::run(Parts {
+        settings: &settings.server,
         listener,
-        service,
-        ready,
+        service: Service {
+            domain: error::DOMAIN,
+            descriptor_set: v1::FILE_DESCRIPTOR_SET,
+            handlers,
+        },
+        database,
+        background: vec![
+            Box::pin(async move { idempotency::prune(|| store.prune_requests()).await }),
+            Box::pin(async move { feed.run().await }),
+        ],
         shutdown,
-        draining.clone(),
-    );
-    let served = tokio::select! {
-        served = serving => served,
-        failure = database.failed() => Err(failure),
-        failure = background.failed() => Err(failure),
-    };
-
-    draining.cancel();
-    database.close().await;
-    served
+    })
+    .await
 }

@@ -1,13 +1,12 @@
 //! The post service as a process.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode};
 
 use chassis::{
-    database::{settings::DatabaseSettings, sqlite::Database},
-    process::{self, Failure, clock::Clock, settings::LogSettings},
-    serving,
+    process::{self, Failure},
+    program::{Contract, Program},
 };
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,38 +25,18 @@ struct CommandLine {
     )]
     listen: SocketAddr,
     #[command(flatten)]
-    database: DatabaseSettings,
-    #[command(flatten)]
-    service: post_service::Settings,
-    #[command(flatten)]
-    logs: LogSettings,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Asks a running service for its health, and exits with 0 or 1.
-    Healthcheck,
-    /// Writes the compiled contract to standard output: a file descriptor set, for clients.
-    Descriptor,
+    program: Program<post_service::Settings>,
 }
 
 fn main() -> ExitCode {
-    process::main(|line: &CommandLine| &line.logs, run)
+    process::main(|line: &CommandLine| &line.program.logs, run)
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
-    match line.command {
-        Some(Command::Healthcheck) => serving::healthcheck(line.listen, post_service::NAME).await,
-        Some(Command::Descriptor) => std::io::stdout()
-            .write_all(proto::post::v1::FILE_DESCRIPTOR_SET)
-            .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
-        None => {
-            let shutdown = process::shutdown_on_signals()?;
-            let listener = serving::listen(line.listen).await?;
-            let database = Database::new(&line.database, &post_service::store::sqlite::NEEDS);
-            post_service::run(&line.service, listener, database, Clock::system(), shutdown).await
-        }
-    }
+    let contract = Contract {
+        name: post_service::NAME,
+        descriptor_set: proto::post::v1::FILE_DESCRIPTOR_SET,
+    };
+    let program = line.program;
+    program.run(line.listen, contract, post_service::run).await
 }

@@ -4,10 +4,7 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use chassis::{
-    database::{
-        settings::{DatabaseSettings, DatabaseUrl},
-        sqlite::Database,
-    },
+    database::settings::{DatabaseSettings, DatabaseUrl},
     process::{Failure, clock::Clock},
 };
 use migrator::{Migrator, Upgrade};
@@ -59,8 +56,7 @@ impl Instance {
             ..DatabaseSettings::default()
         };
         let running = tokio::spawn(async move {
-            let database = Database::new(&database, &post_service::store::sqlite::NEEDS);
-            post_service::run(&settings, listener, database, Clock::system(), token).await
+            post_service::run(&settings, listener, &database, Clock::system(), token).await
         });
         serving(channel.clone(), post_service::NAME).await;
         Self {

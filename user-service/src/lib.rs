@@ -10,10 +10,11 @@ pub mod store;
 mod user;
 
 use chassis::{
-    database::sqlite::Database,
+    Parts,
+    database::{settings::DatabaseSettings, sqlite::Database},
     idempotency,
-    process::{Background, Failure, clock::Clock},
-    serving::{self, Service},
+    process::{Failure, clock::Clock},
+    serving::Service,
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};
 use tokio::net::TcpListener;
@@ -33,43 +34,27 @@ pub const NAME: &str = v1::user_service_server::SERVICE_NAME;
 pub async fn run(
     settings: &Settings,
     listener: TcpListener,
-    database: Database,
+    database: &DatabaseSettings,
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    let database = Database::new(database, &store::sqlite::NEEDS);
     let store = Store::new(database.clone(), clock);
     let handlers = UserServiceServer::new(Rpc::new(store.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
-    let service = Service {
-        domain: error::DOMAIN,
-        descriptor_set: v1::FILE_DESCRIPTOR_SET,
-        handlers,
-    };
-    let draining = CancellationToken::new();
-    let background = Background::new("work in the background");
-    let ready = async {
-        database.ready().await?;
-        background.spawn(draining.clone(), async move {
-            idempotency::prune(|| store.prune_requests()).await;
-        });
-        Ok(())
-    };
-
-    let serving = serving::run(
-        &settings.server,
+    chassis::run(Parts {
+        settings: &settings.server,
         listener,
-        service,
-        ready,
+        service: Service {
+            domain: error::DOMAIN,
+            descriptor_set: v1::FILE_DESCRIPTOR_SET,
+            handlers,
+        },
+        database,
+        background: vec![Box::pin(async move {
+            idempotency::prune(|| store.prune_requests()).await
+        })],
         shutdown,
-        draining.clone(),
-    );
-    let served = tokio::select! {
-        served = serving => served,
-        failure = database.failed() => Err(failure),
-        failure = background.failed() => Err(failure),
-    };
-
-    draining.cancel();
-    database.close().await;
-    served
+    })
+    .await
 }

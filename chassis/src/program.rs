@@ -1,0 +1,78 @@
+//! The program of a service: the part of the command line that all services share, and its
+//! commands.
+
+use std::{
+    io::{Write, stdout},
+    net::SocketAddr,
+};
+
+use clap::{Args, Subcommand};
+use database::settings::DatabaseSettings;
+use process::{Failure, clock::Clock, settings::LogSettings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The command line of a service, apart from the address that it serves on. `S` are the settings
+/// of the service itself.
+#[derive(Args, Debug)]
+pub struct Program<S: Args> {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    service: S,
+    /// How the process logs.
+    #[command(flatten)]
+    pub logs: LogSettings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Asks a running service for its health, and exits with 0 or 1.
+    Healthcheck,
+    /// Writes the compiled contract to standard output: a file descriptor set, for clients.
+    Descriptor,
+}
+
+/// The contract of one service.
+#[derive(Clone, Copy, Debug)]
+pub struct Contract {
+    /// The full name of the gRPC service.
+    pub name: &'static str,
+    /// The compiled contract, an encoded `google.protobuf.FileDescriptorSet`.
+    pub descriptor_set: &'static [u8],
+}
+
+impl<S: Args> Program<S> {
+    /// Executes the command: without one, runs the service by `serve` until a signal.
+    ///
+    /// # Errors
+    ///
+    /// The [`Failure`] of the command.
+    pub async fn run(
+        self,
+        listen: SocketAddr,
+        contract: Contract,
+        serve: impl AsyncFnOnce(
+            &S,
+            TcpListener,
+            &DatabaseSettings,
+            Clock,
+            CancellationToken,
+        ) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match self.command {
+            Some(Command::Healthcheck) => serving::healthcheck(listen, contract.name).await,
+            Some(Command::Descriptor) => stdout()
+                .write_all(contract.descriptor_set)
+                .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
+            None => {
+                let shutdown = process::shutdown_on_signals()?;
+                let listener = serving::listen(listen).await?;
+                let (settings, database) = (&self.service, &self.database);
+                serve(settings, listener, database, Clock::system(), shutdown).await
+            }
+        }
+    }
+}

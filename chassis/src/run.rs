@@ -1,0 +1,80 @@
+//! The life of a service, from its start to the end of its drain.
+//!
+//! It joins the database and the server, which do not know each other.
+
+use std::fmt;
+
+use database::sqlite::Database;
+use futures::future::BoxFuture;
+use process::{Background, Failure};
+use serving::{Handlers, Service, settings::ServerSettings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The parts that a service is put together from.
+pub struct Parts<'a, S> {
+    /// The limits of the server.
+    pub settings: &'a ServerSettings,
+    /// The socket to serve on.
+    pub listener: TcpListener,
+    /// The contract and its handlers.
+    pub service: Service<S>,
+    /// The database, which need not be there yet.
+    pub database: Database,
+    /// Endless tasks. They start once the database is ready and end when the server drains.
+    pub background: Vec<BoxFuture<'static, ()>>,
+    /// Begins the drain when it is cancelled.
+    pub shutdown: CancellationToken,
+}
+
+impl<S> fmt::Debug for Parts<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown`, then drains and closes the database.
+///
+/// # Errors
+///
+/// [`Failure`] if the database cannot be used or is not there in time, if the service cannot be
+/// served, or if a task of the service or of the database ended by a panic.
+pub async fn run<S: Handlers>(parts: Parts<'_, S>) -> Result<(), Failure> {
+    let Parts {
+        settings,
+        listener,
+        service,
+        database,
+        background: tasks,
+        shutdown,
+    } = parts;
+    let draining = CancellationToken::new();
+    let background = Background::new("work in the background");
+    let ready = async {
+        database.ready().await?;
+        for task in tasks {
+            background.spawn(draining.clone(), task);
+        }
+        Ok(())
+    };
+
+    let serving = serving::run(
+        settings,
+        listener,
+        service,
+        ready,
+        shutdown,
+        draining.clone(),
+    );
+    let served = tokio::select! {
+        served = serving => served,
+        failure = database.failed() => Err(failure),
+        failure = background.failed() => Err(failure),
+    };
+
+    draining.cancel();
+    database.close().await;
+    served
+}
