@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chassis::serving::{
     call_context,
-    frames::{self, Frames, Pieces},
+    length_prefixed::{PreEncodedStream, PrefixedMessages, stream_response},
 };
 use proto::{
     Encoded,
@@ -39,13 +39,13 @@ use crate::{
 pub struct Rpc {
     store: Store,
     authors: Authors,
-    feed: Feed<Frames>,
+    feed: Feed<PrefixedMessages>,
 }
 
 impl Rpc {
     /// The calls over `store`.
     #[must_use]
-    pub fn new(store: Store, authors: Authors, feed: Feed<Frames>) -> Self {
+    pub fn new(store: Store, authors: Authors, feed: Feed<PrefixedMessages>) -> Self {
         Self {
             store,
             authors,
@@ -181,7 +181,7 @@ impl PostService for Rpc {
         }))
     }
 
-    type WatchPostsStream = Pieces<WatchPostsResponse>;
+    type WatchPostsStream = PreEncodedStream<WatchPostsResponse>;
 
     async fn watch_posts(
         &self,
@@ -194,15 +194,16 @@ impl PostService for Rpc {
         // It goes on only as fast as the client takes what it is sent, and is ended by the
         // server when that drains.
         let rpc = self.clone();
-        Ok(frames::respond(async_stream::try_stream! {
+        let batches = async_stream::try_stream! {
             loop {
                 let wanted = watch.next().await?;
-                let sent = wanted.sent(|| rpc.framed(&wanted)).await?;
+                let sent = wanted.sent(|| rpc.encoded(&wanted)).await?;
                 // One who is slow keeps what it is sent, and not the rest of the batch.
                 drop(wanted);
                 yield sent;
             }
-        }))
+        };
+        Ok(stream_response(batches))
     }
 }
 
@@ -239,14 +240,14 @@ impl Rpc {
     }
 
     /// What is sent of new posts to all who want the same of them.
-    async fn framed(&self, wanted: &Wanted<Frames>) -> Result<Frames, Status> {
+    async fn encoded(&self, wanted: &Wanted<PrefixedMessages>) -> Result<PrefixedMessages, Status> {
         let authors = self.authors_of(wanted.posts(), wanted.view(), None).await;
         let message = |(at, post)| {
             let post = Some(encode::post(post, authors.get(at)));
             Encoded::from(WatchPostsResponse { post }).into_bytes()
         };
         let messages: Vec<_> = wanted.posts().enumerate().map(message).collect();
-        Frames::of(&messages)
+        PrefixedMessages::encode(&messages)
     }
 
     /// The authors that `view` shows of `posts`, in their order: none in the basic one.

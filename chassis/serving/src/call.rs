@@ -9,7 +9,8 @@
 //! 3. the details of failures that the gRPC library made;
 //! 4. panics, which become `INTERNAL` for the call that panicked and no other;
 //! 5. what is refused: requests that are no gRPC, too early, or too many;
-//! 6. the deadline.
+//! 6. the deadline;
+//! 7. the body of a response whose messages the handler has encoded already.
 
 use std::{
     convert::Infallible,
@@ -30,8 +31,9 @@ use self::{limits::Limits, rules::Rules};
 use super::{
     body::CallBody,
     call_context::CallContext,
-    deadline, foreign, frames,
+    deadline, foreign,
     health::Phase,
+    length_prefixed,
     methods::Kind,
     outcome::{Record, panicked},
     request_id::RequestId,
@@ -184,7 +186,7 @@ impl<S: Handlers> Callee<S> {
             }
         };
         handled.map(|handled| match handled {
-            Ok(response) => frames::with_pieces(response),
+            Ok(response) => length_prefixed::use_encoded_body(response),
             Err(never) => match never {},
         })
     }

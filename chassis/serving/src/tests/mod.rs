@@ -31,7 +31,7 @@ use tonic_types::StatusExt;
 
 use super::{
     Service, call_context,
-    frames::{self as pieces, Frames},
+    length_prefixed::{PrefixedMessages, stream_response},
     request_id,
 };
 use process::Failure;
@@ -42,9 +42,9 @@ mod calls;
 mod connections;
 mod drain;
 mod failures;
-mod frames;
 mod health;
 mod http1;
+mod length_prefixed;
 mod web;
 
 const NAME: &str = "test.v1.Test";
@@ -110,10 +110,10 @@ impl Test {
     }
 
     /// What a stream says in pieces, of several messages each.
-    fn pieces(method: &str) -> Option<Vec<Result<Frames, Status>>> {
+    fn pieces(method: &str) -> Option<Vec<Result<PrefixedMessages, Status>>> {
         let piece = |messages: &[&str]| {
             let encoded = |message: &&str| (*message).to_owned().encode_to_vec();
-            Frames::of(&messages.iter().map(encoded).collect::<Vec<_>>())
+            PrefixedMessages::encode(&messages.iter().map(encoded).collect::<Vec<_>>())
         };
         let (first, second) = (piece(&["one", "", "two"]), piece(&["three"]));
         match method {
@@ -162,7 +162,7 @@ impl tower::Service<Request<Body>> for Test {
             if STREAMING.contains(&method.as_str()) {
                 if let Some(said) = Self::pieces(&method) {
                     let pieces = tower::service_fn(move |_: tonic::Request<String>| {
-                        std::future::ready(Ok(pieces::respond(stream::iter(said.clone()))))
+                        std::future::ready(Ok(stream_response::<String>(stream::iter(said.clone()))))
                     });
                     return Ok(grpc.server_streaming(pieces, request).await);
                 }

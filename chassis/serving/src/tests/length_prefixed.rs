@@ -1,4 +1,4 @@
-//! Answers in pieces of several messages.
+//! Server streams whose messages are encoded once.
 
 use super::*;
 
@@ -41,10 +41,18 @@ async fn pieces_that_fail_end_the_stream_with_the_failure() {
 }
 
 #[tokio::test]
-async fn by_who_does_not_know_pieces_they_are_not_taken_for_an_empty_stream() {
-    let mut messages = pieces::respond::<String>(stream::pending()).into_inner();
+async fn another_server_sends_encoded_messages_one_by_one() {
+    let batches = Test::pieces("PiecesThatFail").unwrap();
+    let mut stream = stream_response::<String>(stream::iter(batches)).into_inner();
 
-    let status = messages.next().await.unwrap().unwrap_err();
+    let mut messages = Vec::new();
+    let status = loop {
+        match stream.next().await.unwrap() {
+            Ok(message) => messages.push(message),
+            Err(status) => break status,
+        }
+    };
 
-    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(messages, ["one", "", "two"]);
+    assert_eq!(status.code(), Code::DataLoss);
 }
