@@ -14,10 +14,11 @@ use http_body::Frame;
 use tonic::{Code, Status, body::Body};
 
 use super::{
+    access_log::AccessLogEntry,
     call::{limits::Limits, rules::Rules},
     call_context::CallContext,
-    deadline, foreign,
-    outcome::{self, Record, panicked},
+    deadline, foreign, grpc_status,
+    panics::panic_status,
 };
 use crate::status;
 
@@ -29,7 +30,7 @@ pub(super) struct CallBody {
     inner: Body,
     rules: Arc<Rules>,
     current: CallContext,
-    record: Record,
+    entry: AccessLogEntry,
     limits: Limits,
     /// Whether it has said something, or made its reader wait: what is there at once is
     /// there in time.
@@ -42,14 +43,14 @@ impl CallBody {
         inner: Body,
         rules: Arc<Rules>,
         current: CallContext,
-        record: Record,
+        entry: AccessLogEntry,
         limits: Limits,
     ) -> Self {
         Self {
             inner,
             rules,
             current,
-            record,
+            entry,
             limits,
             begun: false,
             ended: false,
@@ -82,7 +83,7 @@ impl CallBody {
                 Poll::Pending => Poll::Pending,
             },
             Err(panic) => {
-                let status = panicked(panic.as_ref(), self.record.path(), self.rules.domain);
+                let status = panic_status(panic.as_ref(), self.entry.path(), self.rules.domain);
                 self.fail(&status)
             }
         }
@@ -91,12 +92,12 @@ impl CallBody {
     /// Ends the call with a failure of ours.
     fn fail(&mut self, status: &Status) -> Polled {
         let mut trailers = HeaderMap::new();
-        outcome::write(status, &mut trailers);
+        grpc_status::write(status, &mut trailers);
         self.end(trailers)
     }
 
     fn end(&mut self, mut trailers: HeaderMap) -> Polled {
-        let code = foreign::explain(&mut trailers, &self.rules.context(self.record.path()));
+        let code = foreign::explain(&mut trailers, &self.rules.context(self.entry.path()));
         self.close(code.unwrap_or(Code::Unknown), &trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
@@ -104,7 +105,7 @@ impl CallBody {
     /// Notes the end of the call, and lets go of all that it kept: now, and not when the
     /// connection gets to dropping the body.
     fn close(&mut self, code: Code, trailers: &HeaderMap) {
-        self.record.end(code, trailers);
+        self.entry.finish(code, trailers);
         self.ended = true;
         self.inner = Body::empty();
         self.limits = Limits::default();

@@ -29,14 +29,8 @@ use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
 use self::{limits::Limits, rules::Rules};
 use super::{
-    body::CallBody,
-    call_context::CallContext,
-    deadline, foreign,
-    health::Phase,
-    length_prefixed,
-    methods::Kind,
-    outcome::{Record, panicked},
-    request_id::RequestId,
+    access_log::AccessLogEntry, body::CallBody, call_context::CallContext, deadline, foreign,
+    health::Phase, length_prefixed, methods::Kind, panics::panic_status, request_id::RequestId,
     way::Arrival,
 };
 use crate::status::{self, Metadata};
@@ -98,7 +92,7 @@ impl<S: Handlers> Calls<S> {
             id: RequestId::of(request.headers()),
             deadline: limits.as_ref().ok().and_then(|limits| limits.deadline),
         };
-        let record = Record::new(
+        let entry = AccessLogEntry::new(
             request.uri().path_and_query().cloned(),
             current.id.clone(),
             now.into_std(),
@@ -117,10 +111,10 @@ impl<S: Handlers> Calls<S> {
                 None => match &mut limits {
                     Ok(limits) => {
                         let admitted = admit(&rules, kind, now, limits);
-                        match admitted.and_then(|()| handlers.begin(request, &rules, &record)) {
+                        match admitted.and_then(|()| handlers.begin(request, &rules, &entry)) {
                             Ok(handled) => {
                                 let handled = pin!(AssertUnwindSafe(handled).catch_unwind());
-                                let answer = answer(&rules, handled, limits, &record);
+                                let answer = answer(&rules, handled, limits, &entry);
                                 answer.await.unwrap_or_else(Status::into_http)
                             }
                             Err(refused) => refused.into_http(),
@@ -133,7 +127,7 @@ impl<S: Handlers> Calls<S> {
             if !kind.streams {
                 limits.answer = Some(arrival.answers.begin());
             }
-            finish(response, rules, current, record, limits)
+            finish(response, rules, current, entry, limits)
         })
     }
 }
@@ -167,10 +161,10 @@ impl<S: Handlers> Callee<S> {
         self,
         request: Request<Body>,
         rules: &Rules,
-        record: &Record,
+        entry: &AccessLogEntry,
     ) -> Result<impl Future<Output = Response<Body>> + Send + use<S>, Status> {
         catch_unwind(AssertUnwindSafe(|| self.handle(request)))
-            .map_err(|panic| panicked(panic.as_ref(), record.path(), rules.domain))
+            .map_err(|panic| panic_status(panic.as_ref(), entry.path(), rules.domain))
     }
 
     /// The answer. It is no `async fn`, which would keep the request as well as hand it on: what
@@ -197,7 +191,7 @@ async fn answer(
     rules: &Rules,
     mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
     limits: &mut Limits,
-    record: &Record,
+    entry: &AccessLogEntry,
 ) -> Result<Response<Body>, Status> {
     // It was asked a moment ago, when the call was admitted.
     let mut asked = true;
@@ -208,7 +202,7 @@ async fn answer(
         match handled.as_mut().poll(cx) {
             Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
             Poll::Ready(Err(panic)) => {
-                let status = panicked(panic.as_ref(), record.path(), rules.domain);
+                let status = panic_status(panic.as_ref(), entry.path(), rules.domain);
                 return Poll::Ready(Err(status));
             }
             Poll::Pending => {}
@@ -258,14 +252,14 @@ fn finish(
     mut response: Response<Body>,
     rules: Arc<Rules>,
     current: CallContext,
-    mut record: Record,
+    mut entry: AccessLogEntry,
     limits: Limits,
 ) -> Response<CallBody> {
     let headers = response.headers_mut();
-    record.answer();
-    if let Some(code) = foreign::explain(headers, &rules.context(record.path())) {
-        record.end(code, headers);
+    entry.response_started();
+    if let Some(code) = foreign::explain(headers, &rules.context(entry.path())) {
+        entry.finish(code, headers);
     }
     current.id.mark(headers);
-    response.map(|inner| CallBody::new(inner, rules, current, record, limits))
+    response.map(|inner| CallBody::new(inner, rules, current, entry, limits))
 }

@@ -7,7 +7,7 @@
 use http::HeaderMap;
 use tonic::{Code, Status};
 
-use super::outcome;
+use super::grpc_status;
 use crate::status::{self, Metadata};
 
 /// How tonic begins to say that a request is larger than it accepts: `OUT_OF_RANGE`,
@@ -28,13 +28,13 @@ const MALFORMED: [&str; 5] = [
 /// and what has details, stays as it is. The code with which the call ends there, if it
 /// does.
 pub(super) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<Code> {
-    let code = outcome::code(headers)?;
-    if code == Code::Ok || headers.contains_key(&outcome::DETAILS) {
+    let code = grpc_status::code(headers)?;
+    if code == Code::Ok || headers.contains_key(&grpc_status::DETAILS) {
         return Some(code);
     }
     let status = Status::from_header_map(headers)?;
     let explained = context.explained(&status);
-    outcome::write(&explained, headers);
+    grpc_status::write(&explained, headers);
     Some(explained.code())
 }
 
@@ -72,7 +72,7 @@ impl Context<'_> {
                 // A path can be as long as headers can be.
                 format!("this server has no method {:.200}", self.path),
             ),
-            code => (code, outcome::name(code), said.to_owned()),
+            code => (code, grpc_status::name(code), said.to_owned()),
         };
         status::refused(self.domain, code, reason, message, Metadata::new())
     }
@@ -86,7 +86,7 @@ mod tests {
 
     fn explained(status: &Status) -> Status {
         let mut headers = HeaderMap::new();
-        outcome::write(status, &mut headers);
+        grpc_status::write(status, &mut headers);
         let context = Context {
             domain: "test",
             path: "/test.v1.Test/Get",
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_success_stays_as_it_is() {
         let mut headers = HeaderMap::new();
-        outcome::write(&Status::ok(""), &mut headers);
+        grpc_status::write(&Status::ok(""), &mut headers);
         let before = headers.clone();
 
         let context = Context {

@@ -26,7 +26,7 @@ use http_body::Frame;
 use prost::Message;
 use tonic::{Response, Status, body::Body};
 
-use super::outcome;
+use super::grpc_status;
 
 /// The length of what precedes each message: a flag that says whether it is compressed, and
 /// its length in four bytes, see
@@ -164,7 +164,7 @@ impl http_body::Body for PreEncodedBody {
         };
         self.0 = None;
         let mut trailers = HeaderMap::new();
-        outcome::write(&end, &mut trailers);
+        grpc_status::write(&end, &mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }

@@ -29,6 +29,7 @@ use self::{
     web::Web,
 };
 
+mod access_log;
 mod answers;
 pub mod batch;
 mod body;
@@ -37,6 +38,7 @@ pub mod call_context;
 mod deadline;
 pub mod etag;
 mod foreign;
+mod grpc_status;
 pub mod health;
 mod http;
 mod http_io;
@@ -45,8 +47,8 @@ mod incoming;
 pub mod length_prefixed;
 mod loops;
 mod methods;
-mod outcome;
 pub mod pagination;
+mod panics;
 mod reflection;
 pub mod request_id;
 pub mod settings;

@@ -38,6 +38,7 @@ use process::Failure;
 
 use crate::settings::ServerSettings;
 
+mod access_log;
 mod calls;
 mod connections;
 mod drain;
@@ -45,6 +46,7 @@ mod failures;
 mod health;
 mod http1;
 mod length_prefixed;
+mod log;
 mod web;
 
 const NAME: &str = "test.v1.Test";
@@ -162,7 +164,9 @@ impl tower::Service<Request<Body>> for Test {
             if STREAMING.contains(&method.as_str()) {
                 if let Some(said) = Self::pieces(&method) {
                     let pieces = tower::service_fn(move |_: tonic::Request<String>| {
-                        std::future::ready(Ok(stream_response::<String>(stream::iter(said.clone()))))
+                        std::future::ready(Ok(stream_response::<String>(stream::iter(
+                            said.clone(),
+                        ))))
                     });
                     return Ok(grpc.server_streaming(pieces, request).await);
                 }

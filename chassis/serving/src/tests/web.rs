@@ -22,7 +22,7 @@ fn framed(text: &str) -> Vec<u8> {
 
 impl TestServer {
     /// Sends one request on a connection of its own, and gives the answer.
-    async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(super) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let headers = [headers, &[("connection", "close")]].concat();
         stream
@@ -35,7 +35,7 @@ impl TestServer {
     }
 
     /// Calls a method by gRPC-Web.
-    async fn web(&self, method: &str, headers: &[(&str, &str)], text: &str) -> Answer {
+    pub(super) async fn web(&self, method: &str, headers: &[(&str, &str)], text: &str) -> Answer {
         let headers = [&[("content-type", BINARY)], headers].concat();
         let line = format!("POST {}", path(method));
         self.ask(&line, &headers, &framed(text)).await

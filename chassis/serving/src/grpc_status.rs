@@ -1,0 +1,101 @@
+//! The status of a call as gRPC sends it, in headers or trailers.
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{ErrorInfo, pb};
+
+/// The header or trailer that carries the code of a status.
+static STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The header or trailer that carries the details of a status.
+pub(super) static DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// The code in `headers`, or in trailers, if they end a call.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    let code = headers.get(&STATUS)?;
+    Some(Code::from_bytes(code.as_bytes()))
+}
+
+/// The reason in `headers`, or in trailers, of a failure that has details.
+pub(super) fn reason(headers: &HeaderMap) -> Option<String> {
+    // Binary headers come with padding and without.
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let encoded = headers.get(&DETAILS)?;
+    let status = BASE64.decode(encoded.as_bytes()).ok()?;
+    let details = pb::Status::decode(status.as_slice()).ok()?.details;
+    let info = details
+        .iter()
+        .find(|any| any.type_url == ErrorInfo::TYPE_URL)?;
+    Some(pb::ErrorInfo::decode(info.value.as_slice()).ok()?.reason)
+}
+
+/// Makes `headers`, or trailers, say that a call ended with `status`.
+pub(super) fn write(status: &Status, headers: &mut HeaderMap) {
+    if status.add_header(headers).is_err() {
+        // Text and details are encoded into ASCII, so only metadata could be at fault.
+        headers.insert(&STATUS, HeaderValue::from_static("13"));
+    }
+}
+
+/// The name of a code in the gRPC specification, such as `NOT_FOUND`.
+pub(super) fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{Metadata, refused};
+
+    #[test]
+    fn the_reason_is_read_from_the_details() {
+        let status = refused(
+            "test",
+            Code::NotFound,
+            "NO_SUCH_THING",
+            "none",
+            Metadata::new(),
+        );
+        let mut headers = HeaderMap::new();
+
+        write(&status, &mut headers);
+
+        assert_eq!(code(&headers), Some(Code::NotFound));
+        assert_eq!(reason(&headers).as_deref(), Some("NO_SUCH_THING"));
+    }
+
+    #[test]
+    fn details_that_are_none_have_no_reason() {
+        let mut headers = HeaderMap::new();
+        headers.insert(&DETAILS, HeaderValue::from_static("%%"));
+
+        assert_eq!(reason(&headers), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! The access log: every kind of end of a call leaves one entry.
+
+use super::{log::Log, *};
+
+/// A call by HTTP/2, and how it ends: its path, its headers besides those of gRPC, its body,
+/// its code and its reason.
+type Case = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [u8],
+    &'static str,
+    Option<&'static str>,
+);
+
+const ENDS: [Case; 15] = [
+    ("/test.v1.Test/Echo", &[], EMPTY_MESSAGE, "OK", None),
+    (
+        "/test.v1.Test/Missing",
+        &[],
+        EMPTY_MESSAGE,
+        "UNIMPLEMENTED",
+        Some("UNIMPLEMENTED"),
+    ),
+    (
+        "/test.v1.Test/Echo",
+        &[],
+        b"",
+        "INVALID_ARGUMENT",
+        Some("MALFORMED_MESSAGE"),
+    ),
+    (
+        "/test.v1.Test/Panic",
+        &[],
+        EMPTY_MESSAGE,
+        "INTERNAL",
+        Some("INTERNAL"),
+    ),
+    (
+        "/test.v1.Test/PanicAtOnce",
+        &[],
+        EMPTY_MESSAGE,
+        "INTERNAL",
+        Some("INTERNAL"),
+    ),
+    (
+        "/test.v1.Test/Wait",
+        &[("grpc-timeout", "20m")],
+        EMPTY_MESSAGE,
+        "DEADLINE_EXCEEDED",
+        Some("DEADLINE_EXCEEDED"),
+    ),
+    (
+        "/test.v1.Test/Echo",
+        &[("grpc-timeout", "0S")],
+        EMPTY_MESSAGE,
+        "DEADLINE_EXCEEDED",
+        Some("DEADLINE_EXCEEDED"),
+    ),
+    (
+        "/test.v1.Test/Echo",
+        &[("grpc-timeout", "soon")],
+        EMPTY_MESSAGE,
+        "INVALID_ARGUMENT",
+        Some("INVALID_TIMEOUT"),
+    ),
+    ("/test.v1.Test/Pieces", &[], EMPTY_MESSAGE, "OK", None),
+    (
+        "/test.v1.Test/PiecesThatFail",
+        &[],
+        EMPTY_MESSAGE,
+        "DATA_LOSS",
+        Some("DATA_LOSS"),
+    ),
+    (
+        "/test.v1.Test/PanicInStream",
+        &[],
+        EMPTY_MESSAGE,
+        "INTERNAL",
+        Some("INTERNAL"),
+    ),
+    (
+        "/test.v1.Test/Follow",
+        &[("grpc-timeout", "20m")],
+        EMPTY_MESSAGE,
+        "DEADLINE_EXCEEDED",
+        Some("DEADLINE_EXCEEDED"),
+    ),
+    (
+        "/grpc.health.v1.Health/Check",
+        &[],
+        EMPTY_MESSAGE,
+        "OK",
+        None,
+    ),
+    (
+        "/grpc.health.v1.Health/Missing",
+        &[],
+        EMPTY_MESSAGE,
+        "UNIMPLEMENTED",
+        Some("UNIMPLEMENTED"),
+    ),
+    (
+        "/test.v1.Test/Echo",
+        &[("content-type", "text/html")],
+        b"{}",
+        "INVALID_ARGUMENT",
+        Some("NOT_GRPC"),
+    ),
+];
+
+impl Log {
+    /// Waits for the entry whose `field` is `value`, which must be the only one.
+    async fn entry(&self, field: &str, value: &str) -> serde_json::Value {
+        let mut entries = soon(async {
+            loop {
+                let mut lines = self.lines_with(value);
+                lines.retain(|line| line["message"] == "the call ended" && line[field] == value);
+                if !lines.is_empty() {
+                    return lines;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(entries.len(), 1, "not one entry: {entries:?}");
+        entries.remove(0)
+    }
+
+    /// Asserts that the call with this request id left one entry, and what it says.
+    async fn assert_entry(&self, id: &str, method: &str, code: &str, reason: Option<&str>) {
+        let entry = self.entry("request_id", id).await;
+        assert_eq!(entry["method"], method);
+        assert_eq!(entry["code"], code, "{method}");
+        assert_eq!(entry["reason"].as_str(), reason, "{method}");
+        assert!(entry["ms"].as_f64().unwrap() >= 0.0);
+    }
+}
+
+/// The headers of a gRPC request with a request id and others, which may replace them.
+fn headers<'a>(id: &'a str, others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut headers = vec![(request_id::HEADER, id)];
+    if others.iter().all(|(name, _)| *name != "content-type") {
+        headers.push(("content-type", "application/grpc"));
+    }
+    headers.extend(others);
+    headers
+}
+
+#[tokio::test]
+async fn every_response_leaves_one_entry() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let server = TestServer::start(settings()).await;
+
+    for (index, (path, others, body, code, reason)) in ENDS.into_iter().enumerate() {
+        let id = format!("call-{index:02}");
+        server.raw(path, &headers(&id, others), body).await;
+
+        log.assert_entry(&id, path, code, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_admitted_leaves_one_entry() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let mut server = TestServer::start_unready(ServerSettings {
+        max_calls_in_flight: NonZeroUsize::MIN,
+        ..settings()
+    })
+    .await;
+    let echo = path("Echo");
+
+    server
+        .raw(&echo, &headers("too-early", &[]), EMPTY_MESSAGE)
+        .await;
+    server.be_ready(Ok(())).await;
+    let client = server.client().await;
+    let running = tokio::spawn(async move { client.call("Wait", "").await });
+    server.waiting(1).await;
+    server
+        .raw(&echo, &headers("too-many", &[]), EMPTY_MESSAGE)
+        .await;
+    running.abort();
+
+    for (id, reason) in [("too-early", "DATABASE_BUSY"), ("too-many", "OVERLOADED")] {
+        log.assert_entry(id, &echo, "UNAVAILABLE", Some(reason))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_its_client_cancels_leaves_one_entry() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let mut request = tonic::Request::new(String::new());
+    let id = "cancelled".parse().unwrap();
+    request.metadata_mut().insert(request_id::HEADER, id);
+
+    let call = tokio::spawn(async move { client.send(&path("Wait"), request).await });
+    server.waiting(1).await;
+    call.abort();
+
+    log.assert_entry("cancelled", &path("Wait"), "CANCELLED", None)
+        .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_the_server_ends_leaves_one_entry() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let server = TestServer::start(settings()).await;
+
+    let mut stream = server.client().await.stream("Follow", None).await;
+    soon(stream.message()).await.unwrap();
+    server.shutdown.cancel();
+    soon(stream.message()).await.unwrap_err();
+
+    let entry = log.entry("method", &path("Follow")).await;
+    assert_eq!(entry["code"], "UNAVAILABLE");
+    assert_eq!(entry["reason"], "SHUTTING_DOWN");
+}
+
+#[tokio::test]
+async fn a_request_over_http_1_leaves_one_entry() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let server = TestServer::start(settings()).await;
+    let origin = ("origin", "https://other.example");
+
+    server.web("Echo", &[(request_id::HEADER, "web")], "").await;
+    server
+        .web("Echo", &[(request_id::HEADER, "page"), origin], "")
+        .await;
+    server
+        .ask("GET /", &[(request_id::HEADER, "browser")], b"")
+        .await;
+
+    let echo = path("Echo");
+    log.assert_entry("web", &echo, "OK", None).await;
+    log.assert_entry(
+        "page",
+        &echo,
+        "PERMISSION_DENIED",
+        Some("ORIGIN_NOT_ALLOWED"),
+    )
+    .await;
+    log.assert_entry("browser", "/", "INVALID_ARGUMENT", Some("NOT_GRPC"))
+        .await;
+}
