@@ -232,3 +232,84 @@ impl RoundTrip<'_> {
         [Some((&self.up, None)), down, again].into_iter().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two services with a migration each; the down script of the second touches what is the
+    /// first's.
+    fn migrations() -> Migrations {
+        Migrations::from_files([
+            ("users", "0001_a.up.sql", "create table a (id integer)"),
+            ("users", "0001_a.down.sql", "drop table a"),
+            ("posts", "0003_b.up.sql", "create table b (id integer)"),
+            ("posts", "0003_b.down.sql", "drop table b; delete from a"),
+        ])
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_replay_has_the_owners_and_the_schema_of_its_version() {
+        let migrations = migrations();
+        for (number, owners, tables) in [
+            (0, (None, None), 0),
+            (1, (Some("users"), None), 1),
+            (2, (Some("users"), None), 1),
+            (3, (Some("users"), Some("posts")), 2),
+        ] {
+            let scratch = Scratch::replay(&migrations, number).await.unwrap();
+
+            let found = (scratch.owners().of("a"), scratch.owners().of("b"));
+            assert_eq!(found, owners, "{number}");
+            assert_eq!(scratch.schema().tables.len(), tables, "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_denied_statement_is_refused_or_recorded() {
+        let migrations = migrations();
+        let migration = migrations.get(3).unwrap();
+        let down = Direction::Down;
+        let mut scratch = Scratch::replay(&migrations, 3).await.unwrap();
+
+        let refused = scratch
+            .apply(migration, down, Policy::Enforce, ignore)
+            .await;
+        let kept = scratch.schema();
+        let recorded = scratch.apply(migration, down, Policy::Record, ignore).await;
+
+        assert!(
+            matches!(refused, Err(Error::Ownership { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(kept.tables.len(), 2);
+        let recorded = recorded.unwrap();
+        assert_eq!(recorded.after.tables.len(), 1);
+        let columns: Vec<_> = recorded.denials.iter().map(|d| d.place.column).collect();
+        assert_eq!(columns, [15]);
+    }
+
+    #[tokio::test]
+    async fn a_round_trip_observes_the_first_script_and_knows_what_each_should_leave() {
+        let migrations = migrations();
+        let mut scratch = Scratch::replay(&migrations, 1).await.unwrap();
+        let mut observed = Vec::new();
+        let observe = async |_: &mut SqliteConnection, at| {
+            observed.push(at);
+            Ok(())
+        };
+
+        let migration = migrations.get(3).unwrap();
+        let trip = scratch.round_trip(migration, Policy::Record, observe).await;
+
+        let trip = trip.unwrap();
+        let runs: Vec<_> = trip.runs().collect();
+        assert_eq!(runs.len(), 3);
+        assert!(runs[0].1.is_none());
+        for (run, expected) in &runs[1..] {
+            assert_eq!(*run.after, **expected.as_ref().unwrap());
+        }
+        assert_eq!(observed, [0]);
+    }
+}

@@ -144,21 +144,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m006_says_that_a_backup_is_made_under_the_lock() {
-        let mut quick = SLOW;
-        quick[2].2 = "create table c (d)";
-        quick[3].2 = "drop table c";
-        let (_folder, migrator) = database(quick).await;
-        // The script takes less than the backup, whose file is synchronised.
-        let limit = Duration::from_millis(2);
+    async fn m006_names_the_backup_if_the_scripts_alone_are_quick() {
+        for no_backup in [false, true] {
+            let (_folder, migrator) = database(SLOW).await;
+            let upgrade = Upgrade {
+                no_backup,
+                ..Upgrade::default()
+            };
+            let mut report = migrator.upgrade(upgrade).await.unwrap();
+            report.locked = Duration::from_secs(7_200);
 
-        let found = migrator.lock_time(limit).await.unwrap();
+            let found = too_long(&report, &migrator.migrations, Duration::from_secs(3_600));
 
-        let [finding] = found.as_slice() else {
-            panic!("{found:?}");
-        };
-        assert!(finding.message.contains("backup"), "{finding}");
-        assert!(finding.remedy.contains("--no-backup"), "{finding}");
+            let [finding] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_ne!(finding.message.contains("backup"), no_backup, "{finding}");
+            assert_ne!(
+                finding.remedy.contains("--no-backup"),
+                no_backup,
+                "{finding}"
+            );
+        }
     }
 
     #[tokio::test]

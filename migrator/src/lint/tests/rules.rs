@@ -12,6 +12,9 @@ async fn m003_what_belongs_to_another_service_is_left_alone() {
         "create view a as select name from users",
         "create trigger a after insert on posts begin select name from users; end",
         "drop trigger users_named",
+        "reindex users",
+        "analyze users",
+        "update sqlite_sequence set seq = 0 where name = 'users'",
         "create table _sqlx_a (b)",
     ] {
         let findings = lint(&with("posts", up, BACK)).await.unwrap();

@@ -170,3 +170,29 @@ async fn check_refuses_what_upgrade_refuses() {
         assert!(check.stdout.lines().any(told), "{up}: {check:?}");
     }
 }
+
+#[test]
+fn what_a_killed_check_left_goes_with_the_next_command() {
+    let tree = Tree::upgraded();
+    tree.add(
+        USERS,
+        "0003_more",
+        "create table more (id integer primary key) strict;",
+        "-- @destroys table more\ndrop table more;",
+    );
+    let folder = tree.place.0.path();
+    for command in ["check", "backup", "upgrade"] {
+        for end in ["", "-wal", "-shm"] {
+            let left = format!("microblog-20261124T065018.123Z-v0002.db.partial{end}");
+            fs::write(folder.join(left), "left").unwrap();
+        }
+
+        let run = tree.run(&[command]);
+
+        let left = super::names(folder);
+        assert!(
+            !left.iter().any(|name| name.contains(".partial")),
+            "{command}: {left:?}, {run:?}"
+        );
+    }
+}
