@@ -1,7 +1,7 @@
 //! Failures of the database, as the statuses that callers get for them.
 
-use serving::status::{Metadata, internal, shutting_down, unavailable};
-use tonic::Status;
+use serving::status::{Metadata, internal, refused, shutting_down, unavailable};
+use tonic::{Code, Status};
 
 /// A failure of the database: one of the moment, or an internal one.
 #[must_use]
@@ -27,6 +27,14 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             metadata,
         ),
         database::Error::ShuttingDown => shutting_down(domain),
+        database::Error::OutcomeUnknown => refused(
+            domain,
+            Code::Unknown,
+            "OUTCOME_UNKNOWN",
+            "the database was lost while it committed, so the change may have been made; read \
+             before you try again, or use a request id",
+            metadata,
+        ),
         database::Error::Engine(_) => internal(domain, error),
     }
 }

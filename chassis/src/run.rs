@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use database::sqlite::Database;
+use database::Lifecycle;
 use futures::future::BoxFuture;
 use process::{Background, Failure};
 use serving::{Handlers, Service, settings::ServerSettings};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// The parts that a service is put together from.
-pub struct Parts<'a, S> {
+pub struct Parts<'a, S, D> {
     /// The limits of the server.
     pub settings: &'a ServerSettings,
     /// The socket to serve on.
@@ -20,14 +20,14 @@ pub struct Parts<'a, S> {
     /// The contract and its handlers.
     pub service: Service<S>,
     /// The database, which need not be there yet.
-    pub database: Database,
+    pub database: D,
     /// Endless tasks. They start once the database is ready and end when the server drains.
     pub background: Vec<BoxFuture<'static, ()>>,
     /// Begins the drain when it is cancelled.
     pub shutdown: CancellationToken,
 }
 
-impl<S> fmt::Debug for Parts<'_, S> {
+impl<S, D> fmt::Debug for Parts<'_, S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts")
             .field("listener", &self.listener)
@@ -41,7 +41,7 @@ impl<S> fmt::Debug for Parts<'_, S> {
 ///
 /// [`Failure`] if the database cannot be used or is not there in time, if the service cannot be
 /// served, or if a task of the service or of the database ended by a panic.
-pub async fn run<S: Handlers>(parts: Parts<'_, S>) -> Result<(), Failure> {
+pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<(), Failure> {
     let Parts {
         settings,
         listener,

@@ -25,7 +25,7 @@ use std::{
 };
 
 use database::{
-    Access, Error, Needs, Scope,
+    Access, Error, Lifecycle, Needs, Scope,
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
@@ -265,7 +265,8 @@ async fn beside<T, E: std::fmt::Debug>(
         database_url: url.clone(),
         ..DatabaseSettings::default()
     };
-    let database = Database::new(&settings, &NEEDS);
+    let DatabaseUrl::Sqlite(path) = url;
+    let database = Database::new(path, &settings, &NEEDS);
     database.ready().await.unwrap();
     let end = CancellationToken::new();
     let longest = Arc::new(AtomicU64::new(0));

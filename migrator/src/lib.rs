@@ -139,7 +139,7 @@ impl Migrator {
         lock_timeout: Duration,
         migrations: Migrations,
     ) -> Self {
-        let database = database.path().to_owned();
+        let DatabaseUrl::Sqlite(database) = database.clone();
         Self {
             backups: Backups::new(database.clone(), None, backup::KEEP),
             database,

@@ -13,7 +13,11 @@ mod watch;
 
 use chassis::{
     Parts,
-    database::{settings::DatabaseSettings, sqlite::Database},
+    database::{
+        Lifecycle,
+        settings::{DatabaseSettings, DatabaseUrl},
+        sqlite::Database,
+    },
     idempotency,
     process::{Failure, clock::Clock},
     serving::Service,
@@ -23,7 +27,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::settings::{AuthorSettings, PageSettings, Settings, WatchSettings};
-use crate::{authors::Authors, rpc::Rpc, store::sqlite::Store, watch::Feed};
+use crate::{
+    authors::Authors,
+    rpc::Rpc,
+    store::{
+        PostStore,
+        sqlite::{self, SqliteStore},
+    },
+    watch::Feed,
+};
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::post_service_server::SERVICE_NAME;
@@ -42,8 +54,24 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let database = Database::new(database, &store::sqlite::NEEDS);
-    let store = Store::new(database.clone(), clock, settings.pages.page_cache);
+    match &database.database_url {
+        DatabaseUrl::Sqlite(path) => {
+            let database = Database::new(path, database, &sqlite::NEEDS);
+            let (pages, poll) = (settings.pages.page_cache, settings.watch.watch_poll);
+            let store = SqliteStore::new(database.clone(), clock, pages, poll);
+            serve(settings, listener, database, store, shutdown).await
+        }
+    }
+}
+
+/// Serves the posts in `store`, which is a store in `database`.
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    database: impl Lifecycle,
+    store: impl PostStore,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
     let feed = Feed::new(store.clone(), &settings.watch);
     let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))

@@ -29,23 +29,23 @@ use crate::{
     authors::{Author, Authors},
     error::Error,
     post::{Mutation, Post, View},
-    store::{List, Page, sqlite::Store},
+    store::{IdempotentWrite, List, Page, PostStore},
     watch::{Feed, Wanted},
 };
 
 /// The calls, over the posts that are stored, the authors who wrote them, and the feed of
 /// new ones.
 #[derive(Clone, Debug)]
-pub struct Rpc {
-    store: Store,
+pub struct Rpc<S> {
+    store: S,
     authors: Authors,
-    feed: Feed<PrefixedMessages>,
+    feed: Feed<PrefixedMessages, S>,
 }
 
-impl Rpc {
+impl<S> Rpc<S> {
     /// The calls over `store`.
     #[must_use]
-    pub fn new(store: Store, authors: Authors, feed: Feed<PrefixedMessages>) -> Self {
+    pub fn new(store: S, authors: Authors, feed: Feed<PrefixedMessages, S>) -> Self {
         Self {
             store,
             authors,
@@ -55,7 +55,7 @@ impl Rpc {
 }
 
 #[tonic::async_trait]
-impl PostService for Rpc {
+impl<S: PostStore> PostService for Rpc<S> {
     async fn create_post(
         &self,
         request: Request<CreatePostRequest>,
@@ -63,17 +63,17 @@ impl PostService for Rpc {
         let remaining = call_context::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
         let author = [draft.author];
-        let once = self.store.creation(draft, write)?;
+        let write = IdempotentWrite::create(draft, write, self.store.clock().now())?;
 
         // What was done before is answered as it was, whoever is there now.
-        let authors = if self.store.is_repeat(&once).await? {
+        let authors = if self.store.is_replay(&write).await? {
             self.authors.resolve(&author, remaining).await
         } else {
             let authors = self.authors.resolve_for_write(&author, remaining);
             authors.await.map_err(Error::from)?
         };
         // Whether there is the author is for the foreign key to say, which knows it now.
-        let created = self.store.create(once).await;
+        let created = self.store.create(write).await;
         let created = created.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
@@ -151,12 +151,12 @@ impl PostService for Rpc {
     ) -> Result<Response<CommitPostsResponse>, Status> {
         let remaining = call_context::remaining();
         let (mutations, write) = decode::commit(request.into_inner())?;
-        let once = self.store.commitment(mutations, write)?;
+        let write = IdempotentWrite::commit(mutations, write, self.store.clock().now())?;
 
-        if !self.store.is_repeat(&once).await? {
-            self.check_authors(once.payload(), remaining).await?;
+        if !self.store.is_replay(&write).await? {
+            self.check_authors(write.payload(), remaining).await?;
         }
-        let posts = self.store.commit(once).await;
+        let posts = self.store.commit(write).await;
         let posts = posts.inspect_err(|error| self.forget_missing(error));
         self.feed.wake();
 
@@ -207,7 +207,7 @@ impl PostService for Rpc {
     }
 }
 
-impl Rpc {
+impl<S: PostStore> Rpc<S> {
     /// Returns a post as `view` shows it.
     async fn show(&self, post: &Post, view: View, remaining: Option<Duration>) -> v1::Post {
         let authors = self.authors_of([post], view, remaining).await;

@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     post::{AuthorId, Post, View},
     settings::WatchSettings,
-    store::{News, sqlite::Store},
+    store::{PostStore, PostsSince},
 };
 
 /// After a batch the next one waits for so long at least, and has all that is committed
@@ -36,8 +36,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// What is new, for all who watch. Copies of it are cheap and share the watchers.
 #[derive(Clone, Debug)]
-pub struct Feed<M> {
-    store: Store,
+pub struct Feed<M, S> {
+    store: S,
     batches: broadcast::Sender<Arc<Batch<M>>>,
     wake: Arc<Notify>,
     places: Arc<Semaphore>,
@@ -84,8 +84,8 @@ pub struct Wanted<M> {
 
 /// One who watches.
 #[derive(Debug)]
-pub struct Watch<M> {
-    store: Store,
+pub struct Watch<M, S> {
+    store: S,
     batches: broadcast::Receiver<Arc<Batch<M>>>,
     author: Option<AuthorId>,
     view: View,
@@ -98,10 +98,10 @@ pub struct Watch<M> {
     _place: OwnedSemaphorePermit,
 }
 
-impl<M> Feed<M> {
+impl<M, S: PostStore> Feed<M, S> {
     /// A feed of the posts in `store`. Nothing is read until [`Feed::run`] runs.
     #[must_use]
-    pub fn new(store: Store, settings: &WatchSettings) -> Self {
+    pub fn new(store: S, settings: &WatchSettings) -> Self {
         Self {
             store,
             batches: broadcast::Sender::new(settings.watch_buffer.get()),
@@ -127,7 +127,7 @@ impl<M> Feed<M> {
         author: Option<AuthorId>,
         after: Option<i64>,
         view: View,
-    ) -> Result<Watch<M>, Error> {
+    ) -> Result<Watch<M, S>, Error> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyWatchers(self.settings.max_watchers.get()))?;
@@ -136,7 +136,7 @@ impl<M> Feed<M> {
         let batches = self.batches.subscribe();
         let seen = match after {
             Some(after) => after,
-            None => self.store.newest().await?,
+            None => self.store.max_id().await?,
         };
         self.begun.fetch_add(1, Ordering::Release);
         self.wake();
@@ -146,7 +146,7 @@ impl<M> Feed<M> {
             author,
             view,
             seen,
-            fresh: self.settings.watch_poll,
+            fresh: self.store.poll_interval(),
             behind: after.is_some(),
             _place: place,
         })
@@ -159,7 +159,7 @@ impl<M> Feed<M> {
         loop {
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = sleep(self.settings.watch_poll) => {}
+                () = sleep(self.store.poll_interval()) => {}
             }
             let result = self.hand_out(&mut place).await;
             if let (Err(error), false) = (&result, failing) {
@@ -182,12 +182,12 @@ impl<M> Feed<M> {
         let mut standing = match *place {
             Some(standing) => standing,
             None => Standing {
-                after: self.store.newest().await?,
+                after: self.store.max_id().await?,
                 shown: 0,
             },
         };
         loop {
-            let news = self.store.news(standing.after, None).await?;
+            let news = self.store.posts_since(standing.after, None).await?;
             let (until, more) = (news.until, news.more);
             if !news.posts.is_empty() {
                 self.send(Batch::new(standing.after, news));
@@ -202,7 +202,10 @@ impl<M> Feed<M> {
         // Whoever has not seen all up to here reads it from the database: an empty batch shows
         // the gap.
         if standing.shown != begun {
-            self.send(Batch::new(standing.after, News::none(standing.after)));
+            self.send(Batch::new(
+                standing.after,
+                PostsSince::empty(standing.after),
+            ));
             standing.shown = begun;
             *place = Some(standing);
         }
@@ -216,7 +219,7 @@ impl<M> Feed<M> {
 }
 
 impl<M> Batch<M> {
-    fn new(after: i64, News { posts, until, .. }: News) -> Self {
+    fn new(after: i64, PostsSince { posts, until, .. }: PostsSince) -> Self {
         Self {
             after,
             until,
@@ -263,7 +266,7 @@ impl<M> Wanted<M> {
     }
 }
 
-impl<M> Watch<M> {
+impl<M, S: PostStore> Watch<M, S> {
     /// The next posts: at least one. Waits until there is one.
     ///
     /// # Errors
@@ -273,7 +276,7 @@ impl<M> Watch<M> {
     pub async fn next(&mut self) -> Result<Wanted<M>, Error> {
         loop {
             let batch = if self.behind {
-                let news = self.store.news(self.seen, self.author).await?;
+                let news = self.store.posts_since(self.seen, self.author).await?;
                 self.behind = news.more;
                 Some(Arc::new(Batch::new(self.seen, news)))
             } else {
@@ -330,7 +333,7 @@ mod tests {
 
     /// Those who want something of one batch.
     fn wanted<const N: usize>(wishes: [Wish; N]) -> [Wanted<u64>; N] {
-        let batch = Arc::new(Batch::new(0, News::none(7)));
+        let batch = Arc::new(Batch::new(0, PostsSince::empty(7)));
         wishes.map(|wish| Wanted {
             batch: Arc::clone(&batch),
             wish,

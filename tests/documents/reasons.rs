@@ -20,7 +20,7 @@ const OTHERS: [&str; 2] = ["chassis/serving/src/outcome", "chassis/serving/src/t
 const NO_REASONS: [&str; 2] = ["POST", "OUT_DIR"];
 
 /// The names of the codes in tests, and in the document.
-const CODES: [(&str, &str); 11] = [
+const CODES: [(&str, &str); 12] = [
     ("Aborted", "ABORTED"),
     ("AlreadyExists", "ALREADY_EXISTS"),
     ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
@@ -32,6 +32,7 @@ const CODES: [(&str, &str); 11] = [
     ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
     ("Unavailable", "UNAVAILABLE"),
     ("Unimplemented", "UNIMPLEMENTED"),
+    ("Unknown", "UNKNOWN"),
 ];
 
 fn is_reason(text: &str) -> bool {

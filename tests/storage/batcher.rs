@@ -9,7 +9,7 @@ use std::{
 
 use chassis::{
     database::{
-        Error, Scope, Stop,
+        Error, Lifecycle, Scope, Stop,
         sqlite::{BatchOps, Batcher, Database, json, unless_constraint},
     },
     process::clock::Clock,

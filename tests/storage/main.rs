@@ -10,13 +10,14 @@
 mod authorizer;
 mod batcher;
 mod direct;
+mod failure;
 mod queue;
 mod ready;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use chassis::database::{
-    Needs,
+    Lifecycle, Needs,
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
@@ -71,7 +72,8 @@ impl Place {
 
     /// What a service holds, which has not yet waited for it.
     fn database(&self, needs: &'static Needs) -> Database {
-        Database::new(&self.settings, needs)
+        let DatabaseUrl::Sqlite(path) = &self.settings.database_url;
+        Database::new(path, &self.settings, needs)
     }
 
     /// What a service holds that can do its work.

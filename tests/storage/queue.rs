@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::database::{Error, Scope, Stop, sqlite::Database};
+use chassis::database::{Error, Lifecycle, Scope, Stop, sqlite::Database};
 use futures::{future::join_all, join, poll};
 use migrator::Upgrade;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};

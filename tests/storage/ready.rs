@@ -2,7 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use chassis::{database::Needs, process::Failure};
+use chassis::{
+    database::{Lifecycle, Needs},
+    process::Failure,
+};
 use migrator::Upgrade;
 use tokio::join;
 use user_service::store::sqlite::NEEDS;

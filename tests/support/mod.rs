@@ -165,7 +165,8 @@ impl System {
 
     /// The database file.
     pub fn database(&self) -> PathBuf {
-        self.settings.database.database_url.path().to_owned()
+        let DatabaseUrl::Sqlite(path) = &self.settings.database.database_url;
+        path.clone()
     }
 
     /// A connection to the database as no service has it: it may do everything.

@@ -11,7 +11,11 @@ mod user;
 
 use chassis::{
     Parts,
-    database::{settings::DatabaseSettings, sqlite::Database},
+    database::{
+        Lifecycle,
+        settings::{DatabaseSettings, DatabaseUrl},
+        sqlite::Database,
+    },
     idempotency,
     process::{Failure, clock::Clock},
     serving::Service,
@@ -21,7 +25,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::Settings;
-use crate::{rpc::Rpc, store::sqlite::Store};
+use crate::{
+    rpc::Rpc,
+    store::{
+        UserStore,
+        sqlite::{self, SqliteStore},
+    },
+};
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::user_service_server::SERVICE_NAME;
@@ -38,8 +48,23 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let database = Database::new(database, &store::sqlite::NEEDS);
-    let store = Store::new(database.clone(), clock);
+    match &database.database_url {
+        DatabaseUrl::Sqlite(path) => {
+            let database = Database::new(path, database, &sqlite::NEEDS);
+            let store = SqliteStore::new(database.clone(), clock);
+            serve(settings, listener, database, store, shutdown).await
+        }
+    }
+}
+
+/// Serves the accounts in `store`, which is a store in `database`.
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    database: impl Lifecycle,
+    store: impl UserStore,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let handlers = UserServiceServer::new(Rpc::new(store.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
     chassis::run(Parts {

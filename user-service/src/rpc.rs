@@ -14,24 +14,24 @@ use proto::user::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{error::Error, store::sqlite::Store};
+use crate::{error::Error, store::UserStore};
 
 /// The calls, over the users that are stored.
 #[derive(Debug)]
-pub struct Rpc {
-    store: Store,
+pub struct Rpc<S> {
+    store: S,
 }
 
-impl Rpc {
+impl<S> Rpc<S> {
     /// The calls over `store`.
     #[must_use]
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: S) -> Self {
         Self { store }
     }
 }
 
 #[tonic::async_trait]
-impl UserService for Rpc {
+impl<S: UserStore> UserService for Rpc<S> {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,

@@ -17,6 +17,10 @@ pub enum Error {
     /// This process is about to end: try another.
     #[error("the database is being closed")]
     ShuttingDown,
+    /// The database was lost during a COMMIT: the write is there, or it is not. SQLite never
+    /// gives this, since it commits in this process.
+    #[error("the database was lost while it committed")]
+    OutcomeUnknown,
     /// It failed, and a caller can do nothing. A failed COMMIT is everybody's who had
     /// written in it, hence the shared cause.
     #[error("the database failed")]

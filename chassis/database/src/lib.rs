@@ -1,11 +1,12 @@
 //! The database as one service sees it.
 //!
-//! What every engine has in common stands here: errors, access policy, requirements,
-//! settings. Each engine has a module of its own. Tables come in as arguments.
+//! Errors, access policy, requirements, readiness and settings are the same for every engine. Each engine has a module of its own. Tables come in as arguments.
 
 mod access_policy;
 mod error;
+mod lifecycle;
 mod needs;
+pub mod readiness;
 pub mod settings;
 pub mod sqlite;
 mod write;
@@ -13,6 +14,7 @@ mod write;
 pub use self::{
     access_policy::Access,
     error::Error,
+    lifecycle::Lifecycle,
     needs::Needs,
     write::{Scope, Stop},
 };

@@ -57,21 +57,18 @@ pub struct DatabaseSettings {
     pub min_free_space: u64,
 }
 
-/// A path to the database, from a URL of the form `sqlite:path` or `sqlite://path`.
+/// The URL of a database: one variant for each engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabaseUrl(PathBuf);
+pub enum DatabaseUrl {
+    /// The file of an SQLite database, from `sqlite:path` or `sqlite://path`.
+    Sqlite(PathBuf),
+}
 
 impl DatabaseUrl {
-    /// The URL of the file at `path`.
+    /// The URL of the SQLite database in the file at `path`.
     #[must_use]
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &std::path::Path {
-        &self.0
+        Self::Sqlite(path.into())
     }
 }
 
@@ -95,13 +92,15 @@ impl FromStr for DatabaseUrl {
         if path.contains(['?', '#']) {
             return Err("options in the URL are not supported; give the path alone".into());
         }
-        Ok(Self(path.into()))
+        Ok(Self::Sqlite(path.into()))
     }
 }
 
 impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sqlite:{}", self.0.display())
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
     }
 }
 
@@ -124,10 +123,10 @@ mod tests {
     fn a_database_url_is_a_path_with_the_scheme_sqlite() {
         for url in ["sqlite:data/x.db", "sqlite://data/x.db"] {
             let parsed: DatabaseUrl = url.parse().unwrap();
-            assert_eq!(parsed.path(), std::path::Path::new("data/x.db"));
+            assert_eq!(parsed, DatabaseUrl::from_path("data/x.db"));
         }
         let absolute: DatabaseUrl = "sqlite:///var/x.db".parse().unwrap();
-        assert_eq!(absolute.path(), std::path::Path::new("/var/x.db"));
+        assert_eq!(absolute, DatabaseUrl::from_path("/var/x.db"));
     }
 
     #[test]

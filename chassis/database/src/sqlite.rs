@@ -17,7 +17,11 @@ mod startup;
 pub mod volume;
 mod write_queue;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use process::{Failure, clock::Clock};
@@ -39,7 +43,7 @@ pub use self::{
 };
 use self::{inline_reads::Direct, write_queue::Queue};
 use crate::{
-    Access, Error, Needs, Scope,
+    Access, Error, Lifecycle, Needs, Scope,
     settings::{DatabaseSettings, DatabaseUrl},
 };
 
@@ -65,6 +69,7 @@ const WRITE_CACHE: &str = "-4096"; // KiB
 /// A handle on the database. Copies of it are cheap and share its connections.
 #[derive(Clone, Debug)]
 pub struct Database {
+    path: PathBuf,
     url: DatabaseUrl,
     wait: Duration,
     read_wait: Duration,
@@ -75,18 +80,19 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of a service, which need not be there yet: [`Database::ready`] waits
+    /// The database of a service in the file at `path`, which need not be there yet: [`Database::ready`] waits
     /// for it, and only then is it read or written.
     #[must_use]
-    pub fn new(settings: &DatabaseSettings, needs: &'static Needs) -> Self {
+    pub fn new(path: &Path, settings: &DatabaseSettings, needs: &'static Needs) -> Self {
         Self {
-            url: settings.database_url.clone(),
+            path: path.to_owned(),
+            url: DatabaseUrl::from_path(path),
             wait: settings.database_wait,
             read_wait: settings.read_wait,
             needs,
-            reads: read_pool(settings, needs.access),
+            reads: read_pool(path, settings, needs.access),
             direct: Arc::new(Direct::new(
-                settings.database_url.path().to_owned(),
+                path.to_owned(),
                 needs.access,
                 settings.direct_reads,
             )),
@@ -139,27 +145,9 @@ impl Database {
         Batcher::new(self.writes.clone(), ops, clock)
     }
 
-    /// Waits for the end of the task that writes, which comes before [`Database::close`] only
-    /// by a fault of ours: a process that goes on without it would refuse all writes.
-    pub async fn failed(&self) -> Failure {
-        self.writes.failed().await
-    }
-
-    /// Finishes the writes that are queued and closes all connections. Later writes fail
-    /// with [`Error::ShuttingDown`].
-    pub async fn close(&self) {
-        self.direct.close();
-        // The last connection to close empties the log into the file and removes it, which
-        // one that only reads cannot do.
-        if timeout(self.read_wait, self.reads.close()).await.is_err() {
-            tracing::warn!("a read still runs; its connection is left behind");
-        }
-        self.writes.close().await;
-    }
-
     /// How a connection is opened that writes.
     fn write_options(&self) -> SqliteConnectOptions {
-        options(self.url.path().to_owned())
+        options(self.path.clone())
             // What is acknowledged survives the loss of power.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -171,10 +159,30 @@ impl Database {
     }
 }
 
+impl Lifecycle for Database {
+    async fn ready(&self) -> Result<(), Failure> {
+        self.start().await
+    }
+
+    async fn failed(&self) -> Failure {
+        self.writes.failed().await
+    }
+
+    async fn close(&self) {
+        self.direct.close();
+        // The last connection to close empties the log into the file and removes it, which
+        // one that only reads cannot do.
+        if timeout(self.read_wait, self.reads.close()).await.is_err() {
+            tracing::warn!("a read still runs; its connection is left behind");
+        }
+        self.writes.close().await;
+    }
+}
+
 /// Few connections that cannot write, opened when they are needed and kept.
-fn read_pool(settings: &DatabaseSettings, access: &'static Access) -> SqlitePool {
+fn read_pool(path: &Path, settings: &DatabaseSettings, access: &'static Access) -> SqlitePool {
     let count = u32::try_from(settings.read_connections.get()).unwrap_or(u32::MAX);
-    let options = options(settings.database_url.path().to_owned())
+    let options = options(path.to_owned())
         .read_only(true)
         // Readers wait for others only while a log is recovered after a crash.
         .busy_timeout(settings.read_wait);

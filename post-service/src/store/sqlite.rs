@@ -10,17 +10,31 @@ mod requests;
 mod row;
 mod write;
 
+use std::{sync::Arc, time::Duration};
+
 use chassis::{
     database::{
-        Access, Needs, Stop,
-        sqlite::{Batcher, Database},
+        Access, Needs, Scope, Stop,
+        sqlite::{Batcher, Database, Source},
     },
+    idempotency::{PRUNED_AT_ONCE, Write, forgotten_until},
     process::clock::Clock,
+    serving::pagination::PageSize,
 };
 use include_dir::{Dir, include_dir};
+use sqlx::Connection;
 
-use self::{create::Creation, pages::Pages};
-use crate::{error::Error, post::Post};
+use self::{
+    create::{Creation, Drafts, create_one},
+    pages::Pages,
+    read::{FEED_READ_LIMIT, count, find, max_id, page, page_of, sample},
+    write::{delete, mutate, only_creations, purge, single, update},
+};
+use super::{IdempotentWrite, List, Page, PostStore, PostsSince};
+use crate::{
+    error::Error,
+    post::{AuthorId, Change, Deletion, Mutation, NewPost, Order, Post, PostId, Selection},
+};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -41,25 +55,240 @@ pub static NEEDS: Needs = Needs {
     },
 };
 
-/// The posts, as they are stored.
+/// A store of posts in one SQLite file.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SqliteStore {
     database: Database,
     clock: Clock,
     pages: Pages,
     creations: Batcher<Creation, Vec<Post>, Error>,
+    poll_interval: Duration,
 }
 
-impl Store {
-    /// The posts in `database`, of which at most so many pages are kept in memory.
+impl SqliteStore {
+    /// A store of the posts in `database`, of which at most `page_cache` first pages are kept
+    /// in memory. `clock` gives the times of what is written. Other processes do not announce
+    /// what they commit, so the store wants to be polled every `poll_interval`.
     #[must_use]
-    pub fn new(database: Database, clock: Clock, page_cache: usize) -> Self {
+    pub fn new(
+        database: Database,
+        clock: Clock,
+        page_cache: usize,
+        poll_interval: Duration,
+    ) -> Self {
         Self {
             creations: database.batcher(create::BATCH_OPS, clock.clone()),
             database,
             clock,
             pages: Pages::new(page_cache),
+            poll_interval,
         }
+    }
+}
+
+impl PostStore for SqliteStore {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn poll_interval(&self) -> Duration {
+        self.poll_interval
+    }
+
+    async fn get(&self, id: PostId) -> Result<Post, Error> {
+        find(self.database.source(1), id)
+            .await?
+            .ok_or(Error::NotFound(id.get()))?
+            .try_into()
+    }
+
+    async fn list(&self, list: &List) -> Result<Arc<Page>, Error> {
+        if list.count {
+            return self.list_and_count(list).await.map(Arc::new);
+        }
+        let source = self.database.source(list.size.rows());
+        let wanted = self.pages.wants(list);
+        let version = wanted.then(|| source.version()).flatten();
+        if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
+            return Ok(page);
+        }
+        let page = Arc::new(page_of(page(source, list).await?, list, None)?);
+        if let Some(version) = version {
+            self.pages.keep(list, version, &page);
+        }
+        Ok(page)
+    }
+
+    async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let count = count(&mut snapshot, selection).await?;
+        let sample = sample(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        Ok((count, sample))
+    }
+
+    async fn max_id(&self) -> Result<i64, Error> {
+        let mut reader = self.database.reader().await?;
+        Ok(max_id(&mut reader).await?)
+    }
+
+    async fn posts_since(&self, after: i64, author: Option<AuthorId>) -> Result<PostsSince, Error> {
+        let list = List {
+            order: Order::OldestFirst,
+            author,
+            size: PageSize::of(FEED_READ_LIMIT),
+            after: Some(after),
+            count: false,
+        };
+        let mut reader = self.database.reader().await?;
+        // Ids are given out in the order of the commits, so a snapshot that has one id has
+        // all lower ones.
+        let mut snapshot = reader.begin().await?;
+        let rows = page(Source::Connection(&mut snapshot), &list).await?;
+        let max_id = max_id(&mut snapshot).await?;
+        snapshot.rollback().await?;
+        let page = page_of(rows, &list, None)?;
+        Ok(PostsSince {
+            until: page.next.unwrap_or(max_id),
+            more: page.next.is_some(),
+            posts: page.posts,
+        })
+    }
+
+    async fn is_replay<T: Sync>(&self, write: &IdempotentWrite<T>) -> Result<bool, Error> {
+        let Some(request) = write.request else {
+            return Ok(false);
+        };
+        requests::is_answered(self.database.source(1), request).await
+    }
+
+    async fn create(&self, write: IdempotentWrite<NewPost>) -> Result<Post, Error> {
+        let creation = Creation {
+            drafts: Drafts::Single(write.payload),
+            request: write.request,
+            scope: write.write.scope(Scope::Statement),
+        };
+        if !write.write.validate_only {
+            return single(self.creations.write(creation).await?);
+        }
+        let posts = self.database.write(creation.scope, move |connection| {
+            Box::pin(async move { create_one(connection, &creation, write.now).await })
+        });
+        Ok(Post {
+            id: 0,
+            ..single(posts.await?)?
+        })
+    }
+
+    async fn update(&self, change: Change, validate_only: bool) -> Result<Post, Error> {
+        let write = Write {
+            validate_only,
+            ..Write::default()
+        };
+        let now = self.clock.now();
+        self.database
+            .write(write.scope(Scope::Statement), move |connection| {
+                Box::pin(update(connection, change, now))
+            })
+            .await
+    }
+
+    async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(delete(connection, deletion))
+            })
+            .await
+    }
+
+    async fn commit(
+        &self,
+        write: IdempotentWrite<Vec<Mutation>>,
+    ) -> Result<Vec<Option<Post>>, Error> {
+        let IdempotentWrite {
+            payload: mutations,
+            write,
+            request,
+            now,
+        } = write;
+        let scope = write.scope(Scope::Savepoint);
+        if !write.validate_only
+            && let Some(drafts) = only_creations(&mutations)
+        {
+            let creation = Creation {
+                drafts: Drafts::List(drafts),
+                request,
+                scope,
+            };
+            let posts = self.creations.write(creation).await?;
+            return Ok(posts.into_iter().map(Some).collect());
+        }
+        let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
+        let mut posts: Vec<Option<Post>> = self
+            .database
+            .write(scope, move |connection| {
+                Box::pin(requests::once(
+                    connection,
+                    request,
+                    async move |connection| mutate(connection, mutations, now).await,
+                ))
+            })
+            .await?;
+        if write.validate_only {
+            for (post, created) in posts.iter_mut().zip(created) {
+                if let (Some(post), true) = (post, created) {
+                    post.id = 0;
+                }
+            }
+        }
+        Ok(posts)
+    }
+
+    async fn purge(&self, selection: Selection) -> Result<i64, Error> {
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(purge(connection, selection))
+            })
+            .await
+    }
+
+    async fn prune_requests(&self) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let (until, now) = (forgotten_until(now), now.timestamp_micros());
+        let pruned = self
+            .database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(async move {
+                    let done = sqlx::query!(
+                        "delete from post_requests
+                        where id in (
+                            select id from post_requests where create_time <= ?3 order by id limit ?1
+                        ) and create_time <= ?2",
+                        PRUNED_AT_ONCE,
+                        until,
+                        now
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok::<_, Stop<Error>>(done.rows_affected())
+                })
+            })
+            .await?;
+        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
+    }
+}
+
+impl SqliteStore {
+    async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
+        // The page and the count are of one snapshot.
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let rows = page(Source::Connection(&mut snapshot), list).await?;
+        let selection = list.author.map_or(Selection::All, Selection::Author);
+        let total = count(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        page_of(rows, list, Some(total))
     }
 }
 

@@ -2,23 +2,37 @@
 //!
 //! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
 
+mod constraints;
 mod create;
 mod read;
 mod requests;
 mod row;
 mod write;
 
+use std::collections::HashMap;
+
 use chassis::{
     database::{
-        Access, Needs, Stop,
-        sqlite::{Batcher, Database},
+        Access, Needs, Scope, Stop,
+        sqlite::{Batcher, Database, Source, json},
     },
+    idempotency::{PRUNED_AT_ONCE, Request, Write, forgotten_until},
     process::clock::Clock,
 };
 use include_dir::{Dir, include_dir};
+use sqlx::Connection;
 
-use self::create::Creation;
-use crate::{error::Error, user::User};
+use self::{
+    create::{Creation, create_one},
+    read::{count, find, page, page_of, sample},
+    row::select_users,
+    write::{delete, mutate, purge, update},
+};
+use super::{List, Page, UserStore};
+use crate::{
+    error::Error,
+    user::{Change, Deletion, Key, Mutation, NewUser, Selection, User, UserId},
+};
 
 /// The statements below, as sqlx recorded them when it checked them.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
@@ -40,16 +54,16 @@ pub static NEEDS: Needs = Needs {
     },
 };
 
-/// The users, as they are stored.
+/// A store of users in one SQLite file.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SqliteStore {
     database: Database,
     clock: Clock,
     creations: Batcher<Creation, User, Error>,
 }
 
-impl Store {
-    /// The users in `database`.
+impl SqliteStore {
+    /// A store of the users in `database`. `clock` gives the times of what is written.
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
         Self {
@@ -57,6 +71,181 @@ impl Store {
             database,
             clock,
         }
+    }
+}
+
+impl UserStore for SqliteStore {
+    async fn get(&self, id: UserId) -> Result<User, Error> {
+        find(self.database.source(1), id)
+            .await?
+            .ok_or(Error::NotFound(id.get()))?
+            .try_into()
+    }
+
+    async fn lookup(&self, key: &Key) -> Result<User, Error> {
+        let mut source = self.database.source(1);
+        let (rows, name) = match key {
+            Key::Nickname(nickname) => {
+                let key = nickname.key();
+                let rows = select_users!(&mut source, "users where nickname_key = ?1", key);
+                (rows, "nickname")
+            }
+            Key::Email(email) => {
+                let key = email.key();
+                let rows = select_users!(&mut source, "users where email_key = ?1", key);
+                (rows, "email address")
+            }
+        };
+        let row = rows?.into_iter().next();
+        row.ok_or(Error::KeyNotFound(name))?.try_into()
+    }
+
+    async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
+        let mut source = self.database.source(ids.len());
+        let asked = json(&ids)?;
+        // One statement, and so one snapshot.
+        let rows = select_users!(
+            &mut source,
+            "json_each(?1) as asked join users on users.id = asked.value",
+            &asked
+        )?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in rows {
+            found.insert(row.id, User::try_from(row)?);
+        }
+        Ok(ids.iter().map(|id| found.remove(&id.get())).collect())
+    }
+
+    async fn list(&self, list: &List) -> Result<Page, Error> {
+        if !list.count {
+            let source = match list.role {
+                None => self.database.source(list.size.rows()),
+                // They may be few, and far apart.
+                Some(_) => Source::Many(&self.database),
+            };
+            return page_of(page(source, list).await?, list, None);
+        }
+        // The page and the count are of one snapshot.
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let rows = page(Source::Connection(&mut snapshot), list).await?;
+        let selection = list.role.map_or(Selection::All, Selection::Role);
+        let total = count(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        page_of(rows, list, Some(total))
+    }
+
+    async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+        let mut reader = self.database.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let count = count(&mut snapshot, selection).await?;
+        let sample = sample(&mut snapshot, selection).await?;
+        snapshot.rollback().await?;
+        Ok((count, sample))
+    }
+
+    async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
+        let now = self.clock.now();
+        let request = Request::of(write, "CreateUser", &draft, now)
+            .map_err(|error| requests::unreadable(&error))?;
+        let creation = Creation {
+            draft,
+            request,
+            scope: write.scope(Scope::Statement),
+        };
+        if !write.validate_only {
+            return self.creations.write(creation).await;
+        }
+        let user = self.database.write(creation.scope, move |connection| {
+            Box::pin(async move { create_one(connection, &creation, now).await })
+        });
+        Ok(User {
+            id: 0,
+            ..user.await?
+        })
+    }
+
+    async fn update(&self, change: Change, validate_only: bool) -> Result<User, Error> {
+        let write = Write {
+            validate_only,
+            ..Write::default()
+        };
+        let now = self.clock.now();
+        self.database
+            .write(write.scope(Scope::Statement), move |connection| {
+                Box::pin(update(connection, change, now))
+            })
+            .await
+    }
+
+    async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(delete(connection, deletion))
+            })
+            .await
+    }
+
+    async fn commit(
+        &self,
+        mutations: Vec<Mutation>,
+        write: Write,
+    ) -> Result<Vec<Option<User>>, Error> {
+        let now = self.clock.now();
+        let request = Request::of(write, "CommitUsers", &mutations, now)
+            .map_err(|error| requests::unreadable(&error))?;
+        let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
+        let mut users: Vec<Option<User>> = self
+            .database
+            .write(write.scope(Scope::Savepoint), move |connection| {
+                Box::pin(requests::once(
+                    connection,
+                    request,
+                    async move |connection| mutate(connection, mutations, now).await,
+                ))
+            })
+            .await?;
+        if write.validate_only {
+            for (user, created) in users.iter_mut().zip(created) {
+                if let (Some(user), true) = (user, created) {
+                    user.id = 0;
+                }
+            }
+        }
+        Ok(users)
+    }
+
+    async fn purge(&self, selection: Selection) -> Result<i64, Error> {
+        self.database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(purge(connection, selection))
+            })
+            .await
+    }
+
+    async fn prune_requests(&self) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let (until, now) = (forgotten_until(now), now.timestamp_micros());
+        let pruned = self
+            .database
+            .write(Scope::Statement, move |connection| {
+                Box::pin(async move {
+                    let done = sqlx::query!(
+                        "delete from user_requests
+                        where id in (
+                            select id from user_requests where create_time <= ?3 order by id limit ?1
+                        ) and create_time <= ?2",
+                        PRUNED_AT_ONCE,
+                        until,
+                        now
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok::<_, Stop<Error>>(done.rows_affected())
+                })
+            })
+            .await?;
+        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
     }
 }
 

@@ -1,25 +1,14 @@
 //! The wait for the database: the migrator creates it, perhaps only after this process
 //! was started.
 
-use std::{io, time::Duration};
+use std::io;
 
 use process::Failure;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
-use tokio::time::{Instant, sleep};
 
 use super::{APPLICATION_ID, Database, history, result_code::primary_code, sqlite_version, volume};
-
-/// Between two looks at a database that is not there yet.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// What a look at the database finds that is not as it should be.
-enum Finding {
-    /// The migrator has yet to come by. What is missing, for people.
-    NotYet(String),
-    /// No waiting helps.
-    Never(Failure),
-}
+use crate::readiness::{NotReady, wait_until_ready};
 
 /// A statement as sqlx records it when it checks it.
 #[derive(Deserialize)]
@@ -28,38 +17,10 @@ struct Recorded {
 }
 
 impl Database {
-    /// Waits for the database to be there, at a version that the service works with, and
-    /// starts the queue of writes.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::TryAgain`] if it is not there in time, [`Failure::Setting`] at once if
-    /// it belongs to another program, is too new, or is where this process cannot work with
-    /// it; and [`Failure::Failed`] if it cannot
-    /// be opened or the SQLite library is an unsafe one.
-    pub async fn ready(&self) -> Result<(), Failure> {
+    /// Waits until the database is ready, and starts the queue of writes.
+    pub(super) async fn start(&self) -> Result<(), Failure> {
         sqlite_version::check()?;
-        let deadline = Instant::now() + self.wait;
-        let mut said = false;
-        let connection = loop {
-            match self.look().await {
-                Ok(connection) => break connection,
-                Err(Finding::Never(failure)) => return Err(failure),
-                Err(Finding::NotYet(what)) if Instant::now() >= deadline => {
-                    return Err(Failure::TryAgain(what));
-                }
-                Err(Finding::NotYet(what)) => {
-                    if !said {
-                        tracing::info!(
-                            limit = ?self.wait,
-                            "waiting for the database: {what}"
-                        );
-                    }
-                    said = true;
-                    sleep(LOOK_EVERY).await;
-                }
-            }
-        };
+        let connection = wait_until_ready(self.wait, || self.look()).await?;
         self.writes
             .start(connection, self.write_options(), self.needs.access)
             .await;
@@ -67,12 +28,13 @@ impl Database {
     }
 
     /// A connection that may write, to a database that is as it should be.
-    async fn look(&self) -> Result<SqliteConnection, Finding> {
-        let path = self.url.path();
-        volume::check(path).map_err(|unfit| Finding::Never(Failure::Setting(unfit.to_string())))?;
+    async fn look(&self) -> Result<SqliteConnection, NotReady> {
+        let path = self.path.as_path();
+        volume::check(path)
+            .map_err(|unfit| NotReady::Fatal(Failure::Setting(unfit.to_string())))?;
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Finding::NotYet(format!(
+                return Err(NotReady::Retry(format!(
                     "there is no file {}; `migrator upgrade` creates it, and DATABASE_URL says \
                      where it is",
                     path.display()
@@ -80,14 +42,14 @@ impl Database {
             }
             Err(error) => return Err(self.never(&error)),
             Ok(file) if !file.is_file() => {
-                return Err(Finding::Never(Failure::Setting(format!(
+                return Err(NotReady::Fatal(Failure::Setting(format!(
                     "{} is no file; set DATABASE_URL to the database file itself",
                     path.display()
                 ))));
             }
             Ok(_) => {}
         }
-        volume::check_room(path).map_err(|full| Finding::NotYet(full.to_string()))?;
+        volume::check_room(path).map_err(|full| NotReady::Retry(full.to_string()))?;
         let opened = self.write_options().connect().await;
         let mut connection = opened.map_err(|error| self.unopened(&error))?;
         self.look_at_owner(&mut connection).await?;
@@ -102,7 +64,7 @@ impl Database {
     }
 
     /// Whether the database is one of this system.
-    async fn look_at_owner(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+    async fn look_at_owner(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let (owner, objects, journal): (i32, i64, String) = sqlx::query_as(
             "select application_id, (select count(*) from sqlite_schema), journal_mode
              from pragma_application_id, pragma_journal_mode",
@@ -118,7 +80,7 @@ impl Database {
     }
 
     /// Whether it is at least at the version that the service needs.
-    async fn look_at_version(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+    async fn look_at_version(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let version = history::version(connection)
             .await
             .map_err(|error| self.unopened(&error))?;
@@ -130,15 +92,15 @@ impl Database {
 
     /// Whether every statement of the service can be run on it, which a newer version
     /// need not allow.
-    async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), Finding> {
+    async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         for recorded in (self.needs.queries)() {
             let Recorded { query } = serde_json::from_str(recorded).map_err(|error| {
-                Finding::Never(Failure::Failed(format!("a recorded statement: {error}")))
+                NotReady::Fatal(Failure::Failed(format!("a recorded statement: {error}")))
             })?;
             // It was recorded by the compiler, and is not a caller's text.
             let query = AssertSqlSafe(query).into_sql_str();
             if let Err(error) = connection.prepare(query).await {
-                return Err(Finding::Never(Failure::Setting(format!(
+                return Err(NotReady::Fatal(Failure::Setting(format!(
                     "the schema of {} is one that this version of the service does not work \
                      with ({error}); run a version as new as the database",
                     self.url
@@ -148,31 +110,31 @@ impl Database {
         Ok(())
     }
 
-    fn unopened(&self, error: &sqlx::Error) -> Finding {
+    fn unopened(&self, error: &sqlx::Error) -> NotReady {
         match primary_code(error) {
             Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign(),
-            Some(libsqlite3_sys::SQLITE_CORRUPT) => Finding::Never(Failure::Failed(format!(
+            Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(Failure::Failed(format!(
                 "{} is damaged ({error}); put a copy in its place",
                 self.url
             ))),
             // Somebody is creating or recovering it.
             Some(libsqlite3_sys::SQLITE_BUSY) => {
-                Finding::NotYet(format!("{} is locked by another process", self.url))
+                NotReady::Retry(format!("{} is locked by another process", self.url))
             }
             _ => self.never(error),
         }
     }
 
-    fn foreign(&self) -> Finding {
-        Finding::Never(Failure::Setting(format!(
+    fn foreign(&self) -> NotReady {
+        NotReady::Fatal(Failure::Setting(format!(
             "{} is not a database of this system, and is left alone; set DATABASE_URL to \
              another file",
             self.url
         )))
     }
 
-    fn behind(&self, version: Option<i64>) -> Finding {
-        Finding::NotYet(format!(
+    fn behind(&self, version: Option<i64>) -> NotReady {
+        NotReady::Retry(format!(
             "{} is at version {} and this service needs {}; run `migrator upgrade`",
             self.url,
             version.unwrap_or(0),
@@ -180,8 +142,8 @@ impl Database {
         ))
     }
 
-    fn never(&self, error: &dyn std::error::Error) -> Finding {
-        Finding::Never(Failure::Failed(format!(
+    fn never(&self, error: &dyn std::error::Error) -> NotReady {
+        NotReady::Fatal(Failure::Failed(format!(
             "{} cannot be opened: {error}; check the permissions of the file and its folder",
             self.url
         )))

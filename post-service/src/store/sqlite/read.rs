@@ -1,136 +1,27 @@
 //! Finding posts. Every list is read by key, never by offset: a post that is created or
 //! deleted meanwhile shifts no page.
 
-use std::sync::Arc;
+use chassis::database::sqlite::Source;
+use sqlx::SqliteConnection;
 
-use chassis::{database::sqlite::Source, serving::pagination::PageSize};
-use sqlx::{Connection, SqliteConnection};
-
-use super::{
-    Store,
-    row::{Row, posts, select_posts},
-};
+use super::row::{Row, posts, select_posts};
 use crate::{
     error::Error,
-    post::{AuthorId, Order, Post, PostId, Selection},
-    store::{CachedResponse, List, News, Page},
+    post::{AuthorId, Order, PostId, Selection},
+    store::{List, Page},
 };
 
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
 
-/// How many posts are read at once for those who watch.
-const NEWS: usize = 200;
+/// How many posts one read for the feed returns at most.
+pub(super) const FEED_READ_LIMIT: usize = 200;
 
-impl Store {
-    /// The post with this id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`].
-    pub async fn get(&self, id: PostId) -> Result<Post, Error> {
-        find(self.database.source(1), id)
-            .await?
-            .ok_or(Error::NotFound(id.get()))?
-            .try_into()
-    }
-
-    /// A page of posts.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn list(&self, list: &List) -> Result<Arc<Page>, Error> {
-        if list.count {
-            return self.list_and_count(list).await.map(Arc::new);
-        }
-        let source = self.database.source(list.size.rows());
-        let wanted = self.pages.wants(list);
-        let version = wanted.then(|| source.version()).flatten();
-        if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
-            return Ok(page);
-        }
-        let page = Arc::new(Page::new(page(source, list).await?, list, None)?);
-        if let Some(version) = version {
-            self.pages.keep(list, version, &page);
-        }
-        Ok(page)
-    }
-
-    async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
-        // The page and the count are of one snapshot.
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), list).await?;
-        let selection = list.author.map_or(Selection::All, Selection::Author);
-        let total = count(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Page::new(rows, list, Some(total))
-    }
-
-    /// How many posts a purge would delete, and the lowest ids among them, at most 100.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let count = count(&mut snapshot, selection).await?;
-        let sample = sample(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Ok((count, sample))
-    }
-
-    /// The highest id of all posts: 0 if there is none.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn newest(&self) -> Result<i64, Error> {
-        let mut reader = self.database.reader().await?;
-        Ok(newest(&mut reader).await?)
-    }
-
-    /// The first posts with a higher id than `after`, of one author if one is given.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn news(&self, after: i64, author: Option<AuthorId>) -> Result<News, Error> {
-        let list = List {
-            order: Order::OldestFirst,
-            author,
-            size: PageSize::of(NEWS),
-            after: Some(after),
-            count: false,
-        };
-        let mut reader = self.database.reader().await?;
-        // Ids are given out in the order of the commits, so a snapshot that has one id has
-        // all lower ones.
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), &list).await?;
-        let newest = newest(&mut snapshot).await?;
-        snapshot.rollback().await?;
-        let page = Page::new(rows, &list, None)?;
-        Ok(News {
-            until: page.next.unwrap_or(newest),
-            more: page.next.is_some(),
-            posts: page.posts,
-        })
-    }
-}
-
-impl Page {
-    fn new(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Self, Error> {
-        let more = list.size.cut(&mut rows);
-        Ok(Self {
-            next: rows.last().filter(|_| more).map(|last| last.id),
-            posts: posts(rows)?,
-            total,
-            response: CachedResponse::default(),
-        })
-    }
+/// Makes a page of the rows that [`page`] has read.
+pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
+    let more = list.size.cut(&mut rows);
+    let next = rows.last().filter(|_| more).map(|last| last.id);
+    Ok(Page::new(posts(rows)?, next, total))
 }
 
 /// The row of one post.
@@ -141,7 +32,7 @@ pub(super) async fn find(mut source: Source<'_>, id: PostId) -> Result<Option<Ro
 }
 
 /// The rows of a page, and of one post more if there is another page.
-async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
     let limit = list.size.limit();
     let after = list.after.unwrap_or(match list.order {
@@ -175,13 +66,13 @@ async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Err
     }
 }
 
-async fn newest(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+pub(super) async fn max_id(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"select coalesce(max(id), 0) as "newest!: i64" from posts"#)
         .fetch_one(connection)
         .await
 }
 
-async fn count(
+pub(super) async fn count(
     connection: &mut SqliteConnection,
     selection: Selection,
 ) -> Result<i64, sqlx::Error> {
@@ -203,7 +94,7 @@ async fn count(
     }
 }
 
-async fn sample(
+pub(super) async fn sample(
     connection: &mut SqliteConnection,
     selection: Selection,
 ) -> Result<Vec<i64>, sqlx::Error> {

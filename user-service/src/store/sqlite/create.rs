@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
+    constraints::taken,
     requests,
     row::{role, time},
-    write::taken,
 };
 use crate::{
     error::Error,

@@ -1,19 +1,14 @@
 //! Finding users. Every list is read by key, never by offset: a user who is created or
 //! deleted meanwhile shifts no page.
 
-use std::collections::HashMap;
+use chassis::database::sqlite::Source;
+use sqlx::SqliteConnection;
 
-use chassis::database::sqlite::{Source, json};
-use sqlx::{Connection, SqliteConnection};
-
-use super::{
-    Store,
-    row::{Row, role, select_users},
-};
+use super::row::{Row, role, select_users};
 use crate::{
     error::Error,
     store::{Cursor, List, Page},
-    user::{Field, Key, Role, Selection, User, UserId},
+    user::{Field, Role, Selection, User, UserId},
 };
 
 /// Beyond every nickname and address: a code point that none of them can have.
@@ -22,127 +17,27 @@ const BEYOND_TEXT: &str = "\u{10FFFF}";
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
 
-impl Store {
-    /// The user with this id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`].
-    pub async fn get(&self, id: UserId) -> Result<User, Error> {
-        find(self.database.source(1), id)
-            .await?
-            .ok_or(Error::NotFound(id.get()))?
-            .try_into()
-    }
-
-    /// The user with this nickname or address, in any letter case.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::KeyNotFound`].
-    pub async fn lookup(&self, key: &Key) -> Result<User, Error> {
-        let mut source = self.database.source(1);
-        let (rows, name) = match key {
-            Key::Nickname(nickname) => {
-                let key = nickname.key();
-                let rows = select_users!(&mut source, "users where nickname_key = ?1", key);
-                (rows, "nickname")
-            }
-            Key::Email(email) => {
-                let key = email.key();
-                let rows = select_users!(&mut source, "users where email_key = ?1", key);
-                (rows, "email address")
-            }
-        };
-        let row = rows?.into_iter().next();
-        row.ok_or(Error::KeyNotFound(name))?.try_into()
-    }
-
-    /// The users with these ids, in their order, and nothing in the place of one who is not
-    /// there: all as they are at one moment.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
-        let mut source = self.database.source(ids.len());
-        let asked = json(&ids)?;
-        // One statement, and so one snapshot.
-        let rows = select_users!(
-            &mut source,
-            "json_each(?1) as asked join users on users.id = asked.value",
-            &asked
-        )?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in rows {
-            found.insert(row.id, User::try_from(row)?);
-        }
-        Ok(ids.iter().map(|id| found.remove(&id.get())).collect())
-    }
-
-    /// A page of users.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn list(&self, list: &List) -> Result<Page, Error> {
-        if !list.count {
-            let source = match list.role {
-                None => self.database.source(list.size.rows()),
-                // They may be few, and far apart.
-                Some(_) => Source::Many(&self.database),
-            };
-            return Page::new(page(source, list).await?, list, None);
-        }
-        // The page and the count are of one snapshot.
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), list).await?;
-        let selection = list.role.map_or(Selection::All, Selection::Role);
-        let total = count(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Page::new(rows, list, Some(total))
-    }
-
-    /// How many users a purge would delete, and the lowest ids among them, at most 100.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let count = count(&mut snapshot, selection).await?;
-        let sample = sample(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Ok((count, sample))
-    }
+/// Makes a page of the rows that [`page`] has read.
+pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
+    let more = list.size.cut(&mut rows);
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor(last, list.order.decisive().0));
+    let users = rows
+        .into_iter()
+        .map(User::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Page { users, next, total })
 }
 
-impl Page {
-    fn new(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Self, Error> {
-        let more = list.size.cut(&mut rows);
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor::at(last, list.order.decisive().0));
-        let users = rows
-            .into_iter()
-            .map(User::try_from)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { users, next, total })
-    }
-}
-
-impl Cursor {
-    /// The end of a page whose last user is `row`.
-    fn at(row: &Row, field: Field) -> Self {
-        match field {
-            // Creation times rise with the ids.
-            Field::Id | Field::CreateTime => Self::Id(row.id),
-            Field::Nickname => Self::Text(row.nickname_key.clone()),
-            Field::Email => Self::Text(row.email_key.clone()),
-        }
+/// Returns the end of a page whose last user is `row`.
+fn cursor(row: &Row, field: Field) -> Cursor {
+    match field {
+        // Creation times rise with the ids.
+        Field::Id | Field::CreateTime => Cursor::Id(row.id),
+        Field::Nickname => Cursor::Text(row.nickname_key.clone()),
+        Field::Email => Cursor::Text(row.email_key.clone()),
     }
 }
 
@@ -155,7 +50,7 @@ pub(super) async fn find(mut source: Source<'_>, id: UserId) -> Result<Option<Ro
 
 /// The rows of a page, and of one user more if there is another page. Each order has its
 /// index, and the administrators, who are few, have indexes of their own.
-async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
     let (field, descending) = list.order.decisive();
     let limit = list.size.limit();
@@ -215,7 +110,7 @@ async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Err
     }
 }
 
-async fn count(
+pub(super) async fn count(
     connection: &mut SqliteConnection,
     selection: Selection,
 ) -> Result<i64, sqlx::Error> {
@@ -232,7 +127,7 @@ async fn count(
     .await
 }
 
-async fn sample(
+pub(super) async fn sample(
     connection: &mut SqliteConnection,
     selection: Selection,
 ) -> Result<Vec<i64>, sqlx::Error> {

@@ -2,15 +2,14 @@
 
 use chassis::{
     database::{
-        Scope, Stop,
+        Stop,
         sqlite::{json, large_json},
     },
-    idempotency::{self, NoAnswer, PRUNED_AT_ONCE, Request, forgotten_until},
+    idempotency::{self, NoAnswer, Request},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
 
-use super::Store;
 use crate::error::Error;
 
 /// Executes `work` and saves its response, or returns the saved one if the request was answered
@@ -124,38 +123,4 @@ pub(super) async fn keep_all(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-impl Store {
-    /// Forgets the oldest answers, if they are no longer valid: one small step, so that
-    /// no write waits for it, unless a clock was ahead when many came: what is newer than now is
-    /// left, and passed by. Says whether there may be more of them.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn prune_requests(&self) -> Result<bool, Error> {
-        let now = self.clock.now();
-        let (until, now) = (forgotten_until(now), now.timestamp_micros());
-        let pruned = self
-            .database
-            .write(Scope::Statement, move |connection| {
-                Box::pin(async move {
-                    let done = sqlx::query!(
-                        "delete from user_requests
-                        where id in (
-                            select id from user_requests where create_time <= ?3 order by id limit ?1
-                        ) and create_time <= ?2",
-                        PRUNED_AT_ONCE,
-                        until,
-                        now
-                    )
-                    .execute(connection)
-                    .await?;
-                    Ok::<_, Stop<Error>>(done.rows_affected())
-                })
-            })
-            .await?;
-        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
-    }
 }

@@ -1,136 +1,26 @@
 //! Changing users.
 
 use chassis::{
-    database::{Scope, Stop, sqlite::Source},
-    idempotency::{Request, Write},
+    database::{Stop, sqlite::Source},
     serving::etag::match_etag,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store,
-    create::{Creation, create_one, insert_sequence},
-    read, requests,
+    constraints::{referenced, taken},
+    create::insert_sequence,
+    read,
     row::role,
 };
 use crate::{
     error::Error,
-    user::{Change, Deletion, Email, Mutation, NewUser, Nickname, Role, Selection, User},
+    user::{Change, Deletion, Email, Mutation, Nickname, Role, Selection, User},
 };
-
-impl Store {
-    /// Creates a user. One who is only tried has the id 0.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NicknameTaken`], [`Error::EmailTaken`] and [`Error::RequestIdReused`].
-    pub async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
-        let now = self.clock.now();
-        let request = Request::of(write, "CreateUser", &draft, now)
-            .map_err(|error| requests::unreadable(&error))?;
-        let creation = Creation {
-            draft,
-            request,
-            scope: write.scope(Scope::Statement),
-        };
-        if !write.validate_only {
-            return self.creations.write(creation).await;
-        }
-        let user = self.database.write(creation.scope, move |connection| {
-            Box::pin(async move { create_one(connection, &creation, now).await })
-        });
-        Ok(User {
-            id: 0,
-            ..user.await?
-        })
-    }
-
-    /// Changes a user, who is returned as stored. A change to what the user already is
-    /// leaves the row, its times and its etag alone.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`], [`Error::EtagMismatch`], [`Error::NicknameTaken`] and
-    /// [`Error::EmailTaken`].
-    pub async fn update(&self, change: Change, validate_only: bool) -> Result<User, Error> {
-        let write = Write {
-            validate_only,
-            ..Write::default()
-        };
-        let now = self.clock.now();
-        self.database
-            .write(write.scope(Scope::Statement), move |connection| {
-                Box::pin(update(connection, change, now))
-            })
-            .await
-    }
-
-    /// Deletes a user.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`], [`Error::EtagMismatch`] and [`Error::HasPosts`].
-    pub async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
-        self.database
-            .write(Scope::Statement, move |connection| {
-                Box::pin(delete(connection, deletion))
-            })
-            .await
-    }
-
-    /// Makes all changes, each of which sees those before it, or none. The users are
-    /// returned as stored by each, and none for a deletion.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mutation`] for the first one that fails, [`Error::RequestIdReused`].
-    pub async fn commit(
-        &self,
-        mutations: Vec<Mutation>,
-        write: Write,
-    ) -> Result<Vec<Option<User>>, Error> {
-        let now = self.clock.now();
-        let request = Request::of(write, "CommitUsers", &mutations, now)
-            .map_err(|error| requests::unreadable(&error))?;
-        let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
-        let mut users: Vec<Option<User>> = self
-            .database
-            .write(write.scope(Scope::Savepoint), move |connection| {
-                Box::pin(requests::once(
-                    connection,
-                    request,
-                    async move |connection| mutate(connection, mutations, now).await,
-                ))
-            })
-            .await?;
-        if write.validate_only {
-            for (user, created) in users.iter_mut().zip(created) {
-                if let (Some(user), true) = (user, created) {
-                    user.id = 0;
-                }
-            }
-        }
-        Ok(users)
-    }
-
-    /// Deletes the users of a selection, and says how many.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::HasPosts`], and then none is deleted.
-    pub async fn purge(&self, selection: Selection) -> Result<i64, Error> {
-        self.database
-            .write(Scope::Statement, move |connection| {
-                Box::pin(purge(connection, selection))
-            })
-            .await
-    }
-}
 
 /// Makes the changes in their order, up to the first that is refused. Who is created one
 /// after the other is created together.
-async fn mutate(
+pub(super) async fn mutate(
     connection: &mut SqliteConnection,
     mutations: Vec<Mutation>,
     now: DateTime<Utc>,
@@ -163,7 +53,7 @@ async fn mutate(
 }
 
 /// Writes the changed fields of a user, if any is changed.
-async fn update(
+pub(super) async fn update(
     connection: &mut SqliteConnection,
     change: Change,
     now: DateTime<Utc>,
@@ -217,7 +107,10 @@ async fn update(
     Ok(changed)
 }
 
-async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result<(), Stop<Error>> {
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    deletion: Deletion,
+) -> Result<(), Stop<Error>> {
     let id = deletion.id.get();
     let Some(row) = read::find(Source::Connection(connection), deletion.id).await? else {
         return if deletion.allow_missing {
@@ -235,7 +128,7 @@ async fn delete(connection: &mut SqliteConnection, deletion: Deletion) -> Result
     Ok(())
 }
 
-async fn purge(
+pub(super) async fn purge(
     connection: &mut SqliteConnection,
     selection: Selection,
 ) -> Result<i64, Stop<Error>> {
@@ -248,44 +141,4 @@ async fn purge(
     .await
     .map_err(|error| referenced(error, || "some of these users are".into()))?;
     Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-}
-
-/// A constraint that a write can violate, although its values are valid.
-enum Constraint {
-    Nickname,
-    Email,
-    Reference,
-}
-
-/// Which constraint was violated, if one was. SQLite names the columns of a unique key,
-/// and of a foreign key nothing.
-fn violated(error: &sqlx::Error) -> Option<Constraint> {
-    let error = error.as_database_error()?;
-    if error.is_unique_violation() {
-        let message = error.message();
-        return if message.ends_with("users.nickname_key") {
-            Some(Constraint::Nickname)
-        } else if message.ends_with("users.email_key") {
-            Some(Constraint::Email)
-        } else {
-            None
-        };
-    }
-    // SQLITE_CONSTRAINT_FOREIGNKEY and, for RESTRICT, SQLITE_CONSTRAINT_TRIGGER.
-    matches!(error.code().as_deref(), Some("787" | "1811")).then_some(Constraint::Reference)
-}
-
-pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> Stop<Error> {
-    match violated(&error) {
-        Some(Constraint::Nickname) => Error::NicknameTaken(nickname.into()).into(),
-        Some(Constraint::Email) => Error::EmailTaken(email.into()).into(),
-        _ => Stop::Engine(error),
-    }
-}
-
-fn referenced(error: sqlx::Error, whom: impl FnOnce() -> String) -> Stop<Error> {
-    match violated(&error) {
-        Some(Constraint::Reference) => Error::HasPosts(whom()).into(),
-        _ => Stop::Engine(error),
-    }
 }

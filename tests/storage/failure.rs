@@ -1,0 +1,30 @@
+//! The statuses of database failures.
+
+use std::sync::Arc;
+
+use chassis::{database::Error, failure::from_database_error};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+#[test]
+fn every_database_failure_has_its_code_and_reason() {
+    let expected = [
+        (Error::Overloaded, Code::Unavailable, "OVERLOADED"),
+        (Error::Busy, Code::Unavailable, "DATABASE_BUSY"),
+        (Error::NoRoom, Code::Unavailable, "OVERLOADED"),
+        (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN"),
+        (Error::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN"),
+        (
+            Error::Engine(Arc::new(sqlx::Error::WorkerCrashed)),
+            Code::Internal,
+            "INTERNAL",
+        ),
+    ];
+
+    for (error, code, reason) in expected {
+        let status = from_database_error("test", &error, Default::default());
+
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str()), (code, reason));
+    }
+}
