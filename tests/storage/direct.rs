@@ -1,7 +1,10 @@
 //! Reads in the thread of their caller: they find what any other connection finds, and
 //! are held by the same rules.
 
-use chassis::database::sqlite::{Columns, Database, WrongType};
+use chassis::database::{
+    Lifecycle,
+    sqlite::{Columns, Database, WrongType},
+};
 use sqlx::Connection;
 use user_service::store::sqlite::NEEDS;
 
