@@ -6,9 +6,9 @@
 //! says more about the disk.
 
 use crate::{
+    comparison::Row,
     figure::Figure,
     goals::Bound::{self, OfEcho, OfNaive},
-    rounds::Row,
 };
 
 /// The calls, and their floors.

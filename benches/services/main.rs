@@ -21,6 +21,7 @@
 mod bench;
 mod calls;
 mod children;
+mod comparison;
 mod cpu;
 mod echo;
 mod figure;
@@ -36,6 +37,7 @@ mod scenarios;
 mod seed;
 mod system;
 mod table;
+mod testbed;
 mod wire;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
@@ -48,11 +50,12 @@ use tokio::runtime;
 use crate::{
     bench::Bench,
     calls::Call,
+    comparison::{Line, Row},
     instructions::Instructions,
     load::Slice,
-    rounds::{Line, Plan, Row},
+    rounds::Plan,
     scenarios::{More, Scenario, Watchers},
-    system::{Arena, PostService, UserService, Variant},
+    system::{PostService, UserService, Variant},
 };
 
 // The contenders allocate as the services do.
@@ -262,10 +265,10 @@ async fn table_of_calls(options: &Options, bench: &Bench, calls: &[Call]) -> Vec
         options.slice
     );
     println!("{}", table::HEAD);
-    let arena = Arena::start(bench, calls).await;
+    let testbed = testbed::Testbed::start(bench, calls).await;
     let mut rows = Vec::new();
     for call in calls {
-        let measure = || rounds::measure(&arena, call, bench.plan, &bench.numbers);
+        let measure = || comparison::measure(&testbed, call, bench.plan, &bench.numbers);
         let mut row = measure().await;
         println!("{}", table::rows(&row));
         for _ in 0..floors::AGAIN {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
+    comparison::{Line, Row},
     figure::{Figure, significant},
-    rounds::{Line, Row},
 };
 
 /// The heads of the columns.

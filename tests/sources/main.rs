@@ -6,6 +6,7 @@
 mod circles;
 mod clients;
 mod crates;
+mod database;
 mod modules;
 mod plans;
 mod rust;

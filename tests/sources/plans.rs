@@ -1,14 +1,9 @@
 //! How SQLite does what the services ask for: by which index, and never by looking at
 //! every row where an index could serve.
 
-use std::time::Duration;
+use sqlx::{AssertSqlSafe, Row};
 
-use chassis::database::settings::DatabaseUrl;
-use migrator::{Migrator, Upgrade};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
-
-use crate::{assert_none, statements::services};
+use crate::{assert_none, database::migrated, statements::services};
 
 /// The scans of tables that are meant, each by its statement (`…` stands for any end), as
 /// SQLite words it, and with its reason.
@@ -78,16 +73,6 @@ const SCANS: [(&str, &str, &str); 16] = [
         "it begins at the oldest and ends at the limit, of those that are not ahead of the clock",
     ),
 ];
-
-/// A connection to a database of the newest version, which goes with its folder.
-pub async fn migrated() -> (TempDir, SqliteConnection) {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("microblog.db");
-    let migrator = Migrator::new(&DatabaseUrl::from_path(&path), Duration::from_secs(30));
-    migrator.unwrap().upgrade(Upgrade::default()).await.unwrap();
-    let connection = SqliteConnectOptions::new().filename(path).connect().await;
-    (folder, connection.unwrap())
-}
 
 /// A step of a statement's plan.
 struct Step {

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqliteConnection};
 
 use crate::{
     assert_none,
-    plans::migrated,
+    database::migrated,
     rust::pieces,
     tree::{File, files, sources},
 };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{CALLERS, Curves};
-use crate::{rounds::CONTENDERS, system::Contender};
+use crate::{comparison::CONTENDERS, system::Contender};
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 700.0;

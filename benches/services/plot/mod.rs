@@ -6,9 +6,10 @@ use std::{fs, path::Path, time::Duration};
 
 use crate::{
     bench::Bench,
+    comparison::CONTENDERS,
     load::{Measured, Slice},
-    rounds::{CONTENDERS, Plan, median},
-    system::Arena,
+    rounds::{Plan, median},
+    testbed::Testbed,
 };
 
 /// How many call at once.
@@ -30,7 +31,7 @@ struct Curves {
 /// Measures, and writes the drawing to `file`.
 pub async fn measure(bench: &Bench, file: &Path) {
     let calls = CALLS.map(|name| bench.call(name));
-    let arena = Arena::start(bench, &calls).await;
+    let testbed = Testbed::start(bench, &calls).await;
     let mut all = Vec::new();
     for call in &calls {
         let empty = || vec![Vec::new(); CONTENDERS.len()];
@@ -42,7 +43,7 @@ pub async fn measure(bench: &Bench, file: &Path) {
         for callers in CALLERS {
             let plan = plan(bench, callers);
             let loads = CONTENDERS.map(|contender| {
-                let address = arena.address(contender, call.service);
+                let address = testbed.address(contender, call.service);
                 plan.load(call, address, Vec::new())
             });
             let measured = bench.interleave(&loads, plan).await;

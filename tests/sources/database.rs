@@ -1,0 +1,18 @@
+//! A database of the newest version.
+
+use std::time::Duration;
+
+use chassis::database::settings::DatabaseUrl;
+use migrator::{Migrator, Upgrade};
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+/// A connection to a database of the newest version, which goes with its folder.
+pub async fn migrated() -> (TempDir, SqliteConnection) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("microblog.db");
+    let migrator = Migrator::new(&DatabaseUrl::from_path(&path), Duration::from_secs(30));
+    migrator.unwrap().upgrade(Upgrade::default()).await.unwrap();
+    let connection = SqliteConnectOptions::new().filename(path).connect().await;
+    (folder, connection.unwrap())
+}
