@@ -170,7 +170,10 @@ pub enum Command {
     },
     /// Shows how the live schema differs from the one that its version should have.
     ///
-    /// As the DDL that would bring it back. Exits with 4 if there is a difference.
+    /// Lists each object that is missing, that should not be there or that is not as it should
+    /// be, and then the DDL that would bring the schema back. Exits with 4 if there is a
+    /// difference. With `--json`, `differences` has the `object`, the `expected` statement and
+    /// the `actual` one; either is null if there is none.
     #[command(after_help = help::DIFF)]
     Diff,
     /// Makes a verified backup while the services are running.

@@ -17,6 +17,7 @@ mod run;
 mod scratch;
 mod sql;
 mod sqlite;
+mod state;
 
 use std::{
     io,
@@ -42,11 +43,12 @@ pub use self::{
         migrations::{Direction, Invalid, Migration, Migrations},
     },
     report::{
-        Difference, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
+        DriftReport, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
         progress::{Event, Progress},
     },
     run::data_loss::Loss,
     sqlite::backup::{self, Backup, Backups, Listing, Restored},
+    state::catalog::Difference,
 };
 
 /// The length of the smallest file that can be a database, in bytes: one page.

@@ -13,6 +13,7 @@ use crate::{
     project::migrations::{Direction, Migration},
     run::data_loss::Loss,
     sqlite::{backup::Backup, history::Applied},
+    state::catalog::Difference,
 };
 
 /// A migration as people know it.
@@ -229,35 +230,59 @@ impl fmt::Display for Dump {
 
 /// How a live schema differs from that of its version.
 #[derive(Clone, Debug, Serialize)]
-pub struct Difference {
+pub struct DriftReport {
     /// The file.
     pub database: PathBuf,
     /// The version that it is at.
     pub version: i64,
-    /// Whether there is any.
+    /// Whether there is any difference.
     pub drift: bool,
-    /// What would bring it back, as a script; empty if there is none.
+    /// Each object that is missing, that should not be there, or that is another.
+    pub differences: Vec<Difference>,
+    /// What would bring it back, as a script; empty if there is no difference.
     pub ddl: String,
 }
 
-impl Difference {
-    /// 4 if there is any.
+impl DriftReport {
+    pub(crate) fn new(
+        database: PathBuf,
+        version: i64,
+        differences: Vec<Difference>,
+        ddl: String,
+    ) -> Self {
+        Self {
+            database,
+            version,
+            drift: !differences.is_empty(),
+            differences,
+            ddl,
+        }
+    }
+
+    /// 4 if there is a difference.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.drift { 4 } else { 0 }
     }
 }
 
-impl fmt::Display for Difference {
+/// A script as well: what is no statement is in comments.
+impl fmt::Display for DriftReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (database, version) = (self.database.display(), self.version);
         if !self.drift {
             return writeln!(f, "{database} is as version {version} should be");
         }
-        writeln!(
-            f,
-            "-- {database} is not as version {version} should be. This would bring it back:\n"
-        )?;
+        writeln!(f, "-- {database} is not as version {version} should be:")?;
+        for difference in &self.differences {
+            for line in difference.to_string().lines() {
+                writeln!(f, "--   {line}")?;
+            }
+        }
+        if self.ddl.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "-- This would bring it back:\n")?;
         f.write_str(&self.ddl)
     }
 }

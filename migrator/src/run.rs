@@ -12,7 +12,6 @@ use sqlx::SqliteConnection;
 use self::data_loss::{Loss, Rows};
 use crate::{
     Downgrade, Migrator, Upgrade,
-    commands::check,
     error::Error,
     project::migrations::{Direction, Migration},
     report::{Report, Step},
@@ -170,7 +169,10 @@ impl Migrator {
             return Err(Error::Drift {
                 database: self.database.clone(),
                 version: report.version_before,
-                difference: check::names_of_differences(&preflight.before, &live),
+                difference: preflight
+                    .before
+                    .catalog()
+                    .names_of_differences(&live.catalog()),
             });
         }
         let mut rows = None;
@@ -212,7 +214,10 @@ impl Migrator {
         if reached != *preflight.after && !are_irreversible(direction, steps) {
             return Err(Error::NotReached {
                 version: report.version,
-                difference: check::names_of_differences(&preflight.after, &reached),
+                difference: preflight
+                    .after
+                    .catalog()
+                    .names_of_differences(&reached.catalog()),
             });
         }
         Ok(())

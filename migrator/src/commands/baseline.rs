@@ -7,7 +7,6 @@ use database::sqlite::sqlite_version;
 
 use crate::{
     Migrator,
-    commands::check,
     error::Error,
     report::{Report, Subject},
     run::plan,
@@ -93,7 +92,7 @@ impl Migrator {
         Err(Error::Drift {
             database: self.database.clone(),
             version,
-            difference: check::names_of_differences(expected, &live),
+            difference: expected.catalog().names_of_differences(&live.catalog()),
         })
     }
 

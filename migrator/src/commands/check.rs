@@ -12,14 +12,15 @@ use crate::{
     project::Project,
     scratch::{RoundTrip, Scratch, desired::DesiredSchema},
     sqlite::execute::prepares,
-    sqlite::schema::{Index, Name, Schema, Table, Trigger, View},
+    sqlite::schema::Schema,
+    state::catalog::{Difference, changed_lines},
 };
 
 /// What was checked, and what was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
     /// The migrations lead to what is declared.
-    pub(crate) declared: Check<Difference>,
+    pub(crate) declared: Check<Undeclared>,
     /// Each migration can be applied, undone and applied again.
     pub(crate) steps: Check<Irregularity>,
     /// Each statement of the services fits the migrated schema.
@@ -41,9 +42,9 @@ pub(crate) struct Check<T> {
     pub(crate) findings: Vec<T>,
 }
 
-/// Something that is not as it is declared.
+/// An object that is not as it is declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Difference {
+pub(crate) struct Undeclared {
     /// Its kind and name, such as `table users`.
     pub(crate) object: String,
     /// Its declaration, unless it is not declared.
@@ -67,7 +68,7 @@ pub(crate) enum Irregularity {
     NotUndone {
         /// As the repository has it.
         file: String,
-        differences: Vec<Difference>,
+        differences: Vec<Undeclared>,
     },
 }
 
@@ -94,7 +95,7 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
     let mut executed = ExecutedScripts::run(project, &steps).await?;
     let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
     Ok(CheckReport {
-        declared: differences(&declared, &executed.scratch.schema()).into(),
+        declared: undeclared(&declared, &executed.scratch.schema()).into(),
         steps: irregularities(&executed.trips).into(),
         statements: misfits(project, &mut executed.scratch).await.into(),
         lint: findings.into(),
@@ -197,29 +198,25 @@ impl<T: fmt::Display> Check<T> {
     }
 }
 
-impl fmt::Display for Difference {
+impl From<Difference> for Undeclared {
+    fn from(difference: Difference) -> Self {
+        Self {
+            object: difference.object,
+            declared: difference.expected,
+            migrated: difference.actual,
+        }
+    }
+}
+
+impl fmt::Display for Undeclared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            object,
-            declared,
-            migrated,
-        } = self;
-        match (declared, migrated) {
+        let object = &self.object;
+        match (&self.declared, &self.migrated) {
             (Some(_), None) => write!(f, "{object} is declared, and no migration makes it"),
             (None, _) => write!(f, "{object} is made by migrations, and not declared"),
             (Some(declared), Some(migrated)) => {
-                write!(f, "{object} is not as it is declared")?;
-                // Only the lines that differ.
-                let mut only = |sign: char, lines: &str, others: &str| {
-                    let bare = |line: &str| line.trim_end_matches(',').to_owned();
-                    let others: Vec<_> = others.lines().map(bare).collect();
-                    let lines = lines.lines().map(bare);
-                    lines
-                        .filter(|line| !others.contains(line))
-                        .try_for_each(|line| write!(f, "\n{sign} {}", line.trim()))
-                };
-                only('+', declared, migrated)?;
-                only('-', migrated, declared)
+                let lines = changed_lines(declared, migrated);
+                write!(f, "{object} is not as it is declared{lines}")
             }
         }
     }
@@ -245,35 +242,10 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// What is not the same in two schemas.
-/// What differs, by kind and name.
-pub(crate) fn names_of_differences(expected: &Schema, live: &Schema) -> String {
-    let differences = differences(expected, live).into_iter();
-    let objects: Vec<_> = differences.map(|difference| difference.object).collect();
-    objects.join(", ")
-}
-
-fn differences(declared: &Schema, migrated: &Schema) -> Vec<Difference> {
-    macro_rules! compare {
-        ($kind:literal, $objects:ident, $type:ty) => {{
-            let names = declared.$objects.keys().chain(migrated.$objects.keys());
-            let names: std::collections::BTreeSet<&Name> = names.collect();
-            names.into_iter().filter_map(|name| {
-                let objects = (declared.$objects.get(name), migrated.$objects.get(name));
-                (objects.0 != objects.1).then(|| Difference {
-                    object: format!(concat!($kind, " {}"), name),
-                    declared: objects.0.map(<$type>::ddl),
-                    migrated: objects.1.map(<$type>::ddl),
-                })
-            })
-        }};
-    }
-
-    let tables = compare!("table", tables, Table);
-    let indexes = compare!("index", indexes, Index);
-    let views = compare!("view", views, View);
-    let triggers = compare!("trigger", triggers, Trigger);
-    tables.chain(indexes).chain(views).chain(triggers).collect()
+/// What the migrations do not make as it is declared.
+fn undeclared(declared: &Schema, migrated: &Schema) -> Vec<Undeclared> {
+    let differences = declared.catalog().differences(&migrated.catalog());
+    differences.into_iter().map(Undeclared::from).collect()
 }
 
 fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
@@ -287,7 +259,7 @@ fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
             (None, Some(expected)) if *run.after != *expected => {
                 found.push(Irregularity::NotUndone {
                     file: run.migration.file(run.direction),
-                    differences: differences(expected, &run.after),
+                    differences: undeclared(expected, &run.after),
                 });
             }
             (None, _) => {}

@@ -7,7 +7,7 @@ use database::sqlite::sqlite_version;
 use crate::{
     Await, Migrator,
     error::Error,
-    report::{Difference, Dump, Status, There},
+    report::{DriftReport, Dump, Status, There},
     run::plan,
     scratch::Scratch,
     sqlite::{
@@ -45,7 +45,9 @@ impl Migrator {
     /// cannot be read.
     pub async fn dump(&self) -> Result<Dump, Error> {
         let (_, schema) = self.history_and_schema().await?;
-        Ok(Dump { ddl: schema.ddl() })
+        Ok(Dump {
+            ddl: schema.catalog().ddl(),
+        })
     }
 
     /// How the schema of the database differs from that of its version.
@@ -54,18 +56,16 @@ impl Migrator {
     ///
     /// As of [`Migrator::dump`], and [`Error::Newer`] if these migrations do not tell what
     /// its version should be.
-    pub async fn diff(&self) -> Result<Difference, Error> {
+    pub async fn diff(&self) -> Result<DriftReport, Error> {
         let (applied, live) = self.history_and_schema().await?;
         // A history that does not fit tells nothing of what there should be.
         plan::upgrade(&self.migrations, &applied, None)?;
         let version = plan::version(&applied);
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
-        Ok(Difference {
-            database: self.database.clone(),
-            version,
-            drift: live != *expected,
-            ddl: planner::repair(&live, &expected),
-        })
+        let differences = expected.catalog().differences(&live.catalog());
+        let ddl = planner::repair(&live, &expected);
+        let database = self.database.clone();
+        Ok(DriftReport::new(database, version, differences, ddl))
     }
 
     /// Returns when the database is there, at a version or a later one, and says at which.

@@ -79,3 +79,21 @@ pub(crate) enum ObjectKind {
     View,
     Trigger,
 }
+
+impl ObjectKind {
+    /// The keyword that stands for it in a statement.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Index => "index",
+            Self::View => "view",
+            Self::Trigger => "trigger",
+        }
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.keyword())
+    }
+}

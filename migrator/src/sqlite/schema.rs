@@ -12,8 +12,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
 use crate::sql;
 
 pub(crate) use self::parse::object;
@@ -24,7 +22,7 @@ pub(crate) use crate::sql::{
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Schema {
     pub(crate) tables: BTreeMap<Name, Table>,
     pub(crate) indexes: BTreeMap<Name, Index>,
@@ -38,24 +36,6 @@ impl Schema {
         let tables = self.tables.keys();
         let names = tables.chain(self.indexes.keys()).chain(self.views.keys());
         names.map(Name::spelled)
-    }
-
-    /// What is equal for equal schemas only: 64 hexadecimal digits.
-    pub(crate) fn hash(&self) -> String {
-        use std::fmt::Write as _;
-
-        let digest = Sha256::digest(self.canonical().as_bytes());
-        digest.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a text does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-    }
-}
-
-impl PartialEq for Schema {
-    fn eq(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
     }
 }
 

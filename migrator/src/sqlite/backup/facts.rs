@@ -279,7 +279,7 @@ pub(super) async fn prepare(
 /// does not understand can be backed up all the same: then it is the text that counts.
 async fn schema_hash(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
     match Schema::read(connection).await {
-        Ok(schema) => return Ok(schema.hash()),
+        Ok(schema) => return Ok(schema.catalog().hash()),
         Err(schema::Error::Database(error)) => return Err(error),
         Err(schema::Error::Unsupported { .. }) => {}
     }

@@ -75,7 +75,11 @@ async fn scripts(from: &str, to: &str, rows: &str) -> (String, String) {
     for (script, expected) in [(&up, &after), (&down, &before), (&up, &after)] {
         done(&mut connection, script).await;
         let reached = Schema::read(&mut connection).await.unwrap();
-        assert!(reached == *expected, "{}\n{script}", reached.ddl());
+        assert!(
+            reached == *expected,
+            "{}\n{script}",
+            reached.catalog().ddl()
+        );
     }
     (up, down)
 }

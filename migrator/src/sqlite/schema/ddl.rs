@@ -3,35 +3,38 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Name, Schema, Table,
-    Trigger, View,
+    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Name, ObjectKind, Schema,
+    Table, Trigger, View,
 };
-use crate::sql::{self, Kind, Token};
+use crate::{
+    sql::{self, Kind, Token},
+    state::catalog::{Catalog, Object},
+};
 
 impl Schema {
-    /// The statements that make it, each with a semicolon and a blank line after it.
-    /// Columns stand in their order; the rest is sorted.
-    pub(crate) fn ddl(&self) -> String {
-        self.statements(Table::ddl)
-    }
-
-    /// The same for every schema that is equal: columns are sorted too.
-    pub(super) fn canonical(&self) -> String {
-        self.statements(Table::canonical)
-    }
-
-    fn statements(&self, table: impl Fn(&Table) -> String) -> String {
-        let tables = self.tables.values().map(table);
-        let indexes = self.indexes.values().map(Index::ddl);
-        let views = self.views.values().map(View::ddl);
-        let triggers = self.triggers.values().map(Trigger::ddl);
-        let all: Vec<_> = tables
-            .chain(indexes)
-            .chain(views)
-            .chain(triggers)
-            .map(|statement| format!("{statement};\n"))
-            .collect();
-        all.join("\n")
+    /// Everything in it as statements that make it.
+    pub(crate) fn catalog(&self) -> Catalog {
+        let tables = self.tables.iter().map(|(name, table)| {
+            let object = Object {
+                ddl: table.ddl(),
+                canonical: table.canonical(),
+            };
+            ((ObjectKind::Table, name.clone()), object)
+        });
+        let other = |kind, name: &Name, ddl: String| {
+            let object = Object {
+                canonical: ddl.clone(),
+                ddl,
+            };
+            ((kind, name.clone()), object)
+        };
+        let indexes = self.indexes.iter();
+        let indexes = indexes.map(|(name, index)| other(ObjectKind::Index, name, index.ddl()));
+        let views = self.views.iter();
+        let views = views.map(|(name, view)| other(ObjectKind::View, name, view.ddl()));
+        let triggers = self.triggers.iter();
+        let triggers = triggers.map(|(name, t)| other(ObjectKind::Trigger, name, t.ddl()));
+        tables.chain(indexes).chain(views).chain(triggers).collect()
     }
 }
 

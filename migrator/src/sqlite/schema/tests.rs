@@ -51,10 +51,10 @@ async fn what_a_schema_says_makes_the_same_schema() {
     for sample in SAMPLES {
         let declared = schema(sample).await;
 
-        let made = schema(&declared.ddl()).await;
+        let made = schema(&declared.catalog().ddl()).await;
 
-        assert_eq!(declared.ddl(), made.ddl(), "{sample}");
-        assert_eq!(declared.hash(), made.hash(), "{sample}");
+        assert_eq!(declared.catalog().ddl(), made.catalog().ddl(), "{sample}");
+        assert_eq!(declared.catalog().hash(), made.catalog().hash(), "{sample}");
         assert!(!declared.tables.is_empty(), "{sample}");
     }
 }

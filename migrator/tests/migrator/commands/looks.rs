@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::{Tree, USERS};
 use crate::Place;
 
@@ -42,22 +44,30 @@ fn a_status_that_does_not_fit_exits_with_6_if_it_is_asked_to() {
 
 #[tokio::test]
 async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
-    for (edit, undo) in [
+    for (edit, difference, undo) in [
         (
             "create index by_hand on posts (create_time)",
+            "index by_hand should not be there",
             "drop index by_hand;",
         ),
         (
             "alter table posts add column by_hand integer",
+            "table posts is not as it should be\n--   - by_hand integer",
             "alter table posts drop column by_hand;",
         ),
         (
             "drop index posts_by_user",
+            "index posts_by_user is missing",
             "create index posts_by_user on posts",
         ),
-        ("create table by_hand (id integer)", "drop table by_hand;"),
+        (
+            "create table by_hand (id integer)",
+            "table by_hand should not be there",
+            "drop table by_hand;",
+        ),
         (
             "create trigger by_hand after insert on posts begin select 1; end",
+            "trigger by_hand should not be there",
             "drop trigger by_hand;",
         ),
     ] {
@@ -69,10 +79,11 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
 
         assert_eq!(run.code, 4, "{run:?}");
         let head = format!(
-            "-- {} is not as version 2 should be. This would bring it back:",
+            "-- {} is not as version 2 should be:\n--   {difference}\n\
+             -- This would bring it back:\n\n",
             tree.place.path().display()
         );
-        assert_eq!(run.stdout.lines().next(), Some(head.as_str()));
+        assert!(run.stdout.starts_with(&head), "{head}: {run:?}");
         assert!(run.stdout.contains(undo), "{undo}: {run:?}");
         assert_eq!(object["result"]["drift"], true);
         assert!(object["result"]["ddl"].as_str().unwrap().contains(undo));
@@ -81,6 +92,52 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
         let back = tree.done(&["diff"]);
         assert!(back.ends_with("is as version 2 should be"), "{back}");
     }
+}
+
+#[tokio::test]
+async fn a_difference_has_the_statement_that_should_be_and_the_one_that_is() {
+    let tree = Tree::upgraded();
+    let none = tree.json(&["diff"], 0);
+    tree.place
+        .execute(
+            "drop index posts_by_user;
+             create index posts_by_user on posts (user_id);
+             create view by_hand as select id from posts;
+             alter table posts add column by_hand integer;",
+        )
+        .await;
+
+    let object = tree.json(&["diff"], 4);
+
+    assert_eq!(none["result"]["differences"], json!([]));
+    assert_eq!(none["result"]["ddl"], "");
+    let differences = object["result"]["differences"].as_array().unwrap();
+    let [posts, index, view] = &differences[..] else {
+        panic!("{object}");
+    };
+    assert_eq!(posts["object"], "table posts");
+    let (expected, actual) = (&posts["expected"], &posts["actual"]);
+    assert!(!expected.as_str().unwrap().contains("by_hand"), "{posts}");
+    assert!(
+        actual.as_str().unwrap().contains("by_hand integer"),
+        "{posts}"
+    );
+    assert_eq!(
+        *index,
+        json!({
+            "object": "index posts_by_user",
+            "expected": "create index posts_by_user on posts (user_id, id)",
+            "actual": "create index posts_by_user on posts (user_id)",
+        })
+    );
+    assert_eq!(
+        *view,
+        json!({
+            "object": "view by_hand",
+            "expected": null,
+            "actual": "create view by_hand as select id from posts",
+        })
+    );
 }
 
 #[tokio::test]

@@ -189,9 +189,9 @@ impl Case {
     async fn run(&self, reached: &Reached) -> Result<(), String> {
         let (from, to) = (declared(&self.from).await, declared(&self.to).await);
         ensure!(
-            declared(&from.ddl()).await == from,
+            declared(&from.catalog().ddl()).await == from,
             "its DDL is another schema:\n{}",
-            from.ddl()
+            from.catalog().ddl()
         );
         let renames = self
             .renames(&from, &to)
@@ -385,8 +385,8 @@ async fn reaches(
     ensure!(
         found == *wanted,
         "{way}: it is\n{}instead of\n{}",
-        found.ddl(),
-        wanted.ddl()
+        found.catalog().ddl(),
+        wanted.catalog().ddl()
     );
     let wrong = data::integrity(database).await;
     ensure!(wrong.is_empty(), "{way}: {wrong:?}");

@@ -1,0 +1,3 @@
+//! What a database is like at one moment, in types that every engine can give.
+
+pub(crate) mod catalog;

@@ -1,0 +1,187 @@
+//! What a database holds, in a form that every engine can give: each object by its kind and
+//! name, as the statement that makes it. Knows no database and no grammar of an engine.
+//!
+//! Two objects are equal if the engine would do the same with both. Drift, the proof of a
+//! run, `baseline`, `check` and `diff` compare catalogs and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::sql::name::{Name, ObjectKind};
+
+/// The objects of a database that somebody declared: not what the engine or the migrator
+/// made for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Catalog(BTreeMap<(ObjectKind, Name), Object>);
+
+/// An object of a database.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    /// The statement that makes it, in one spelling; columns are in their order.
+    pub(crate) ddl: String,
+    /// The same for every object that is equal: columns are sorted too.
+    pub(crate) canonical: String,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl Eq for Object {}
+
+impl FromIterator<((ObjectKind, Name), Object)> for Catalog {
+    fn from_iter<T: IntoIterator<Item = ((ObjectKind, Name), Object)>>(objects: T) -> Self {
+        Self(objects.into_iter().collect())
+    }
+}
+
+impl Catalog {
+    /// The statements that make it, each with a semicolon and a blank line after it.
+    pub(crate) fn ddl(&self) -> String {
+        script(self.0.values().map(|object| &object.ddl))
+    }
+
+    /// A hash that is equal for equal catalogs only: 64 hexadecimal digits.
+    pub(crate) fn hash(&self) -> String {
+        let canonical = script(self.0.values().map(|object| &object.canonical));
+        let digest = Sha256::digest(canonical.as_bytes());
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    /// What is not the same in `actual`, in the order of kinds and names.
+    pub(crate) fn differences(&self, actual: &Self) -> Vec<Difference> {
+        let keys: BTreeSet<_> = self.0.keys().chain(actual.0.keys()).collect();
+        let differs = |key: &(ObjectKind, Name)| {
+            let (expected, actual) = (self.0.get(key), actual.0.get(key));
+            let ddl = |object: &Object| object.ddl.clone();
+            (expected != actual).then(|| Difference {
+                object: format!("{} {}", key.0, key.1),
+                expected: expected.map(ddl),
+                actual: actual.map(ddl),
+            })
+        };
+        keys.into_iter().filter_map(differs).collect()
+    }
+
+    /// The names of all that is not the same in `actual`, for a message.
+    pub(crate) fn names_of_differences(&self, actual: &Self) -> String {
+        let differences = self.differences(actual).into_iter();
+        let objects: Vec<_> = differences.map(|difference| difference.object).collect();
+        objects.join(", ")
+    }
+}
+
+fn script<'a>(statements: impl Iterator<Item = &'a String>) -> String {
+    let statements: Vec<_> = statements
+        .map(|statement| format!("{statement};\n"))
+        .collect();
+    statements.join("\n")
+}
+
+/// An object that is not the same in two catalogs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its kind and name, such as `table users`.
+    pub object: String,
+    /// The statement that should have made it; `None` if it should not be there.
+    pub expected: Option<String>,
+    /// The statement that makes it as it is; `None` if it is missing.
+    pub actual: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.object)?;
+        match (&self.expected, &self.actual) {
+            (Some(_), None) => f.write_str(" is missing"),
+            (None, _) => f.write_str(" should not be there"),
+            (Some(expected), Some(actual)) => {
+                let lines = changed_lines(expected, actual);
+                write!(f, " is not as it should be{lines}")
+            }
+        }
+    }
+}
+
+/// The lines that only one of two statements has, each after a line break: with `+` those
+/// that are expected, with `-` the others.
+pub(crate) fn changed_lines(expected: &str, actual: &str) -> String {
+    let bare = |line: &str| line.trim_end_matches(',').to_owned();
+    let only = |sign: char, lines: &str, others: &str| {
+        let others: Vec<_> = others.lines().map(bare).collect();
+        let lines = lines.lines().map(bare);
+        let only = lines.filter(|line| !others.contains(line));
+        only.map(|line| format!("\n{sign} {}", line.trim()))
+            .collect::<String>()
+    };
+    only('+', expected, actual) + &only('-', actual, expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(objects: &[(ObjectKind, &str, &str, &str)]) -> Catalog {
+        let object = |&(kind, name, ddl, canonical): &(ObjectKind, &str, &str, &str)| {
+            let object = Object {
+                ddl: ddl.to_owned(),
+                canonical: canonical.to_owned(),
+            };
+            ((kind, Name::new(name)), object)
+        };
+        objects.iter().map(object).collect()
+    }
+
+    #[test]
+    fn the_order_of_columns_is_printed_and_does_not_count() {
+        let one = catalog(&[(ObjectKind::Table, "a", "table a (c, b)", "table a (b, c)")]);
+        let other = catalog(&[(ObjectKind::Table, "A", "table a (b, c)", "table a (b, c)")]);
+
+        assert_eq!(one, other);
+        assert_eq!(one.hash(), other.hash());
+        assert_eq!(one.differences(&other), []);
+        assert_eq!(one.ddl(), "table a (c, b);\n");
+    }
+
+    #[test]
+    fn differences_are_told_by_kind_and_name() {
+        let expected = catalog(&[
+            (ObjectKind::Index, "i", "index i", "index i"),
+            (ObjectKind::Table, "a", "table a (\n  b,\n  c\n)", "1"),
+            (ObjectKind::Table, "z", "table z", "table z"),
+        ]);
+        let actual = catalog(&[
+            (ObjectKind::Table, "a", "table a (\n  b\n)", "2"),
+            (ObjectKind::View, "a", "view a", "view a"),
+            (ObjectKind::Table, "z", "table z", "table z"),
+        ]);
+
+        let differences = expected.differences(&actual);
+
+        let texts: Vec<_> = differences.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "table a is not as it should be\n+ c",
+                "index i is missing",
+                "view a should not be there",
+            ]
+        );
+        assert_eq!(
+            expected.names_of_differences(&actual),
+            "table a, index i, view a"
+        );
+        assert_ne!(expected.hash(), actual.hash());
+    }
+}
