@@ -3,6 +3,7 @@
 
 pub(crate) mod progress;
 mod status;
+pub(crate) mod table;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

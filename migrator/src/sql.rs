@@ -2,18 +2,20 @@
 //! database, and no table.
 
 pub(crate) mod cursor;
+pub(crate) mod destructive_change;
 pub(crate) mod directives;
 pub(crate) mod forbidden;
 mod keywords;
 pub(crate) mod name;
 pub(crate) mod operation;
+pub(crate) mod rename_tracker;
 mod token;
 
 use serde::Serialize;
 
 pub(crate) use self::{
     keywords::is_keyword,
-    token::{Kind, Token, quoted, tokens},
+    token::{Kind, Token, quoted, significant_tokens, tokens},
 };
 
 /// A place in a text, for people.
@@ -106,11 +108,7 @@ fn ends(body: &[Token<'_>]) -> bool {
 /// The same SQL for all of its spellings: without comments, letter case and blanks, which
 /// stand where they always stand.
 pub(crate) fn normalised(sql: &str) -> String {
-    let tokens: Vec<_> = tokens(sql)
-        .into_iter()
-        .filter(|token| token.kind != Kind::Comment)
-        .collect();
-    join(&tokens)
+    join(&significant_tokens(sql))
 }
 
 /// Tokens as one text, in their canonical spelling.

@@ -1,16 +1,25 @@
 //! What a script destroys, and whether it says so (M002). Knows no database.
 
-use std::collections::BTreeMap;
-
 use super::{
     Code, Finding,
-    rebuild::{Origins, Rebuild, source},
-    script::{Script, mark},
+    rebuild::{Rebuild, source},
+    script::Script,
 };
-use crate::sql::operation::{Deed, at_top, words};
-use crate::sqlite::schema::{Name, ObjectKind, Schema};
+use crate::{
+    sql::{
+        Token,
+        cursor::Cursor,
+        destructive_change::DestructiveChange,
+        directives::destroys_comment,
+        name::{Name, ObjectKind},
+        operation::Operation,
+        rename_tracker::{RenameTracker, TrackedTable},
+        significant_tokens,
+    },
+    sqlite::schema::Schema,
+};
 
-/// M002: what is destroyed without its mark.
+/// M002: what is destroyed without its directive.
 ///
 /// A table that is rebuilt stays, as far as its rows and columns are copied. What the
 /// script itself has made may go.
@@ -19,55 +28,48 @@ pub(super) fn losses(script: &Script<'_>, before: &Schema, rebuilds: &[Rebuild])
         script,
         findings: Vec::new(),
     };
-    let mut origins = Origins::new(before.tables.keys().cloned());
-    // By the names that they have now, the columns that were there before.
-    let mut columns: BTreeMap<&Name, Vec<Name>> = BTreeMap::new();
-    for (name, table) in &before.tables {
-        let stored = table.columns.iter().filter(|c| c.generated.is_none());
-        columns.insert(name, stored.map(|column| column.name.clone()).collect());
-    }
-    for (at, deed) in script.deeds.iter().enumerate() {
-        let there = |table: &Name| origins.of(table).and_then(|origin| columns.get(origin));
-        match deed {
-            Deed::Drop(ObjectKind::Table, table) => {
+    let mut tracker = before.tracker();
+    for (at, operation) in script.deeds.iter().enumerate() {
+        match operation {
+            Operation::Drop(ObjectKind::Table, table) => {
                 let rebuild = rebuilds.iter().find(|rebuild| rebuild.dropped == at);
-                match (rebuild, there(table)) {
-                    (Some(rebuild), Some(columns)) => losses.rebuild(rebuild, columns),
-                    (None, Some(_)) => losses.add(&[at], at, &format!("table {table}"), "goes"),
+                match (rebuild, tracker.table(table)) {
+                    (Some(rebuild), Some(before)) => losses.rebuild(rebuild, before),
+                    (None, Some(_)) => {
+                        losses.add(&[at], at, &DestructiveChange::Table(table.clone()), "goes");
+                    }
                     _ => {}
                 }
+                tracker.remove(table);
             }
-            Deed::DropColumn { table, column }
-                if there(table).is_some_and(|columns| columns.contains(column)) =>
-            {
-                losses.add(&[at], at, &format!("column {table}.{column}"), "goes");
+            Operation::DropColumn { table, column } if tracks(&tracker, table, column) => {
+                let change = DestructiveChange::Column(table.clone(), column.clone());
+                losses.add(&[at], at, &change, "goes");
             }
-            Deed::Delete(table) if there(table).is_some() => {
-                losses.add(&[at], at, &format!("rows {table}"), "go");
+            Operation::Delete(table) if tracker.table(table).is_some() => {
+                losses.add(&[at], at, &DestructiveChange::Rows(table.clone()), "go");
             }
-            Deed::Update {
+            Operation::Update {
                 table,
                 columns,
                 everywhere: true,
             } => {
-                let there = there(table).map_or(&[][..], Vec::as_slice);
-                for column in columns.iter().filter(|column| there.contains(column)) {
-                    let what = format!("column {table}.{column}");
-                    losses.add(&[at], at, &what, "is written over in every row");
-                }
-            }
-            Deed::RenameColumn { table, from, to } => {
-                let columns = origins.of(table).and_then(|origin| columns.get_mut(origin));
-                let renamed = columns.into_iter().flatten().find(|column| *column == from);
-                if let Some(column) = renamed {
-                    *column = to.clone();
+                for column in columns.iter().filter(|c| tracks(&tracker, table, c)) {
+                    let change = DestructiveChange::Column(table.clone(), column.clone());
+                    losses.add(&[at], at, &change, "is written over in every row");
                 }
             }
             _ => {}
         }
-        origins.follow(deed);
+        tracker.rename(operation);
     }
     losses.findings
+}
+
+/// Whether a column that was there at first is called so now.
+fn tracks(tracker: &RenameTracker, table: &Name, column: &Name) -> bool {
+    let table = tracker.table(table);
+    table.is_some_and(|table| table.columns.contains_key(column))
 }
 
 struct Losses<'a> {
@@ -76,20 +78,23 @@ struct Losses<'a> {
 }
 
 impl Losses<'_> {
-    /// Something goes by the statement at `at`; its mark is at one of `statements`.
-    fn add(&mut self, statements: &[usize], at: usize, what: &str, verb: &str) {
-        if !self.script.is_marked(statements, what) {
+    /// Something goes by the statement at `at`; its directive is at one of `statements`.
+    fn add(&mut self, statements: &[usize], at: usize, change: &DestructiveChange, verb: &str) {
+        if !self.script.is_intended(statements, change) {
             self.findings.push(self.script.finding(
                 Code::Destroyed,
                 at,
-                format!("{what} {verb}"),
-                format!("keep it, or write `{}` right above", mark(what)),
+                format!("{change} {verb}"),
+                format!(
+                    "keep it, or write `{}` right above",
+                    destroys_comment(change)
+                ),
             ));
         }
     }
 
-    /// What a rebuild leaves out of the table with these columns.
-    fn rebuild(&mut self, rebuild: &Rebuild, columns: &[Name]) {
+    /// What a rebuild leaves out of a table.
+    fn rebuild(&mut self, rebuild: &Rebuild, before: &TrackedTable) {
         let Rebuild {
             table,
             dropped,
@@ -97,37 +102,43 @@ impl Losses<'_> {
             statements,
             ..
         } = rebuild;
+        let rows = DestructiveChange::Rows(table.clone());
         let sources = copies.iter().filter_map(|at| source(self.script, *at));
-        let sources: Vec<_> = sources.map(words).collect();
+        let sources: Vec<_> = sources.collect();
         if sources.is_empty() {
-            self.add(statements, *dropped, &format!("rows {table}"), "go");
+            self.add(statements, *dropped, &rows, "go");
             return;
         }
-        let some = sources.iter().all(|source| {
-            let condition = at_top(source, |word| word.is("where") || word.is("limit"));
-            // SQLite wants `where true` before an upsert.
-            condition.is_some_and(|at| !source.get(at + 1).is_some_and(|word| word.is("true")))
-        });
-        if some {
-            self.add(statements, *dropped, &format!("rows {table}"), "go in part");
+        if sources.iter().all(|source| is_partial(source)) {
+            self.add(statements, *dropped, &rows, "go in part");
         }
-        let all = |source: &Vec<_>| {
-            let star = |pair: &[crate::sql::Token<'_>]| {
-                pair[1].is_symbol("*") && (pair[0].is("select") || pair[0].is_symbol("."))
-            };
-            source.windows(2).any(star)
-        };
-        if sources.iter().any(all) {
+        let sources: Vec<_> = sources.into_iter().map(significant_tokens).collect();
+        if sources.iter().any(|source| has_star(source)) {
             return;
         }
-        for column in columns {
+        for column in before.columns.keys() {
             let copied = sources.iter().flatten().any(|word| {
                 word.is_name() && word.unquoted().eq_ignore_ascii_case(column.folded())
             });
             if !copied {
-                let what = format!("column {table}.{column}");
-                self.add(statements, *dropped, &what, "is not copied");
+                let change = DestructiveChange::Column(table.clone(), column.clone());
+                self.add(statements, *dropped, &change, "is not copied");
             }
         }
     }
+}
+
+/// Whether a SELECT leaves rows out.
+fn is_partial(source: &str) -> bool {
+    let mut cursor = Cursor::new(source);
+    cursor.until(&["where", "limit"]);
+    // SQLite wants `where true` before an upsert.
+    cursor.next().is_some() && !cursor.second().is_some_and(|word| word.is("true"))
+}
+
+/// Whether a SELECT takes all columns.
+fn has_star(source: &[Token<'_>]) -> bool {
+    source
+        .windows(2)
+        .any(|pair| pair[1].is_symbol("*") && (pair[0].is("select") || pair[0].is_symbol(".")))
 }

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use super::{Code, Finding};
 use crate::{
     project::Project,
-    sql::{self, Kind},
-    sqlite::schema::{Name, Remark, Schema},
+    sql::{
+        self, Kind,
+        directives::{self, Directive, Directives},
+        name::Name,
+    },
+    sqlite::schema::Schema,
 };
 
 /// M010: what was renamed from something that there is not, and is not there itself.
@@ -14,15 +18,15 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
     let known = known(declared, migrated);
     let mut findings = Vec::new();
     for owner in &project.owners {
-        for comment in sql::tokens(&owner.schema) {
-            if comment.kind != Kind::Comment || !comment.text.contains("@renamed") {
-                continue;
-            }
-            let from = comment.text.split_once("from=").map(|(_, rest)| {
-                let old = rest.trim_end_matches("*/");
-                let end = old.find(|c: char| c.is_whitespace() || c == ',');
-                Name::new(&old[..end.unwrap_or(old.len())])
-            });
+        let comments = sql::tokens(&owner.schema).into_iter();
+        let comments = comments.filter(|token| token.kind == Kind::Comment);
+        let renames = comments.flat_map(|comment| {
+            directives::parse(comment.text).filter_map(move |directive| match directive {
+                Directive::Renamed { from } => Some((comment.offset, from)),
+                _ => None,
+            })
+        });
+        for (offset, from) in renames {
             let message = match from {
                 Some(old) if known.contains(&old) => continue,
                 Some(old) => format!("there is no {old} that could be renamed"),
@@ -31,7 +35,7 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
             findings.push(Finding::new(
                 Code::Renamed,
                 &format!("{}/schema.sql", owner.name),
-                sql::position(&owner.schema, comment.offset),
+                sql::position(&owner.schema, offset),
                 message,
                 "write `@renamed from=` and the name that it has now, right above what is renamed"
                     .into(),
@@ -46,14 +50,14 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
 fn known(schema: &Schema, migrated: &Schema) -> BTreeSet<Name> {
     let mut known = BTreeSet::new();
     for (name, table) in &schema.tables {
-        let before = table.remark.renamed_from.as_ref();
+        let before = table.directives.renamed_from.as_ref();
         let there = migrated.tables.get(name);
         let old = before.and_then(|old| migrated.tables.get(old));
         if there.or(old).is_some() {
             known.extend(before.cloned());
         }
         for column in &table.columns {
-            let Some(from) = &column.remark.renamed_from else {
+            let Some(from) = &column.directives.renamed_from else {
                 continue;
             };
             let has = |name| {
@@ -67,22 +71,22 @@ fn known(schema: &Schema, migrated: &Schema) -> BTreeSet<Name> {
             }
         }
     }
-    let mut others = |name: &Name, remark: &Remark, there: &dyn Fn(&Name) -> bool| {
-        let from = remark.renamed_from.iter();
+    let mut others = |name: &Name, directives: &Directives, there: &dyn Fn(&Name) -> bool| {
+        let from = directives.renamed_from.iter();
         known.extend(from.filter(|from| there(from) || there(name)).cloned());
     };
     for (name, index) in &schema.indexes {
-        others(name, &index.remark, &|name| {
+        others(name, &index.directives, &|name| {
             migrated.indexes.contains_key(name)
         });
     }
     for (name, view) in &schema.views {
-        others(name, &view.remark, &|name| {
+        others(name, &view.directives, &|name| {
             migrated.views.contains_key(name)
         });
     }
     for (name, trigger) in &schema.triggers {
-        others(name, &trigger.remark, &|name| {
+        others(name, &trigger.directives, &|name| {
             migrated.triggers.contains_key(name)
         });
     }

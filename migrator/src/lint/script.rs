@@ -5,7 +5,9 @@ use crate::{
     error::Place,
     project::migrations::{Direction, Migration},
     sql::{
-        self, Kind, Statement,
+        self, Statement,
+        destructive_change::DestructiveChange,
+        directives,
         operation::{Deed, deed},
     },
 };
@@ -61,21 +63,15 @@ impl<'a> Script<'a> {
 
     /// Why it says that it undoes nothing: `-- @irreversible why`.
     pub(super) fn irreversible(&self) -> Option<&'a str> {
-        let tokens = sql::tokens(self.text).into_iter();
-        let mut comments = tokens.filter(|token| token.kind == Kind::Comment);
-        comments.find_map(|comment| {
-            let text = comment.text.trim_matches(|c| matches!(c, '-' | '/' | '*'));
-            Some(text.trim().strip_prefix("@irreversible")?.trim())
-        })
+        directives::irreversible(self.text)
     }
 
     /// Whether one of these statements has `-- @destroys …` right above it.
-    pub(super) fn is_marked(&self, statements: &[usize], what: &str) -> bool {
-        let mark = mark(what);
+    pub(super) fn is_intended(&self, statements: &[usize], change: &DestructiveChange) -> bool {
         let comments = statements.iter().map(|at| self.statements[*at].comment);
         comments
-            .flat_map(str::lines)
-            .any(|line| line.trim().eq_ignore_ascii_case(&mark))
+            .flat_map(directives::destroys)
+            .any(|intended| intended == *change)
     }
 
     /// Something wrong with the statement at this index.
@@ -99,9 +95,4 @@ impl<'a> Script<'a> {
             column: position.column,
         }
     }
-}
-
-/// The comment that says that something is destroyed on purpose.
-pub(super) fn mark(what: &str) -> String {
-    format!("-- @destroys {what}")
 }

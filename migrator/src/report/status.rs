@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{Subject, optional_milliseconds, write_version};
+use super::{Subject, optional_milliseconds, table, write_version};
 use crate::{project::migrations::Migrations, run::plan, sqlite::history::Applied};
 
 /// Which migrations are applied to a database and which are not. Its text is a table
@@ -141,16 +141,7 @@ impl fmt::Display for Status {
                 took.unwrap_or_default(),
             ]);
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: [usize; 6] = std::array::from_fn(width);
-        for row in &rows {
-            let cells: Vec<_> = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
+        table::write(f, &rows)?;
 
         writeln!(f)?;
         write_version(f, self.version)

@@ -1,13 +1,12 @@
-//! A walk over the tokens of a declaration, with its comments apart.
+//! A walk over the tokens of a statement, with its comments apart.
 
 use super::{
-    self as sql,
     name::Name,
-    token::{Kind, Token},
+    token::{Kind, Token, tokens},
 };
 
-/// What is in the way of understanding a declaration.
-pub(crate) type Why = String;
+/// What is in the way of understanding a statement.
+pub(crate) type ParseError = String;
 
 /// Where the walk is.
 pub(crate) struct Cursor<'a> {
@@ -19,7 +18,7 @@ pub(crate) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(sql: &'a str) -> Self {
-        let (comments, tokens) = sql::tokens(sql)
+        let (comments, tokens) = tokens(sql)
             .into_iter()
             .partition(|token| token.kind == Kind::Comment);
         Self {
@@ -39,6 +38,11 @@ impl<'a> Cursor<'a> {
         self.tokens.get(self.at)
     }
 
+    /// The token after the next one.
+    pub(crate) fn second(&self) -> Option<&Token<'a>> {
+        self.tokens.get(self.at + 1)
+    }
+
     /// Where the next token begins, in bytes.
     pub(crate) fn offset(&self) -> usize {
         self.next().map_or(self.sql.len(), |token| token.offset)
@@ -56,8 +60,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether the two next ones are these keywords.
     pub(crate) fn peek_both(&self, first: &str, second: &str) -> bool {
-        let after = self.tokens.get(self.at + 1);
-        self.peek(first) && after.is_some_and(|token| token.is(second))
+        self.peek(first) && self.second().is_some_and(|token| token.is(second))
     }
 
     pub(crate) fn peek_symbol(&self, symbol: &str) -> bool {
@@ -78,28 +81,28 @@ impl<'a> Cursor<'a> {
         there
     }
 
-    pub(crate) fn expect(&mut self, keyword: &str) -> Result<(), Why> {
+    pub(crate) fn expect(&mut self, keyword: &str) -> Result<(), ParseError> {
         if self.eat(keyword) {
             return Ok(());
         }
         Err(self.unexpected(keyword))
     }
 
-    pub(crate) fn expect_symbol(&mut self, symbol: &str) -> Result<(), Why> {
+    pub(crate) fn expect_symbol(&mut self, symbol: &str) -> Result<(), ParseError> {
         if self.eat_symbol(symbol) {
             return Ok(());
         }
         Err(self.unexpected(symbol))
     }
 
-    pub(crate) fn unexpected(&self, wanted: &str) -> Why {
+    pub(crate) fn unexpected(&self, wanted: &str) -> ParseError {
         match self.next() {
             Some(token) => format!("`{}` stands where `{wanted}` is expected", token.text),
             None => format!("it ends where `{wanted}` is expected"),
         }
     }
 
-    pub(crate) fn name(&mut self) -> Result<Name, Why> {
+    pub(crate) fn name(&mut self) -> Result<Name, ParseError> {
         match self.next().filter(|token| token.is_name()) {
             Some(token) => {
                 let name = Name::new(&token.unquoted());
@@ -110,8 +113,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Goes beyond a name, with or without that of the database before it.
+    pub(crate) fn qualified_name(&mut self) -> Result<Name, ParseError> {
+        let name = self.name()?;
+        if self.eat_symbol(".") {
+            return self.name();
+        }
+        Ok(name)
+    }
+
     /// Goes beyond one token of whatever kind.
-    pub(crate) fn any(&mut self) -> Result<Token<'a>, Why> {
+    pub(crate) fn any(&mut self) -> Result<Token<'a>, ParseError> {
         let token = self
             .next()
             .copied()
@@ -121,7 +133,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes beyond `( … )`, and yields what is inside.
-    pub(crate) fn parenthesised(&mut self) -> Result<&[Token<'a>], Why> {
+    pub(crate) fn parenthesised(&mut self) -> Result<&[Token<'a>], ParseError> {
         self.expect_symbol("(")?;
         let from = self.at;
         let mut depth = 1;
@@ -136,12 +148,12 @@ impl<'a> Cursor<'a> {
         Ok(&self.tokens[from..self.at - 1])
     }
 
-    /// Goes to the first of these keywords, or to the end.
+    /// Goes to the first of these keywords that is in no parentheses, or to the end.
     pub(crate) fn until(&mut self, keywords: &[&str]) -> &[Token<'a>] {
         let from = self.at;
-        while self.next().is_some() && !keywords.iter().any(|keyword| self.peek(keyword)) {
-            self.at += 1;
-        }
+        let rest = &self.tokens[from..];
+        let end = outside(rest, |token| keywords.iter().any(|word| token.is(word)));
+        self.at += end.unwrap_or(rest.len());
         &self.tokens[from..self.at]
     }
 
@@ -151,18 +163,34 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The parts between the commas that are in no parentheses.
-pub(crate) fn split<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+/// Where the first token is, of those in no parentheses, that fulfils a condition.
+fn outside(tokens: &[Token<'_>], condition: impl Fn(&Token<'_>) -> bool) -> Option<usize> {
     let mut depth = 0;
-    let comma = |token: &Token<'_>| {
+    tokens.iter().position(|token| {
         if token.is_symbol("(") {
             depth += 1;
         } else if token.is_symbol(")") {
             depth -= 1;
         }
-        depth == 0 && token.is_symbol(",")
-    };
-    tokens.split(comma).collect()
+        depth == 0 && condition(token)
+    })
+}
+
+/// The parts between the commas that are in no parentheses.
+pub(crate) fn split<'t, 'a>(mut tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+    let mut parts = Vec::new();
+    while let Some(comma) = outside(tokens, |token| token.is_symbol(",")) {
+        parts.push(&tokens[..comma]);
+        tokens = &tokens[comma + 1..];
+    }
+    parts.push(tokens);
+    parts
+}
+
+/// The names in a list.
+pub(crate) fn names(tokens: &[Token<'_>]) -> Vec<Name> {
+    let names = tokens.iter().filter(|token| token.is_name());
+    names.map(|token| Name::new(&token.unquoted())).collect()
 }
 
 /// Whether each parenthesis has its counterpart.

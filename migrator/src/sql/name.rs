@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, fmt};
 
-use crate::sql;
+use super::token::{quoted, tokens};
 
 /// A name of a table, a column and so on. ASCII letter case does not count.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Name {
 
     /// As it was written, and in quotes where it has to be.
     pub(crate) fn quoted(&self) -> String {
-        sql::quoted(&self.spelled)
+        quoted(&self.spelled)
     }
 
     /// In lower case, without quotes.
@@ -38,7 +38,7 @@ impl Name {
     /// Whether a normalised text names it anywhere: a table, a column, or whatever else is
     /// called so.
     pub(crate) fn is_in(&self, normalised: &str) -> bool {
-        sql::tokens(normalised)
+        tokens(normalised)
             .iter()
             .any(|token| token.is_name() && token.unquoted().eq_ignore_ascii_case(&self.folded))
     }
@@ -47,7 +47,7 @@ impl Name {
 /// In lower case, and in quotes where it has to be.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sql::quoted(&self.folded))
+        f.write_str(&quoted(&self.folded))
     }
 }
 

@@ -1,13 +1,14 @@
-//! What a statement of a migration does, as far as its text says it. Knows no database.
+//! What a statement does, as far as its text says it. Knows no database.
 
 use super::{
+    cursor::{Cursor, ParseError, names, split},
     name::{Name, ObjectKind},
-    token::{Kind, Token, tokens},
+    token::Token,
 };
 
 /// What a statement does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     Create(ObjectKind, Name),
     Drop(ObjectKind, Name),
     RenameTable {
@@ -46,201 +47,166 @@ pub(crate) enum Deed {
     Other,
 }
 
-/// The tokens of a statement without its comments.
-pub(crate) fn words(sql: &str) -> Vec<Token<'_>> {
-    let mut tokens = tokens(sql);
-    tokens.retain(|token| token.kind != Kind::Comment);
-    tokens
-}
-
-/// What a statement does.
-pub(crate) fn deed(sql: &str) -> Deed {
-    let tokens = words(sql);
-    parse(&tokens).unwrap_or(Deed::Other)
-}
-
-fn parse(tokens: &[Token<'_>]) -> Option<Deed> {
-    let (first, rest) = tokens.split_first()?;
-    match first.text.to_ascii_lowercase().as_str() {
-        "create" => create(rest),
-        "drop" => {
-            let (kind, rest) = kind(rest)?;
-            let rest = skip(rest, &["if", "exists"]);
-            Some(Deed::Drop(kind, name(rest)?.0))
-        }
-        "alter" => alter(skip(rest, &["table"])),
-        "insert" | "replace" => insert(rest),
-        "update" => update(rest),
-        "delete" => Some(Deed::Delete(name(skip(rest, &["from"]))?.0)),
-        "with" => {
-            let verbs = ["insert", "replace", "update", "delete", "select"];
-            let verb = at_top(rest, |token| verbs.iter().any(|verb| token.is(verb)))?;
-            parse(&rest[verb..])
-        }
-        _ => None,
+impl Operation {
+    /// Classifies a statement.
+    pub(crate) fn classify(statement: &str) -> Self {
+        parse(&mut Cursor::new(statement)).unwrap_or(Self::Other)
     }
 }
 
-fn create(tokens: &[Token<'_>]) -> Option<Deed> {
-    let mut rest = tokens;
-    for word in ["temp", "temporary", "unique"] {
-        rest = skip(rest, &[word]);
-    }
-    let (kind, rest) = kind(rest)?;
-    let rest = skip(rest, &["if", "not", "exists"]);
-    Some(Deed::Create(kind, name(rest)?.0))
+pub(crate) use super::token::significant_tokens as words;
+
+pub(crate) type Deed = Operation;
+
+pub(crate) fn deed(statement: &str) -> Operation {
+    Operation::classify(statement)
 }
 
-fn alter(tokens: &[Token<'_>]) -> Option<Deed> {
-    let (table, rest) = name(tokens)?;
-    let (verb, rest) = rest.split_first()?;
-    if verb.is("rename") {
-        if let [to, new] = rest
-            && to.is("to")
-        {
-            let to = Name::new(&new.unquoted());
-            return Some(Deed::RenameTable { from: table, to });
-        }
-        let [.., from, _, to] = rest else {
-            return None;
-        };
-        return Some(Deed::RenameColumn {
-            table,
-            from: Name::new(&from.unquoted()),
-            to: Name::new(&to.unquoted()),
-        });
-    }
-    // COLUMN may be left out, and may be the column's name.
-    let rest = match rest {
-        [column, name, ..] if column.is("column") && name.is_name() => &rest[1..],
-        _ => rest,
-    };
-    let first = rest.first()?;
-    let column = Name::new(&first.unquoted());
-    if verb.is("drop") {
-        return Some(Deed::DropColumn { table, column });
-    }
-    verb.is("add").then_some(Deed::AddColumn {
-        table,
-        column,
-        declaration: first.offset,
-    })
+/// Returns the kind and the name of what a statement creates, or `None` if it creates nothing
+/// that a schema has.
+pub(crate) fn created_object(statement: &str) -> Option<(ObjectKind, Name)> {
+    created(&mut Cursor::new(statement)).ok()
 }
 
-fn insert(tokens: &[Token<'_>]) -> Option<Deed> {
-    let into = tokens.iter().position(|token| token.is("into"))?;
-    let (table, mut rest) = name(&tokens[into + 1..])?;
-    if let [word, _, after @ ..] = rest
-        && word.is("as")
-    {
-        rest = after;
+/// Goes beyond `create [temp] [unique] table [if not exists] name`, and says what is created.
+///
+/// # Errors
+///
+/// [`ParseError`] if it creates nothing that a schema has.
+pub(crate) fn created(cursor: &mut Cursor<'_>) -> Result<(ObjectKind, Name), ParseError> {
+    cursor.expect("create")?;
+    let _ = cursor.eat("temp") || cursor.eat("temporary");
+    let _ = cursor.eat("unique");
+    let kind = kind(cursor)?;
+    if cursor.eat("if") {
+        cursor.expect("not")?;
+        cursor.expect("exists")?;
     }
-    let mut columns = None;
-    if rest.first().is_some_and(|token| token.is_symbol("(")) {
-        let end = rest.iter().position(|token| token.is_symbol(")"))?;
-        columns = Some(names(&rest[1..end]));
-        rest = &rest[end + 1..];
-    }
-    Some(Deed::Insert {
-        table,
-        columns,
-        source: rest.first()?.offset,
-    })
+    Ok((kind, cursor.qualified_name()?))
 }
 
-fn update(tokens: &[Token<'_>]) -> Option<Deed> {
-    // UPDATE OR IGNORE and so on.
-    let tokens = match tokens {
-        [or, _, rest @ ..] if or.is("or") => rest,
-        _ => tokens,
-    };
-    let (table, rest) = name(tokens)?;
-    let set = at_top(rest, |token| token.is("set"))?;
-    let assigned = &rest[set + 1..];
-    let end = at_top(assigned, |token| {
-        ["from", "where", "returning"]
-            .iter()
-            .any(|word| token.is(word))
-    });
-    let assignments = &assigned[..end.unwrap_or(assigned.len())];
-    let columns = split(assignments).into_iter().flat_map(|assignment| {
-        let equals = assignment.iter().position(|token| token.is_symbol("="));
-        names(&assignment[..equals.unwrap_or(0)])
-    });
-    Some(Deed::Update {
-        table,
-        columns: columns.collect(),
-        everywhere: at_top(assigned, |token| token.is("where")).is_none(),
-    })
+fn parse(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
+    if cursor.peek("create") {
+        let (kind, name) = created(cursor)?;
+        return Ok(Operation::Create(kind, name));
+    }
+    if cursor.eat("drop") {
+        let kind = kind(cursor)?;
+        let _ = cursor.eat("if") && cursor.eat("exists");
+        return Ok(Operation::Drop(kind, cursor.qualified_name()?));
+    }
+    if cursor.eat("alter") {
+        return alter(cursor);
+    }
+    if cursor.eat("with") {
+        cursor.until(&["insert", "replace", "update", "delete", "select"]);
+    }
+    if cursor.eat("insert") || cursor.eat("replace") {
+        return insert(cursor);
+    }
+    if cursor.eat("update") {
+        return update(cursor);
+    }
+    if cursor.eat("delete") {
+        cursor.expect("from")?;
+        return Ok(Operation::Delete(cursor.qualified_name()?));
+    }
+    Ok(Operation::Other)
 }
 
 /// `table`, `index` and so on.
-fn kind<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(ObjectKind, &'t [Token<'a>])> {
-    let (first, rest) = tokens.split_first()?;
-    let kind = [
-        ("table", ObjectKind::Table),
-        ("index", ObjectKind::Index),
-        ("view", ObjectKind::View),
-        ("trigger", ObjectKind::Trigger),
+fn kind(cursor: &mut Cursor<'_>) -> Result<ObjectKind, ParseError> {
+    let mut kinds = [
+        ObjectKind::Table,
+        ObjectKind::Index,
+        ObjectKind::View,
+        ObjectKind::Trigger,
     ]
-    .into_iter()
-    .find(|(word, _)| first.is(word))?;
-    Some((kind.1, rest))
+    .into_iter();
+    let kind = kinds.find(|kind| cursor.eat(kind.keyword()));
+    kind.ok_or_else(|| cursor.unexpected("table"))
 }
 
-/// A name, with or without that of the database before it.
-fn name<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Name, &'t [Token<'a>])> {
-    let (name, rest) = match tokens {
-        [_, dot, name, rest @ ..] if dot.is_symbol(".") => (name, rest),
-        [name, rest @ ..] => (name, rest),
-        [] => return None,
-    };
-    name.is_name().then(|| (Name::new(&name.unquoted()), rest))
-}
-
-/// All names in a list.
-fn names(tokens: &[Token<'_>]) -> Vec<Name> {
-    let names = tokens.iter().filter(|token| token.is_name());
-    names.map(|name| Name::new(&name.unquoted())).collect()
-}
-
-/// What is after some keywords, if they are there.
-fn skip<'t, 'a>(tokens: &'t [Token<'a>], words: &[&str]) -> &'t [Token<'a>] {
-    let there = words.len() <= tokens.len() && words.iter().zip(tokens).all(|(w, t)| t.is(w));
-    if there {
-        &tokens[words.len()..]
-    } else {
-        tokens
+fn alter(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
+    cursor.expect("table")?;
+    let table = cursor.qualified_name()?;
+    if cursor.eat("rename") {
+        return Ok(match cursor.rest() {
+            [to, new] if to.is("to") => Operation::RenameTable {
+                from: table,
+                to: Name::new(&new.unquoted()),
+            },
+            [.., from, _, to] => Operation::RenameColumn {
+                table,
+                from: Name::new(&from.unquoted()),
+                to: Name::new(&to.unquoted()),
+            },
+            _ => Operation::Other,
+        });
     }
-}
-
-/// Where the first token is, of those in no parentheses, that fulfils a condition.
-pub(crate) fn at_top(
-    tokens: &[Token<'_>],
-    mut condition: impl FnMut(&Token<'_>) -> bool,
-) -> Option<usize> {
-    let mut depth = 0;
-    tokens.iter().position(|token| {
-        if token.is_symbol("(") {
-            depth += 1;
-        } else if token.is_symbol(")") {
-            depth -= 1;
+    let drops = cursor.eat("drop");
+    if !drops {
+        cursor.expect("add")?;
+    }
+    // COLUMN may be left out, and may be the column's name.
+    if cursor.peek("column") && cursor.second().is_some_and(Token::is_name) {
+        cursor.any()?;
+    }
+    let declaration = cursor.offset();
+    let column = cursor.name()?;
+    Ok(if drops {
+        Operation::DropColumn { table, column }
+    } else {
+        Operation::AddColumn {
+            table,
+            column,
+            declaration,
         }
-        depth == 0 && condition(token)
     })
 }
 
-/// The parts between the commas that are in no parentheses.
-fn split<'t, 'a>(mut tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
-    let mut parts = Vec::new();
-    while let Some(comma) = at_top(tokens, |token| token.is_symbol(",")) {
-        parts.push(&tokens[..comma]);
-        tokens = &tokens[comma + 1..];
+fn insert(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
+    // INSERT OR IGNORE and so on.
+    cursor.until(&["into"]);
+    cursor.expect("into")?;
+    let table = cursor.qualified_name()?;
+    if cursor.eat("as") {
+        cursor.any()?;
     }
-    parts.push(tokens);
-    parts
+    let mut columns = None;
+    if cursor.peek_symbol("(") {
+        columns = Some(names(cursor.parenthesised()?));
+    }
+    let source = cursor.offset();
+    cursor.any()?;
+    Ok(Operation::Insert {
+        table,
+        columns,
+        source,
+    })
 }
 
+fn update(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
+    // UPDATE OR IGNORE and so on.
+    if cursor.eat("or") {
+        cursor.any()?;
+    }
+    let table = cursor.qualified_name()?;
+    cursor.until(&["set"]);
+    cursor.expect("set")?;
+    let assignments = split(cursor.until(&["from", "where", "returning"]));
+    let columns = assignments.into_iter().flat_map(|assignment| {
+        let equals = assignment.iter().position(|token| token.is_symbol("="));
+        names(&assignment[..equals.unwrap_or(0)])
+    });
+    let columns = columns.collect();
+    cursor.until(&["where"]);
+    Ok(Operation::Update {
+        table,
+        columns,
+        everywhere: !cursor.peek("where"),
+    })
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,26 +217,26 @@ mod tests {
         for (sql, expected) in [
             (
                 "CREATE TABLE IF NOT EXISTS main.\"A\" (b)",
-                Deed::Create(ObjectKind::Table, name("a")),
+                Operation::Create(ObjectKind::Table, name("a")),
             ),
             (
                 "create unique index i on a (b)",
-                Deed::Create(ObjectKind::Index, name("i")),
+                Operation::Create(ObjectKind::Index, name("i")),
             ),
             (
                 "drop view if exists v",
-                Deed::Drop(ObjectKind::View, name("v")),
+                Operation::Drop(ObjectKind::View, name("v")),
             ),
             (
                 "alter table a rename to b",
-                Deed::RenameTable {
+                Operation::RenameTable {
                     from: name("a"),
                     to: name("b"),
                 },
             ),
             (
                 "alter table a rename b to c",
-                Deed::RenameColumn {
+                Operation::RenameColumn {
                     table: name("a"),
                     from: name("b"),
                     to: name("c"),
@@ -278,14 +244,14 @@ mod tests {
             ),
             (
                 "alter table main.a drop column b",
-                Deed::DropColumn {
+                Operation::DropColumn {
                     table: name("a"),
                     column: name("b"),
                 },
             ),
             (
                 "alter table a add b text",
-                Deed::AddColumn {
+                Operation::AddColumn {
                     table: name("a"),
                     column: name("b"),
                     declaration: 18,
@@ -293,7 +259,7 @@ mod tests {
             ),
             (
                 "with x as (select 1) insert or ignore into a (b, c) select 1, 2",
-                Deed::Insert {
+                Operation::Insert {
                     table: name("a"),
                     columns: Some(vec![name("b"), name("c")]),
                     source: 52,
@@ -301,19 +267,49 @@ mod tests {
             ),
             (
                 "update or ignore a set b = (select 1 where 1), (c, d) = (1, 2)",
-                Deed::Update {
+                Operation::Update {
                     table: name("a"),
                     columns: vec![name("b"), name("c"), name("d")],
                     everywhere: true,
                 },
             ),
-            ("delete from a where b", Deed::Delete(name("a"))),
-            ("select 1", Deed::Other),
-            ("create virtual table a using b", Deed::Other),
-            ("alter", Deed::Other),
-            ("insert into", Deed::Other),
+            ("delete from a where b", Operation::Delete(name("a"))),
+            ("select 1", Operation::Other),
+            ("create virtual table a using b", Operation::Other),
+            (
+                "ALTER TABLE main.a RENAME COLUMN b TO c",
+                Operation::RenameColumn {
+                    table: name("a"),
+                    from: name("b"),
+                    to: name("c"),
+                },
+            ),
+            (
+                "alter table A rename to \"b c\"",
+                Operation::RenameTable {
+                    from: name("a"),
+                    to: name("b c"),
+                },
+            ),
+            (
+                "alter table rename rename b to c",
+                Operation::RenameColumn {
+                    table: name("rename"),
+                    from: name("b"),
+                    to: name("c"),
+                },
+            ),
+            (
+                "alter table a drop column",
+                Operation::DropColumn {
+                    table: name("a"),
+                    column: name("column"),
+                },
+            ),
+            ("alter", Operation::Other),
+            ("insert into", Operation::Other),
         ] {
-            assert_eq!(deed(sql), expected, "{sql}");
+            assert_eq!(Operation::classify(sql), expected, "{sql}");
         }
     }
 }

@@ -113,6 +113,13 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     tokens
 }
 
+/// All tokens of `sql` but its comments, in order.
+pub(crate) fn significant_tokens(sql: &str) -> Vec<Token<'_>> {
+    let mut tokens = tokens(sql);
+    tokens.retain(|token| token.kind != Kind::Comment);
+    tokens
+}
+
 /// The kind and the length in bytes of the token that `rest` begins with.
 fn first(rest: &str) -> (Kind, usize) {
     let bytes = rest.as_bytes();

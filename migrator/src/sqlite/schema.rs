@@ -12,12 +12,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::sql;
+use crate::sql::{self, directives::Directives, rename_tracker::RenameTracker};
 
-pub(crate) use self::parse::object;
 pub(crate) use crate::sql::{
-    directives::Remark,
     name::{Name, ObjectKind},
+    operation::created_object as object,
 };
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
@@ -37,6 +36,14 @@ impl Schema {
         let names = tables.chain(self.indexes.keys()).chain(self.views.keys());
         names.map(Name::spelled)
     }
+
+    /// Tracks its tables with the columns that hold what somebody wrote.
+    pub(crate) fn tracker(&self) -> RenameTracker {
+        RenameTracker::new(self.tables.iter().map(|(name, table)| {
+            let stored = table.columns.iter().filter(|c| c.generated.is_none());
+            (name, stored.map(|column| &column.name))
+        }))
+    }
 }
 
 /// A table with all its constraints, wherever they were declared.
@@ -53,7 +60,7 @@ pub(crate) struct Table {
     /// As SQLite keeps it, with the comments inside it.
     pub(crate) sql: String,
     /// The comments before it and on its first line, and what they ask for.
-    pub(crate) remark: Remark,
+    pub(crate) directives: Directives,
 }
 
 impl Table {
@@ -102,15 +109,7 @@ pub(crate) struct Column {
     /// As it was declared, from its name to its last constraint.
     pub(crate) sql: String,
     /// The comments at it, and what they ask for.
-    pub(crate) remark: Remark,
-}
-
-impl Column {
-    /// A table of nothing but this column, with the constraints that stand beside it.
-    /// `None` if its declaration was changed into none.
-    pub(crate) fn alone(&self) -> Option<Table> {
-        parse::table(&format!("create table alone ({})", self.sql)).ok()
-    }
+    pub(crate) directives: Directives,
 }
 
 /// That a column has to have a value.
@@ -211,7 +210,7 @@ pub(crate) struct Index {
     /// Normalised: what a partial index holds.
     pub(crate) condition: Option<String>,
     pub(crate) sql: String,
-    pub(crate) remark: Remark,
+    pub(crate) directives: Directives,
 }
 
 /// A view.
@@ -221,7 +220,7 @@ pub(crate) struct View {
     /// Normalised: all that comes after its name.
     pub(crate) body: String,
     pub(crate) sql: String,
-    pub(crate) remark: Remark,
+    pub(crate) directives: Directives,
 }
 
 /// A trigger.
@@ -232,7 +231,7 @@ pub(crate) struct Trigger {
     /// Normalised: all that comes after its name.
     pub(crate) body: String,
     pub(crate) sql: String,
-    pub(crate) remark: Remark,
+    pub(crate) directives: Directives,
 }
 
 /// Why a schema cannot be read.

@@ -118,14 +118,17 @@ impl fmt::Display for Difference {
 /// that are expected, with `-` the others.
 pub(crate) fn changed_lines(expected: &str, actual: &str) -> String {
     let bare = |line: &str| line.trim_end_matches(',').to_owned();
-    let only = |sign: char, lines: &str, others: &str| {
+    let mut changed = String::new();
+    for (sign, lines, others) in [('+', expected, actual), ('-', actual, expected)] {
         let others: Vec<_> = others.lines().map(bare).collect();
-        let lines = lines.lines().map(bare);
-        let only = lines.filter(|line| !others.contains(line));
-        only.map(|line| format!("\n{sign} {}", line.trim()))
-            .collect::<String>()
-    };
-    only('+', expected, actual) + &only('-', actual, expected)
+        for line in lines.lines().map(bare) {
+            if !others.contains(&line) {
+                // Writing to a text does not fail.
+                let _ = write!(changed, "\n{sign} {}", line.trim());
+            }
+        }
+    }
+    changed
 }
 
 #[cfg(test)]

@@ -163,6 +163,8 @@ async fn m010_what_was_renamed_was_there() {
     }
     for (column, remark) in [
         ("about", "@renamed from=bio"),
+        ("about", "@renamed  from=bio"),
+        ("about", "why, @renamed, from=bio"),
         // It was applied.
         ("bio", "@renamed from=about"),
     ] {

@@ -6,6 +6,7 @@ use std::{fmt, fs, path::PathBuf};
 use serde::Serialize;
 
 use super::{Backups, error::Error, manifest::Record, retention};
+use crate::report::table;
 
 /// The backups of a folder.
 #[derive(Clone, Debug, Serialize)]
@@ -114,17 +115,7 @@ impl fmt::Display for Listing {
                 backup.why.clone().unwrap_or_else(unknown),
             ]);
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: [usize; 6] = std::array::from_fn(width);
-        for row in &rows {
-            let cells = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:width$}"));
-            let cells: Vec<_> = cells.collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
+        table::write(f, &rows)
     }
 }
 

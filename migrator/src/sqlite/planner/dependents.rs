@@ -4,44 +4,44 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Planner, Step, script};
+use super::{plan::Step, script, table_change::TableChange, transition::Transition};
 use crate::{
     sql,
     sqlite::schema::{Index, Name, Trigger, View},
 };
 
 /// What is dropped at first and made again at last.
-pub(super) struct Around {
+pub(super) struct DependentObjects {
     indexes: BTreeSet<Name>,
     views: BTreeSet<Name>,
     triggers: BTreeSet<Name>,
 }
 
 /// A change to a table that a view or a trigger may be in the way of.
-struct Obstacle<'a> {
+struct Blocker<'a> {
     table: &'a Name,
     /// Only what names one of these; or, if it is `None`, all that names the table.
     columns: Option<Vec<&'a Name>>,
 }
 
-impl Obstacle<'_> {
-    fn is_met_by(&self, body: &str) -> bool {
+impl Blocker<'_> {
+    fn blocks(&self, body: &str) -> bool {
         let all = || sql::tokens(body).iter().any(|token| token.is_symbol("*"));
         let column = |columns: &Vec<&Name>| columns.iter().any(|column| column.is_in(body));
         self.table.is_in(body) && self.columns.as_ref().is_none_or(|c| all() || column(c))
     }
 }
 
-impl Around {
-    pub(super) fn new(planner: &Planner<'_>) -> Self {
-        let (from, to) = (planner.from, planner.to);
-        let obstacles = obstacles(planner);
-        let met = |body: &str| obstacles.iter().any(|obstacle| obstacle.is_met_by(body));
+impl DependentObjects {
+    pub(super) fn new(transition: &Transition<'_>) -> Self {
+        let (from, to) = (transition.from, transition.to);
+        let blockers = blockers(transition);
+        let met = |body: &str| blockers.iter().any(|blocker| blocker.blocks(body));
 
         let differs = |view: &&View| to.views.get(&view.name) != Some(*view) || met(&view.body);
         let views = from.views.values().filter(differs);
         let mut views: BTreeSet<_> = views.map(|view| view.name.clone()).collect();
-        let checks_all = planner.checks_all();
+        let checks_all = transition.checks_all();
         loop {
             let names_one = |view: &&View| views.iter().any(|name| name.is_in(&view.body));
             let more = from
@@ -64,9 +64,12 @@ impl Around {
         let triggers = from.triggers.values().filter(differs);
         let triggers = triggers.map(|trigger| trigger.name.clone()).collect();
 
-        let renamed = &planner.before;
+        let renamed = &transition.before;
         let differs = |index: &&Index| {
-            let rebuilt = matches!(planner.changes.get(&index.table), Some(Change::Rebuild));
+            let rebuilt = matches!(
+                transition.changes.get(&index.table),
+                Some(TableChange::Rebuild)
+            );
             to.indexes.get(&index.name) != Some(*index)
                 || renamed.unsure_indexes.contains(&index.name)
                 || rebuilt
@@ -82,9 +85,9 @@ impl Around {
 
     /// The drops of what differs or is in the way. What vanishes with its table or view
     /// needs none.
-    pub(super) fn away(&self, planner: &Planner<'_>) -> Vec<Step> {
-        let (from, to) = (planner.from, planner.to);
-        let gone: BTreeSet<_> = planner.gone_tables().map(|table| &table.name).collect();
+    pub(super) fn drops(&self, transition: &Transition<'_>) -> Vec<Step> {
+        let (from, to) = (transition.from, transition.to);
+        let gone: BTreeSet<_> = transition.gone_tables().map(|table| &table.name).collect();
         let mut away = Vec::new();
         let mut again = Vec::new();
         let mut drop = |kind: &str, name: &Name, for_good: bool| {
@@ -108,14 +111,17 @@ impl Around {
         for name in &self.indexes {
             let (Some(index), Some(renamed)) = (
                 from.indexes.get(name),
-                planner.before.schema.indexes.get(name),
+                transition.before.schema.indexes.get(name),
             ) else {
                 continue;
             };
             let after = to.indexes.get(name);
-            let rebuilt = matches!(planner.changes.get(&renamed.table), Some(Change::Rebuild));
+            let rebuilt = matches!(
+                transition.changes.get(&renamed.table),
+                Some(TableChange::Rebuild)
+            );
             let stays = after.is_some_and(|after| after.table == renamed.table);
-            let unsure = planner.before.unsure_indexes.contains(name);
+            let unsure = transition.before.unsure_indexes.contains(name);
             if !(gone.contains(&index.table) || (rebuilt && stays && !unsure)) {
                 drop("index", &index.name, after.is_none());
             }
@@ -129,10 +135,10 @@ impl Around {
 
     /// The new indexes of a table that is new or was made anew; or, for `None`, of all
     /// other tables.
-    pub(super) fn indexes(&self, planner: &Planner<'_>, table: Option<&Name>) -> Vec<Step> {
-        let before = &planner.before.schema;
+    pub(super) fn indexes(&self, transition: &Transition<'_>, table: Option<&Name>) -> Vec<Step> {
+        let before = &transition.before.schema;
         let is_made = |name: &Name| {
-            let rebuilt = matches!(planner.changes.get(name), Some(Change::Rebuild));
+            let rebuilt = matches!(transition.changes.get(name), Some(TableChange::Rebuild));
             rebuilt || !before.tables.contains_key(name)
         };
         let missing = |index: &&Index| {
@@ -145,63 +151,63 @@ impl Around {
         };
         let step = |index: &Index| {
             Step::new(vec![script::declared("index", &index.sql)])
-                .because(script::remarks(&index.remark))
+                .because(script::comments(&index.directives))
         };
-        let indexes = planner.to.indexes.values();
+        let indexes = transition.to.indexes.values();
         indexes.filter(missing).filter(here).map(step).collect()
     }
 
     /// The views and triggers that are missing.
-    pub(super) fn again(&self, planner: &Planner<'_>) -> Vec<Step> {
-        let (from, to) = (planner.from, planner.to);
+    pub(super) fn recreates(&self, transition: &Transition<'_>) -> Vec<Step> {
+        let (from, to) = (transition.from, transition.to);
         let mut steps = Vec::new();
         let missing =
             |view: &&View| !from.views.contains_key(&view.name) || self.views.contains(&view.name);
         for view in by_mention(to.views.values().filter(missing).collect()) {
             let step = Step::new(vec![script::declared("view", &view.sql)]);
-            steps.push(step.because(script::remarks(&view.remark)));
+            steps.push(step.because(script::comments(&view.directives)));
         }
         let missing = |trigger: &&Trigger| {
             !from.triggers.contains_key(&trigger.name) || self.triggers.contains(&trigger.name)
         };
         for trigger in to.triggers.values().filter(missing) {
             let step = Step::new(vec![script::declared("trigger", &trigger.sql)]);
-            steps.push(step.because(script::remarks(&trigger.remark)));
+            steps.push(step.because(script::comments(&trigger.directives)));
         }
         steps
     }
 }
 
 /// The tables that go, are renamed or made anew, and the columns that go or are renamed.
-fn obstacles<'a>(planner: &'a Planner<'_>) -> Vec<Obstacle<'a>> {
-    let mut obstacles = Vec::new();
-    let whole = |table| Obstacle {
+fn blockers<'a>(transition: &'a Transition<'_>) -> Vec<Blocker<'a>> {
+    let mut blockers = Vec::new();
+    let whole = |table| Blocker {
         table,
         columns: None,
     };
-    if planner.checks_all() {
-        obstacles.extend(planner.gone_tables().map(|table| whole(&table.name)));
+    if transition.checks_all() {
+        blockers.extend(transition.gone_tables().map(|table| whole(&table.name)));
     }
-    for (old, new) in planner.renames.tables() {
-        obstacles.extend([whole(old), whole(new)]);
+    for (old, new) in transition.renames.tables() {
+        blockers.extend([whole(old), whole(new)]);
     }
-    for (table, old, new) in planner.renames.columns() {
-        obstacles.push(Obstacle {
+    for (table, old, new) in transition.renames.columns() {
+        blockers.push(Blocker {
             table,
             columns: Some(vec![old, new]),
         });
     }
-    for (table, change) in &planner.changes {
+    for (table, change) in &transition.changes {
         match change {
-            Change::Rebuild => obstacles.push(whole(table)),
-            Change::InPlace { drop, .. } if !drop.is_empty() => obstacles.push(Obstacle {
+            TableChange::Rebuild => blockers.push(whole(table)),
+            TableChange::InPlace { drop, .. } if !drop.is_empty() => blockers.push(Blocker {
                 table,
                 columns: Some(drop.iter().collect()),
             }),
-            Change::None | Change::InPlace { .. } => {}
+            TableChange::None | TableChange::InPlace { .. } => {}
         }
     }
-    obstacles
+    blockers
 }
 
 /// Views in an order in which each comes after those that it names.

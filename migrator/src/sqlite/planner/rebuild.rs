@@ -4,18 +4,22 @@
 //! away first, foreign keys and views would go with it. So the foreign keys of other
 //! tables go on referring to the name.
 
-use super::{Error, Loss, Planner, Step, Way, row_copy, script::create_table};
-use crate::sqlite::schema::{Name, Table};
+use super::{error::Error, plan::Step, row_copy, script::create_table, transition::Transition};
+use crate::{
+    project::migrations::Direction,
+    sql::{destructive_change::DestructiveChange, name::Name},
+    sqlite::schema::Table,
+};
 
 /// The steps that make `after` of `before`, which has its name already. Indexes, views and
 /// triggers are not in them.
 pub(super) fn steps(
-    planner: &Planner<'_>,
+    transition: &Transition<'_>,
     before: &Table,
     after: &Table,
 ) -> Result<Vec<Step>, Error> {
-    let copy = row_copy::copy(planner.to, before, after, planner.way)?;
-    let new = free_name(planner, &after.name);
+    let copy = row_copy::copy(transition.to, before, after, transition.direction)?;
+    let new = free_name(transition, &after.name);
     let (old, new) = (&before.name, &new);
     let losses = losses(before, after);
 
@@ -23,13 +27,13 @@ pub(super) fn steps(
         "-- SQLite cannot change {} so in place: it is made anew, and its rows are copied.",
         after.name.quoted()
     )];
-    if planner.way == Way::Up && !copy.mended.is_empty() {
+    if transition.direction == Direction::Up && !copy.mended.is_empty() {
         why.push(format!(
             "-- Rows without a value get the default: {}.",
             list(&copy.mended)
         ));
     }
-    let cautions = cautions(planner, before, after, &copy);
+    let cautions = cautions(transition, before, after, &copy);
     why.extend(cautions.iter().map(|caution| format!("-- {caution}")));
     let mut making = Step::new(vec![create_table(after, new)]).because(why);
     making.cautions = cautions;
@@ -86,9 +90,9 @@ fn mark(old: &Name, new: &Name) -> Step {
 }
 
 /// `new_x`, or another name if something is called so.
-fn free_name(planner: &Planner<'_>, table: &Name) -> Name {
+fn free_name(transition: &Transition<'_>, table: &Name) -> Name {
     let taken = |name: &Name| {
-        let schemas = [planner.from, planner.to];
+        let schemas = [transition.from, transition.to];
         schemas.iter().any(|schema| {
             schema.tables.contains_key(name)
                 || schema.indexes.contains_key(name)
@@ -102,20 +106,20 @@ fn free_name(planner: &Planner<'_>, table: &Name) -> Name {
     name
 }
 
-fn losses(before: &Table, after: &Table) -> Vec<Loss> {
+fn losses(before: &Table, after: &Table) -> Vec<DestructiveChange> {
     let mut losses = Vec::new();
     for column in &before.columns {
         let name = (after.name.clone(), column.name.clone());
         match after.column(&column.name) {
-            None => losses.push(Loss::Column(name.0, name.1)),
+            None => losses.push(DestructiveChange::Column(name.0, name.1)),
             Some(is) if row_copy::may_change(before, column, after, is) => {
-                losses.push(Loss::Values(name.0, name.1));
+                losses.push(DestructiveChange::Values(name.0, name.1));
             }
             Some(_) => {}
         }
     }
     if before.autoincrement() && !after.autoincrement() {
-        losses.push(Loss::Mark(after.name.clone()));
+        losses.push(DestructiveChange::Sequence(after.name.clone()));
     }
     losses
 }
@@ -127,13 +131,13 @@ fn list(names: &[Name]) -> String {
 
 /// What a reader has to know of values that are made up.
 fn cautions(
-    planner: &Planner<'_>,
+    transition: &Transition<'_>,
     before: &Table,
     after: &Table,
-    copy: &row_copy::Copy,
+    copy: &row_copy::RowCopy,
 ) -> Vec<String> {
     let mut cautions = Vec::new();
-    if planner.way == Way::Up {
+    if transition.direction == Direction::Up {
         return cautions;
     }
     if !copy.filled.is_empty() {
@@ -152,7 +156,7 @@ fn cautions(
     let returned = |name: &&Name| before.column(name).is_none() && !copy.filled.contains(name);
     let names = after.columns.iter().map(|column| &column.name);
     let returned = names.filter(returned).filter(|name| {
-        row_copy::is_in_computed_key(planner.to, after, name)
+        row_copy::is_in_computed_key(transition.to, after, name)
             || after
                 .column(name)
                 .is_some_and(|column| column.default.is_some())
@@ -169,7 +173,7 @@ fn cautions(
                 check.expression
             ));
         }
-        if row_copy::is_in_computed_key(planner.to, after, name) {
+        if row_copy::is_in_computed_key(transition.to, after, name) {
             cautions.push(format!(
                 "It fails on rows that a unique key computed from {} does not tell apart.",
                 name.quoted()

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Renames;
+use super::renames::Renames;
 use crate::{
     sql::{self, Kind},
     sqlite::schema::{Column, Index, KeyColumn, Name, Schema, Table},
@@ -151,10 +151,7 @@ impl Rewriter {
     }
 
     fn text(&mut self, text: &str) -> String {
-        let tokens: Vec<_> = sql::tokens(text)
-            .into_iter()
-            .filter(|token| token.kind != Kind::Comment)
-            .collect();
+        let tokens = sql::significant_tokens(text);
         let mut rewritten = String::new();
         let mut copied = 0;
         for (at, token) in tokens.iter().enumerate() {

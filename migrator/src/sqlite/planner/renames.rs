@@ -1,13 +1,16 @@
 //! What was called otherwise before. Nothing is taken for renamed that nobody said, and
 //! nothing for new that might be renamed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Error;
-use crate::sqlite::schema::{Name, Remark, Schema, Table};
+use super::{
+    error::Error,
+    question::{Question, QuestionKind},
+};
+use crate::{
+    sql::{directives::Directives, name::Name},
+    sqlite::schema::{Schema, Table},
+};
 
 /// Which tables and columns are the same under another name.
 #[derive(Clone, Debug, Default)]
@@ -19,53 +22,6 @@ pub(crate) struct Renames {
     /// What is new and was nothing else before; `None` with the name of a table, or its
     /// new name with that of a column.
     added: BTreeSet<(Option<Name>, Name)>,
-}
-
-/// Whether something is new, or something that went under another name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) kind: QuestionKind,
-    /// The table as it is called now.
-    pub(crate) table: Name,
-    /// The table, or the column in it.
-    pub(crate) new: Name,
-    /// What it may have been called: one at least.
-    pub(crate) candidates: Vec<Name>,
-}
-
-/// What is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QuestionKind {
-    Table,
-    Column,
-}
-
-impl Question {
-    /// What is new, as `table accounts` or `column users.bio`.
-    pub(crate) fn subject(&self) -> String {
-        let new = self.new.quoted();
-        match self.kind {
-            QuestionKind::Table => format!("table {new}"),
-            QuestionKind::Column => format!("column {}.{new}", self.table.quoted()),
-        }
-    }
-
-    /// What it may have been called, with "or" between.
-    pub(crate) fn old(&self) -> String {
-        let old: Vec<_> = self.candidates.iter().map(Name::quoted).collect();
-        old.join(" or ")
-    }
-}
-
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} may be new, or {} renamed",
-            self.subject(),
-            self.old()
-        )
-    }
 }
 
 /// What a directive comes to.
@@ -91,9 +47,9 @@ impl Renames {
             if before(&table.name) || from.tables.is_empty() {
                 continue;
             }
-            if let Directive::From(old) = directive(&table.remark, &new, before, here)? {
+            if let Directive::From(old) = directive(&table.directives, &new, before, here)? {
                 renames.tables.insert(old, table.name.clone());
-            } else if table.remark.added {
+            } else if table.directives.added {
                 renames.added.insert((None, table.name.clone()));
             }
         }
@@ -116,10 +72,10 @@ impl Renames {
                 if there(&column.name) {
                     continue;
                 }
-                if let Directive::From(old) = directive(&column.remark, &new, there, here)? {
+                if let Directive::From(old) = directive(&column.directives, &new, there, here)? {
                     let key = (before.name.clone(), old);
                     self.columns.insert(key, column.name.clone());
-                } else if column.remark.added {
+                } else if column.directives.added {
                     let new = (Some(after.name.clone()), column.name.clone());
                     self.added.insert(new);
                 }
@@ -277,12 +233,12 @@ impl Renames {
 
 /// What the directive beside something new comes to.
 fn directive(
-    remark: &Remark,
+    directives: &Directives,
     new: &str,
     before: impl Fn(&Name) -> bool,
     here: impl Fn(&Name) -> bool,
 ) -> Result<Directive, Error> {
-    let Some(old) = &remark.renamed_from else {
+    let Some(old) = &directives.renamed_from else {
         return Ok(Directive::Without);
     };
     let why = match (before(old), here(old)) {

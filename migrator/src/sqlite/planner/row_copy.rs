@@ -1,13 +1,14 @@
 //! What the rows of a table that is made anew have in its columns.
 
-use super::{Error, Way};
+use super::error::Error;
 use crate::{
+    project::migrations::Direction,
     sql,
     sqlite::schema::{Column, KeyColumn, Name, Schema, Table},
 };
 
 /// Where the rows of a table come from.
-pub(super) struct Copy {
+pub(super) struct RowCopy {
     /// The columns that are written, and the expression for each.
     pub(super) columns: Vec<(String, String)>,
     /// The columns that get what they never had.
@@ -21,8 +22,13 @@ pub(super) struct Copy {
 /// # Errors
 ///
 /// [`Error::NotNullWithoutDefault`], on the way up.
-pub(super) fn copy(to: &Schema, before: &Table, after: &Table, way: Way) -> Result<Copy, Error> {
-    let mut copy = Copy {
+pub(super) fn copy(
+    to: &Schema,
+    before: &Table,
+    after: &Table,
+    direction: Direction,
+) -> Result<RowCopy, Error> {
+    let mut copy = RowCopy {
         columns: rowid_of_both(before, after),
         filled: Vec::new(),
         mended: Vec::new(),
@@ -34,25 +40,25 @@ pub(super) fn copy(to: &Schema, before: &Table, after: &Table, way: Way) -> Resu
         let value = match was {
             Some(was) if needed && !is_needed(before, was) && !is_rowid(before, was) => {
                 let instead = default(column);
-                let instead = match way {
-                    Way::Up => instead.ok_or_else(|| missing(after, column))?,
-                    Way::Down => instead
+                let instead = match direction {
+                    Direction::Up => instead.ok_or_else(|| missing(after, column))?,
+                    Direction::Down => instead
                         .filter(|_| !is_keyed(to, after, &column.name))
-                        .unwrap_or_else(|| fill(to, before, after, column)),
+                        .unwrap_or_else(|| placeholder(to, before, after, column)),
                 };
                 copy.mended.push(column.name.clone());
                 Some(format!("coalesce({}, {instead})", read(before, was)))
             }
             Some(was) => Some(read(before, was)),
             None if is_rowid(after, column) => Some(number(before)),
-            None if way == Way::Up && needed && column.default.is_none() => {
+            None if direction == Direction::Up && needed && column.default.is_none() => {
                 return Err(missing(after, column));
             }
-            None if way == Way::Up => None,
+            None if direction == Direction::Up => None,
             None if needed || is_in_primary_key(after, &column.name) => {
                 let keyed = is_keyed(to, after, &column.name);
                 let fills = keyed || column.default.is_none();
-                fills.then(|| fill(to, before, after, column))
+                fills.then(|| placeholder(to, before, after, column))
             }
             // A value that all rows share would break a key; nothing does not.
             None => {
@@ -201,7 +207,7 @@ fn default(column: &Column) -> Option<String> {
 }
 
 /// A value for a row that has none: zero, or the row's number if the rows have to differ.
-fn fill(to: &Schema, before: &Table, after: &Table, column: &Column) -> String {
+fn placeholder(to: &Schema, before: &Table, after: &Table, column: &Column) -> String {
     let affinity = affinity(after, column);
     if !is_keyed(to, after, &column.name) {
         return match affinity {

@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Renames, Way,
     renamed::Renamed,
+    renames::Renames,
     row_copy::{self, Affinity, affinity},
 };
 use crate::{
+    project::migrations::Direction,
     sql::{self, Kind, Token},
     sqlite::schema::{Column, Name, Schema, Table},
 };
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum TableChange {
     None,
     /// Columns to add, and then columns to drop, each in an order that works.
     InPlace {
@@ -30,15 +31,15 @@ pub(super) enum Change {
 
 /// On the way down: how the tables got to be as they are, under the names that they had
 /// before, and the renames that gave them the names of now.
-type Up<'a> = (&'a BTreeMap<Name, Change>, &'a Renames);
+type UpPlan<'a> = (&'a BTreeMap<Name, TableChange>, &'a Renames);
 
 /// What becomes of each table that both have.
-pub(super) fn all(
+pub(super) fn plan_all(
     renamed: &Renamed,
     to: &Schema,
-    way: Way,
-    up: Option<Up<'_>>,
-) -> BTreeMap<Name, Change> {
+    direction: Direction,
+    up: Option<UpPlan<'_>>,
+) -> BTreeMap<Name, TableChange> {
     let mut changes = BTreeMap::new();
     for (name, before) in &renamed.schema.tables {
         let Some(after) = to.tables.get(name) else {
@@ -47,24 +48,24 @@ pub(super) fn all(
         let added_in_place = up.is_some_and(|(changes, renames)| {
             let back = renames.tables().find(|(_, new)| *new == name);
             let name = back.map_or(name, |(old, _)| old);
-            matches!(changes.get(name), Some(Change::InPlace { .. }))
+            matches!(changes.get(name), Some(TableChange::InPlace { .. }))
         });
         let unsure = renamed.unsure_tables.contains(name);
         // The same text in the same schema means the same.
         let same_text = !renamed.rewritten.contains(name)
             && sql::normalised(&before.sql) == sql::normalised(&after.sql);
         let change = if !unsure && (before == after || same_text) {
-            Change::None
+            TableChange::None
         } else if unsure {
-            Change::Rebuild
+            TableChange::Rebuild
         } else {
-            let trial = Trial {
+            let attempt = AlterAttempt {
                 to,
                 after,
-                way,
+                direction,
                 added_in_place,
             };
-            trial.run(before).unwrap_or(Change::Rebuild)
+            attempt.run(before).unwrap_or(TableChange::Rebuild)
         };
         changes.insert(name.clone(), change);
     }
@@ -72,16 +73,16 @@ pub(super) fn all(
 }
 
 /// Whether ALTERs do.
-struct Trial<'a> {
+struct AlterAttempt<'a> {
     to: &'a Schema,
     after: &'a Table,
-    way: Way,
+    direction: Direction,
     /// What is dropped was added by an ALTER, so no comment stands before it.
     added_in_place: bool,
 }
 
-impl Trial<'_> {
-    fn run(&self, before: &Table) -> Option<Change> {
+impl AlterAttempt<'_> {
+    fn run(&self, before: &Table) -> Option<TableChange> {
         let mut table = before.clone();
         let new = |column: &&Column| before.column(&column.name).is_none();
         let mut waiting: Vec<_> = self.after.columns.iter().filter(new).collect();
@@ -107,7 +108,7 @@ impl Trial<'_> {
             table = after;
             drop.push(waiting.remove(at));
         }
-        (table == *self.after).then_some(Change::InPlace { add, drop })
+        (table == *self.after).then_some(TableChange::InPlace { add, drop })
     }
 
     /// Adds a column, if SQLite can: it has to be able to tell what every row has in it.
@@ -124,14 +125,15 @@ impl Trial<'_> {
             }
             // Rows that were there before may not all have the same value.
             (None, Some(_))
-                if self.way == Way::Down
+                if self.direction == Direction::Down
                     && row_copy::is_keyed(self.to, self.after, &column.name) =>
             {
                 return None;
             }
             _ => {}
         }
-        if self.way == Way::Down && row_copy::is_in_computed_key(self.to, self.after, &column.name)
+        if self.direction == Direction::Down
+            && row_copy::is_in_computed_key(self.to, self.after, &column.name)
         {
             return None;
         }

@@ -8,9 +8,15 @@ use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use super::{Column, Error, ForeignKey, Key, KeyColumn, Name, ObjectKind, Schema, Table, parse};
+use super::{Column, Error, ForeignKey, Key, KeyColumn, Schema, Table, parse};
 use crate::{
-    sql::{self, cursor::Why, directives},
+    sql::{
+        self,
+        cursor::ParseError,
+        directives::Directives,
+        name::{Name, ObjectKind},
+        operation::created_object,
+    },
     sqlite::internal,
 };
 
@@ -122,24 +128,26 @@ impl Schema {
     /// which SQLite does not keep.
     pub(crate) fn annotate(&mut self, script: &str) {
         for statement in sql::statements(script) {
-            let Some((kind, name)) = parse::object(statement.text) else {
+            let Some((kind, name)) = created_object(statement.text) else {
                 continue;
             };
-            let remark = match kind {
-                ObjectKind::Table => self.tables.get_mut(&name).map(|t| &mut t.remark),
-                ObjectKind::Index => self.indexes.get_mut(&name).map(|i| &mut i.remark),
-                ObjectKind::View => self.views.get_mut(&name).map(|v| &mut v.remark),
-                ObjectKind::Trigger => self.triggers.get_mut(&name).map(|t| &mut t.remark),
+            let directives = match kind {
+                ObjectKind::Table => self.tables.get_mut(&name).map(|t| &mut t.directives),
+                ObjectKind::Index => self.indexes.get_mut(&name).map(|i| &mut i.directives),
+                ObjectKind::View => self.views.get_mut(&name).map(|v| &mut v.directives),
+                ObjectKind::Trigger => self.triggers.get_mut(&name).map(|t| &mut t.directives),
             };
-            let Some(remark) = remark else { continue };
-            let before = directives::remark(&sql::tokens(statement.comment));
+            let Some(directives) = directives else {
+                continue;
+            };
+            let before = Directives::from_comments(&sql::tokens(statement.comment));
             // What an empty line parts from a statement is about more than it.
             let before_it = script.get(..statement.offset).unwrap_or_default();
             let own = !before_it[before_it.trim_end().len()..].contains("\n\n");
             let lines = statement.comment.lines().filter(|_| own);
-            remark.lines = lines.map(str::to_owned).collect();
-            remark.renamed_from = before.renamed_from.or(remark.renamed_from.take());
-            remark.added |= before.added;
+            directives.lines = lines.map(str::to_owned).collect();
+            directives.renamed_from = before.renamed_from.or(directives.renamed_from.take());
+            directives.added |= before.added;
         }
     }
 }
@@ -162,7 +170,7 @@ impl KeyColumn {
     }
 }
 
-fn unsupported(kind: &str, name: &str, why: Why) -> Error {
+fn unsupported(kind: &str, name: &str, why: ParseError) -> Error {
     Error::Unsupported {
         object: format!("{kind} {name}"),
         why,
@@ -192,7 +200,7 @@ impl Shown {
         let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
         let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
         for (table, name, type_name, not_null, default, key, hidden) in rows {
-            let default = default.as_deref().map(parse::default);
+            let default = default.as_deref().map(parse::expression::default);
             let line = column_line(&name, &type_name, not_null, default.as_deref(), key, hidden);
             columns.entry(Name::new(&table)).or_default().push(line);
         }
@@ -215,7 +223,7 @@ impl Shown {
     }
 
     /// How a table that was parsed is not what the PRAGMAs show.
-    fn differs(&self, table: &Table) -> Option<Why> {
+    fn differs(&self, table: &Table) -> Option<ParseError> {
         let columns: Vec<_> = parsed_columns(table);
         let mut references: Vec<_> = table
             .foreign_keys

@@ -163,21 +163,21 @@ async fn comments_belong_to_what_they_stand_at() {
 
     let table = &schema.tables[&Name::new("accounts")];
     let from = |column: usize| {
-        let from = table.columns[column].remark.renamed_from.as_ref();
+        let from = table.columns[column].directives.renamed_from.as_ref();
         from.map(Name::folded)
     };
-    assert_eq!(table.remark.renamed_from, Some(Name::new("users")));
+    assert_eq!(table.directives.renamed_from, Some(Name::new("users")));
     assert_eq!(
-        table.remark.lines,
+        table.directives.lines,
         ["-- The accounts.", "        -- @renamed from=users"]
     );
     assert_eq!(
         [from(0), from(1), from(2)],
         [Some("name"), Some("bio"), None]
     );
-    assert!(table.columns[2].remark.added && !table.columns[1].remark.added);
+    assert!(table.columns[2].directives.added && !table.columns[1].directives.added);
     assert_eq!(
-        table.columns[0].remark.lines,
+        table.columns[0].directives.lines,
         ["-- What people see.", "-- @renamed from=name"]
     );
     assert_eq!(table.columns[0].sql, "nickname text");

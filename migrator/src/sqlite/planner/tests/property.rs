@@ -31,7 +31,7 @@ use self::{
 };
 use super::{declared, done, memory, run};
 use crate::sqlite::{
-    planner::{Error, Plan, Question, Renames, plan, plan_down, renames::QuestionKind},
+    planner::{Error, Plan, Question, Renames, plan, plan_down, question::QuestionKind},
     schema::{Name, Schema},
 };
 

@@ -2,7 +2,7 @@
 
 use super::declared;
 use crate::sqlite::{
-    planner::{Error, Question, Renames, plan, renames::QuestionKind},
+    planner::{Error, Question, Renames, plan, question::QuestionKind},
     schema::{Name, Schema},
 };
 

@@ -2,8 +2,9 @@
 //! that the planner knows it.
 
 use super::{database, declared, done, plans, rows, run, scripts};
+use crate::sql::destructive_change::DestructiveChange;
 use crate::sqlite::{
-    planner::{Error, Loss, Renames, plan, plan_down},
+    planner::{Error, Renames, plan, plan_down},
     schema::{Name, Schema},
 };
 
@@ -304,7 +305,7 @@ async fn the_mark_of_autoincrement_stays() {
     let (up, down) = plans(schema, without).await;
     assert_eq!(
         up.losses().collect::<Vec<_>>(),
-        [&Loss::Mark(Name::new("users"))]
+        [&DestructiveChange::Sequence(Name::new("users"))]
     );
     assert!(
         up.script()

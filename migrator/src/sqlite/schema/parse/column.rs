@@ -1,20 +1,20 @@
 //! The inside of CREATE TABLE: columns and constraints.
 
-use super::{bare, key_columns, single_default};
+use super::expression::{bare, key_columns, single_default};
 use crate::{
     sql::{
         self, Kind,
-        cursor::{Cursor, Why},
-        directives::remark,
+        cursor::{self, Cursor, ParseError},
+        directives::Directives,
+        name::Name,
     },
     sqlite::schema::{
-        Action, Check, Column, Conflict, ForeignKey, Generated, Key, KeyColumn, Name, NotNull,
-        Remark, Table,
+        Action, Check, Column, Conflict, ForeignKey, Generated, Key, KeyColumn, NotNull, Table,
     },
 };
 
 /// The rest of a table, from the parenthesis after its name.
-pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, Why> {
+pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, ParseError> {
     let mut table = Table {
         name,
         columns: Vec::new(),
@@ -25,7 +25,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, Why> {
         strict: false,
         without_rowid: false,
         sql: cursor.sql.to_owned(),
-        remark: Remark::default(),
+        directives: Directives::default(),
     };
     cursor.expect_symbol("(")?;
     let begin = cursor.end();
@@ -54,7 +54,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, Why> {
 }
 
 /// `strict, without rowid`.
-fn options(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+fn options(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     loop {
         if cursor.eat("strict") {
             table.strict = true;
@@ -98,11 +98,11 @@ fn comments(
             lines.extend(leads.then(|| comment.text.to_owned()));
         }
     }
-    table.remark = remark(&own);
+    table.directives = Directives::from_comments(&own);
     for (column, (comments, lines)) in table.columns.iter_mut().zip(at_columns) {
-        column.remark = Remark {
+        column.directives = Directives {
             lines,
-            ..remark(&comments)
+            ..Directives::from_comments(&comments)
         };
     }
 }
@@ -114,7 +114,7 @@ fn begins_constraint(cursor: &Cursor<'_>) -> bool {
 }
 
 /// Constraints of the table: SQLite lets them follow each other without a comma.
-fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     while begins_constraint(cursor) {
         let name = constraint_name(cursor)?;
         if cursor.eat("primary") {
@@ -150,7 +150,7 @@ fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
 }
 
 /// `(a, b)` or `(a autoincrement)`.
-fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), Why> {
+fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), ParseError> {
     let mut columns = key_columns(cursor)?;
     let mut autoincrement = false;
     if let [only] = columns.as_mut_slice() {
@@ -164,14 +164,14 @@ fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), Why> {
     Ok((columns, autoincrement))
 }
 
-fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, Why> {
+fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, ParseError> {
     if cursor.eat("constraint") {
         return cursor.name().map(Some);
     }
     Ok(None)
 }
 
-fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, Why> {
+fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, ParseError> {
     let expression = bare(cursor.parenthesised()?);
     // SQLite reads a conflict clause here, and ignores it.
     conflict(cursor)?;
@@ -179,7 +179,7 @@ fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, Why> {
 }
 
 /// `on conflict replace`.
-fn conflict(cursor: &mut Cursor<'_>) -> Result<Conflict, Why> {
+fn conflict(cursor: &mut Cursor<'_>) -> Result<Conflict, ParseError> {
     if !cursor.peek_both("on", "conflict") {
         return Ok(Conflict::Abort);
     }
@@ -197,10 +197,8 @@ fn conflict(cursor: &mut Cursor<'_>) -> Result<Conflict, Why> {
 }
 
 /// `(a, b)`.
-fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Name>, Why> {
-    let inside = cursor.parenthesised()?;
-    let names = inside.iter().filter(|token| token.is_name());
-    Ok(names.map(|token| Name::new(&token.unquoted())).collect())
+fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Name>, ParseError> {
+    Ok(cursor::names(cursor.parenthesised()?))
 }
 
 /// `references users (id) on delete restrict deferrable initially deferred`.
@@ -208,7 +206,7 @@ fn reference(
     cursor: &mut Cursor<'_>,
     name: Option<Name>,
     columns: Vec<Name>,
-) -> Result<ForeignKey, Why> {
+) -> Result<ForeignKey, ParseError> {
     cursor.expect("references")?;
     let table = cursor.name()?;
     let references = if cursor.peek_symbol("(") {
@@ -249,7 +247,7 @@ fn reference(
     Ok(key)
 }
 
-fn action(cursor: &mut Cursor<'_>) -> Result<Action, Why> {
+fn action(cursor: &mut Cursor<'_>) -> Result<Action, ParseError> {
     if cursor.eat("set") {
         if cursor.eat("null") {
             return Ok(Action::SetNull);
@@ -269,7 +267,7 @@ fn action(cursor: &mut Cursor<'_>) -> Result<Action, Why> {
 }
 
 /// A column with its constraints, of which some are the table's.
-fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
+fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     let from = cursor.offset();
     let name = cursor.name()?;
     let type_name = type_name(cursor)?;
@@ -281,7 +279,7 @@ fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
         collation: None,
         generated: None,
         sql: String::new(),
-        remark: Remark::default(),
+        directives: Directives::default(),
     };
     while !cursor.peek_symbol(",") && !cursor.peek_symbol(")") {
         column_constraint(cursor, table, &mut column)?;
@@ -292,7 +290,7 @@ fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), Why> {
 }
 
 /// Words up to the first constraint, and the numbers in parentheses after them.
-fn type_name(cursor: &mut Cursor<'_>) -> Result<String, Why> {
+fn type_name(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     const ENDS: [&str; 10] = [
         "constraint",
         "primary",
@@ -328,7 +326,7 @@ fn column_constraint(
     cursor: &mut Cursor<'_>,
     table: &mut Table,
     column: &mut Column,
-) -> Result<(), Why> {
+) -> Result<(), ParseError> {
     let name = constraint_name(cursor)?;
     let this = |descending| {
         vec![KeyColumn {
@@ -390,7 +388,7 @@ fn column_constraint(
 
 /// A literal, a number with its sign, a name that stands for a text, or an expression in
 /// parentheses.
-fn default(cursor: &mut Cursor<'_>) -> Result<String, Why> {
+fn default(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     if cursor.peek_symbol("(") {
         return Ok(bare(cursor.parenthesised()?));
     }

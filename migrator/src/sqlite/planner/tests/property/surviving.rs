@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::SqliteConnection;
 
 use super::data::values_of;
+use crate::sql::destructive_change::DestructiveChange;
 use crate::sqlite::{
-    planner::{Loss, Plan, Renames, row_copy},
+    planner::{Plan, Renames, row_copy},
     schema::{Column, Name, Schema, Table},
 };
 
@@ -54,7 +55,7 @@ impl<'a> Surviving<'a> {
         let changed: BTreeSet<_> = losses
             .iter()
             .filter_map(|loss| match loss {
-                Loss::Values(table, column) => Some((table, column)),
+                DestructiveChange::Values(table, column) => Some((table, column)),
                 _ => None,
             })
             .collect();

@@ -1,0 +1,81 @@
+//! Expressions in declarations: the columns of keys and indexes, conditions and defaults.
+
+use crate::{
+    sql::{
+        self, Kind, Token,
+        cursor::{self, Cursor, ParseError},
+        name::Name,
+    },
+    sqlite::schema::KeyColumn,
+};
+
+/// `(a, b collate nocase desc, lower(c))`.
+pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, ParseError> {
+    let inside = cursor.parenthesised()?;
+    let parts = cursor::split(inside);
+    let column = |mut tokens: &[Token<'_>]| {
+        let mut descending = false;
+        if let [rest @ .., last] = tokens
+            && (last.is("asc") || last.is("desc"))
+        {
+            descending = last.is("desc");
+            tokens = rest;
+        }
+        let mut collation = None;
+        if let [rest @ .., keyword, name] = tokens
+            && keyword.is("collate")
+        {
+            collation = Some(Name::new(&name.unquoted()));
+            tokens = rest;
+        }
+        let expression = match tokens {
+            // A text is a name here.
+            [name] if name.is_name() => Name::new(&name.unquoted()).to_string(),
+            _ => bare(tokens),
+        };
+        KeyColumn {
+            expression,
+            collation,
+            descending,
+        }
+    };
+    Ok(parts.into_iter().map(column).collect())
+}
+
+/// An expression, normalised and without the parentheses that are around all of it.
+pub(super) fn bare(mut tokens: &[Token<'_>]) -> String {
+    while let [open, inside @ .., close] = tokens
+        && open.is_symbol("(")
+        && close.is_symbol(")")
+        && cursor::is_balanced(inside)
+    {
+        tokens = inside;
+    }
+    sql::join(tokens)
+}
+
+/// A default as `PRAGMA table_info` shows it, normalised.
+pub(in crate::sqlite::schema) fn default(shown: &str) -> String {
+    match Cursor::new(shown).rest() {
+        [only] => single_default(only),
+        tokens => bare(tokens),
+    }
+}
+
+/// A default of one token. A name stands for its text, unless it is one of these words.
+pub(super) fn single_default(token: &Token<'_>) -> String {
+    const MEANT: [&str; 6] = [
+        "null",
+        "true",
+        "false",
+        "current_time",
+        "current_date",
+        "current_timestamp",
+    ];
+    let meant = MEANT.iter().any(|word| token.is(word));
+    let name = matches!(token.kind, Kind::Word | Kind::Quoted);
+    if name && !meant {
+        return format!("'{}'", token.unquoted().replace('\'', "''"));
+    }
+    token.canonical()
+}
