@@ -53,12 +53,13 @@ impl Migrator {
             }
             Error::Orphan { .. } => "have each row refer to one that is there",
             Error::NotReached { .. } => "correct the script",
+            // What SQLite cannot make sense of, such as a reference to no key.
+            Error::Database(ref source) if is_mistake(source) => "correct the script",
             Error::Drift { .. } => "bring the schema back to what its version should be",
             error => return Err(error),
         };
-        let text = error.to_string();
         // It speaks of the copy.
-        let text = text.replace(
+        let text = error.line().replace(
             &copy.display().to_string(),
             &self.database.display().to_string(),
         );
@@ -70,6 +71,13 @@ impl Migrator {
             remedy.into(),
         ))
     }
+}
+
+/// Reports whether SQLite failed because of a statement, and not because of a disk or of
+/// another process: SQLITE_ERROR, see <https://sqlite.org/rescode.html>.
+fn is_mistake(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some("1")
 }
 
 /// M006, at the scripts that take too long; if none does, at the one that takes longest.
@@ -169,16 +177,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m006_the_copy_goes_though_a_script_fails() {
-        let mut wrong = SLOW;
-        wrong[2].2 = "insert into none values (1)";
-        let (folder, migrator) = database(wrong).await;
+    async fn m006_the_copy_goes_though_it_cannot_be_upgraded() {
+        for (up, why) in [
+            ("insert into none values (1)", "no such table: none"),
+            (
+                "create table p (k); create table c (d references p (k))",
+                "foreign key mismatch",
+            ),
+        ] {
+            let mut wrong = SLOW;
+            wrong[2].2 = up;
+            let (folder, migrator) = database(wrong).await;
 
-        let found = migrator.lock_time(Duration::ZERO).await.unwrap();
+            let found = migrator.lock_time(Duration::ZERO).await.unwrap();
 
-        assert_eq!(found[0].code, Code::Refused, "{found:?}");
-        assert_eq!((found.len(), found[0].line), (1, 1));
-        assert_eq!(files(&folder), ["microblog.db"]);
+            assert_eq!(found[0].code, Code::Refused, "{found:?}");
+            assert_eq!((found.len(), found[0].line), (1, 1));
+            assert!(found[0].message.contains(why), "{found:?}");
+            assert_eq!(files(&folder), ["microblog.db"]);
+        }
     }
 
     /// Two migrations, the second of which writes a lot.
