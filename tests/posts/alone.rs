@@ -1,7 +1,7 @@
 //! A post service by itself: on a database of its own or on one of a system, in front of
 //! a user service that does what a test tells it.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use chassis::{
     database::settings::{DatabaseSettings, DatabaseUrl},
@@ -10,8 +10,6 @@ use chassis::{
 use migrator::{Migrator, Upgrade};
 use post_service::Settings;
 use proto::post::v1::post_service_client::PostServiceClient;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +17,7 @@ use super::{
     blog::Posts,
     user_service::{Served, Users, listen_again},
 };
-use crate::support::{connect, listen, serving};
+use crate::support::{TestDatabase, connect, listen, serving};
 
 /// Longer than any test takes.
 pub const FOREVER: Duration = Duration::from_secs(3600);
@@ -40,19 +38,19 @@ pub struct Alone {
     pub posts: Posts,
     served: Option<Served>,
     address: SocketAddr,
-    folder: TempDir,
+    database: TestDatabase,
     _instance: Instance,
 }
 
 impl Instance {
-    /// A post service on the database at `path`, as soon as it serves.
-    pub async fn start(path: &Path, settings: Settings) -> Self {
+    /// A post service on the database at `url`, as soon as it serves.
+    pub async fn start(url: &DatabaseUrl, settings: Settings) -> Self {
         let listener = listen().await;
         let channel = connect(listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let database = DatabaseSettings {
-            database_url: DatabaseUrl::from_path(path),
+            database_url: url.clone(),
             ..DatabaseSettings::default()
         };
         let running = tokio::spawn(async move {
@@ -83,9 +81,8 @@ impl Alone {
 
     /// The same with some settings changed.
     pub async fn with(users: i64, change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("microblog.db");
-        Migrator::new(&DatabaseUrl::from_path(&path), FOREVER)
+        let database = TestDatabase::new();
+        Migrator::new(database.url(), FOREVER)
             .unwrap()
             .upgrade(Upgrade::default())
             .await
@@ -101,14 +98,14 @@ impl Alone {
         settings.server.drain_pause = Duration::ZERO;
         settings.authors.author_ttl = FOREVER;
         change(&mut settings);
-        let instance = Instance::start(&path, settings).await;
+        let instance = Instance::start(database.url(), settings).await;
 
         let alone = Self {
             served: Some(fake.serve(listener)),
             users: fake,
             posts: instance.posts.clone(),
             address,
-            folder,
+            database,
             _instance: instance,
         };
         alone.add(1..=users).await;
@@ -121,8 +118,9 @@ impl Alone {
             self.users.know(id, &format!("user {id}"));
         }
         let (first, last) = (ids.start(), ids.end());
-        self.execute(&format!(
-            "begin;
+        self.database
+            .execute(&format!(
+                "begin;
             with recursive ids(id) as (
                 select {first} where {first} <= {last}
                 union all select id + 1 from ids where id < {last}
@@ -135,17 +133,18 @@ impl Alone {
             select id, 'post ' || id, id, id, 1, id from users
             where id between {first} and {last};
             commit;"
-        ))
-        .await;
+            ))
+            .await;
     }
 
     /// Deletes a user and the posts of it, as the services would.
     pub async fn remove(&self, id: i64) {
         self.users.lose(id);
-        self.execute(&format!(
-            "delete from posts where user_id = {id}; delete from users where id = {id};"
-        ))
-        .await;
+        self.database
+            .execute(&format!(
+                "delete from posts where user_id = {id}; delete from users where id = {id};"
+            ))
+            .await;
     }
 
     /// The user service can no longer be reached.
@@ -161,29 +160,6 @@ impl Alone {
 
     /// How many posts there are.
     pub async fn count(&self) -> i64 {
-        let mut connection = self.connection().await;
-        let count = sqlx::query_scalar("select count(*) from posts")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        count
-    }
-
-    async fn execute(&self, script: &str) {
-        let mut connection = self.connection().await;
-        sqlx::raw_sql(AssertSqlSafe(script))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    }
-
-    async fn connection(&self) -> sqlx::SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(self.folder.path().join("microblog.db"))
-            .connect()
-            .await
-            .unwrap()
+        self.database.count("posts").await
     }
 }

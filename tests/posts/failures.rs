@@ -5,7 +5,6 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use futures::future::join_all;
 use proto::post::v1::{ListPostsRequest, post_mutation::Mutation};
-use sqlx::{Connection, SqliteConnection};
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
@@ -26,16 +25,6 @@ async fn call(blog: &Blog, method: &str, bytes: Vec<u8>) -> Status {
     grpc.unary(Request::new(bytes), path, codec)
         .await
         .unwrap_err()
-}
-
-/// Locks the database as another process would.
-async fn lock(blog: &Blog) -> SqliteConnection {
-    let mut connection = blog.system.connection().await;
-    let begun = sqlx::query("begin immediate")
-        .execute(&mut connection)
-        .await;
-    begun.unwrap();
-    connection
 }
 
 #[tokio::test]
@@ -104,14 +93,14 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
     .await;
     let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
     let before = blog.stored().await;
-    let lock = lock(&blog).await;
+    let lock = blog.system.database().lock().await;
 
     let created = blog.posts.create(draft(blog.susan, "2")).await;
     let updated = blog.posts.update(rewrite(post.id, "2")).await;
     let deleted = blog.posts.delete(delete(post.id)).await;
     let read = blog.posts.get(post.id).await;
     let stored = blog.stored().await;
-    lock.close().await.unwrap();
+    lock.release().await;
     let afterwards = blog.posts.create(draft(blog.susan, "3")).await;
 
     for status in [
@@ -138,7 +127,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
     })
     .await;
     blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let lock = lock(&blog).await;
+    let lock = blog.system.database().lock().await;
 
     let results = join_all((0..10).map(|_| blog.posts.create(draft(blog.susan, "x")))).await;
     drop(lock);
@@ -165,14 +154,14 @@ async fn a_call_that_takes_too_long_ends() {
         settings.database.write_wait = Duration::from_secs(60);
     })
     .await;
-    let lock = lock(&blog).await;
+    let lock = blog.system.database().lock().await;
 
     let status = soon(blog.posts.create(draft(blog.susan, "1")))
         .await
         .unwrap_err();
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    lock.close().await.unwrap();
+    lock.release().await;
     // Whoever gave up waiting does not have it written afterwards.
     blog.posts.create(draft(blog.susan, "2")).await.unwrap();
     assert_eq!(blog.stored_bodies().await, ["2"]);

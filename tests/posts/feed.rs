@@ -117,7 +117,7 @@ async fn posts_of_another_process_come_within_a_second() {
             .unwrap(),
         ..post_service::Settings::default()
     };
-    let other = Instance::start(&blog.system.database(), settings).await;
+    let other = Instance::start(blog.system.database().url(), settings).await;
     let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
 
     let mut took = Vec::new();

@@ -227,12 +227,9 @@ async fn who_begins_after_a_restore_gets_what_is_new_though_others_saw_higher_id
     // By then the feed has looked, most likely: else this would find less, and not fail.
     tokio::time::sleep(Duration::from_millis(100)).await;
     // As after the restore of a backup that had one post.
-    for statement in [
-        "delete from posts where id > 1 returning body",
-        "update sqlite_sequence set seq = 1 where name = 'posts' returning name",
-    ] {
-        blog.system.query(statement).await;
-    }
+    let database = blog.system.database();
+    database.execute("delete from posts where id > 1").await;
+    database.restart_ids("posts", 1).await;
     let mut later = blog.posts.watch(new_ones()).await.unwrap();
 
     // The first of them perhaps before anybody has looked, the next one after that.

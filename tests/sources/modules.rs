@@ -144,6 +144,15 @@ fn sql_stands_in_the_stores_in_the_migrator_and_in_the_chassis_database_only() {
     assert_none(&found, "SQL stands elsewhere");
 }
 
+#[test]
+fn the_tests_of_the_services_touch_the_engine_through_their_support_only() {
+    let tests = files(&["tests/users", "tests/posts"], ".rs");
+
+    let found = strangers(&tests, &[], &["sqlx", "Sqlite", "sqlite", "rusqlite"]);
+
+    assert_none(&found, "they are to pass on every engine");
+}
+
 /// Whether a text begins as a statement does, and has a further word of one.
 fn looks_like_sql(text: &str) -> bool {
     let text = text.to_lowercase();

@@ -5,18 +5,17 @@
 
 #![allow(dead_code, reason = "each test target uses another part of it")]
 
+mod database;
 mod refusal;
 
 use std::{
     future::Future,
     net::SocketAddr,
-    path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use chassis::{
-    database::settings::DatabaseUrl,
     process::{Failure, clock::Clock},
     serving::{
         self,
@@ -30,10 +29,6 @@ use proto::{
     post::v1::post_service_client::PostServiceClient,
     user::v1::{CreateUserRequest, User, user_service_client::UserServiceClient},
 };
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
-};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -41,7 +36,10 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub use self::refusal::{assert_refused, assert_violations};
+pub use self::{
+    database::TestDatabase,
+    refusal::{assert_refused, assert_violations},
+};
 
 /// Longer than anything takes that goes well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,7 +67,7 @@ pub struct System {
     running: JoinHandle<Result<(), Failure>>,
     created: AtomicUsize,
     // Gone only when a system is stopped to be started again.
-    folder: Option<TempDir>,
+    database: Option<TestDatabase>,
 }
 
 impl System {
@@ -80,26 +78,30 @@ impl System {
 
     /// A system with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::launch(TempDir::new().unwrap(), Clock::system(), change).await
+        Self::launch(TestDatabase::new(), Clock::system(), change).await
     }
 
     /// A system that goes by `clock`.
     pub async fn at(clock: Clock) -> Self {
-        Self::launch(TempDir::new().unwrap(), clock, |_| {}).await
+        Self::launch(TestDatabase::new(), clock, |_| {}).await
     }
 
     /// Stops the system and starts another one on the same database, which goes by
     /// `clock`.
     pub async fn restart(mut self, clock: Clock) -> Self {
-        let folder = self.folder.take().unwrap();
+        let database = self.database.take().unwrap();
         let settings = self.settings.clone();
         self.stop().await;
-        Self::launch(folder, clock, |changed| *changed = settings).await
+        Self::launch(database, clock, |changed| *changed = settings).await
     }
 
-    async fn launch(folder: TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn launch(
+        database: TestDatabase,
+        clock: Clock,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings::default();
-        settings.database.database_url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
+        settings.database.database_url = database.url().clone();
         settings.server.drain_pause = Duration::ZERO;
         settings.server.drain_limit = Duration::from_secs(5);
         change(&mut settings);
@@ -122,7 +124,7 @@ impl System {
             shutdown,
             running,
             created: AtomicUsize::new(0),
-            folder: Some(folder),
+            database: Some(database),
         };
         tokio::select! {
             () = serving(system.users.clone(), user_service::NAME) => system,
@@ -163,40 +165,19 @@ impl System {
         Ok(response.into_inner().user.unwrap())
     }
 
-    /// The database file.
-    pub fn database(&self) -> PathBuf {
-        let DatabaseUrl::Sqlite(path) = &self.settings.database.database_url;
-        path.clone()
-    }
-
-    /// A connection to the database as no service has it: it may do everything.
-    pub async fn connection(&self) -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(self.database())
-            .connect()
-            .await
-            .unwrap()
+    /// The database of both services.
+    pub fn database(&self) -> &TestDatabase {
+        self.database.as_ref().unwrap()
     }
 
     /// Runs a script in the database.
     pub async fn execute(&self, script: &str) {
-        let mut connection = self.connection().await;
-        sqlx::raw_sql(AssertSqlSafe(script))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
+        self.database().execute(script).await;
     }
 
-    /// The first column of what a query yields, which is to be text.
+    /// Returns the first column of what a query yields, which is to be text.
     pub async fn query(&self, query: &str) -> Vec<String> {
-        let mut connection = self.connection().await;
-        let rows = sqlx::query_scalar(AssertSqlSafe(query))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        rows
+        self.database().query(query).await
     }
 
     /// Drains, as a signal would make it, and waits for the end, which has to be a good one.

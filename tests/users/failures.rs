@@ -5,7 +5,6 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use chassis::process::clock::Clock;
 use futures::future::join_all;
-use sqlx::{Connection, SqliteConnection};
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
@@ -28,16 +27,6 @@ async fn call(system: &System, method: &str, bytes: Vec<u8>) -> Status {
 
 fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap().reason
-}
-
-/// Locks the database as another process would.
-async fn lock(system: &System) -> SqliteConnection {
-    let mut connection = system.connection().await;
-    let begun = sqlx::query("begin immediate")
-        .execute(&mut connection)
-        .await;
-    begun.unwrap();
-    connection
 }
 
 #[tokio::test]
@@ -103,11 +92,11 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
     })
     .await;
     let before = system.create(named("susan")).await.unwrap();
-    let lock = lock(&system).await;
+    let lock = system.database().lock().await;
 
     let status = system.create(named("john")).await.unwrap_err();
     let read = system.get(before.id).await;
-    lock.close().await.unwrap();
+    lock.release().await;
     let afterwards = system.create(named("jack")).await;
 
     assert_refused(&status, Code::Unavailable, "DATABASE_BUSY");
@@ -128,7 +117,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
     // Behind what the service writes at its start.
     system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
-    let lock = lock(&system).await;
+    let lock = system.database().lock().await;
 
     let results = join_all((0..10).map(|n| system.create(named(&format!("user{n}"))))).await;
     drop(lock);
@@ -156,14 +145,14 @@ async fn a_call_that_takes_too_long_ends() {
         settings.database.write_wait = Duration::from_secs(60);
     })
     .await;
-    let lock = lock(&system).await;
+    let lock = system.database().lock().await;
 
     let status = support::soon(system.create(named("susan")))
         .await
         .unwrap_err();
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    lock.close().await.unwrap();
+    lock.release().await;
     // What is queued is written before a system ends, but not for somebody who gave up.
     let system = system.restart(Clock::system()).await;
     assert_eq!(system.stored().await, [""; 0]);
