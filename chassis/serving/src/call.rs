@@ -27,16 +27,27 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
-use self::{limits::Limits, rules::Rules};
-use super::{
-    access_log::AccessLogEntry, body::CallBody, call_context::CallContext, deadline, foreign,
-    health::Phase, length_prefixed, methods::Kind, panics::panic_status, request_id::RequestId,
-    way::Arrival,
+use self::{
+    access_log::AccessLogEntry, body::CallBody, guards::Limits, library_status as foreign,
+    methods::Kind, panics::panic_status, request_kind::Arrival, server_context::Rules,
 };
-use crate::status::{self, Metadata};
+use crate::{
+    call_context::CallContext,
+    health::Phase,
+    length_prefixed,
+    request_id::RequestId,
+    status::{self, Metadata},
+};
 
-pub(super) mod limits;
-pub(super) mod rules;
+mod access_log;
+pub(crate) mod body;
+mod deadline;
+mod guards;
+mod library_status;
+pub(crate) mod methods;
+mod panics;
+pub(crate) mod request_kind;
+pub(crate) mod server_context;
 
 /// The handlers of a service, as tonic generates their server.
 pub trait Handlers:
@@ -69,17 +80,17 @@ impl<S> Handlers for S where
 
 /// The calls of a server.
 #[derive(Clone, Debug)]
-pub(super) struct Calls<S> {
-    pub(super) rules: Arc<Rules>,
+pub(crate) struct Calls<S> {
+    pub(crate) rules: Arc<Rules>,
     /// Those of the service itself.
-    pub(super) handlers: S,
+    pub(crate) handlers: S,
     /// Those that are there for operators.
-    pub(super) companions: Routes,
+    pub(crate) companions: Routes,
 }
 
 impl<S: Handlers> Calls<S> {
     /// What a request is answered.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         request: Request<Body>,
         arrival: Arrival,

@@ -21,48 +21,33 @@ use tonic::service::Routes;
 
 use self::settings::ServerSettings;
 use self::{
-    call::{Calls, rules::Rules},
+    call::{Calls, methods::Methods, server_context::Rules},
+    grpc_web::Web,
     health::{Health, Phase, v1::health_server::HealthServer},
-    incoming::Connections,
-    loops::Loops,
-    methods::Methods,
-    web::Web,
+    listen::{accept::Connections, http, workers::Loops},
 };
 
-mod access_log;
-mod answers;
 pub mod batch;
-mod body;
 mod call;
 pub mod call_context;
-mod deadline;
 pub mod etag;
-mod foreign;
 mod grpc_status;
+mod grpc_web;
 pub mod health;
-mod http;
-mod http_io;
-mod http_version;
-mod incoming;
 pub mod length_prefixed;
-mod loops;
-mod methods;
+mod listen;
 pub mod pagination;
-mod panics;
 mod reflection;
 pub mod request_id;
 pub mod settings;
-mod socket;
+mod stall;
 pub mod status;
-mod streams;
 #[cfg(test)]
 mod tests;
 pub mod update_mask;
 pub mod violation;
-mod way;
-mod web;
 
-pub use self::{call::Handlers, health::healthcheck, incoming::listen};
+pub use self::{call::Handlers, health::healthcheck, listen::accept::listen};
 
 /// How long connections that are cut may take to notice it.
 const CUT_LIMIT: std::time::Duration = std::time::Duration::from_millis(100);

@@ -7,8 +7,10 @@
 use http::HeaderMap;
 use tonic::{Code, Status};
 
-use super::grpc_status;
-use crate::status::{self, Metadata};
+use crate::{
+    grpc_status,
+    status::{self, Metadata},
+};
 
 /// How tonic begins to say that a request is larger than it accepts: `OUT_OF_RANGE`,
 /// where the gRPC guide wants `RESOURCE_EXHAUSTED`.
@@ -27,7 +29,7 @@ const MALFORMED: [&str; 5] = [
 /// Gives a failure in `headers`, or in trailers, the details that it lacks. What succeeded,
 /// and what has details, stays as it is. The code with which the call ends there, if it
 /// does.
-pub(super) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<Code> {
+pub(crate) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<Code> {
     let code = grpc_status::code(headers)?;
     if code == Code::Ok || headers.contains_key(&grpc_status::DETAILS) {
         return Some(code);
@@ -40,13 +42,13 @@ pub(super) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<
 
 /// What an explanation draws on.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The domain of every ErrorInfo.
-    pub(super) domain: &'a str,
+    pub(crate) domain: &'a str,
     /// The path of the call.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// The largest message that is accepted, in bytes.
-    pub(super) max_message_bytes: usize,
+    pub(crate) max_message_bytes: usize,
 }
 
 impl Context<'_> {

@@ -6,8 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::call_context::Deadline;
-use crate::status::{self, Metadata};
+use crate::{
+    call_context::Deadline,
+    status::{self, Metadata},
+};
 
 /// The header in which a client says how long it will wait.
 static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -20,7 +22,7 @@ static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 /// `INVALID_ARGUMENT` with the reason `INVALID_TIMEOUT` if the client's time-out cannot
 /// be understood. gRPC libraries take that for no time-out, which would turn a caller's
 /// slip into a call without end.
-pub(super) fn of(
+pub(crate) fn of(
     headers: &HeaderMap,
     limit: Option<Duration>,
     now: Instant,
@@ -41,7 +43,7 @@ pub(super) fn of(
 }
 
 /// What a call gets that was not done in time.
-pub(super) fn exceeded(domain: &str) -> Status {
+pub(crate) fn exceeded(domain: &str) -> Status {
     status::refused(
         domain,
         Code::DeadlineExceeded,

@@ -7,8 +7,10 @@ use http::{
 };
 use tonic::{Code, Status, body::Body};
 
-use super::answers::Answers;
-use crate::status::{self, Metadata};
+use crate::{
+    stall::Answers,
+    status::{self, Metadata},
+};
 
 /// The content types of gRPC-Web: messages as they are, and in base64 for clients that
 /// cannot read bytes.
@@ -21,7 +23,7 @@ const WEB: [&str; 4] = [
 
 /// By which way a request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// gRPC, which is over HTTP/2.
     #[default]
     Grpc,
@@ -37,7 +39,7 @@ pub(super) enum Way {
 
 impl Way {
     /// That of a request.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let http2 = request.version() == Version::HTTP_2;
         // Asked first: it is what nearly all are.
@@ -60,13 +62,13 @@ impl Way {
 
 /// What is known of a request that its head does not say.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Arrival {
+pub(crate) struct Arrival {
     /// The answers of its connection.
-    pub(super) answers: Answers,
+    pub(crate) answers: Answers,
     /// By which way it came. One of gRPC-Web is translated already.
-    pub(super) way: Way,
+    pub(crate) way: Way,
     /// Whether it comes from a page that may not call.
-    pub(super) refused: bool,
+    pub(crate) refused: bool,
 }
 
 /// Whether a request is one of gRPC: `application/grpc`, with or without a format or
@@ -84,13 +86,13 @@ fn is_web(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a media type is one of gRPC-Web.
-pub(super) fn is_web_type(value: &HeaderValue) -> bool {
+pub(crate) fn is_web_type(value: &HeaderValue) -> bool {
     WEB.iter().any(|web| value.as_bytes() == web.as_bytes())
 }
 
 /// The answer to a request that is no gRPC. Its HTTP status is the one that the gRPC
 /// protocol demands, so that clients of other kinds understand it too.
-pub(super) fn not_grpc(domain: &str) -> Response<Body> {
+pub(crate) fn not_grpc(domain: &str) -> Response<Body> {
     unsupported(
         domain,
         "this server speaks gRPC only: the content type has to be application/grpc",
@@ -99,7 +101,7 @@ pub(super) fn not_grpc(domain: &str) -> Response<Body> {
 
 /// The same over HTTP/1.1, with words in the body for the person who asked by browser or
 /// curl what there is.
-pub(super) fn not_web(domain: &str, service: &str) -> Response<Body> {
+pub(crate) fn not_web(domain: &str, service: &str) -> Response<Body> {
     let status = unsupported(
         domain,
         "over HTTP/1.1 this server speaks gRPC-Web only: a POST whose content type is \
@@ -122,7 +124,7 @@ pub(super) fn not_web(domain: &str, service: &str) -> Response<Body> {
 }
 
 /// What a call gets whose page may not call.
-pub(super) fn foreign_origin(domain: &str) -> Response<Body> {
+pub(crate) fn foreign_origin(domain: &str) -> Response<Body> {
     let mut response = Status::into_http(status::refused(
         domain,
         Code::PermissionDenied,

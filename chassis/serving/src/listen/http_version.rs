@@ -3,11 +3,11 @@
 
 /// The bytes with which every HTTP/2 connection begins, RFC 9113, section 3.4. Until it
 /// has sent them all, hyper neither sends it PINGs nor ends it when it drains.
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The version of HTTP, as far as the first bytes of a connection tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HttpVersion {
+pub(crate) enum HttpVersion {
     /// Too few bytes have come: they are the first `matched` ones of [`PREFACE`].
     Unknown {
         /// The number of bytes that have come.
@@ -19,10 +19,10 @@ pub(super) enum HttpVersion {
 
 impl HttpVersion {
     /// The version before any byte has come.
-    pub(super) const UNKNOWN: Self = Self::Unknown { matched: 0 };
+    pub(crate) const UNKNOWN: Self = Self::Unknown { matched: 0 };
 
     /// Detects the version from `bytes`, which come next.
-    pub(super) fn detect(self, bytes: &[u8]) -> Self {
+    pub(crate) fn detect(self, bytes: &[u8]) -> Self {
         let Self::Unknown { matched } = self else {
             return self;
         };

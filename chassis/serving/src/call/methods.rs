@@ -10,16 +10,16 @@ const OPERATIONAL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
 /// What is known of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// It answers with a stream.
-    pub(super) streams: bool,
+    pub(crate) streams: bool,
     /// It is there for operators.
-    pub(super) operational: bool,
+    pub(crate) operational: bool,
 }
 
 /// The methods of a server.
 #[derive(Debug)]
-pub(super) struct Methods {
+pub(crate) struct Methods {
     /// The paths of those that answer with a stream: few.
     streaming: Vec<String>,
 }
@@ -30,7 +30,7 @@ impl Methods {
     /// # Errors
     ///
     /// If one of the sets is no `google.protobuf.FileDescriptorSet`.
-    pub(super) fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
+    pub(crate) fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
         let mut streaming = Vec::new();
         for set in descriptor_sets {
             for file in FileDescriptorSet::decode(*set)?.file {
@@ -48,7 +48,7 @@ impl Methods {
 
     /// What is known of the method at `path`. One that does not exist is taken for one
     /// with a single answer, as its failure is.
-    pub(super) fn kind(&self, path: &str) -> Kind {
+    pub(crate) fn kind(&self, path: &str) -> Kind {
         Kind {
             streams: self.streaming.iter().any(|streaming| streaming == path),
             operational: OPERATIONAL.iter().any(|prefix| path.starts_with(prefix)),

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 /// The answers of a connection. Copies of it count together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answers(Arc<Looks>);
+pub(crate) struct Answers(Arc<Looks>);
 
 #[derive(Debug, Default)]
 struct Looks {
@@ -29,14 +29,14 @@ struct Looks {
 
 /// An answer that waits, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     looks: Arc<Looks>,
     parity: usize,
 }
 
 impl Answers {
     /// Another answer, which may take from one to two times the time between two looks.
-    pub(super) fn begin(&self) -> Answer {
+    pub(crate) fn begin(&self) -> Answer {
         let looks = Arc::clone(&self.0);
         let parity = looks.count.load(Ordering::Relaxed) % 2;
         looks.waiting[parity].fetch_add(1, Ordering::Relaxed);
@@ -44,7 +44,7 @@ impl Answers {
     }
 
     /// Waits until an answer was not read for as long as `limit`.
-    pub(super) async fn stalled(&self, limit: Duration) {
+    pub(crate) async fn stalled(&self, limit: Duration) {
         loop {
             sleep(limit).await;
             if self.look() {

@@ -6,7 +6,7 @@ use http::{HeaderMap, uri::PathAndQuery};
 use tonic::Code;
 use tracing::Level;
 
-use super::{grpc_status, request_id::RequestId};
+use crate::{grpc_status, request_id::RequestId};
 
 /// How much an end matters. What a caller did wrong is information; what a server
 /// could do better is a warning; what ends as it should is for those who look closely.
@@ -32,7 +32,7 @@ fn level(code: Code, reason: Option<&str>, slow: bool) -> Level {
 /// [`AccessLogEntry::emit`]: refused or handled, with a response or a stream, in time or not.
 /// A call whose entry is dropped before its end was cancelled by its client.
 #[derive(Debug)]
-pub(super) struct AccessLogEntry {
+pub(crate) struct AccessLogEntry {
     path: Option<PathAndQuery>,
     id: RequestId,
     started: Instant,
@@ -45,7 +45,7 @@ pub(super) struct AccessLogEntry {
 
 impl AccessLogEntry {
     /// The entry of a call that started at `started`.
-    pub(super) fn new(
+    pub(crate) fn new(
         path: Option<PathAndQuery>,
         id: RequestId,
         started: Instant,
@@ -62,17 +62,17 @@ impl AccessLogEntry {
     }
 
     /// The path of the method.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
     /// Notes that the response starts.
-    pub(super) fn response_started(&mut self) {
+    pub(crate) fn response_started(&mut self) {
         self.response_after = Some(self.started.elapsed());
     }
 
     /// Ends the call with `code`, which `headers`, or trailers, carry.
-    pub(super) fn finish(&mut self, code: Code, headers: &HeaderMap) {
+    pub(crate) fn finish(&mut self, code: Code, headers: &HeaderMap) {
         let reason = match code {
             Code::Ok => None,
             _ => grpc_status::reason(headers),

@@ -15,14 +15,12 @@ use hyper_util::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    call::Handlers,
     http_io::{HttpIo, HttpIoLimits},
-    loops::Loops,
     socket::Socket,
-    streams::Streams,
-    web::Web,
+    stream_executor::Streams,
+    workers::Loops,
 };
-use crate::{settings::ServerSettings, status};
+use crate::{call::Handlers, grpc_web::Web, settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
 /// bytes.
@@ -34,7 +32,7 @@ const STREAM_BUFFER: usize = 65_535;
 
 /// Serves the connections of `sockets` until `stop`; then none is accepted, and those that are open are
 /// waited for, until each has answered the calls that run.
-pub(super) async fn serve<S: Handlers>(
+pub(crate) async fn serve<S: Handlers>(
     settings: &ServerSettings,
     sockets: impl Stream<Item = Socket>,
     limits: HttpIoLimits,

@@ -14,19 +14,16 @@ use http_body::Frame;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    access_log::AccessLogEntry,
-    call::{limits::Limits, rules::Rules},
-    call_context::CallContext,
-    deadline, foreign, grpc_status,
-    panics::panic_status,
+    access_log::AccessLogEntry, deadline, guards::Limits, library_status as foreign,
+    panics::panic_status, server_context::Rules,
 };
-use crate::status;
+use crate::{call_context::CallContext, grpc_status, status};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 /// The body of a call's answer.
 #[derive(Debug)]
-pub(super) struct CallBody {
+pub(crate) struct CallBody {
     inner: Body,
     rules: Arc<Rules>,
     current: CallContext,
@@ -39,7 +36,7 @@ pub(super) struct CallBody {
 }
 
 impl CallBody {
-    pub(super) fn new(
+    pub(crate) fn new(
         inner: Body,
         rules: Arc<Rules>,
         current: CallContext,

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The loops. Those in threads of their own end with it, and with them what they still serve.
 #[derive(Debug)]
-pub(super) struct Loops {
+pub(crate) struct Loops {
     others: Vec<Handle>,
     next: usize,
     _end: DropGuard,
@@ -19,7 +19,7 @@ pub(super) struct Loops {
 
 impl Loops {
     /// So many, of which the one that calls this is the first.
-    pub(super) fn start(count: NonZeroUsize) -> io::Result<Self> {
+    pub(crate) fn start(count: NonZeroUsize) -> io::Result<Self> {
         let end = CancellationToken::new();
         let mut others = Vec::with_capacity(count.get() - 1);
         for _ in 1..count.get() {
@@ -39,7 +39,7 @@ impl Loops {
 
     /// Serves a connection on the loop whose turn it is. `serve` is given whether that is
     /// another one than this.
-    pub(super) fn spawn<F>(&mut self, serve: impl FnOnce(bool) -> F)
+    pub(crate) fn spawn<F>(&mut self, serve: impl FnOnce(bool) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -29,7 +29,7 @@ const MAX_KEEPIDLE: Duration = Duration::from_secs(32_767);
 /// TCP keepalive, which detects that a silent peer is gone. HTTP/2 has PINGs for that, and
 /// HTTP/1.1 has nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TcpKeepalive {
+pub(crate) struct TcpKeepalive {
     /// How long a connection is idle before it is probed.
     idle: Duration,
     /// How long the peer may take to acknowledge the probe.
@@ -38,7 +38,7 @@ pub(super) struct TcpKeepalive {
 
 impl TcpKeepalive {
     /// Probes as often as HTTP/2 sends PINGs.
-    pub(super) fn from_settings(settings: &ServerSettings) -> Self {
+    pub(crate) fn from_settings(settings: &ServerSettings) -> Self {
         Self {
             idle: settings.keepalive_interval.min(MAX_KEEPIDLE),
             interval: settings.keepalive_timeout.min(MAX_KEEPIDLE),
@@ -57,7 +57,7 @@ impl TcpKeepalive {
 
 /// The socket of an accepted connection. Reads and writes fail once it is aborted.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     keepalive: TcpKeepalive,
     abort: CancellationToken,
@@ -70,7 +70,7 @@ pub(super) struct Socket {
 impl Socket {
     /// A socket that holds a slot, counts as open by its copy of `open`, and is aborted by
     /// `abort`.
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: TcpStream,
         keepalive: TcpKeepalive,
         abort: CancellationToken,
@@ -88,13 +88,13 @@ impl Socket {
     }
 
     /// Registers the socket with the current runtime, if another one accepted it.
-    pub(super) fn rebind_to_runtime(self) -> io::Result<Self> {
+    pub(crate) fn rebind_to_runtime(self) -> io::Result<Self> {
         let stream = TcpStream::from_std(self.stream.into_std()?)?;
         Ok(Self { stream, ..self })
     }
 
     /// Has TCP probe the peer from now on.
-    pub(super) fn enable_keepalive(&self) {
+    pub(crate) fn enable_keepalive(&self) {
         // Without probes the connection works as well; it only lasts longer than it has to.
         let _ = self.keepalive.apply(self);
     }

@@ -30,13 +30,15 @@ use tonic::{Status, body::Body};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service};
 
-use super::{
-    answers::Answers,
-    body::CallBody,
-    call::{Calls, Handlers},
-    way::{Arrival, Way, is_web_type},
+use crate::{
+    call::{
+        Calls, Handlers,
+        body::CallBody,
+        request_kind::{Arrival, Way, is_web_type},
+    },
+    settings::WebOrigins,
+    stall::Answers,
 };
-use crate::settings::WebOrigins;
 
 /// What a page may read of an answer besides its body: the status of a call that has no
 /// more than that, and the id to report it by.
@@ -53,18 +55,18 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The calls of a server, by every way.
 #[derive(Clone, Debug)]
-pub(super) struct Web<S> {
-    pub(super) calls: Calls<S>,
-    pub(super) origins: Arc<WebOrigins>,
+pub(crate) struct Web<S> {
+    pub(crate) calls: Calls<S>,
+    pub(crate) origins: Arc<WebOrigins>,
 }
 
 /// An answer that is on its way. It is boxed at once, since it is large and handed around.
-pub(super) type Answering =
+pub(crate) type Answering =
     Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
 impl<S: Handlers> Web<S> {
     /// The answer to a request on a connection whose answers are `answers`.
-    pub(super) fn answer(&self, mut request: Request<Incoming>, answers: Answers) -> Answering {
+    pub(crate) fn answer(&self, mut request: Request<Incoming>, answers: Answers) -> Answering {
         let way = Way::of(&request);
         let origin = match way {
             Way::Web | Way::Preflight => Origin::of(request.headers(), &self.origins),
@@ -102,7 +104,7 @@ impl<S: Handlers> Web<S> {
 /// The body of an answer, by whichever way the call came.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
-pub(super) enum AnswerBody {
+pub(crate) enum AnswerBody {
     /// As gRPC has it.
     Grpc(CallBody),
     /// The same as gRPC-Web has it, or one that is no call's.

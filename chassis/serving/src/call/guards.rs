@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
-use super::rules::Rules;
-use crate::{answers::Answer, call_context::Deadline, deadline, methods::Kind};
+use super::{deadline, methods::Kind, server_context::Rules};
+use crate::{call_context::Deadline, stall::Answer};
 
 /// What ends a call early, and what it keeps while it runs.
 #[derive(Debug, Default)]

@@ -15,21 +15,22 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::{answers::Answers, http_version::HttpVersion, socket::Socket};
+use super::{http_version::HttpVersion, socket::Socket};
+use crate::stall::Answers;
 
 /// What [`HttpIo`] guards a connection by.
 #[derive(Clone, Debug)]
-pub(super) struct HttpIoLimits {
+pub(crate) struct HttpIoLimits {
     /// How long a client may take until its first bytes tell the version of HTTP.
-    pub(super) first_byte_timeout: Duration,
+    pub(crate) first_byte_timeout: Duration,
     /// How long a response may wait for the client to read it.
-    pub(super) read_limit: Duration,
+    pub(crate) read_limit: Duration,
     /// Cancelled when connections have to end whose version is not known.
-    pub(super) close_unidentified: CancellationToken,
+    pub(crate) close_unidentified: CancellationToken,
 }
 
 /// A connection above TLS, which is `IO`: [`Socket`] where there is no TLS.
-pub(super) struct HttpIo<IO> {
+pub(crate) struct HttpIo<IO> {
     io: IO,
     version: HttpVersion,
     /// Resolves when the connection has to end.
@@ -41,7 +42,7 @@ pub(super) struct HttpIo<IO> {
 
 impl<IO> HttpIo<IO> {
     /// A connection that has yet to send its first bytes.
-    pub(super) fn new(io: IO, limits: HttpIoLimits) -> Self {
+    pub(crate) fn new(io: IO, limits: HttpIoLimits) -> Self {
         let HttpIoLimits {
             first_byte_timeout,
             read_limit,
@@ -58,7 +59,7 @@ impl<IO> HttpIo<IO> {
     }
 
     /// The responses that wait for the client to read them.
-    pub(super) fn answers(&self) -> Answers {
+    pub(crate) fn answers(&self) -> Answers {
         self.answers.clone()
     }
 
@@ -179,7 +180,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{http_version::PREFACE, settings::ServerSettings, socket::TcpKeepalive};
+    use crate::{
+        listen::{http_version::PREFACE, socket::TcpKeepalive},
+        settings::ServerSettings,
+    };
 
     #[tokio::test]
     async fn a_client_of_http_1_is_probed_which_sends_no_pings() {

@@ -48,7 +48,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// The connections of a server.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     slots: Arc<Semaphore>,
     limits: HttpIoLimits,
     keepalive: TcpKeepalive,
@@ -60,7 +60,7 @@ pub(super) struct Connections {
 
 impl Connections {
     /// None yet, and never more than the settings say.
-    pub(super) fn new(settings: &ServerSettings) -> Self {
+    pub(crate) fn new(settings: &ServerSettings) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(settings.max_connections.get())),
             limits: HttpIoLimits {
@@ -75,28 +75,28 @@ impl Connections {
     }
 
     /// How many are open.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         Arc::strong_count(&self.open) - 1
     }
 
     /// What the bytes of each connection are guarded by.
-    pub(super) fn limits(&self) -> HttpIoLimits {
+    pub(crate) fn limits(&self) -> HttpIoLimits {
         self.limits.clone()
     }
 
     /// Closes the connections whose version of HTTP is not known, now and from now on.
-    pub(super) fn close_unidentified(&self) {
+    pub(crate) fn close_unidentified(&self) {
         self.limits.close_unidentified.cancel();
     }
 
     /// Aborts all connections, in the middle of whatever they do.
-    pub(super) fn abort_all(&self) {
+    pub(crate) fn abort_all(&self) {
         self.all.cancel();
     }
 
     /// The connections that `listener` accepts, without an end. At the cap none is
     /// accepted until one closes; it waits in the backlog of the listener.
-    pub(super) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Socket> + use<> {
+    pub(crate) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Socket> + use<> {
         let slots = Arc::clone(&self.slots);
         // A copy that belongs to no connection must not count.
         let open = Arc::downgrade(&self.open);

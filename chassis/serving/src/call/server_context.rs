@@ -7,12 +7,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use crate::{
-    foreign,
-    health::Phase,
+use super::{
+    library_status as foreign,
     methods::Methods,
-    way::{self, Arrival, Way},
+    request_kind::{self as way, Arrival, Way},
 };
+use crate::health::Phase;
 
 /// What holds for every call of a server.
 #[derive(Debug)]

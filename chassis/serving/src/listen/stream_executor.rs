@@ -21,7 +21,7 @@ type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Streams that have been opened, and not begun. Copies of it share them.
 #[derive(Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<Vec<Stream>>>);
+pub(crate) struct Streams(Arc<Mutex<Vec<Stream>>>);
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
@@ -31,7 +31,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 
 impl Streams {
     /// Begins all that have been opened.
-    pub(super) fn begin(&self, cx: &mut Context<'_>) {
+    pub(crate) fn begin(&self, cx: &mut Context<'_>) {
         let opened = mem::take(&mut *self.opened());
         match opened.len() {
             0 => {}

@@ -4,11 +4,10 @@ use std::any::Any;
 
 use tonic::Status;
 
-use super::call_context;
-use crate::status;
+use crate::{call_context, status};
 
 /// Returns the status of a call that panicked. The log gets the text of the panic.
-pub(super) fn panic_status(panic: &(dyn Any + Send), method: &str, domain: &str) -> Status {
+pub(crate) fn panic_status(panic: &(dyn Any + Send), method: &str, domain: &str) -> Status {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
