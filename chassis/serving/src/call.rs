@@ -28,8 +28,8 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
 use self::{
-    access_log::AccessLogEntry, body::CallBody, guards::Limits, library_status as foreign,
-    methods::Kind, panics::panic_status, request_kind::Arrival, server_context::Rules,
+    access_log::AccessLogEntry, body::GrpcResponseBody, guards::CallGuards, methods::MethodInfo,
+    panics::panic_status, request_kind::RequestMeta, server_context::ServerContext,
 };
 use crate::{
     call_context::CallContext,
@@ -80,53 +80,53 @@ impl<S> Handlers for S where
 
 /// The calls of a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Calls<S> {
-    pub(crate) rules: Arc<Rules>,
+pub(crate) struct CallService<S> {
+    pub(crate) server: Arc<ServerContext>,
     /// Those of the service itself.
     pub(crate) handlers: S,
     /// Those that are there for operators.
-    pub(crate) companions: Routes,
+    pub(crate) admin_routes: Routes,
 }
 
-impl<S: Handlers> Calls<S> {
-    /// What a request is answered.
-    pub(crate) fn answer(
+impl<S: Handlers> CallService<S> {
+    /// Returns the response to a request.
+    pub(crate) fn respond(
         &self,
         request: Request<Body>,
-        arrival: Arrival,
-    ) -> impl Future<Output = Response<CallBody>> + Send + use<S> {
-        let rules = Arc::clone(&self.rules);
-        let kind = rules.methods.kind(request.uri().path());
+        meta: RequestMeta,
+    ) -> impl Future<Output = Response<GrpcResponseBody>> + Send + use<S> {
+        let server = Arc::clone(&self.server);
+        let method = server.methods.info(request.uri().path());
         let now = Instant::now();
-        let limits = Limits::begin(&rules, kind, now, request.headers());
+        let guards = CallGuards::begin(&server, method, now, request.headers());
         let current = CallContext {
-            id: RequestId::of(request.headers()),
-            deadline: limits.as_ref().ok().and_then(|limits| limits.deadline),
+            id: RequestId::from_headers(request.headers()),
+            deadline: guards.as_ref().ok().and_then(|guards| guards.deadline),
         };
         let entry = AccessLogEntry::new(
             request.uri().path_and_query().cloned(),
             current.id.clone(),
             now.into_std(),
-            (!kind.streams).then_some(rules.slow_call),
+            (!method.server_streaming).then_some(server.slow_call),
         );
-        let handlers = if kind.operational {
-            Callee::Companions(self.companions.clone())
+        let target = if method.admin {
+            Target::Admin(self.admin_routes.clone())
         } else {
-            Callee::Own(self.handlers.clone())
+            Target::Service(self.handlers.clone())
         };
 
         current.clone().scope(async move {
-            let mut limits = limits;
-            let response = match rules.turned_away(&arrival) {
+            let mut guards = guards;
+            let response = match server.reject_unsupported(&meta) {
                 Some(response) => response,
-                None => match &mut limits {
-                    Ok(limits) => {
-                        let admitted = admit(&rules, kind, now, limits);
-                        match admitted.and_then(|()| handlers.begin(request, &rules, &entry)) {
+                None => match &mut guards {
+                    Ok(guards) => {
+                        let admitted = admit(&server, method, now, guards);
+                        match admitted.and_then(|()| target.begin(request, &server, &entry)) {
                             Ok(handled) => {
                                 let handled = pin!(AssertUnwindSafe(handled).catch_unwind());
-                                let answer = answer(&rules, handled, limits, &entry);
-                                answer.await.unwrap_or_else(Status::into_http)
+                                let response = drive_handler(&server, handled, guards, &entry);
+                                response.await.unwrap_or_else(Status::into_http)
                             }
                             Err(refused) => refused.into_http(),
                         }
@@ -134,18 +134,19 @@ impl<S: Handlers> Calls<S> {
                     Err(refused) => refused.clone().into_http(),
                 },
             };
-            let mut limits = limits.unwrap_or_default();
-            if !kind.streams {
-                limits.answer = Some(arrival.answers.begin());
+            let mut guards = guards.unwrap_or_default();
+            if !method.server_streaming {
+                guards.pending_response = Some(meta.stall.track_response());
             }
-            finish(response, rules, current, entry, limits)
+            into_response(response, server, current, entry, guards)
         })
     }
 }
 
-/// For what translates other ways into this one: their arrival is among the extensions.
-impl<S: Handlers> tower::Service<Request<Body>> for Calls<S> {
-    type Response = Response<CallBody>;
+/// For what translates other protocols into gRPC: what it knows of the request is among the
+/// extensions.
+impl<S: Handlers> tower::Service<Request<Body>> for CallService<S> {
+    type Response = Response<GrpcResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -155,27 +156,27 @@ impl<S: Handlers> tower::Service<Request<Body>> for Calls<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let arrival = request.extensions_mut().remove().unwrap_or_default();
-        Box::pin(self.answer(request, arrival).map(Ok))
+        let meta = request.extensions_mut().remove().unwrap_or_default();
+        Box::pin(self.respond(request, meta).map(Ok))
     }
 }
 
-/// Who handles a call.
-enum Callee<S> {
-    Own(S),
-    Companions(Routes),
+/// The handlers that a call goes to.
+enum Target<S> {
+    Service(S),
+    Admin(Routes),
 }
 
-impl<S: Handlers> Callee<S> {
-    /// The same as [`Callee::handle`], with the failure that the call gets if that panics.
+impl<S: Handlers> Target<S> {
+    /// The same as [`Target::handle`], with the failure that the call gets if that panics.
     fn begin(
         self,
         request: Request<Body>,
-        rules: &Rules,
+        server: &ServerContext,
         entry: &AccessLogEntry,
     ) -> Result<impl Future<Output = Response<Body>> + Send + use<S>, Status> {
         catch_unwind(AssertUnwindSafe(|| self.handle(request)))
-            .map_err(|panic| panic_status(panic.as_ref(), entry.path(), rules.domain))
+            .map_err(|panic| panic_status(panic.as_ref(), entry.path(), server.domain))
     }
 
     /// The answer. It is no `async fn`, which would keep the request as well as hand it on: what
@@ -185,8 +186,8 @@ impl<S: Handlers> Callee<S> {
         request: Request<Body>,
     ) -> impl Future<Output = Response<Body>> + Send + use<S> {
         let handled = match self {
-            Self::Own(mut handlers) => Either::Left(handlers.call(request)),
-            Self::Companions(mut routes) => {
+            Self::Service(mut handlers) => Either::Left(handlers.call(request)),
+            Self::Admin(mut routes) => {
                 Either::Right(Box::pin(tower::Service::call(&mut routes, request)))
             }
         };
@@ -197,58 +198,64 @@ impl<S: Handlers> Callee<S> {
     }
 }
 
-/// The handler's answer, or the failure that the call gets in its stead.
-async fn answer(
-    rules: &Rules,
+/// Polls the handler for its response, and returns the failure of the call in its stead if it
+/// panics, its deadline is over, or it has to end.
+async fn drive_handler(
+    server: &ServerContext,
     mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
-    limits: &mut Limits,
+    guards: &mut CallGuards,
     entry: &AccessLogEntry,
 ) -> Result<Response<Body>, Status> {
     // It was asked a moment ago, when the call was admitted.
     let mut asked = true;
     std::future::poll_fn(|cx| {
-        if !std::mem::take(&mut asked) && limits.is_over() {
-            return Poll::Ready(Err(deadline::exceeded(rules.domain)));
+        if !std::mem::take(&mut asked) && guards.is_over() {
+            return Poll::Ready(Err(deadline::exceeded(server.domain)));
         }
         match handled.as_mut().poll(cx) {
             Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
             Poll::Ready(Err(panic)) => {
-                let status = panic_status(panic.as_ref(), entry.path(), rules.domain);
+                let status = panic_status(panic.as_ref(), entry.path(), server.domain);
                 return Poll::Ready(Err(status));
             }
             Poll::Pending => {}
         }
-        if limits.poll_deadline(cx).is_ready() {
-            return Poll::Ready(Err(deadline::exceeded(rules.domain)));
+        if guards.poll_deadline(cx).is_ready() {
+            return Poll::Ready(Err(deadline::exceeded(server.domain)));
         }
-        limits
+        guards
             .poll_stop(cx)
-            .map(|()| Err(status::shutting_down(rules.domain)))
+            .map(|()| Err(status::shutting_down(server.domain)))
     })
     .await
 }
 
 /// Refuses what is not to reach a handler, and counts what is.
-fn admit(rules: &Rules, kind: Kind, now: Instant, limits: &mut Limits) -> Result<(), Status> {
-    if limits.is_over_at(now) {
-        return Err(deadline::exceeded(rules.domain));
+fn admit(
+    server: &ServerContext,
+    method: MethodInfo,
+    now: Instant,
+    guards: &mut CallGuards,
+) -> Result<(), Status> {
+    if guards.is_over_at(now) {
+        return Err(deadline::exceeded(server.domain));
     }
-    if kind.operational {
+    if method.admin {
         return Ok(());
     }
-    if *rules.phase.borrow() == Phase::Starting {
+    if *server.phase.borrow() == Phase::Starting {
         return Err(status::unavailable(
-            rules.domain,
+            server.domain,
             "DATABASE_BUSY",
             "the database is not there yet, or not migrated yet; try again",
             Metadata::new(),
         ));
     }
-    if !kind.streams {
-        let permit = Arc::clone(&rules.in_flight).try_acquire_owned();
-        limits.permit = Some(permit.map_err(|_| {
+    if !method.server_streaming {
+        let permit = Arc::clone(&server.in_flight).try_acquire_owned();
+        guards.permit = Some(permit.map_err(|_| {
             status::unavailable(
-                rules.domain,
+                server.domain,
                 "OVERLOADED",
                 "more calls run than this server does at once; try again a little later",
                 Metadata::new(),
@@ -259,18 +266,18 @@ fn admit(rules: &Rules, kind: Kind, now: Instant, limits: &mut Limits) -> Result
 }
 
 /// What the client gets of `response`.
-fn finish(
+fn into_response(
     mut response: Response<Body>,
-    rules: Arc<Rules>,
+    server: Arc<ServerContext>,
     current: CallContext,
     mut entry: AccessLogEntry,
-    limits: Limits,
-) -> Response<CallBody> {
+    guards: CallGuards,
+) -> Response<GrpcResponseBody> {
     let headers = response.headers_mut();
     entry.response_started();
-    if let Some(code) = foreign::explain(headers, &rules.context(entry.path())) {
+    if let Some(code) = library_status::normalize(headers, &server.call_info(entry.path())) {
         entry.finish(code, headers);
     }
-    current.id.mark(headers);
-    response.map(|inner| CallBody::new(inner, rules, current, entry, limits))
+    current.id.insert_into(headers);
+    response.map(|inner| GrpcResponseBody::new(inner, server, current, entry, guards))
 }

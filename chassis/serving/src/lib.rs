@@ -21,15 +21,16 @@ use tonic::service::Routes;
 
 use self::settings::ServerSettings;
 use self::{
-    call::{Calls, methods::Methods, server_context::Rules},
-    grpc_web::Web,
+    call::{CallService, methods::MethodTable, server_context::ServerContext},
+    grpc_web::GrpcWeb,
     health::{Health, Phase, v1::health_server::HealthServer},
-    listen::{accept::Connections, http, workers::Loops},
+    listen::{accept::Connections, http, workers::Workers},
 };
 
 pub mod batch;
 mod call;
 pub mod call_context;
+mod cors;
 pub mod etag;
 mod grpc_status;
 mod grpc_web;
@@ -50,7 +51,7 @@ pub mod violation;
 pub use self::{call::Handlers, health::healthcheck, listen::accept::listen};
 
 /// How long connections that are cut may take to notice it.
-const CUT_LIMIT: std::time::Duration = std::time::Duration::from_millis(100);
+const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What a process serves.
 #[derive(Debug)]
@@ -91,14 +92,14 @@ pub async fn run<S: Handlers>(
         .map_err(|error| Failure::Failed(format!("the server has no address: {error}")))?;
     tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
-    let calls = calls(settings, service, watching, draining.clone())?;
+    let calls = build_call_service(settings, service, watching, draining.clone())?;
     let connections = Connections::new(settings);
     let stop = CancellationToken::new();
-    let web = Web {
+    let web = GrpcWeb {
         calls,
         origins: Arc::new(settings.web_origins.clone()),
     };
-    let loops = Loops::start(settings.worker_threads)
+    let workers = Workers::start(settings.worker_threads)
         .map_err(|error| Failure::Failed(format!("the worker threads do not start: {error}")))?;
     let sockets = connections.accept(listener);
     let limits = connections.limits();
@@ -107,7 +108,7 @@ pub async fn run<S: Handlers>(
         sockets,
         limits,
         web,
-        loops,
+        workers,
         stop.clone()
     ));
 
@@ -132,12 +133,12 @@ pub async fn run<S: Handlers>(
     }
     draining.cancel();
     stop.cancel();
-    finish(settings, server, &connections).await;
+    drain(settings, server, &connections).await;
     outcome
 }
 
 /// Waits for the calls that run, and cuts what is left after the limit.
-async fn finish(
+async fn drain(
     settings: &ServerSettings,
     mut server: Pin<&mut impl Future<Output = ()>>,
     connections: &Connections,
@@ -151,7 +152,7 @@ async fn finish(
         "calls still run at the end of the drain; their connections are cut"
     );
     connections.abort_all();
-    let _ = timeout(CUT_LIMIT, server).await;
+    let _ = timeout(ABORT_TIMEOUT, server).await;
 }
 
 /// A server that never was ready has no calls that run, and nobody who has to be told.
@@ -164,12 +165,12 @@ fn drain_if_serving(phase: &mut Phase) -> bool {
 }
 
 /// The service with its companions, health and reflection, and what surrounds them all.
-fn calls<S: Handlers>(
+fn build_call_service<S: Handlers>(
     settings: &ServerSettings,
     service: Service<S>,
     phase: watch::Receiver<Phase>,
     draining: CancellationToken,
-) -> Result<Calls<S>, Failure> {
+) -> Result<CallService<S>, Failure> {
     let Service {
         domain,
         descriptor_set,
@@ -187,18 +188,20 @@ fn calls<S: Handlers>(
         phase: phase.clone(),
     };
     let health = HealthServer::new(health).max_decoding_message_size(max_message_bytes);
-    let companions = reflection::add(Routes::new(health), name, descriptor_set, max_message_bytes)
-        .map_err(|error| invalid(&error))?;
+    let admin_routes =
+        reflection::add(Routes::new(health), name, descriptor_set, max_message_bytes)
+            .map_err(|error| invalid(&error))?;
     let descriptor_sets = [
         descriptor_set,
         health::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
-    let rules = Rules {
+    let server = ServerContext {
         name,
         domain,
-        methods: Methods::of(&descriptor_sets).map_err(|error| invalid(&error))?,
+        methods: MethodTable::from_descriptor_sets(&descriptor_sets)
+            .map_err(|error| invalid(&error))?,
         phase,
         in_flight: Arc::new(Semaphore::new(settings.max_calls_in_flight.get())),
         call_timeout: settings.call_timeout,
@@ -206,9 +209,9 @@ fn calls<S: Handlers>(
         max_message_bytes,
         draining,
     };
-    Ok(Calls {
-        rules: Arc::new(rules),
+    Ok(CallService {
+        server: Arc::new(server),
         handlers,
-        companions: companions.prepare(),
+        admin_routes: admin_routes.prepare(),
     })
 }

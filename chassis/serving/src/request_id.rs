@@ -18,7 +18,7 @@ pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The caller's own id, if it is a valid one, or else a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let given = headers.get(&NAME).filter(|id| {
             let id = id.as_bytes();
             (1..=MAX_LEN).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
@@ -35,7 +35,7 @@ impl RequestId {
     }
 
     /// Puts the id into the headers of the answer.
-    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+    pub(super) fn insert_into(&self, headers: &mut HeaderMap) {
         headers.insert(&NAME, self.0.clone());
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     fn of(given: &[u8]) -> RequestId {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_bytes(given).unwrap());
-        RequestId::of(&headers)
+        RequestId::from_headers(&headers)
     }
 
     #[test]

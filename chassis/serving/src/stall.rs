@@ -1,9 +1,9 @@
-//! The answers of one connection that its client has yet to read.
+//! Detects clients that stop reading.
 //!
-//! HTTP/2 lets a client keep an answer waiting for as long as it likes, by its window, and
-//! the answer takes memory meanwhile. Nothing asks its body for a deadline then, so it is
-//! the connection that looks, every now and then, whether one has been waiting since it
-//! looked before.
+//! With the flow control of HTTP/2 a client can block a response for ever by never opening its
+//! window. The response holds memory, and its body, which enforces the deadline, is not polled.
+//! So the connection checks periodically: a response that is pending in two checks means that
+//! the client has stalled.
 
 use std::{
     sync::{
@@ -15,59 +15,59 @@ use std::{
 
 use tokio::time::sleep;
 
-/// The answers of a connection. Copies of it count together.
+/// The pending responses of a connection. Copies count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Arc<Looks>);
+pub(crate) struct StallDetector(Arc<Ticks>);
 
 #[derive(Debug, Default)]
-struct Looks {
-    /// How often the connection looked.
+struct Ticks {
+    /// The number of checks.
     count: AtomicUsize,
-    /// How many answers wait that were begun after an even number of looks, and an odd one.
+    /// The responses that are pending since an even number of checks, and an odd one.
     waiting: [AtomicUsize; 2],
 }
 
-/// An answer that waits, until it is dropped.
+/// A response that is pending until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    looks: Arc<Looks>,
+pub(crate) struct PendingResponse {
+    ticks: Arc<Ticks>,
     parity: usize,
 }
 
-impl Answers {
-    /// Another answer, which may take from one to two times the time between two looks.
-    pub(crate) fn begin(&self) -> Answer {
-        let looks = Arc::clone(&self.0);
-        let parity = looks.count.load(Ordering::Relaxed) % 2;
-        looks.waiting[parity].fetch_add(1, Ordering::Relaxed);
-        Answer { looks, parity }
+impl StallDetector {
+    /// Tracks another response, which may take one to two times the time between two checks.
+    pub(crate) fn track_response(&self) -> PendingResponse {
+        let ticks = Arc::clone(&self.0);
+        let parity = ticks.count.load(Ordering::Relaxed) % 2;
+        ticks.waiting[parity].fetch_add(1, Ordering::Relaxed);
+        PendingResponse { ticks, parity }
     }
 
-    /// Waits until an answer was not read for as long as `limit`.
-    pub(crate) async fn stalled(&self, limit: Duration) {
+    /// Waits until a response was not read for as long as `limit`.
+    pub(crate) async fn wait_for_stall(&self, limit: Duration) {
         loop {
             sleep(limit).await;
-            if self.look() {
+            if self.tick() {
                 return;
             }
         }
     }
 
-    /// Whether an answer waits that waited when it was looked before.
-    fn look(&self) -> bool {
-        let looks = &self.0;
-        let before = looks.count.load(Ordering::Relaxed) + 1;
-        let stalled = looks.waiting[before % 2].load(Ordering::Relaxed) > 0;
+    /// Checks whether a response is pending that was so at the last check.
+    fn tick(&self) -> bool {
+        let ticks = &self.0;
+        let before = ticks.count.load(Ordering::Relaxed) + 1;
+        let stalled = ticks.waiting[before % 2].load(Ordering::Relaxed) > 0;
         if !stalled {
-            looks.count.store(before, Ordering::Relaxed);
+            ticks.count.store(before, Ordering::Relaxed);
         }
         stalled
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
-        self.looks.waiting[self.parity].fetch_sub(1, Ordering::Relaxed);
+        self.ticks.waiting[self.parity].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -77,23 +77,23 @@ mod tests {
 
     #[test]
     fn an_answer_that_waits_between_two_looks_is_stalled() {
-        let answers = Answers::default();
-        let answer = answers.begin();
+        let detector = StallDetector::default();
+        let response = detector.track_response();
 
-        assert!(!answers.look());
-        assert!(answers.look());
-        drop(answer);
-        assert!(!answers.look());
+        assert!(!detector.tick());
+        assert!(detector.tick());
+        drop(response);
+        assert!(!detector.tick());
     }
 
     #[test]
     fn answers_that_are_read_in_time_are_not_however_many_follow() {
-        let answers = Answers::default();
-        let mut last = answers.begin();
+        let detector = StallDetector::default();
+        let mut last = detector.track_response();
 
         for _ in 0..10 {
-            assert!(!answers.look());
-            last = answers.begin();
+            assert!(!detector.tick());
+            last = detector.track_response();
         }
         drop(last);
     }

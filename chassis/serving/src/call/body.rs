@@ -14,8 +14,8 @@ use http_body::Frame;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    access_log::AccessLogEntry, deadline, guards::Limits, library_status as foreign,
-    panics::panic_status, server_context::Rules,
+    access_log::AccessLogEntry, deadline, guards::CallGuards, library_status, panics::panic_status,
+    server_context::ServerContext,
 };
 use crate::{call_context::CallContext, grpc_status, status};
 
@@ -23,32 +23,32 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 /// The body of a call's answer.
 #[derive(Debug)]
-pub(crate) struct CallBody {
+pub(crate) struct GrpcResponseBody {
     inner: Body,
-    rules: Arc<Rules>,
+    server: Arc<ServerContext>,
     current: CallContext,
     entry: AccessLogEntry,
-    limits: Limits,
+    guards: CallGuards,
     /// Whether it has said something, or made its reader wait: what is there at once is
     /// there in time.
     begun: bool,
     ended: bool,
 }
 
-impl CallBody {
+impl GrpcResponseBody {
     pub(crate) fn new(
         inner: Body,
-        rules: Arc<Rules>,
+        server: Arc<ServerContext>,
         current: CallContext,
         entry: AccessLogEntry,
-        limits: Limits,
+        guards: CallGuards,
     ) -> Self {
         Self {
             inner,
-            rules,
+            server,
             current,
             entry,
-            limits,
+            guards,
             begun: false,
             ended: false,
         }
@@ -56,8 +56,8 @@ impl CallBody {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         // Asked first: a stream that always has more to say ends in time, too.
-        if std::mem::replace(&mut self.begun, true) && self.limits.is_over() {
-            return self.fail(&deadline::exceeded(self.rules.domain));
+        if std::mem::replace(&mut self.begun, true) && self.guards.is_over() {
+            return self.fail(&deadline::exceeded(self.server.domain));
         }
         let inner = Pin::new(&mut self.inner);
         let polled = catch_unwind(AssertUnwindSafe(|| http_body::Body::poll_frame(inner, cx)));
@@ -71,16 +71,16 @@ impl CallBody {
                 self.close(Code::Unknown, &HeaderMap::new());
                 Poll::Ready(None)
             }
-            Ok(Poll::Pending) if self.limits.poll_deadline(cx).is_ready() => {
-                self.fail(&deadline::exceeded(self.rules.domain))
+            Ok(Poll::Pending) if self.guards.poll_deadline(cx).is_ready() => {
+                self.fail(&deadline::exceeded(self.server.domain))
             }
             // Asked last: a stream may say its last words before it has to end.
-            Ok(Poll::Pending) => match self.limits.poll_stop(cx) {
-                Poll::Ready(()) => self.fail(&status::shutting_down(self.rules.domain)),
+            Ok(Poll::Pending) => match self.guards.poll_stop(cx) {
+                Poll::Ready(()) => self.fail(&status::shutting_down(self.server.domain)),
                 Poll::Pending => Poll::Pending,
             },
             Err(panic) => {
-                let status = panic_status(panic.as_ref(), self.entry.path(), self.rules.domain);
+                let status = panic_status(panic.as_ref(), self.entry.path(), self.server.domain);
                 self.fail(&status)
             }
         }
@@ -94,7 +94,8 @@ impl CallBody {
     }
 
     fn end(&mut self, mut trailers: HeaderMap) -> Polled {
-        let code = foreign::explain(&mut trailers, &self.rules.context(self.entry.path()));
+        let code =
+            library_status::normalize(&mut trailers, &self.server.call_info(self.entry.path()));
         self.close(code.unwrap_or(Code::Unknown), &trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
@@ -105,11 +106,11 @@ impl CallBody {
         self.entry.finish(code, trailers);
         self.ended = true;
         self.inner = Body::empty();
-        self.limits = Limits::default();
+        self.guards = CallGuards::default();
     }
 }
 
-impl http_body::Body for CallBody {
+impl http_body::Body for GrpcResponseBody {
     type Data = Bytes;
     type Error = Status;
 

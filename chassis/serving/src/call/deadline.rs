@@ -22,7 +22,7 @@ static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 /// `INVALID_ARGUMENT` with the reason `INVALID_TIMEOUT` if the client's time-out cannot
 /// be understood. gRPC libraries take that for no time-out, which would turn a caller's
 /// slip into a call without end.
-pub(crate) fn of(
+pub(crate) fn from_headers(
     headers: &HeaderMap,
     limit: Option<Duration>,
     now: Instant,
@@ -126,7 +126,7 @@ mod tests {
         headers.insert(&HEADER, HeaderValue::from_static("10S"));
         let now = Instant::now();
         let within = |limit| {
-            let Deadline(at) = of(&headers, limit, now, "test").unwrap().unwrap();
+            let Deadline(at) = from_headers(&headers, limit, now, "test").unwrap().unwrap();
             at - now
         };
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn without_any_limit_there_is_no_deadline() {
         assert!(
-            of(&HeaderMap::new(), None, Instant::now(), "test")
+            from_headers(&HeaderMap::new(), None, Instant::now(), "test")
                 .unwrap()
                 .is_none()
         );

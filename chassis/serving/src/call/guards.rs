@@ -14,42 +14,42 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
-use super::{deadline, methods::Kind, server_context::Rules};
-use crate::{call_context::Deadline, stall::Answer};
+use super::{deadline, methods::MethodInfo, server_context::ServerContext};
+use crate::{call_context::Deadline, stall::PendingResponse};
 
 /// What ends a call early, and what it keeps while it runs.
 #[derive(Debug, Default)]
-pub(crate) struct Limits {
+pub(crate) struct CallGuards {
     pub(crate) deadline: Option<Deadline>,
     // Most calls are answered at once, and need none.
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// Where the connection sees that the answer waits. A stream may wait for ever: what it
+    /// Where the connection sees that the response waits. A stream may wait for ever: what it
     /// keeps for its client is little.
-    pub(crate) answer: Option<Answer>,
+    pub(crate) pending_response: Option<PendingResponse>,
 }
 
-impl Limits {
+impl CallGuards {
     /// Starts the clock of a call.
     ///
     /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
     /// understand, is not there: it belongs to tonic's server.
     pub(crate) fn begin(
-        rules: &Rules,
-        kind: Kind,
+        server: &ServerContext,
+        method: MethodInfo,
         now: Instant,
         headers: &HeaderMap,
     ) -> Result<Self, Status> {
-        let limit = (!kind.streams).then_some(rules.call_timeout);
-        let deadline = deadline::of(headers, limit, now, rules.domain)?;
-        let draining = || Box::pin(rules.draining.clone().cancelled_owned());
+        let limit = (!method.server_streaming).then_some(server.call_timeout);
+        let deadline = deadline::from_headers(headers, limit, now, server.domain)?;
+        let draining = || Box::pin(server.draining.clone().cancelled_owned());
         Ok(Self {
             deadline,
             timer: None,
-            stop: kind.streams.then(draining),
+            stop: method.server_streaming.then(draining),
             permit: None,
-            answer: None,
+            pending_response: None,
         })
     }
 

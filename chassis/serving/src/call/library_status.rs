@@ -29,20 +29,20 @@ const MALFORMED: [&str; 5] = [
 /// Gives a failure in `headers`, or in trailers, the details that it lacks. What succeeded,
 /// and what has details, stays as it is. The code with which the call ends there, if it
 /// does.
-pub(crate) fn explain(headers: &mut HeaderMap, context: &Context<'_>) -> Option<Code> {
+pub(crate) fn normalize(headers: &mut HeaderMap, context: &CallInfo<'_>) -> Option<Code> {
     let code = grpc_status::code(headers)?;
     if code == Code::Ok || headers.contains_key(&grpc_status::DETAILS) {
         return Some(code);
     }
     let status = Status::from_header_map(headers)?;
-    let explained = context.explained(&status);
-    grpc_status::write(&explained, headers);
-    Some(explained.code())
+    let normalized = context.normalized(&status);
+    grpc_status::write(&normalized, headers);
+    Some(normalized.code())
 }
 
 /// What an explanation draws on.
 #[derive(Debug)]
-pub(crate) struct Context<'a> {
+pub(crate) struct CallInfo<'a> {
     /// The domain of every ErrorInfo.
     pub(crate) domain: &'a str,
     /// The path of the call.
@@ -51,8 +51,8 @@ pub(crate) struct Context<'a> {
     pub(crate) max_message_bytes: usize,
 }
 
-impl Context<'_> {
-    fn explained(&self, status: &Status) -> Status {
+impl CallInfo<'_> {
+    fn normalized(&self, status: &Status) -> Status {
         let said = status.message();
         let (code, reason, message) = match status.code() {
             Code::OutOfRange if said.starts_with(TOO_LARGE) => (
@@ -86,15 +86,15 @@ mod tests {
 
     use super::*;
 
-    fn explained(status: &Status) -> Status {
+    fn normalized(status: &Status) -> Status {
         let mut headers = HeaderMap::new();
         grpc_status::write(status, &mut headers);
-        let context = Context {
+        let context = CallInfo {
             domain: "test",
             path: "/test.v1.Test/Get",
             max_message_bytes: 100,
         };
-        explain(&mut headers, &context);
+        normalize(&mut headers, &context);
         Status::from_header_map(&headers).unwrap()
     }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_failure_without_details_gets_its_code_as_the_reason() {
-        let status = explained(&Status::not_found("symbol 'x' not found"));
+        let status = normalized(&Status::not_found("symbol 'x' not found"));
 
         assert_eq!(status.code(), Code::NotFound);
         assert_eq!(reason(&status), "NOT_FOUND");
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_internal_failure_that_is_not_about_the_request_stays_internal() {
-        let status = explained(&Status::internal("Error encoding: no room"));
+        let status = normalized(&Status::internal("Error encoding: no room"));
 
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(reason(&status), "INTERNAL");
@@ -129,7 +129,7 @@ mod tests {
             Metadata::new(),
         );
 
-        let status = explained(&ours);
+        let status = normalized(&ours);
 
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(reason(&status), "OURS");
@@ -141,12 +141,12 @@ mod tests {
         grpc_status::write(&Status::ok(""), &mut headers);
         let before = headers.clone();
 
-        let context = Context {
+        let context = CallInfo {
             domain: "test",
             path: "/",
             max_message_bytes: 1,
         };
-        explain(&mut headers, &context);
+        normalize(&mut headers, &context);
 
         assert_eq!(headers, before);
     }

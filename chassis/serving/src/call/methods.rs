@@ -6,31 +6,31 @@ use prost_types::FileDescriptorSet;
 
 /// Services that are there for operators: they answer before the server is ready, and
 /// however much there is to do.
-const OPERATIONAL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+const ADMIN_SERVICES: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
 /// What is known of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub(crate) struct MethodInfo {
     /// It answers with a stream.
-    pub(crate) streams: bool,
+    pub(crate) server_streaming: bool,
     /// It is there for operators.
-    pub(crate) operational: bool,
+    pub(crate) admin: bool,
 }
 
 /// The methods of a server.
 #[derive(Debug)]
-pub(crate) struct Methods {
+pub(crate) struct MethodTable {
     /// The paths of those that answer with a stream: few.
     streaming: Vec<String>,
 }
 
-impl Methods {
+impl MethodTable {
     /// Those of the services that encoded descriptor sets declare.
     ///
     /// # Errors
     ///
     /// If one of the sets is no `google.protobuf.FileDescriptorSet`.
-    pub(crate) fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
+    pub(crate) fn from_descriptor_sets(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
         let mut streaming = Vec::new();
         for set in descriptor_sets {
             for file in FileDescriptorSet::decode(*set)?.file {
@@ -48,10 +48,10 @@ impl Methods {
 
     /// What is known of the method at `path`. One that does not exist is taken for one
     /// with a single answer, as its failure is.
-    pub(crate) fn kind(&self, path: &str) -> Kind {
-        Kind {
-            streams: self.streaming.iter().any(|streaming| streaming == path),
-            operational: OPERATIONAL.iter().any(|prefix| path.starts_with(prefix)),
+    pub(crate) fn info(&self, path: &str) -> MethodInfo {
+        MethodInfo {
+            server_streaming: self.streaming.iter().any(|streaming| streaming == path),
+            admin: ADMIN_SERVICES.iter().any(|prefix| path.starts_with(prefix)),
         }
     }
 }
@@ -63,24 +63,32 @@ mod tests {
 
     #[test]
     fn streams_are_told_from_single_answers() {
-        let methods = Methods::of(&[FILE_DESCRIPTOR_SET]).unwrap();
+        let methods = MethodTable::from_descriptor_sets(&[FILE_DESCRIPTOR_SET]).unwrap();
 
-        assert!(methods.kind("/grpc.health.v1.Health/Watch").streams);
-        assert!(!methods.kind("/grpc.health.v1.Health/Check").streams);
-        assert!(!methods.kind("/test.v1.Missing/Watch").streams);
+        assert!(
+            methods
+                .info("/grpc.health.v1.Health/Watch")
+                .server_streaming
+        );
+        assert!(
+            !methods
+                .info("/grpc.health.v1.Health/Check")
+                .server_streaming
+        );
+        assert!(!methods.info("/test.v1.Missing/Watch").server_streaming);
     }
 
     #[test]
     fn health_and_reflection_are_operational_and_nothing_else_is() {
-        let methods = Methods::of(&[]).unwrap();
+        let methods = MethodTable::from_descriptor_sets(&[]).unwrap();
 
         for path in [
             "/grpc.health.v1.Health/Check",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         ] {
-            assert!(methods.kind(path).operational, "{path}");
+            assert!(methods.info(path).admin, "{path}");
         }
-        assert!(!methods.kind("/test.v1.Test/Get").operational);
+        assert!(!methods.info("/test.v1.Test/Get").admin);
     }
 }

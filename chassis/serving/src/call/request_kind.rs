@@ -1,5 +1,4 @@
-//! The ways by which requests come: as gRPC, as gRPC-Web, or as something else that gets
-//! an answer, too.
+//! The kinds of requests: gRPC, gRPC-Web, CORS preflights, and what is rejected.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -8,7 +7,7 @@ use http::{
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    stall::Answers,
+    stall::StallDetector,
     status::{self, Metadata},
 };
 
@@ -21,52 +20,52 @@ const WEB: [&str; 4] = [
     "application/grpc-web-text+proto",
 ];
 
-/// By which way a request came.
+/// The protocol that a request speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum RequestKind {
     /// gRPC, which is over HTTP/2.
     #[default]
     Grpc,
     /// gRPC-Web.
-    Web,
+    GrpcWeb,
     /// The question of a browser whether a page may call by gRPC-Web.
-    Preflight,
+    CorsPreflight,
     /// Something else over HTTP/2, which is refused as gRPC refuses it.
-    Foreign,
+    OtherHttp2,
     /// Something else over HTTP/1.1.
-    Other,
+    OtherHttp1,
 }
 
-impl Way {
-    /// That of a request.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+impl RequestKind {
+    /// Classifies a request.
+    pub(crate) fn classify<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let http2 = request.version() == Version::HTTP_2;
         // Asked first: it is what nearly all are.
         if http2 && is_grpc(headers) {
             Self::Grpc
         } else if request.method() == Method::POST && is_web(headers) {
-            Self::Web
+            Self::GrpcWeb
         } else if request.method() == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
         {
-            Self::Preflight
+            Self::CorsPreflight
         } else if http2 {
-            Self::Foreign
+            Self::OtherHttp2
         } else {
-            Self::Other
+            Self::OtherHttp1
         }
     }
 }
 
 /// What is known of a request that its head does not say.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Arrival {
-    /// The answers of its connection.
-    pub(crate) answers: Answers,
-    /// By which way it came. One of gRPC-Web is translated already.
-    pub(crate) way: Way,
+pub(crate) struct RequestMeta {
+    /// The detector of stalled responses of its connection.
+    pub(crate) stall: StallDetector,
+    /// Its kind. One of gRPC-Web is translated already.
+    pub(crate) kind: RequestKind,
     /// Whether it comes from a page that may not call.
     pub(crate) refused: bool,
 }
@@ -92,8 +91,8 @@ pub(crate) fn is_web_type(value: &HeaderValue) -> bool {
 
 /// The answer to a request that is no gRPC. Its HTTP status is the one that the gRPC
 /// protocol demands, so that clients of other kinds understand it too.
-pub(crate) fn not_grpc(domain: &str) -> Response<Body> {
-    unsupported(
+pub(crate) fn reject_non_grpc(domain: &str) -> Response<Body> {
+    unsupported_media_type(
         domain,
         "this server speaks gRPC only: the content type has to be application/grpc",
     )
@@ -101,8 +100,8 @@ pub(crate) fn not_grpc(domain: &str) -> Response<Body> {
 
 /// The same over HTTP/1.1, with words in the body for the person who asked by browser or
 /// curl what there is.
-pub(crate) fn not_web(domain: &str, service: &str) -> Response<Body> {
-    let status = unsupported(
+pub(crate) fn reject_non_grpc_web(domain: &str, service: &str) -> Response<Body> {
+    let status = unsupported_media_type(
         domain,
         "over HTTP/1.1 this server speaks gRPC-Web only: a POST whose content type is \
          application/grpc-web",
@@ -123,20 +122,7 @@ pub(crate) fn not_web(domain: &str, service: &str) -> Response<Body> {
     response
 }
 
-/// What a call gets whose page may not call.
-pub(crate) fn foreign_origin(domain: &str) -> Response<Body> {
-    let mut response = Status::into_http(status::refused(
-        domain,
-        Code::PermissionDenied,
-        "ORIGIN_NOT_ALLOWED",
-        "this server does not answer pages of this origin; WEB_ORIGINS says which it answers",
-        Metadata::new(),
-    ));
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    response
-}
-
-fn unsupported(domain: &str, message: &str) -> Response<Body> {
+fn unsupported_media_type(domain: &str, message: &str) -> Response<Body> {
     let status = status::refused(
         domain,
         Code::InvalidArgument,
@@ -153,7 +139,7 @@ fn unsupported(domain: &str, message: &str) -> Response<Body> {
 mod tests {
     use super::*;
 
-    fn way(method: Method, version: Version, headers: &[(&str, &str)]) -> Way {
+    fn kind(method: Method, version: Version, headers: &[(&str, &str)]) -> RequestKind {
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.version_mut() = version;
@@ -161,7 +147,7 @@ mod tests {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        Way::of(&request)
+        RequestKind::classify(&request)
     }
 
     #[test]
@@ -169,8 +155,14 @@ mod tests {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             let headers = [("content-type", content_type)];
 
-            assert_eq!(way(Method::POST, Version::HTTP_2, &headers), Way::Grpc);
-            assert_eq!(way(Method::POST, Version::HTTP_11, &headers), Way::Other);
+            assert_eq!(
+                kind(Method::POST, Version::HTTP_2, &headers),
+                RequestKind::Grpc
+            );
+            assert_eq!(
+                kind(Method::POST, Version::HTTP_11, &headers),
+                RequestKind::OtherHttp1
+            );
         }
     }
 
@@ -179,9 +171,18 @@ mod tests {
         for content_type in WEB {
             let headers = [("content-type", content_type)];
 
-            assert_eq!(way(Method::POST, Version::HTTP_11, &headers), Way::Web);
-            assert_eq!(way(Method::POST, Version::HTTP_2, &headers), Way::Web);
-            assert_eq!(way(Method::GET, Version::HTTP_11, &headers), Way::Other);
+            assert_eq!(
+                kind(Method::POST, Version::HTTP_11, &headers),
+                RequestKind::GrpcWeb
+            );
+            assert_eq!(
+                kind(Method::POST, Version::HTTP_2, &headers),
+                RequestKind::GrpcWeb
+            );
+            assert_eq!(
+                kind(Method::GET, Version::HTTP_11, &headers),
+                RequestKind::OtherHttp1
+            );
         }
     }
 
@@ -190,9 +191,12 @@ mod tests {
         let origin = ("origin", "https://page.example");
         let asks = ("access-control-request-method", "POST");
 
-        let preflight = way(Method::OPTIONS, Version::HTTP_11, &[origin, asks]);
-        let plain = way(Method::OPTIONS, Version::HTTP_11, &[origin]);
+        let preflight = kind(Method::OPTIONS, Version::HTTP_11, &[origin, asks]);
+        let plain = kind(Method::OPTIONS, Version::HTTP_11, &[origin]);
 
-        assert_eq!((preflight, plain), (Way::Preflight, Way::Other));
+        assert_eq!(
+            (preflight, plain),
+            (RequestKind::CorsPreflight, RequestKind::OtherHttp1)
+        );
     }
 }

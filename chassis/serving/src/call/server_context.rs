@@ -8,18 +8,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{
-    library_status as foreign,
-    methods::Methods,
-    request_kind::{self as way, Arrival, Way},
+    library_status::CallInfo,
+    methods::MethodTable,
+    request_kind::{self, RequestKind, RequestMeta},
 };
-use crate::health::Phase;
+use crate::{cors, health::Phase};
 
 /// What holds for every call of a server.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct ServerContext {
     pub(crate) name: &'static str,
     pub(crate) domain: &'static str,
-    pub(crate) methods: Methods,
+    pub(crate) methods: MethodTable,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) call_timeout: Duration,
@@ -29,20 +29,23 @@ pub(crate) struct Rules {
     pub(crate) draining: CancellationToken,
 }
 
-impl Rules {
-    /// The answer to a request that is no call, or no one's who may call.
-    pub(crate) fn turned_away(&self, arrival: &Arrival) -> Option<Response<Body>> {
-        match arrival.way {
-            _ if arrival.refused => Some(way::foreign_origin(self.domain)),
-            Way::Grpc | Way::Web => None,
-            Way::Foreign => Some(way::not_grpc(self.domain)),
-            Way::Other | Way::Preflight => Some(way::not_web(self.domain, self.name)),
+impl ServerContext {
+    /// Returns the rejection of a request that is not gRPC or comes from a disallowed origin,
+    /// or `None` if the call may proceed.
+    pub(crate) fn reject_unsupported(&self, meta: &RequestMeta) -> Option<Response<Body>> {
+        match meta.kind {
+            _ if meta.refused => Some(cors::origin_not_allowed(self.domain)),
+            RequestKind::Grpc | RequestKind::GrpcWeb => None,
+            RequestKind::OtherHttp2 => Some(request_kind::reject_non_grpc(self.domain)),
+            RequestKind::OtherHttp1 | RequestKind::CorsPreflight => {
+                Some(request_kind::reject_non_grpc_web(self.domain, self.name))
+            }
         }
     }
 
     /// What failures of the gRPC library are explained with.
-    pub(crate) fn context<'a>(&self, path: &'a str) -> foreign::Context<'a> {
-        foreign::Context {
+    pub(crate) fn call_info<'a>(&self, path: &'a str) -> CallInfo<'a> {
+        CallInfo {
             domain: self.domain,
             path,
             max_message_bytes: self.max_message_bytes,

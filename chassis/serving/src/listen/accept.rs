@@ -19,7 +19,7 @@ use crate::settings::ServerSettings;
 
 /// How long to wait after the first failure to accept, and after any in a row at the
 /// most: with no descriptors left, each further attempt fails at once.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Listens on `address`; port 0 takes any free one.
 ///
@@ -103,8 +103,8 @@ impl Connections {
         let (keepalive, all) = (self.keepalive, self.all.clone());
         async_stream::stream! {
             let mut full = false;
-            while let Some(slot) = slot(&slots, &mut full).await {
-                let stream = accepted(&listener).await;
+            while let Some(slot) = acquire_permit(&slots, &mut full).await {
+                let stream = accept_with_backoff(&listener).await;
                 let Some(open) = open.upgrade() else { return };
                 yield Socket::new(stream, keepalive, all.child_token(), slot, open);
             }
@@ -121,7 +121,7 @@ impl Drop for Connections {
 
 /// Room for one connection. `full` says whether there was none the last time, so that
 /// the log gets one line each time that the cap is reached.
-async fn slot(slots: &Arc<Semaphore>, full: &mut bool) -> Option<OwnedSemaphorePermit> {
+async fn acquire_permit(slots: &Arc<Semaphore>, full: &mut bool) -> Option<OwnedSemaphorePermit> {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
         *full = false;
         return Some(slot);
@@ -133,8 +133,8 @@ async fn slot(slots: &Arc<Semaphore>, full: &mut bool) -> Option<OwnedSemaphoreP
 }
 
 /// The next connection, after as many attempts as it takes.
-async fn accepted(listener: &TcpListener) -> TcpStream {
-    let (first, longest) = BACK_OFF;
+async fn accept_with_backoff(listener: &TcpListener) -> TcpStream {
+    let (first, longest) = ACCEPT_BACKOFF;
     let mut failed = None;
     loop {
         match listener.accept().await {

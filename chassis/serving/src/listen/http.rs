@@ -17,18 +17,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     http_io::{HttpIo, HttpIoLimits},
     socket::Socket,
-    stream_executor::Streams,
-    workers::Loops,
+    stream_executor::StreamExecutor,
+    workers::Workers,
 };
-use crate::{call::Handlers, grpc_web::Web, settings::ServerSettings, status};
+use crate::{call::Handlers, grpc_web::GrpcWeb, settings::ServerSettings, status};
 
 /// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
 /// bytes.
-const SMALLEST_HEAD: usize = 8192;
+const MIN_HTTP1_HEADER_BUFFER: usize = 8192;
 
 /// How much of a stream's answers waits for its client, in bytes, which may let the server send far
 /// more than it takes. The library has 400 KB, for each of all who watch; a window of HTTP/2 is 64.
-const STREAM_BUFFER: usize = 65_535;
+const MAX_SEND_BUFFER: usize = 65_535;
 
 /// Serves the connections of `sockets` until `stop`; then none is accepted, and those that are open are
 /// waited for, until each has answered the calls that run.
@@ -36,18 +36,18 @@ pub(crate) async fn serve<S: Handlers>(
     settings: &ServerSettings,
     sockets: impl Stream<Item = Socket>,
     limits: HttpIoLimits,
-    web: Web<S>,
-    mut loops: Loops,
+    web: GrpcWeb<S>,
+    mut workers: Workers,
     stop: CancellationToken,
 ) {
     let open = TaskTracker::new();
     let accepting = async {
         let mut sockets = std::pin::pin!(sockets);
         while let Some(socket) = sockets.next().await {
-            let streams = Streams::default();
-            let builder = builder(settings, streams.clone());
+            let executor = StreamExecutor::default();
+            let builder = builder(settings, executor.clone());
             let (limits, web, stop) = (limits.clone(), web.clone(), stop.clone());
-            loops.spawn(|elsewhere| {
+            workers.spawn(|elsewhere| {
                 open.track_future(async move {
                     let socket = if elsewhere {
                         socket.rebind_to_runtime()
@@ -58,7 +58,7 @@ pub(crate) async fn serve<S: Handlers>(
                         Ok(socket) => {
                             // TLS, if any, goes between the two.
                             let io = HttpIo::new(socket, limits);
-                            converse(builder, streams, io, web, stop).await;
+                            serve_connection(builder, executor, io, web, stop).await;
                         }
                         Err(error) => {
                             tracing::warn!(%error, "a connection is lost on its way to its loop");
@@ -75,23 +75,23 @@ pub(crate) async fn serve<S: Handlers>(
 }
 
 /// Serves one connection.
-async fn converse<S: Handlers>(
-    builder: auto::Builder<Streams>,
-    streams: Streams,
+async fn serve_connection<S: Handlers>(
+    builder: auto::Builder<StreamExecutor>,
+    executor: StreamExecutor,
     io: HttpIo<Socket>,
-    web: Web<S>,
+    web: GrpcWeb<S>,
     stop: CancellationToken,
 ) {
-    let answers = io.answers();
-    let calls = service_fn(move |request| web.answer(request, answers.clone()));
-    let mut conversation = std::pin::pin!(builder.serve_connection(TokioIo::new(io), calls));
+    let stall = io.stall_detector();
+    let calls = service_fn(move |request| web.respond(request, stall.clone()));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), calls));
     let mut stopped = std::pin::pin!(stop.cancelled().fuse());
     let ended = poll_fn(|cx| {
         if stopped.as_mut().poll(cx).is_ready() {
-            conversation.as_mut().graceful_shutdown();
+            connection.as_mut().graceful_shutdown();
         }
-        let ended = conversation.as_mut().poll(cx);
-        streams.begin(cx);
+        let ended = connection.as_mut().poll(cx);
+        executor.poll_new_streams(cx);
         ended
     })
     .await;
@@ -102,13 +102,13 @@ async fn converse<S: Handlers>(
 
 /// The limits that the library leaves open. An age for connections is not among them: its
 /// grace would cut calls without notice.
-fn builder(settings: &ServerSettings, streams: Streams) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(streams);
+fn builder(settings: &ServerSettings, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(executor);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.max_concurrent_streams)
-        .max_send_buf_size(STREAM_BUFFER)
+        .max_send_buf_size(MAX_SEND_BUFFER)
         .keep_alive_interval(settings.keepalive_interval)
         .keep_alive_timeout(settings.keepalive_timeout)
         .max_header_list_size(settings.max_header_bytes);
@@ -117,6 +117,6 @@ fn builder(settings: &ServerSettings, streams: Streams) -> auto::Builder<Streams
         .timer(TokioTimer::new())
         // Of the next request on the same connection, too, which so is not kept for ever.
         .header_read_timeout(settings.first_byte_timeout)
-        .max_buf_size(SMALLEST_HEAD.max(settings.max_header_bytes as usize));
+        .max_buf_size(MIN_HTTP1_HEADER_BUFFER.max(settings.max_header_bytes as usize));
     builder
 }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{http_version::HttpVersion, socket::Socket};
-use crate::stall::Answers;
+use crate::stall::StallDetector;
 
 /// What [`HttpIo`] guards a connection by.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct HttpIo<IO> {
     /// Resolves when the connection has to end.
     guard: Pin<Box<dyn Future<Output = ErrorKind> + Send>>,
     ended: Option<ErrorKind>,
-    answers: Answers,
+    stall: StallDetector,
     read_limit: Duration,
 }
 
@@ -53,14 +53,14 @@ impl<IO> HttpIo<IO> {
             version: HttpVersion::UNKNOWN,
             guard: Box::pin(await_preface(first_byte_timeout, close_unidentified)),
             ended: None,
-            answers: Answers::default(),
+            stall: StallDetector::default(),
             read_limit,
         }
     }
 
     /// The responses that wait for the client to read them.
-    pub(crate) fn answers(&self) -> Answers {
-        self.answers.clone()
+    pub(crate) fn stall_detector(&self) -> StallDetector {
+        self.stall.clone()
     }
 
     /// Fails if the connection has to end. Otherwise the task is woken when it has to.
@@ -93,7 +93,7 @@ impl<IO: AsRef<Socket>> HttpIo<IO> {
             HttpVersion::Http2 => {}
             HttpVersion::Http1 => self.io.as_ref().enable_keepalive(),
         }
-        self.guard = Box::pin(watch_stall(self.read_limit, self.answers.clone()));
+        self.guard = Box::pin(watch_stall(self.read_limit, self.stall.clone()));
         // It is not certain that another read follows, which would have the task woken.
         self.poll_guard(cx)
     }
@@ -108,8 +108,8 @@ async fn await_preface(timeout: Duration, close_unidentified: CancellationToken)
 }
 
 /// Why a connection ended whose client does not read.
-async fn watch_stall(limit: Duration, answers: Answers) -> ErrorKind {
-    answers.stalled(limit).await;
+async fn watch_stall(limit: Duration, stall: StallDetector) -> ErrorKind {
+    stall.wait_for_stall(limit).await;
     tracing::warn!(
         ?limit,
         "a client does not read its answers; its connection is cut"

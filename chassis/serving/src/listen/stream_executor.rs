@@ -19,34 +19,34 @@ use process::burst;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Streams that have been opened, and not begun. Copies of it share them.
+/// An executor that keeps new streams until they are polled. Copies share them.
 #[derive(Clone, Default)]
-pub(crate) struct Streams(Arc<Mutex<Vec<Stream>>>);
+pub(crate) struct StreamExecutor(Arc<Mutex<Vec<Stream>>>);
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        self.opened().push(Box::pin(stream));
+        self.pending().push(Box::pin(stream));
     }
 }
 
-impl Streams {
-    /// Begins all that have been opened.
-    pub(crate) fn begin(&self, cx: &mut Context<'_>) {
-        let opened = mem::take(&mut *self.opened());
-        match opened.len() {
+impl StreamExecutor {
+    /// Polls each new stream once, and spawns those that have to wait.
+    pub(crate) fn poll_new_streams(&self, cx: &mut Context<'_>) {
+        let pending = mem::take(&mut *self.pending());
+        match pending.len() {
             0 => {}
-            1 => begin(opened, cx),
-            _ => burst::together(|| begin(opened, cx)),
+            1 => poll_first(pending, cx),
+            _ => burst::together(|| poll_first(pending, cx)),
         }
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, Vec<Stream>> {
+    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<Stream>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn begin(opened: Vec<Stream>, cx: &mut Context<'_>) {
-    for mut stream in opened {
+fn poll_first(pending: Vec<Stream>, cx: &mut Context<'_>) {
+    for mut stream in pending {
         // A stream that panics is lost, as it would be in a task of its own.
         let step = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll(cx).is_pending()));
         if matches!(step, Ok(true)) {
