@@ -74,8 +74,9 @@ impl Migrator {
 }
 
 /// Reports whether SQLite failed because of a statement, and not because of a disk or of
-/// another process: SQLITE_ERROR, see <https://sqlite.org/rescode.html>.
+/// another process.
 fn is_mistake(error: &sqlx::Error) -> bool {
+    // SQLITE_ERROR, see <https://sqlite.org/rescode.html>.
     let code = error.as_database_error().and_then(|error| error.code());
     code.as_deref() == Some("1")
 }
