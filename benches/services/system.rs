@@ -7,12 +7,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use chassis::{
-    database::settings::DatabaseSettings,
-    process,
-    process::{clock::Clock, settings::LogSettings},
-    serving,
-};
+use chassis::{process, program::Program};
 use clap::Args;
 
 use crate::{calls::Service, children::Server};
@@ -23,11 +18,7 @@ pub struct UserService {
     #[arg(long = "listen", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     #[command(flatten)]
-    database: DatabaseSettings,
-    #[command(flatten)]
-    service: user_service::Settings,
-    #[command(flatten)]
-    logs: LogSettings,
+    program: Program<user_service::Settings>,
 }
 
 /// The post service, as its own `main` takes it.
@@ -36,36 +27,26 @@ pub struct PostService {
     #[arg(long = "listen", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     #[command(flatten)]
-    database: DatabaseSettings,
-    #[command(flatten)]
-    service: post_service::Settings,
-    #[command(flatten)]
-    logs: LogSettings,
+    program: Program<post_service::Settings>,
 }
 
 impl UserService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let logs = self.logs.clone();
-        process::start(&logs, NonZeroUsize::MIN, async move {
-            let shutdown = process::shutdown_on_signals()?;
-            let listener = serving::listen(self.listen).await?;
-            let (settings, database) = (&self.service, &self.database);
-            user_service::run(settings, listener, database, Clock::system(), shutdown).await
-        })
+        let Self { listen, program } = self;
+        let logs = program.logs.clone();
+        let service = program.run(listen, user_service::CONTRACT, user_service::run);
+        process::start(&logs, NonZeroUsize::MIN, service)
     }
 }
 
 impl PostService {
     /// Does what the service's `main` does.
     pub fn run(self) -> ExitCode {
-        let logs = self.logs.clone();
-        process::start(&logs, NonZeroUsize::MIN, async move {
-            let shutdown = process::shutdown_on_signals()?;
-            let listener = serving::listen(self.listen).await?;
-            let (settings, database) = (&self.service, &self.database);
-            post_service::run(settings, listener, database, Clock::system(), shutdown).await
-        })
+        let Self { listen, program } = self;
+        let logs = program.logs.clone();
+        let service = program.run(listen, post_service::CONTRACT, post_service::run);
+        process::start(&logs, NonZeroUsize::MIN, service)
     }
 }
 

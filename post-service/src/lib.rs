@@ -20,6 +20,7 @@ use chassis::{
     },
     idempotency,
     process::{Failure, clock::Clock},
+    program::Contract,
     serving::Service,
 };
 use proto::post::v1::{self, post_service_server::PostServiceServer};
@@ -39,6 +40,12 @@ use crate::{
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::post_service_server::SERVICE_NAME;
+
+/// The contract that the service implements.
+pub const CONTRACT: Contract = Contract {
+    name: NAME,
+    descriptor_set: v1::FILE_DESCRIPTOR_SET,
+};
 
 /// Serves the posts in `database` on `listener` until `shutdown`, then drains. The user
 /// service need not be there.
@@ -86,7 +93,9 @@ async fn serve(
         },
         database,
         background: vec![
-            Box::pin(async move { idempotency::prune(|| store.prune_requests()).await }),
+            Box::pin(async move {
+                idempotency::prune(|| store.prune_requests()).await;
+            }),
             Box::pin(async move { feed.run().await }),
         ],
         shutdown,

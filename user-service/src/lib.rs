@@ -18,6 +18,7 @@ use chassis::{
     },
     idempotency,
     process::{Failure, clock::Clock},
+    program::Contract,
     serving::Service,
 };
 use proto::user::v1::{self, user_service_server::UserServiceServer};
@@ -35,6 +36,12 @@ use crate::{
 
 /// The full name of the gRPC service.
 pub const NAME: &str = v1::user_service_server::SERVICE_NAME;
+
+/// The contract that the service implements.
+pub const CONTRACT: Contract = Contract {
+    name: NAME,
+    descriptor_set: v1::FILE_DESCRIPTOR_SET,
+};
 
 /// Serves the accounts in `database` on `listener` until `shutdown`, then drains.
 ///
@@ -77,7 +84,7 @@ async fn serve(
         },
         database,
         background: vec![Box::pin(async move {
-            idempotency::prune(|| store.prune_requests()).await
+            idempotency::prune(|| store.prune_requests()).await;
         })],
         shutdown,
     })

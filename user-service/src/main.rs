@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use chassis::{
     process::{self, Failure},
-    program::{Contract, Program},
+    program::Program,
 };
 use clap::Parser;
 
@@ -33,10 +33,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
-    let contract = Contract {
-        name: user_service::NAME,
-        descriptor_set: proto::user::v1::FILE_DESCRIPTOR_SET,
-    };
-    let program = line.program;
-    program.run(line.listen, contract, user_service::run).await
+    let CommandLine { listen, program } = line;
+    program
+        .run(listen, user_service::CONTRACT, user_service::run)
+        .await
 }
