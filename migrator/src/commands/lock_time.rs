@@ -3,6 +3,8 @@
 
 use std::{path::Path, time::Duration};
 
+use sqlx::error::DatabaseError;
+
 use crate::{
     Migrator, Upgrade,
     error::{Error, Place},
@@ -77,7 +79,7 @@ impl Migrator {
 /// another process.
 fn is_mistake(error: &sqlx::Error) -> bool {
     // SQLITE_ERROR, see <https://sqlite.org/rescode.html>.
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     code.as_deref() == Some("1")
 }
 
