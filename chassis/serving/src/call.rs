@@ -1,6 +1,6 @@
 //! The path of a call through the server, around the handler that does its work.
 //!
-//! One service does what would else be six layers: each step is plain code in one
+//! One service does what would otherwise be seven layers: each step is plain code in one
 //! function, whose order can be read, and a call pays for one boxed future and one body.
 //! From the outside to the inside:
 //!
@@ -179,8 +179,8 @@ impl<S: Handlers> Target<S> {
             .map_err(|panic| panic_status(panic.as_ref(), entry.path(), server.domain))
     }
 
-    /// The answer. It is no `async fn`, which would keep the request as well as hand it on: what
-    /// a call waits in is moved around as a whole, and most calls are answered at once.
+    /// Returns the response. An `async fn` would keep the request as well as hand it on, and
+    /// the future of a call, which is moved around as a whole, would be larger.
     fn handle(
         self,
         request: Request<Body>,
@@ -265,7 +265,8 @@ fn admit(
     Ok(())
 }
 
-/// What the client gets of `response`.
+/// Returns what the client gets of `response`: with its request id, its details if it failed,
+/// and a body that ends the call.
 fn into_response(
     mut response: Response<Body>,
     server: Arc<ServerContext>,

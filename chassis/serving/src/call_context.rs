@@ -15,7 +15,8 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// What is known of a call.
+/// What is known of a call while it is handled. What its code has to know besides, such as
+/// its caller, belongs here.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
     pub(super) id: RequestId,

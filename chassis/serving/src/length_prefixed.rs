@@ -6,8 +6,8 @@
 //! streams, and return them with [`stream_response`].
 //!
 //! Such a response is a stream of messages like any other, and has its body among its
-//! extensions besides. One step of the [path of a call](super::call) puts that body in place
-//! of the one that the library made.
+//! extensions besides. One step of the path of a call (`call.rs`) puts that body in place of the
+//! one that the library made.
 
 use std::{
     marker::PhantomData,

@@ -1,5 +1,5 @@
-//! The body of an answer: what the path of a call does until the call's end, which is
-//! in the trailers.
+//! The body of a response: the path of a call until the end of the call, which is in the
+//! trailers.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -21,7 +21,7 @@ use crate::{call_context::CallContext, grpc_status, status};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
-/// The body of a call's answer.
+/// The body of the response to a call.
 #[derive(Debug)]
 pub(crate) struct GrpcResponseBody {
     inner: Body,

@@ -62,7 +62,7 @@ impl CallGuards {
         self.deadline.is_some_and(|Deadline(at)| at <= now)
     }
 
-    /// The same for a call that has to wait: the task is woken when it is over.
+    /// Resolves when the deadline is over, and has the task woken then.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(Deadline(at)) = self.deadline else {
             return Poll::Pending;

@@ -40,7 +40,7 @@ pub(crate) fn normalize(headers: &mut HeaderMap, context: &CallInfo<'_>) -> Opti
     Some(normalized.code())
 }
 
-/// What an explanation draws on.
+/// The call whose status is normalized.
 #[derive(Debug)]
 pub(crate) struct CallInfo<'a> {
     /// The domain of every ErrorInfo.

@@ -8,7 +8,7 @@ use prost_types::FileDescriptorSet;
 /// however much there is to do.
 const ADMIN_SERVICES: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
-/// What is known of a method.
+/// The properties of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MethodInfo {
     /// It answers with a stream.

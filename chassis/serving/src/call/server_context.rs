@@ -43,7 +43,7 @@ impl ServerContext {
         }
     }
 
-    /// What failures of the gRPC library are explained with.
+    /// Returns what the statuses of the gRPC library are normalized with.
     pub(crate) fn call_info<'a>(&self, path: &'a str) -> CallInfo<'a> {
         CallInfo {
             domain: self.domain,
