@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Place},
     lint::{Code, Finding},
     project::migrations::{Direction, Migration, Migrations},
-    report::Report,
+    report::{Report, progress::Progress},
     sqlite::{execute::Failure, guard::Denial},
 };
 
@@ -23,10 +23,13 @@ impl Migrator {
     ///
     /// [`Error`]: above all, that there is no room for the copy.
     pub(crate) async fn lock_time(&self, limit: Duration) -> Result<Vec<Finding>, Error> {
-        let copy = self.backups.copy(self.lock_timeout, &self.progress).await?;
+        // Nothing is done to the database whose progress could be told.
+        let progress = Progress::silent();
+        let copy = self.backups.copy(self.lock_timeout, &progress).await?;
         let migrator = Self {
             database: copy.path().to_owned(),
             backups: copy.backups(),
+            progress,
             ..self.clone()
         };
         match migrator.upgrade(Upgrade::default()).await {
