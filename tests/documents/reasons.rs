@@ -13,8 +13,12 @@ const SOURCES: [&str; 4] = [
     "chassis/src/failure",
 ];
 
-/// What is there of the codes themselves, and of tests.
-const OTHERS: [&str; 2] = ["chassis/serving/src/outcome", "chassis/serving/src/tests"];
+/// What is there of the codes themselves, of settings, and of tests.
+const OTHERS: [&str; 3] = [
+    "chassis/serving/src/grpc_status",
+    "chassis/serving/src/settings",
+    "chassis/serving/src/tests",
+];
 
 /// What else is written in capitals there: a method of HTTP, and a variable of cargo.
 const NO_REASONS: [&str; 2] = ["POST", "OUT_DIR"];
