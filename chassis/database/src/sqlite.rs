@@ -6,6 +6,7 @@
 mod access_rule;
 mod action;
 pub mod authorizer;
+mod fair_lock;
 mod ffi;
 mod history;
 mod inline_reads;
@@ -34,6 +35,7 @@ use tokio::time::timeout;
 
 pub use self::{
     action::{Action, Code},
+    fair_lock::{Acquire, FairLock},
     ffi::{Copied, CopyError, PageCopy, Pages},
     inline_reads::{Columns, Parameter, Version, WrongType},
     json::{inserted, json, large_json},

@@ -1,18 +1,20 @@
 //! Waiting for another process that uses the database, always with a bound.
 //!
 //! SQLite's own busy handler pauses ever longer, and so starves beside a process that
-//! writes all the time. These pauses begin short, and no two processes keep step.
+//! writes all the time. These pauses begin short, and no two processes keep step. For the write
+//! lock, the migrator also takes its turn in the fair lock of the services' writers.
 
 use std::{
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
+use database::sqlite::{Acquire, FairLock};
+
 /// The first pause: about as long as a busy writer leaves between two transactions.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 
-/// The longest pause. Beside two processes that write without a pause, a migrator came in
-/// within half a second like this, and with 50 ms within four.
+/// The longest pause: about as long as a transaction of a service takes.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Below this the timer of the runtime is too coarse, and a thread sleeps instead.
@@ -48,8 +50,7 @@ impl Wait {
     /// [`TimedOut`] once the limit is reached.
     pub(crate) async fn pause(&mut self) -> Result<(), TimedOut> {
         let mut pause = jittered(self.pause);
-        if let Some(deadline) = self.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
+        if let Some(left) = self.left() {
             if left.is_zero() {
                 return Err(TimedOut(self.limit));
             }
@@ -62,6 +63,55 @@ impl Wait {
         self.pause = LONGEST_PAUSE.min(self.pause * 2);
         sleep(pause).await;
         Ok(())
+    }
+
+    /// Returns the attempts to take the write lock, in turn with the other processes that write.
+    pub(crate) fn attempts<'a>(&'a self, fair_lock: &'a mut FairLock) -> Attempts<'a> {
+        Attempts {
+            wait: self,
+            acquire: fair_lock.acquire(),
+            begun: false,
+            last: false,
+        }
+    }
+
+    /// Returns the time until the deadline, if there is a deadline.
+    fn left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// The attempts to take the write lock. Dropping them lets the next process have its turn.
+#[derive(Debug)]
+pub(crate) struct Attempts<'a> {
+    wait: &'a Wait,
+    acquire: Acquire<'a>,
+    begun: bool,
+    last: bool,
+}
+
+impl Attempts<'_> {
+    /// Waits until this process may try to take the write lock. The last attempt is made at the
+    /// deadline, even out of turn.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] after the last attempt.
+    pub(crate) async fn next(&mut self) -> Result<(), TimedOut> {
+        loop {
+            if self.last {
+                return Err(TimedOut(self.wait.limit));
+            }
+            if self.begun {
+                self.acquire.pause().await;
+            }
+            self.begun = true;
+            self.last = self.wait.left().is_some_and(|left| left.is_zero());
+            if self.acquire.try_acquire() || self.last {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -84,7 +134,64 @@ async fn sleep(pause: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
+
+    fn locks() -> (TempDir, FairLock, FairLock) {
+        let directory = TempDir::new().unwrap();
+        let database = directory.path().join("microblog.db");
+        let (one, other) = (FairLock::new(&database), FairLock::new(&database));
+        (directory, one, other)
+    }
+
+    #[tokio::test]
+    async fn an_attempt_waits_for_its_turn_and_then_holds_it() {
+        let (_directory, mut service, mut migrator) = locks();
+        let wait = Wait::new(Duration::MAX);
+        let mut attempts = wait.attempts(&mut migrator);
+        let mut writing = service.acquire();
+        assert!(writing.try_acquire());
+
+        let (next, ()) = tokio::join!(attempts.next(), async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            drop(writing);
+        });
+
+        next.unwrap();
+        assert!(!service.acquire().try_acquire());
+        drop(attempts);
+        assert!(service.acquire().try_acquire());
+    }
+
+    #[tokio::test]
+    async fn a_frozen_process_keeps_no_attempt_from_being_made() {
+        let (_directory, mut frozen, mut migrator) = locks();
+        let mut never_released = frozen.acquire();
+        assert!(never_released.try_acquire());
+        let wait = Wait::new(Duration::MAX);
+
+        let attempt = tokio::time::timeout(Duration::from_secs(10), async {
+            wait.attempts(&mut migrator).next().await
+        });
+
+        attempt.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_time_one_attempt_is_made_out_of_turn() {
+        let (_directory, mut service, mut migrator) = locks();
+        let mut writing = service.acquire();
+        assert!(writing.try_acquire());
+        let wait = Wait::new(Duration::ZERO);
+        let mut attempts = wait.attempts(&mut migrator);
+
+        assert!(attempts.next().await.is_ok());
+        assert!(matches!(
+            attempts.next().await,
+            Err(TimedOut(Duration::ZERO))
+        ));
+    }
 
     #[test]
     fn a_pause_is_jittered_downwards_by_a_half_at_most() {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use database::sqlite::FairLock;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -139,13 +140,16 @@ impl Session {
 
     /// Begins the transaction of the run, with the write lock taken.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        let mut fair_lock = FairLock::new(&self.database);
+        let mut attempts = self.wait.attempts(&mut fair_lock);
         loop {
+            attempts.next().await?;
             match sqlx::query("begin immediate")
                 .execute(&mut self.connection)
                 .await
             {
                 Ok(_) => return Ok(()),
-                Err(error) => self.pause(error).await?,
+                Err(error) => busy(&self.database, error)?,
             }
         }
     }
@@ -203,6 +207,12 @@ async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema)
 
 /// Pauses if the error is that others are in the way; else returns it.
 async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), Error> {
+    busy(database, error)?;
+    Ok(wait.pause().await?)
+}
+
+/// Accepts the error that another process uses the database, and returns any other one.
+fn busy(database: &Path, error: sqlx::Error) -> Result<(), Error> {
     // The primary result code: the low byte, see <https://sqlite.org/rescode.html>.
     let code = error
         .as_database_error()
@@ -210,7 +220,7 @@ async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(
         .map(|code| code & 0xFF);
     match code {
         // SQLITE_BUSY, and SQLITE_PROTOCOL: too many begin to use the log at once.
-        Some(5 | 15) => Ok(wait.pause().await?),
+        Some(5 | 15) => Ok(()),
         // SQLITE_CANTOPEN.
         Some(14) => Err(Error::Unusable {
             database: database.to_owned(),

@@ -1,13 +1,13 @@
 //! The queue of writes: what has gathered while the disk was busy is committed together
 //! (group commit), and everybody is answered only after COMMIT.
 //!
-//! One task and one connection in each process. Between processes SQLite's lock decides;
-//! the wait for it is made here, since SQLite's own starves one of two busy writers.
+//! One task and one connection in each process. Between processes the fair lock decides which is
+//! next, and SQLite's lock protects the data. SQLite's own wait for it starves one of two busy
+//! writers, so the queue waits itself.
 
 mod batch;
 mod batcher;
 mod capacity;
-mod fair_lock;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +17,14 @@ use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::yield_now,
-    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Call, Job, commit};
 pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
-use self::{capacity::Capacity, fair_lock::Turn};
-use super::volume::Room;
+use self::capacity::Capacity;
+use super::{fair_lock::FairLock, volume::Room};
 use crate::{Access, Error, Scope, Stop, settings::DatabaseSettings};
-
-/// How long a writer goes on before it gives way to those who do not wait for their turn, such
-/// as the migrator, and for how long then, unless it has left the database alone for as long
-/// meanwhile, while it waited for something to write and for who else comes.
-const SPELL: Duration = Duration::from_millis(40);
-const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// A piece of writing: runs its statements on the connection that it is given, within a
 /// transaction that is begun and ended for it. What it returns goes to the caller.
@@ -104,7 +97,7 @@ impl Queue {
             capacity: self.capacity,
             wait: self.wait,
             room: Room::new(options.get_filename(), self.margin),
-            turn: Turn::of(options.get_filename()),
+            fair_lock: FairLock::new(options.get_filename()),
             line: Line {
                 connection: Some(connection),
                 options,
@@ -165,17 +158,14 @@ struct Writer {
     capacity: Capacity,
     wait: Duration,
     room: Room,
-    turn: Turn,
+    fair_lock: FairLock,
     line: Line,
 }
 
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::new();
-        let mut spell = Instant::now();
-        let mut idle = Duration::ZERO;
         loop {
-            let waiting = Instant::now();
             if self.next.is_none() {
                 self.next = tokio::select! {
                     biased;
@@ -190,22 +180,14 @@ impl Writer {
             if self.next.is_none() {
                 break;
             }
-            // Who was answered by the batch before comes back in one turn of the loop: all of them
-            // come with the first of them, of whom the rest would else wait for a whole commit.
+            // Callers of the previous batch send their next writes within one runtime tick. Yield
+            // once so that this batch includes all of them; otherwise the late ones would wait for
+            // an extra commit.
             yield_now().await;
             self.take(&mut batch);
-            // The database was free for the turn as well.
-            idle += waiting.elapsed();
             batch.retain_mut(|job| !job.abandoned());
             if !batch.is_empty() {
                 self.write(&mut batch).await;
-            }
-            if spell.elapsed() > SPELL {
-                if idle < GIVE_WAY {
-                    sleep(GIVE_WAY).await;
-                }
-                spell = Instant::now();
-                idle = Duration::ZERO;
             }
         }
         self.line.close().await;
@@ -231,7 +213,7 @@ impl Writer {
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         match self.room.check() {
             Ok(()) => {
-                let ended = commit(&mut self.line, &mut self.turn, batch, self.wait).await;
+                let ended = commit(&mut self.line, &mut self.fair_lock, batch, self.wait).await;
                 self.room.learn(&ended);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use database::sqlite::{APPLICATION_ID, PageCopy};
+use database::sqlite::{APPLICATION_ID, FairLock, PageCopy};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -353,10 +353,13 @@ async fn lock(
 ) -> Result<(), Error> {
     let no_wait = facts::execute(holder, "pragma busy_timeout = 0").await;
     no_wait.map_err(|error| of_database(&backups.database, error))?;
-    let mut wait = Wait::new(lock_timeout);
+    let wait = Wait::new(lock_timeout);
+    let mut fair_lock = FairLock::new(&backups.database);
+    let mut attempts = wait.attempts(&mut fair_lock);
     loop {
+        attempts.next().await?;
         match facts::execute(holder, "begin immediate").await {
-            Err(error) if Code::from(&error) == Code::Busy => wait.pause().await?,
+            Err(error) if Code::from(&error) == Code::Busy => {}
             result => return result.map_err(|error| of_database(&backups.database, error)),
         }
     }

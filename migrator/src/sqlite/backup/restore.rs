@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use database::sqlite::{APPLICATION_ID, Copied, CopyError, PageCopy};
+use database::sqlite::{APPLICATION_ID, Copied, CopyError, FairLock, PageCopy};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -267,11 +267,15 @@ async fn is_empty(reader: &mut SqliteConnection, database: &Path) -> Result<bool
 
 /// Takes the write lock, and waits for it.
 async fn lock(pages: &mut PageCopy, database: &Path, lock_timeout: Duration) -> Result<(), Error> {
-    let mut wait = Wait::new(lock_timeout);
-    while !pages.lock().map_err(|error| of_restore(database, error))? {
-        wait.pause().await?;
+    let wait = Wait::new(lock_timeout);
+    let mut fair_lock = FairLock::new(database);
+    let mut attempts = wait.attempts(&mut fair_lock);
+    loop {
+        attempts.next().await?;
+        if pages.lock().map_err(|error| of_restore(database, error))? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Keeps what is in the database, and has all but the last page of the backup ready to be

@@ -6,10 +6,13 @@ use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Capacity, Line, Place, Scope, Stop, Work, fair_lock::Turn};
+use super::{Capacity, Line, Place, Scope, Stop, Work};
 use crate::{
     Error,
-    sqlite::result_code::{is_busy, is_constraint},
+    sqlite::{
+        fair_lock::FairLock,
+        result_code::{is_busy, is_constraint},
+    },
 };
 
 /// A piece of work in the queue.
@@ -156,7 +159,7 @@ impl Scope {
 /// empty afterwards.
 pub(super) async fn commit(
     line: &mut Line,
-    turn: &mut Turn,
+    fair_lock: &mut FairLock,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
@@ -164,7 +167,7 @@ pub(super) async fn commit(
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    if let Err(error) = begin(connection, turn, jobs, wait).await {
+    if let Err(error) = begin(connection, fair_lock, jobs, wait).await {
         return Err(fail_all(jobs.drain(..), error));
     }
 
@@ -193,13 +196,13 @@ pub(super) async fn commit(
 /// more are dropped meanwhile, and those that have waited for `wait` fail.
 async fn begin(
     connection: &mut SqliteConnection,
-    turn: &mut Turn,
+    fair_lock: &mut FairLock,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
-    let mut waiting = turn.wait();
+    let mut acquire = fair_lock.acquire();
     loop {
-        if waiting.has_come() {
+        if acquire.try_acquire() {
             match execute(connection, "begin immediate").await {
                 Err(error) if is_busy(&error) => {}
                 Ok(()) => {
@@ -215,7 +218,7 @@ async fn begin(
         if jobs.is_empty() {
             return Err(Error::Busy);
         }
-        waiting.pause().await;
+        acquire.pause().await;
     }
 }
 
