@@ -199,8 +199,7 @@ impl IdempotentWrite<Vec<Mutation>> {
 
 impl<T: Serialize> IdempotentWrite<T> {
     fn new(method: &str, payload: T, write: Write, now: DateTime<Utc>) -> Result<Self, Error> {
-        let request = Request::of(write, method, &payload, now)
-            .map_err(|error| Error::Corrupt(format!("a request or its answer: {error}")))?;
+        let request = Request::of(write.request_id, method, &payload, now)?;
         Ok(Self {
             payload,
             write,

@@ -2,7 +2,8 @@
 //! `tonic::Status`.
 
 use chassis::{
-    database, failure,
+    database::{self, idempotency::NoAnswer},
+    failure,
     serving::{
         etag::EtagMismatch,
         status::{self, Metadata},
@@ -110,6 +111,17 @@ impl Error {
             Self::Corrupt(_) => return status::internal(DOMAIN, self),
         };
         status::refused(DOMAIN, code, reason, message, metadata)
+    }
+}
+
+impl From<NoAnswer> for Error {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Reused => Self::RequestIdReused,
+            NoAnswer::Unreadable(error) => {
+                Self::Corrupt(format!("a request or its answer: {error}"))
+            }
+        }
     }
 }
 

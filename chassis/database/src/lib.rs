@@ -4,6 +4,7 @@
 
 mod access_policy;
 mod error;
+pub mod idempotency;
 mod lifecycle;
 mod needs;
 pub mod readiness;

@@ -9,6 +9,7 @@ pub mod authorizer;
 mod fair_lock;
 mod ffi;
 mod history;
+mod idempotency_table;
 mod inline_reads;
 mod json;
 mod read_source;
@@ -27,7 +28,7 @@ use std::{
 use futures::future::BoxFuture;
 use process::{Failure, clock::Clock};
 use sqlx::{
-    ConnectOptions, Sqlite, SqlitePool,
+    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -110,6 +111,23 @@ impl Database {
     /// [`Error::Overloaded`] if none is free for as long as a read may wait.
     pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
         Ok(self.acquire().await?)
+    }
+
+    /// Reads several statements in one snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`] if no connection is free for as long as a read may wait, and what
+    /// `read` fails with.
+    pub async fn snapshot<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Error> {
+        let mut reader = self.reader().await?;
+        let mut snapshot = reader.begin().await?;
+        let read = read(&mut snapshot).await?;
+        snapshot.rollback().await?;
+        Ok(read)
     }
 
     /// The same. Boxed, since few who may need it do: what waits for a connection is some

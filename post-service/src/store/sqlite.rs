@@ -17,12 +17,11 @@ use chassis::{
         Access, Needs, Scope, Stop,
         sqlite::{Batcher, Database, Source},
     },
-    idempotency::{PRUNED_AT_ONCE, Write, forgotten_until},
+    idempotency::Write,
     process::clock::Clock,
     serving::pagination::PageSize,
 };
 use include_dir::{Dir, include_dir};
-use sqlx::Connection;
 
 use self::{
     create::{Creation, Drafts, create_one},
@@ -120,12 +119,11 @@ impl PostStore for SqliteStore {
     }
 
     async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let count = count(&mut snapshot, selection).await?;
-        let sample = sample(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Ok((count, sample))
+        let read = self.database.snapshot(async |connection| {
+            let count = count(connection, selection).await?;
+            Ok((count, sample(connection, selection).await?))
+        });
+        Ok(read.await?)
     }
 
     async fn max_id(&self) -> Result<i64, Error> {
@@ -141,13 +139,13 @@ impl PostStore for SqliteStore {
             after: Some(after),
             count: false,
         };
-        let mut reader = self.database.reader().await?;
         // Ids are given out in the order of the commits, so a snapshot that has one id has
         // all lower ones.
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), &list).await?;
-        let max_id = max_id(&mut snapshot).await?;
-        snapshot.rollback().await?;
+        let read = self.database.snapshot(async |connection| {
+            let rows = page(Source::Connection(&mut *connection), &list).await?;
+            Ok((rows, max_id(connection).await?))
+        });
+        let (rows, max_id) = read.await?;
         let page = page_of(rows, &list, None)?;
         Ok(PostsSince {
             until: page.next.unwrap_or(max_id),
@@ -160,7 +158,7 @@ impl PostStore for SqliteStore {
         let Some(request) = write.request else {
             return Ok(false);
         };
-        requests::is_answered(self.database.source(1), request).await
+        requests::is_recorded(self.database.source(1), request).await
     }
 
     async fn create(&self, write: IdempotentWrite<NewPost>) -> Result<Post, Error> {
@@ -255,39 +253,24 @@ impl PostStore for SqliteStore {
 
     async fn prune_requests(&self) -> Result<bool, Error> {
         let now = self.clock.now();
-        let (until, now) = (forgotten_until(now), now.timestamp_micros());
-        let pruned = self
-            .database
+        self.database
             .write(Scope::Statement, move |connection| {
-                Box::pin(async move {
-                    let done = sqlx::query!(
-                        "delete from post_requests
-                        where id in (
-                            select id from post_requests where create_time <= ?3 order by id limit ?1
-                        ) and create_time <= ?2",
-                        PRUNED_AT_ONCE,
-                        until,
-                        now
-                    )
-                    .execute(connection)
-                    .await?;
-                    Ok::<_, Stop<Error>>(done.rows_affected())
-                })
+                Box::pin(
+                    async move { Ok::<_, Stop<Error>>(requests::prune(connection, now).await?) },
+                )
             })
-            .await?;
-        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
+            .await
     }
 }
 
 impl SqliteStore {
     async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
-        // The page and the count are of one snapshot.
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), list).await?;
         let selection = list.author.map_or(Selection::All, Selection::Author);
-        let total = count(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
+        let read = self.database.snapshot(async |connection| {
+            let rows = page(Source::Connection(&mut *connection), list).await?;
+            Ok((rows, count(connection, selection).await?))
+        });
+        let (rows, total) = read.await?;
         page_of(rows, list, Some(total))
     }
 }

@@ -16,11 +16,10 @@ use chassis::{
         Access, Needs, Scope, Stop,
         sqlite::{Batcher, Database, Source, json},
     },
-    idempotency::{PRUNED_AT_ONCE, Request, Write, forgotten_until},
+    idempotency::{Request, Write},
     process::clock::Clock,
 };
 use include_dir::{Dir, include_dir};
-use sqlx::Connection;
 
 use self::{
     create::{Creation, create_one},
@@ -125,29 +124,26 @@ impl UserStore for SqliteStore {
             };
             return page_of(page(source, list).await?, list, None);
         }
-        // The page and the count are of one snapshot.
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let rows = page(Source::Connection(&mut snapshot), list).await?;
         let selection = list.role.map_or(Selection::All, Selection::Role);
-        let total = count(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
+        let read = self.database.snapshot(async |connection| {
+            let rows = page(Source::Connection(&mut *connection), list).await?;
+            Ok((rows, count(connection, selection).await?))
+        });
+        let (rows, total) = read.await?;
         page_of(rows, list, Some(total))
     }
 
     async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
-        let mut reader = self.database.reader().await?;
-        let mut snapshot = reader.begin().await?;
-        let count = count(&mut snapshot, selection).await?;
-        let sample = sample(&mut snapshot, selection).await?;
-        snapshot.rollback().await?;
-        Ok((count, sample))
+        let read = self.database.snapshot(async |connection| {
+            let count = count(connection, selection).await?;
+            Ok((count, sample(connection, selection).await?))
+        });
+        Ok(read.await?)
     }
 
     async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
         let now = self.clock.now();
-        let request = Request::of(write, "CreateUser", &draft, now)
-            .map_err(|error| requests::unreadable(&error))?;
+        let request = Request::of(write.request_id, "CreateUser", &draft, now)?;
         let creation = Creation {
             draft,
             request,
@@ -192,8 +188,7 @@ impl UserStore for SqliteStore {
         write: Write,
     ) -> Result<Vec<Option<User>>, Error> {
         let now = self.clock.now();
-        let request = Request::of(write, "CommitUsers", &mutations, now)
-            .map_err(|error| requests::unreadable(&error))?;
+        let request = Request::of(write.request_id, "CommitUsers", &mutations, now)?;
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
@@ -225,27 +220,13 @@ impl UserStore for SqliteStore {
 
     async fn prune_requests(&self) -> Result<bool, Error> {
         let now = self.clock.now();
-        let (until, now) = (forgotten_until(now), now.timestamp_micros());
-        let pruned = self
-            .database
+        self.database
             .write(Scope::Statement, move |connection| {
-                Box::pin(async move {
-                    let done = sqlx::query!(
-                        "delete from user_requests
-                        where id in (
-                            select id from user_requests where create_time <= ?3 order by id limit ?1
-                        ) and create_time <= ?2",
-                        PRUNED_AT_ONCE,
-                        until,
-                        now
-                    )
-                    .execute(connection)
-                    .await?;
-                    Ok::<_, Stop<Error>>(done.rows_affected())
-                })
+                Box::pin(
+                    async move { Ok::<_, Stop<Error>>(requests::prune(connection, now).await?) },
+                )
             })
-            .await?;
-        Ok(i64::try_from(pruned) == Ok(PRUNED_AT_ONCE))
+            .await
     }
 }
 

@@ -80,3 +80,26 @@ impl Source<'_> {
         }
     }
 }
+
+/// Reads the rows of a statement from a [`Source`]: in the thread of the caller if that is
+/// possible, and else on a connection. The statement is `$columns` and `$tail` joined. `$row` has a
+/// field for each column, and a function `read` that takes them from a [`Columns`].
+#[macro_export]
+macro_rules! select {
+    ($source:expr, $row:path, $columns:tt + $tail:tt $(, $argument:expr)* $(,)?) => {
+        async {
+            let source = $source;
+            let inline = source.read_directly(
+                concat!($columns, $tail),
+                &[$($argument.into()),*],
+                <$row>::read,
+            );
+            if let Some(rows) = inline {
+                return Ok::<_, sqlx::Error>(rows);
+            }
+            let rows = sqlx::query_as!($row, $columns + $tail $(, $argument)*);
+            rows.fetch_all(source.connection().await?).await
+        }
+        .await
+    };
+}

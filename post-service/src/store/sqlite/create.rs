@@ -2,12 +2,10 @@
 
 use std::slice;
 
-use chassis::{
-    database::{
-        Scope, Stop,
-        sqlite::{BatchOps, inserted, json, large_json, unless_constraint},
-    },
-    idempotency::{Request, among_all},
+use chassis::database::{
+    Scope, Stop,
+    idempotency::{Request, scatter},
+    sqlite::{BatchOps, inserted, json, large_json, unless_constraint},
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -74,7 +72,7 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<Vec<Post>>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = requests::unanswered(connection, &requests).await?;
+    let new = requests::first_seen(connection, &requests).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(creation.drafts()))
@@ -82,7 +80,7 @@ async fn create_all(
     let Some(posts) = insert_all(connection, &drafts, now).await? else {
         return Ok(creations.iter().map(|_| None).collect());
     };
-    let posts: Vec<_> = among_all(new, posts).collect();
+    let posts: Vec<_> = scatter(new, posts).collect();
 
     let mut responses = Vec::new();
     for (creation, posts) in creations.iter().zip(&posts) {
@@ -90,7 +88,7 @@ async fn create_all(
             responses.push((request, creation.response(posts)?));
         }
     }
-    requests::keep_all(connection, &responses).await?;
+    requests::save_responses(connection, &responses).await?;
     Ok(posts)
 }
 

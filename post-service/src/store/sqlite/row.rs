@@ -37,29 +37,13 @@ impl Row {
 /// Reads posts from a source, by a query whose text begins after the table.
 macro_rules! select_posts {
     ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
-        async {
-            let source = $source;
-            let directly = source.read_directly(
-                concat!(
-                    r#"select id as "id!", body, create_time, update_time, revision, user_id
-                    from posts "#,
-                    $tail
-                ),
-                &[$($argument.into()),*],
-                crate::store::sqlite::row::Row::read,
-            );
-            if let Some(rows) = directly {
-                return Ok::<_, sqlx::Error>(rows);
-            }
-            let rows = sqlx::query_as!(
-                crate::store::sqlite::row::Row,
-                r#"select id as "id!", body, create_time, update_time, revision, user_id
+        chassis::database::select!(
+            $source,
+            crate::store::sqlite::row::Row,
+            r#"select id as "id!", body, create_time, update_time, revision, user_id
                     from posts "# + $tail
-                $(, $argument)*
-            );
-            rows.fetch_all(source.connection().await?).await
-        }
-        .await
+            $(, $argument)*
+        )
     };
 }
 pub(super) use select_posts;

@@ -1,11 +1,9 @@
 //! Creating users: those of many callers by one statement, or each alone.
 
-use chassis::{
-    database::{
-        Scope, Stop,
-        sqlite::{BatchOps, inserted, json, unless_constraint},
-    },
-    idempotency::{Request, among_all},
+use chassis::database::{
+    Scope, Stop,
+    idempotency::{Request, scatter},
+    sqlite::{BatchOps, inserted, json, unless_constraint},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
@@ -47,7 +45,7 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<User>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = requests::unanswered(connection, &requests).await?;
+    let new = requests::first_seen(connection, &requests).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(&creation.draft))
@@ -55,7 +53,7 @@ async fn create_all(
     let Some(users) = insert_all(connection, &drafts, now).await? else {
         return Ok(creations.iter().map(|_| None).collect());
     };
-    let users: Vec<_> = among_all(new, users).collect();
+    let users: Vec<_> = scatter(new, users).collect();
 
     let mut responses = Vec::new();
     for (request, user) in requests.into_iter().zip(&users) {
@@ -63,7 +61,7 @@ async fn create_all(
             responses.push((request, json(user)?));
         }
     }
-    requests::keep_all(connection, &responses).await?;
+    requests::save_responses(connection, &responses).await?;
     Ok(users)
 }
 

@@ -41,37 +41,17 @@ impl Row {
 /// Reads users from a source, by a query whose text begins after the columns.
 macro_rules! select_users {
     ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
-        async {
-            let source = $source;
-            let directly = source.read_directly(
-                concat!(
-                    r#"select users.id as "id!", nickname as "nickname!",
-                        nickname_key as "nickname_key!", email as "email!",
-                        email_key as "email_key!", role as "role!",
-                        create_time as "create_time!", update_time as "update_time!",
-                        revision as "revision!"
-                    from "#,
-                    $tail
-                ),
-                &[$($argument.into()),*],
-                crate::store::sqlite::row::Row::read,
-            );
-            if let Some(rows) = directly {
-                return Ok::<_, sqlx::Error>(rows);
-            }
-            let rows = sqlx::query_as!(
-                crate::store::sqlite::row::Row,
-                r#"select users.id as "id!", nickname as "nickname!",
+        chassis::database::select!(
+            $source,
+            crate::store::sqlite::row::Row,
+            r#"select users.id as "id!", nickname as "nickname!",
                         nickname_key as "nickname_key!", email as "email!",
                         email_key as "email_key!", role as "role!",
                         create_time as "create_time!", update_time as "update_time!",
                         revision as "revision!"
                     from "# + $tail
-                $(, $argument)*
-            );
-            rows.fetch_all(source.connection().await?).await
-        }
-        .await
+            $(, $argument)*
+        )
     };
 }
 pub(super) use select_users;
