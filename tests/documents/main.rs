@@ -10,6 +10,7 @@
     reason = "a helper that fails is a failed test"
 )]
 
+mod architecture;
 mod blocks;
 mod plan;
 #[path = "../support/process.rs"]

@@ -112,6 +112,8 @@ const API: &[Part] = &[
     part("The end of them", Same, &[Run]),
 ];
 
+const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[Not("it is a drawing")])];
+
 const CLIENTS: &[Part] = &[
     part("The first call", Same, &[Elsewhere("clients/run"); 2]),
     part("In your own project", Same, &[Elsewhere("clients/run"); 5]),
@@ -155,6 +157,7 @@ pub fn of(document: &str) -> Vec<Part> {
     let parts = match document {
         "README.md" => README,
         "docs/api.md" => API,
+        "docs/architecture.md" => ARCHITECTURE,
         "docs/clients.md" => CLIENTS,
         "docs/errors.md" => ERRORS,
         "docs/kubernetes.md" => KUBERNETES,
