@@ -172,7 +172,7 @@ pub struct IdempotentWrite<T> {
 }
 
 impl IdempotentWrite<NewPost> {
-    /// A post to create, by the call CreatePost at `now`.
+    /// A post to create, by the call `CreatePost` at `now`.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl IdempotentWrite<NewPost> {
 }
 
 impl IdempotentWrite<Vec<Mutation>> {
-    /// Changes to commit, by the call CommitPosts at `now`.
+    /// Changes to commit, by the call `CommitPosts` at `now`.
     ///
     /// # Errors
     ///

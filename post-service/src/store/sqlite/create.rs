@@ -32,9 +32,9 @@ pub(super) struct Creation {
 /// The posts of a creation. The saved response has the same form.
 #[derive(Debug)]
 pub(super) enum Drafts {
-    /// The post of CreatePost.
+    /// The post of `CreatePost`.
     Single(NewPost),
-    /// The posts of CommitPosts.
+    /// The posts of `CommitPosts`.
     List(Vec<NewPost>),
 }
 

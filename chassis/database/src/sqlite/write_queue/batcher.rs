@@ -72,15 +72,15 @@ impl<I, T, E: From<Error>> BatchOps<I, T, E> {
         }
         let mut results = Vec::with_capacity(items.len());
         for (item, inserted) in items.iter().zip(inserted) {
-            results.push(match inserted {
-                Some(value) => Ok(value),
-                None => {
-                    let scope = (self.scope)(item);
-                    scope.begin(connection).await?;
-                    let result = caught((self.insert_one)(connection, item, now)).await;
-                    scope.end(connection, result).await?
-                }
-            });
+            let result = if let Some(value) = inserted {
+                Ok(value)
+            } else {
+                let scope = (self.scope)(item);
+                scope.begin(connection).await?;
+                let result = caught((self.insert_one)(connection, item, now)).await;
+                scope.end(connection, result).await?
+            };
+            results.push(result);
         }
         Ok(results)
     }
