@@ -215,8 +215,7 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
     // A refused commit makes a batch fall apart; without one its requests are done together.
     for refused_too in [false, true] {
         let blog = john_left().await;
-        let (single, equal, reused, refused) =
-            (request_id(), request_id(), request_id(), request_id());
+        let (single, equal, reused, bad) = (request_id(), request_id(), request_id(), request_id());
         let two = |body: &str, second| {
             [blog.susan, second].map(|author| Mutation::Create(draft(author, body)))
         };
@@ -230,7 +229,7 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
                 commit_by(&reused, two(&format!("reused{n}"), blog.susan)),
             ];
             if refused_too {
-                commits.push(commit_by(&refused, two("2", blog.john)));
+                commits.push(commit_by(&bad, two("2", blog.john)));
             }
             commits
         });
@@ -250,7 +249,7 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
             match result {
                 Ok(posts) if request.request_id == equal => equals.push(posts),
                 Ok(posts) => others.push((&request.request_id, posts)),
-                Err(status) if request.request_id == refused => {
+                Err(status) if request.request_id == bad => {
                     assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
                     assert_eq!(metadata(&status, "mutation_index"), Some("1".into()));
                 }

@@ -144,14 +144,14 @@ async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones
     for refused_too in [false, true] {
         let system = System::start().await;
         system.create_user("taken").await.unwrap();
-        let (equal, reused, refused) = (request_id(), request_id(), request_id());
+        let (equal, reused, bad) = (request_id(), request_id(), request_id());
         let mut requests = Vec::new();
         for n in 0..16 {
             requests.push(create(&equal, named("equal")));
             requests.push(create(&reused, named(&format!("reused{n}"))));
             if refused_too {
                 let nickname = if n % 2 == 0 { "TAKEN" } else { "free" };
-                requests.push(create(&refused, named(nickname)));
+                requests.push(create(&bad, named(nickname)));
             }
         }
 
@@ -161,7 +161,7 @@ async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones
         let results = join_all(created).await;
 
         let mut nicknames = vec!["taken".to_owned()];
-        for id in [&equal, &reused, &refused] {
+        for id in [&equal, &reused, &bad] {
             let of_id = requests.iter().zip(&results);
             let of_id = of_id.filter(|(request, _)| request.request_id == *id);
             let mut users = Vec::new();
@@ -181,7 +181,7 @@ async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones
             }
             users.dedup();
             nicknames.extend(users.iter().map(|user| user.nickname.clone()));
-            let expected = usize::from(*id != refused || refused_too);
+            let expected = usize::from(*id != bad || refused_too);
             assert_eq!(users.len(), expected, "{users:?}");
         }
         let mut stored = system.query("select nickname from users").await;
