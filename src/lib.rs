@@ -15,7 +15,7 @@ use chassis::{
 };
 use clap::Args;
 use http::Uri;
-use migrator::{Migrator, Upgrade};
+use migrator::{Migrator, Run};
 use post_service::{AuthorSettings, PageSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ impl System {
         posts_listener: TcpListener,
     ) -> Result<Self, Failure> {
         Migrator::new(&settings.database.database_url, LOCK_TIMEOUT)?
-            .upgrade(Upgrade::default())
+            .run(Run::upgrade())
             .await?;
         let posts = post_service::Settings {
             user_service_url: url_of(&users_listener)?,

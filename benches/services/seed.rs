@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use chassis::database::settings::DatabaseUrl;
 use chrono::Utc;
-use migrator::{Migrator, Upgrade};
+use migrator::{Migrator, Run};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 /// How many authors there are.
@@ -14,13 +14,13 @@ pub const AUTHORS: u64 = 1000;
 /// each page of 50 has 50 of them.
 pub async fn fill(path: &Path, posts: u64) {
     let url = DatabaseUrl::from_path(path);
-    let upgrade = Upgrade {
+    let upgrade = Run {
         no_backup: true,
-        ..Upgrade::default()
+        ..Run::upgrade()
     };
     Migrator::new(&url, Duration::from_secs(60))
         .unwrap()
-        .upgrade(upgrade)
+        .run(upgrade)
         .await
         .unwrap();
     let mut connection = SqliteConnectOptions::new()

@@ -29,7 +29,7 @@ use database::{
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
-use migrator::{Downgrade, Migrations, Migrator, Upgrade};
+use migrator::{Migrations, Migrator, Run};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -173,10 +173,7 @@ fn migrator(url: &DatabaseUrl, change: Option<(&str, &str)>) -> Migrator {
 
 /// A thousand users, and posts of 70 characters.
 async fn fill(url: &DatabaseUrl, path: &Path, posts: u64) {
-    migrator(url, None)
-        .upgrade(Upgrade::default())
-        .await
-        .unwrap();
+    migrator(url, None).run(Run::upgrade()).await.unwrap();
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .disable_statement_logging()
@@ -216,14 +213,14 @@ fn copied(path: &Path, copy: &Path) -> Duration {
 
 /// Everything once. The database is as it was afterwards.
 async fn round(url: &DatabaseUrl, path: &Path) -> Vec<(&'static str, Measured)> {
-    let bare = Upgrade {
+    let bare = Run {
         no_backup: true,
-        ..Upgrade::default()
+        ..Run::upgrade()
     };
-    let back = Downgrade {
+    let back = Run {
         allow_data_loss: true,
         no_backup: true,
-        ..Downgrade::default()
+        ..Run::downgrade()
     };
     let (plain, add, rebuild) = (
         migrator(url, None),
@@ -233,23 +230,20 @@ async fn round(url: &DatabaseUrl, path: &Path) -> Vec<(&'static str, Measured)> 
     let file = path.with_file_name("backup.db");
     let mut rows = Vec::new();
     rows.push(("backup", beside(url, plain.back_up(Some(&file))).await));
-    rows.push(("add a column", beside(url, add.upgrade(bare)).await));
-    rows.push(("drop it again", beside(url, add.downgrade(back)).await));
+    rows.push(("add a column", beside(url, add.run(bare)).await));
+    rows.push(("drop it again", beside(url, add.run(back)).await));
     rows.push((
         "add a column, with a backup",
-        beside(url, add.upgrade(Upgrade::default())).await,
+        beside(url, add.run(Run::upgrade())).await,
     ));
-    add.downgrade(back).await.unwrap();
-    rows.push((
-        "rebuild the table",
-        beside(url, rebuild.upgrade(bare)).await,
-    ));
-    rebuild.downgrade(back).await.unwrap();
+    add.run(back).await.unwrap();
+    rows.push(("rebuild the table", beside(url, rebuild.run(bare)).await));
+    rebuild.run(back).await.unwrap();
     rows.push((
         "rebuild the table, with a backup",
-        beside(url, rebuild.upgrade(Upgrade::default())).await,
+        beside(url, rebuild.run(Run::upgrade())).await,
     ));
-    rebuild.downgrade(back).await.unwrap();
+    rebuild.run(back).await.unwrap();
     rows.push(("restore", beside(url, plain.restore(&file)).await));
     std::fs::remove_file(file.with_extension("db.json")).unwrap();
     std::fs::remove_file(file).unwrap();

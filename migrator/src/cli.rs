@@ -14,6 +14,7 @@ use clap::{
     error::{ContextKind, ErrorKind},
 };
 use database::settings::DatabaseUrl;
+use migrator::{Generate, Run};
 use process::settings::LogSettings;
 
 use self::output::Output;
@@ -270,6 +271,17 @@ pub struct MigrateArgs {
     pub allow_data_loss: bool,
 }
 
+impl<'a> From<&'a MigrateArgs> for Generate<'a> {
+    fn from(args: &'a MigrateArgs) -> Self {
+        Self {
+            name: args.name.as_deref().unwrap_or("check"),
+            empty_for: args.empty.then_some(&args.owner),
+            check: args.check,
+            allow_data_loss: args.allow_data_loss,
+        }
+    }
+}
+
 /// What a run can be told.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct RunArgs {
@@ -279,6 +291,17 @@ pub struct RunArgs {
     /// Makes no backup first.
     #[arg(long)]
     pub no_backup: bool,
+}
+
+impl RunArgs {
+    /// The same run, as it is told.
+    pub fn of(self, run: Run) -> Run {
+        Run {
+            dry_run: self.dry_run,
+            no_backup: self.no_backup,
+            ..run
+        }
+    }
 }
 
 /// Settings of the place, which the environment gives as well: one that cannot work is

@@ -19,7 +19,7 @@ use crate::{
         self,
         migrations::{Direction, Invalid},
     },
-    run::data_loss::Loss,
+    run::data_loss::DataLoss,
     sqlite::{backup, guard::MIGRATOR, lock_backoff::TimedOut, planner, schema},
 };
 
@@ -243,7 +243,7 @@ pub enum Error {
     )]
     DataLoss {
         /// What holds something.
-        losses: Vec<Loss>,
+        losses: Vec<DataLoss>,
     },
     /// Restore a backup instead, or say that what is lost may be lost.
     #[error(
@@ -468,7 +468,7 @@ impl Error {
 }
 
 /// What would be lost, with commas.
-fn list(losses: &[Loss]) -> String {
-    let losses: Vec<_> = losses.iter().map(Loss::to_string).collect();
+fn list(losses: &[DataLoss]) -> String {
+    let losses: Vec<_> = losses.iter().map(DataLoss::to_string).collect();
     losses.join(", ")
 }

@@ -26,16 +26,13 @@ use std::{
     time::Duration,
 };
 
-use database::{
-    settings::DatabaseUrl,
-    sqlite::{sqlite_version, volume},
-};
+use database::{settings::DatabaseUrl, sqlite::volume};
 
-use self::run::Goal;
 pub use self::{
     commands::{
         check::CheckReport,
-        generate::{Asked, NewMigration, NewMigrations},
+        generate::{Asked, Generate, NewMigration, NewMigrations},
+        wait::Await,
     },
     error::{Error, Place},
     project::{
@@ -46,7 +43,7 @@ pub use self::{
         DriftReport, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
         progress::{Event, Progress},
     },
-    run::data_loss::Loss,
+    run::{data_loss::DataLoss, options::Run},
     sqlite::backup::{self, Backup, Backups, Listing, Restored},
     state::catalog::Difference,
 };
@@ -62,61 +59,6 @@ pub struct Migrator {
     migrations: Migrations,
     backups: Backups,
     progress: Progress,
-}
-
-/// What an upgrade is to do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Upgrade {
-    /// The migration to stop after, instead of the newest.
-    pub to: Option<i64>,
-    /// Whether to undo all of it at the end.
-    pub dry_run: bool,
-    /// Whether to make no backup before the first step.
-    pub no_backup: bool,
-}
-
-impl Upgrade {
-    /// Up to that version.
-    #[must_use]
-    pub fn to(version: i64) -> Self {
-        Self {
-            to: Some(version),
-            ..Self::default()
-        }
-    }
-}
-
-/// What a downgrade is to do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Downgrade {
-    /// The migration to go back to, instead of the last but one; 0 undoes all.
-    pub to: Option<i64>,
-    /// Whether to go on if something is lost by it.
-    pub allow_data_loss: bool,
-    /// Whether to undo all of it at the end.
-    pub dry_run: bool,
-    /// Whether to make no backup before the first step.
-    pub no_backup: bool,
-}
-
-impl Downgrade {
-    /// Down to that version.
-    #[must_use]
-    pub fn to(version: i64) -> Self {
-        Self {
-            to: Some(version),
-            ..Self::default()
-        }
-    }
-}
-
-/// What to wait for.
-#[derive(Clone, Copy, Debug)]
-pub struct Await {
-    /// The version that the database has to be at, or later; instead of the newest.
-    pub version: Option<i64>,
-    /// How long to wait.
-    pub timeout: Duration,
 }
 
 impl Migrator {
@@ -167,75 +109,6 @@ impl Migrator {
     #[must_use]
     pub fn with_progress(self, progress: Progress) -> Self {
         Self { progress, ..self }
-    }
-
-    /// Makes the file, readable and writable by its owner only, and an empty history in
-    /// it. A database that is there already stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]: above all, that the file belongs to something else.
-    pub async fn create(&self) -> Result<Report, Error> {
-        self.run(Goal::Created).await
-    }
-
-    /// Applies what is not applied yet. Creates a missing database first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]; the database is then as it was.
-    pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Report, Error> {
-        self.run(Goal::Upgraded(upgrade)).await
-    }
-
-    /// Undoes the newest migration, or several.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]; the database is then as it was.
-    pub async fn downgrade(&self, downgrade: Downgrade) -> Result<Report, Error> {
-        self.run(Goal::Downgraded(downgrade)).await
-    }
-
-    /// Makes a verified backup, among the others or as a file of its own. Services may go
-    /// on meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backup`]; nothing is left then.
-    pub async fn back_up(&self, file: Option<&Path>) -> Result<Backup, Error> {
-        if !self.exists()? {
-            return Err(self.not_created());
-        }
-        let timeout = self.lock_timeout;
-        let made = self
-            .backups
-            .back_up(file, "on demand", timeout, &self.progress);
-        Ok(made.await?)
-    }
-
-    /// The backups that there are.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backup`] if the folder cannot be read.
-    pub fn backups(&self) -> Result<Listing, Error> {
-        Ok(self.backups.list()?)
-    }
-
-    /// Puts what is in a backup in the place of what is in the database, which is backed up
-    /// first. Services may go on meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backup`].
-    pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
-        sqlite_version::check().map_err(Error::Library)?;
-        volume::check_new(&self.database)?;
-        let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();
-        let timeout = self.lock_timeout;
-        let restored = self.backups.restore(file, &known, timeout, &self.progress);
-        Ok(restored.await?)
     }
 
     /// Whether there is a file, on a disk where this process can use it. It is not opened:

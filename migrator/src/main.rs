@@ -4,24 +4,19 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use migrator::{Await, Downgrade, Error, Migrator, Project, Upgrade};
+use migrator::{Await, Error, Migrator, NewMigrations, Project, Run};
 use process::{
     self, Failure,
     settings::{LogFormat, LogSettings},
 };
 
-use self::cli::{
-    Command, MigrateArgs, Settings, output::Output, progress, prompt, scheduled_backup,
-};
+use self::cli::{Command, Settings, output::Output, progress, prompt, scheduled_backup};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One for the steps, and one for what is verified meanwhile.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-/// The exit code that says that a migration is missing.
-const DIFFERENCE: u8 = 3;
 
 fn main() -> ExitCode {
     match process::parse::<Settings>() {
@@ -57,27 +52,36 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
     let migrator = || migrator(settings, &project(settings)?);
     Ok(match &settings.command {
         Command::Create => output.say(&migrator()?.create().await?, 0),
-        Command::Migrate(args) => migrate(settings, args, output).await?,
+        Command::Migrate(args) => {
+            let folder = source_tree(settings);
+            // Who reads JSON is not asked.
+            let may_ask = prompt::can_ask() && !settings.json;
+            let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
+            let mut made = NewMigrations::generate(folder, args.into(), answer).await?;
+            if args.apply {
+                let migrator = self::migrator(settings, &Project::read(folder)?)?;
+                made.upgrade = Some(migrator.run(Run::upgrade()).await?);
+            }
+            output.say(&made, made.exit_code())
+        }
         Command::Upgrade { to, run } => {
-            let upgrade = Upgrade {
+            let run = Run {
                 to: *to,
-                dry_run: run.dry_run,
-                no_backup: run.no_backup,
+                ..run.of(Run::upgrade())
             };
-            output.say(&migrator()?.upgrade(upgrade).await?, 0)
+            output.say(&migrator()?.run(run).await?, 0)
         }
         Command::Downgrade {
             to,
             allow_data_loss,
             run,
         } => {
-            let downgrade = Downgrade {
+            let run = Run {
                 to: *to,
                 allow_data_loss: *allow_data_loss,
-                dry_run: run.dry_run,
-                no_backup: run.no_backup,
+                ..run.of(Run::downgrade())
             };
-            output.say(&migrator()?.downgrade(downgrade).await?, 0)
+            output.say(&migrator()?.run(run).await?, 0)
         }
         Command::Status { exit_code } => {
             let status = migrator()?.status().await?;
@@ -133,36 +137,4 @@ fn migrator(settings: &Settings, project: &Project) -> Result<Migrator, Error> {
     Ok(migrator
         .with_backups(&backups.backup_folder, backups.keep)
         .with_progress(progress::progress()))
-}
-
-/// Writes what is missing; says what, or only whether something is.
-async fn migrate(
-    settings: &Settings,
-    args: &MigrateArgs,
-    output: Output,
-) -> Result<ExitCode, Error> {
-    let folder = source_tree(settings);
-    let project = Project::read(folder)?;
-    let name = args.name.as_deref().unwrap_or("check");
-    if args.empty {
-        let written = project.empty_migration(&args.owner, name)?.write(folder)?;
-        return Ok(output.say(&written, 0));
-    }
-
-    // Who reads JSON is not asked.
-    let may_ask = prompt::can_ask() && !settings.json;
-    let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
-    let missing = project
-        .missing_migrations(name, args.allow_data_loss || args.check, answer)
-        .await?;
-    if args.check {
-        let code = if missing.is_empty() { 0 } else { DIFFERENCE };
-        return Ok(output.say(&missing, code));
-    }
-    let mut written = missing.write(folder)?;
-    if args.apply {
-        let migrator = migrator(settings, &Project::read(folder)?)?;
-        written.upgrade = Some(migrator.upgrade(Upgrade::default()).await?);
-    }
-    Ok(output.say(&written, 0))
 }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub use self::status::{Entry, State, Status};
 use crate::{
     project::migrations::{Direction, Migration},
-    run::data_loss::Loss,
+    run::data_loss::DataLoss,
     sqlite::{backup::Backup, history::Applied},
     state::catalog::Difference,
 };
@@ -79,7 +79,7 @@ pub struct Report {
     #[serde(skip)]
     pub locked: Duration,
     /// What had values in it and is gone.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<DataLoss>,
     /// How many rows referred to rows that were not there, before the run.
     pub orphans: usize,
     /// The number of the newest migration that was applied before, or 0.

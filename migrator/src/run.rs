@@ -2,21 +2,28 @@
 //! in each step stands in other modules; here is the order.
 
 pub(crate) mod data_loss;
+pub(crate) mod options;
 pub(crate) mod plan;
+mod steps;
 
 use std::time::{Duration, Instant};
 
 use database::sqlite::{sqlite_version, volume};
 use sqlx::SqliteConnection;
 
-use self::data_loss::{Loss, Rows};
+use self::{
+    data_loss::{DataLoss, RowCounts},
+    options::Run,
+    steps::Steps,
+};
 use crate::{
-    Downgrade, Migrator, Upgrade,
+    Migrator,
     error::Error,
-    project::migrations::{Direction, Migration},
+    project::migrations::Direction,
     report::{Report, Step},
     scratch::preflight::Preflight,
     sqlite::{
+        backup::Backup,
         execute,
         guard::Owners,
         history::{self, Applied, Identity, View},
@@ -25,54 +32,40 @@ use crate::{
         schema::Schema,
         session::{Session, make_file},
     },
+    state::catalog::Catalog,
 };
 
-/// What a run is to reach.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Goal {
-    Created,
-    Upgraded(Upgrade),
-    Downgraded(Downgrade),
-}
-
-impl Goal {
-    fn target(self) -> Option<i64> {
-        match self {
-            Self::Created => None,
-            Self::Upgraded(Upgrade { to, .. }) | Self::Downgraded(Downgrade { to, .. }) => to,
-        }
-    }
-
-    fn is_dry(self) -> bool {
-        match self {
-            Self::Created => false,
-            Self::Upgraded(Upgrade { dry_run, .. })
-            | Self::Downgraded(Downgrade { dry_run, .. }) => dry_run,
-        }
-    }
-
-    fn wants_backup(self) -> bool {
-        match self {
-            Self::Created => false,
-            Self::Upgraded(Upgrade { no_backup, .. })
-            | Self::Downgraded(Downgrade { no_backup, .. }) => !no_backup && !self.is_dry(),
-        }
-    }
+/// What the scripts of a run did.
+struct Executed {
+    steps: Vec<Step>,
+    /// How many rows referred to nothing before.
+    orphans: usize,
 }
 
 impl Migrator {
-    /// What does not touch the database comes first, so that a wrong number creates none.
-    pub(crate) async fn run(&self, goal: Goal) -> Result<Report, Error> {
+    /// Applies what is not applied yet, and creates a missing database first; or reverts the
+    /// newest migration, or several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the database is then as it was.
+    pub async fn run(&self, run: Run) -> Result<Report, Error> {
+        self.execute(Some(run)).await
+    }
+
+    /// Does a run; `None` only creates the database. What does not touch the database comes
+    /// first, so that a wrong number creates none.
+    pub(crate) async fn execute(&self, run: Option<Run>) -> Result<Report, Error> {
         sqlite_version::check().map_err(Error::Library)?;
-        if let Some(target) = goal.target() {
+        if let Some(target) = run.and_then(|run| run.to) {
             plan::check_target(&self.migrations, target)?;
         }
         let there = self.exists()?;
-        if !there && let Goal::Downgraded(_) = goal {
+        if !there && run.is_some_and(Run::is_downgrade) {
             return Err(self.nothing_to_downgrade());
         }
         let wait = Wait::new(self.lock_timeout);
-        let mut session = if !there && goal.is_dry() {
+        let mut session = if !there && is_dry(run) {
             Session::memory(&self.database, wait).await?
         } else {
             if !there {
@@ -81,27 +74,29 @@ impl Migrator {
             }
             Session::open(&self.database, wait).await?
         };
-        let result = self.run_in(&mut session, goal).await;
+        let result = self.execute_in(&mut session, run).await;
         session.close().await;
         result
     }
 
-    async fn run_in(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
+    async fn execute_in(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
         let View { identity, applied } = session.look().await?;
-        match (identity, goal) {
+        match (identity, run) {
             (Identity::Foreign(why), _) => return Err(self.foreign(why)),
             (Identity::Unclaimed, _) => return Err(self.unclaimed()),
-            (Identity::Empty, Goal::Downgraded(_)) => return Err(self.nothing_to_downgrade()),
-            (Identity::Ours, Goal::Created) => return Ok(self.report(goal, &applied)),
+            (Identity::Empty, Some(run)) if run.is_downgrade() => {
+                return Err(self.nothing_to_downgrade());
+            }
+            (Identity::Ours, None) => return Ok(self.report(false, &applied)),
             _ => {}
         }
         // It is a property of the file, and no rollback undoes it.
-        if !goal.is_dry() {
+        if !is_dry(run) {
             session.enter_wal().await?;
         }
         session.begin().await?;
         let began = Instant::now();
-        match self.change(session, goal).await {
+        match self.change(session, run).await {
             Ok(mut report) => {
                 if report.dry_run {
                     session.rollback().await;
@@ -120,10 +115,10 @@ impl Migrator {
 
     /// Everything between BEGIN and COMMIT. What was seen before may be out of date by
     /// now: another migrator can have been here.
-    async fn change(&self, session: &mut Session, goal: Goal) -> Result<Report, Error> {
+    async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
         let connection = session.connection();
         let View { identity, applied } = history::view(connection).await?;
-        let mut report = self.report(goal, &applied);
+        let mut report = self.report(is_dry(run), &applied);
         match identity {
             Identity::Ours => history::complete(connection, &self.migrations, &applied).await?,
             Identity::Empty => {
@@ -133,127 +128,115 @@ impl Migrator {
             Identity::Unclaimed => return Err(self.unclaimed()),
             Identity::Foreign(why) => return Err(self.foreign(why)),
         }
-
-        let (direction, steps) = match goal {
-            Goal::Created => (Direction::Up, Vec::new()),
-            Goal::Upgraded(Upgrade { to, .. }) => {
-                let steps = plan::upgrade(&self.migrations, &applied, to)?;
-                (Direction::Up, steps)
+        if let Some(run) = run {
+            let steps = Steps::plan(&self.migrations, &applied, run)?;
+            if !steps.migrations.is_empty() {
+                // On the heap: the whole future would be too large for a stack.
+                Box::pin(self.apply_steps(connection, run, &applied, &steps, &mut report)).await?;
             }
-            Goal::Downgraded(Downgrade { to, .. }) => {
-                let steps = plan::downgrade(&self.migrations, &applied, to)?;
-                (Direction::Down, steps)
-            }
-        };
-        if !steps.is_empty() {
-            self.go(session, goal, &applied, (direction, &steps), &mut report)
-                .await?;
         }
         Ok(report)
     }
 
-    /// Goes the steps of a run that has some, and adds them to its report.
-    async fn go(
-        &self,
-        session: &mut Session,
-        goal: Goal,
-        applied: &[Applied],
-        (direction, steps): (Direction, &[&Migration]),
-        report: &mut Report,
-    ) -> Result<(), Error> {
-        let connection = session.connection();
-        let preflight = Preflight::of(&self.migrations, applied, steps, direction).await?;
-        // What nobody knows of could be lost with a table that is made anew.
-        let live = Schema::read(connection).await?;
-        if live != *preflight.before {
-            return Err(Error::Drift {
-                database: self.database.clone(),
-                version: report.version_before,
-                difference: preflight
-                    .before
-                    .catalog()
-                    .names_of_differences(&live.catalog()),
-            });
-        }
-        let mut rows = None;
-        if let Goal::Downgraded(downgrade) = goal {
-            refuse_irreversible(downgrade, steps)?;
-            report.losses = data_loss::measure(connection, &live, preflight.vanished).await?;
-            refuse_loss(downgrade, &report.losses)?;
-            rows = Some((
-                downgrade,
-                Rows::before(connection, &live, preflight.kept).await?,
-            ));
-        }
-
-        // Here the lock is taken, the run is known to do something, and nothing has been
-        // done yet. The copy is compared while the steps run: both have to succeed.
-        let taken = if goal.wants_backup() && report.version_before > 0 {
-            let why = why(direction, applied, steps);
-            Some(self.backups.take(&why, &self.progress).await?)
-        } else {
-            None
-        };
-        let verified = async {
-            match taken {
-                Some(taken) => Ok(Some(taken.verify(&self.progress).await?)),
-                None => Ok::<_, Error>(None),
-            }
-        };
-        let stepped = self.step(connection, (direction, steps), &preflight.owners, report);
-        let (verified, stepped) = tokio::join!(verified, stepped);
-        stepped?;
-        report.backup = verified?;
-        if let Some((downgrade, rows)) = rows {
-            report.losses.extend(rows.lost(connection).await?);
-            refuse_loss(downgrade, &report.losses)?;
-        }
-
-        report.version = plan::version(&history::view(connection).await?.applied);
-        let reached = Schema::read(connection).await?;
-        if reached != *preflight.after && !are_irreversible(direction, steps) {
-            return Err(Error::NotReached {
-                version: report.version,
-                difference: preflight
-                    .after
-                    .catalog()
-                    .names_of_differences(&reached.catalog()),
-            });
-        }
-        Ok(())
-    }
-
-    /// Runs the scripts, and sees to it that they leave no row that refers to nothing.
-    async fn step(
+    /// Does the steps of a run that has some, and adds them to its report.
+    async fn apply_steps(
         &self,
         connection: &mut SqliteConnection,
-        (direction, steps): (Direction, &[&Migration]),
-        owners: &[Owners],
+        run: Run,
+        applied: &[Applied],
+        steps: &Steps<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
+        let mut preflight = self.preflight(connection, applied, steps).await?;
+        let (losses, rows) = guard_downgrade(connection, run, steps, &mut preflight).await?;
+        report.losses = losses;
+
+        // Here the lock is taken, the run is known to do something, and nothing has been
+        // done yet.
+        let executing = self.execute_scripts(connection, steps, &preflight.owners);
+        let (backup, executed) = self.back_up_while(run, steps, executing).await?;
+        report.backup = backup;
+        report.steps = executed.steps;
+        report.orphans = executed.orphans;
+        report.losses.extend(rows.lost(connection).await?);
+        run.refuse_loss(&report.losses)?;
+
+        report.version = steps.to;
+        verify_reached(connection, steps, &preflight.after).await
+    }
+
+    /// Does the steps on a scratch database, and refuses a live one that is not what they
+    /// begin with: what nobody knows of could be lost with a table that is made anew.
+    async fn preflight(
+        &self,
+        connection: &mut SqliteConnection,
+        applied: &[Applied],
+        steps: &Steps<'_>,
+    ) -> Result<Preflight, Error> {
+        let (migrations, direction) = (&steps.migrations, steps.direction);
+        let preflight = Preflight::of(&self.migrations, applied, migrations, direction).await?;
+        let live = Schema::read(connection).await?.catalog();
+        if live == preflight.before {
+            return Ok(preflight);
+        }
+        Err(Error::Drift {
+            database: self.database.clone(),
+            version: steps.from,
+            difference: preflight.before.names_of_differences(&live),
+        })
+    }
+
+    /// Makes the backup that a run has to make, and verifies it while the scripts are
+    /// executed: both have to succeed.
+    async fn back_up_while<T>(
+        &self,
+        run: Run,
+        steps: &Steps<'_>,
+        executing: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(Option<Backup>, T), Error> {
+        if run.no_backup || run.dry_run || steps.from == 0 {
+            return Ok((None, executing.await?));
+        }
+        let taken = self.backups.take(&steps.reason(), &self.progress).await?;
+        let (verified, executed) = tokio::join!(taken.verify(&self.progress), executing);
+        let executed = executed?;
+        Ok((Some(verified?), executed))
+    }
+
+    /// Executes the scripts, and sees to it that they leave no row that refers to nothing.
+    async fn execute_scripts(
+        &self,
+        connection: &mut SqliteConnection,
+        steps: &Steps<'_>,
+        owners: &[Owners],
+    ) -> Result<Executed, Error> {
         let work = self.progress.begin("migrating", 0);
+        let direction = steps.direction;
         let before = Orphans::read(connection).await?;
-        for (migration, owners) in steps.iter().zip(owners) {
-            let executed = execute::run(connection, migration, direction, owners).await?;
-            let step = Step::new(migration, direction, executed);
+        let mut executed = Vec::new();
+        for (migration, owners) in steps.migrations.iter().zip(owners) {
+            let statements = execute::run(connection, migration, direction, owners).await?;
+            let step = Step::new(migration, direction, statements);
             match direction {
                 Direction::Up => history::record(connection, migration, step.elapsed).await?,
                 Direction::Down => history::erase(connection, migration).await?,
             }
-            report.steps.push(step);
+            executed.push(step);
         }
         Orphans::read(connection).await?.refuse_new(&before)?;
-        report.orphans = before.count();
         work.end();
-        Ok(())
+        Ok(Executed {
+            steps: executed,
+            orphans: before.count(),
+        })
     }
 
     /// The report of a run that has done nothing yet.
-    fn report(&self, goal: Goal, applied: &[Applied]) -> Report {
+    fn report(&self, dry_run: bool, applied: &[Applied]) -> Report {
         let version = plan::version(applied);
         Report {
             database: self.database.clone(),
-            dry_run: goal.is_dry(),
+            dry_run,
             created: false,
             adopted: Vec::new(),
             backup: None,
@@ -267,52 +250,44 @@ impl Migrator {
     }
 }
 
-/// What a backup is made for.
-fn why(direction: Direction, applied: &[Applied], steps: &[&Migration]) -> String {
-    let from = plan::version(applied);
-    match direction {
-        Direction::Up => {
-            let to = steps.last().map_or(from, |newest| newest.number());
-            format!("before the upgrade from {from} to {to}")
-        }
-        Direction::Down => {
-            let left = applied.len().saturating_sub(steps.len());
-            let to = plan::version(&applied[..left]);
-            format!("before the downgrade from {from} to {to}")
-        }
-    }
+/// To create a database is no run, and not dry.
+fn is_dry(run: Option<Run>) -> bool {
+    run.is_some_and(|run| run.dry_run)
 }
 
-/// Refuses a way down that says of itself that it cannot be gone.
-fn refuse_irreversible(downgrade: Downgrade, steps: &[&Migration]) -> Result<(), Error> {
-    if downgrade.allow_data_loss {
+/// Refuses a downgrade that says of itself that it cannot be undone, or that loses something,
+/// unless it is allowed to. Yields what it loses, and counts the rows of the tables that stay.
+async fn guard_downgrade(
+    connection: &mut SqliteConnection,
+    run: Run,
+    steps: &Steps<'_>,
+    preflight: &mut Preflight,
+) -> Result<(Vec<DataLoss>, RowCounts), Error> {
+    if !run.is_downgrade() {
+        return Ok((Vec::new(), RowCounts::default()));
+    }
+    if !run.allow_data_loss {
+        steps.refuse_irreversible()?;
+    }
+    let dropped = std::mem::take(&mut preflight.dropped);
+    let losses = data_loss::measure(connection, &preflight.before, dropped).await?;
+    run.refuse_loss(&losses)?;
+    let surviving = std::mem::take(&mut preflight.surviving);
+    Ok((losses, RowCounts::read(connection, surviving).await?))
+}
+
+/// Refuses what did not lead to the schema that it should have led to.
+async fn verify_reached(
+    connection: &mut SqliteConnection,
+    steps: &Steps<'_>,
+    expected: &Catalog,
+) -> Result<(), Error> {
+    let reached = Schema::read(connection).await?.catalog();
+    if reached == *expected || steps.are_irreversible() {
         return Ok(());
     }
-    for migration in steps {
-        if let Some(why) = data_loss::irreversible(migration.script(Direction::Down)) {
-            return Err(Error::Irreversible {
-                number: migration.number(),
-                name: migration.name().to_owned(),
-                why: why.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Whether it is said of one of the steps that it does not lead back.
-fn are_irreversible(direction: Direction, steps: &[&Migration]) -> bool {
-    let marked =
-        |migration: &&Migration| data_loss::irreversible(migration.script(direction)).is_some();
-    direction == Direction::Down && steps.iter().any(marked)
-}
-
-/// Refuses a downgrade that loses something, if nobody said that it may.
-fn refuse_loss(downgrade: Downgrade, losses: &[Loss]) -> Result<(), Error> {
-    if downgrade.allow_data_loss || losses.is_empty() {
-        return Ok(());
-    }
-    Err(Error::DataLoss {
-        losses: losses.to_vec(),
+    Err(Error::NotReached {
+        version: steps.to,
+        difference: expected.names_of_differences(&reached),
     })
 }

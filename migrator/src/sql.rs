@@ -8,7 +8,6 @@ pub(crate) mod forbidden;
 mod keywords;
 pub(crate) mod name;
 pub(crate) mod operation;
-pub(crate) mod rename_tracker;
 mod token;
 
 use serde::Serialize;

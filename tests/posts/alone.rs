@@ -7,7 +7,7 @@ use chassis::{
     database::settings::{DatabaseSettings, DatabaseUrl},
     process::{Failure, clock::Clock},
 };
-use migrator::{Migrator, Upgrade};
+use migrator::{Migrator, Run};
 use post_service::Settings;
 use proto::post::v1::post_service_client::PostServiceClient;
 use tokio::task::JoinHandle;
@@ -84,7 +84,7 @@ impl Alone {
         let database = TestDatabase::new();
         Migrator::new(database.url(), FOREVER)
             .unwrap()
-            .upgrade(Upgrade::default())
+            .run(Run::upgrade())
             .await
             .unwrap();
 

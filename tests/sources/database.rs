@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::database::settings::DatabaseUrl;
-use migrator::{Migrator, Upgrade};
+use migrator::{Migrator, Run};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -12,7 +12,7 @@ pub async fn migrated() -> (TempDir, SqliteConnection) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("microblog.db");
     let migrator = Migrator::new(&DatabaseUrl::from_path(&path), Duration::from_secs(30));
-    migrator.unwrap().upgrade(Upgrade::default()).await.unwrap();
+    migrator.unwrap().run(Run::upgrade()).await.unwrap();
     let connection = SqliteConnectOptions::new().filename(path).connect().await;
     (folder, connection.unwrap())
 }

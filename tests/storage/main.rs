@@ -21,7 +21,7 @@ use chassis::database::{
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
-use migrator::{Migrator, Upgrade};
+use migrator::{Migrator, Run};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
 };
@@ -58,7 +58,7 @@ impl Place {
     /// One with a database of the newest version.
     async fn migrated() -> Self {
         let place = Self::new();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.migrator().run(Run::upgrade()).await.unwrap();
         place
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use chassis::database::{Error, Lifecycle, Scope, Stop, sqlite::Database};
 use futures::{future::join_all, join, poll};
-use migrator::Upgrade;
+use migrator::Run;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
 use user_service::store::sqlite::NEEDS;
@@ -276,7 +276,7 @@ async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
     let (written, ready, _) = join!(
         insert(&database, &["susan"]),
         soon(database.ready()),
-        async { place.migrator().upgrade(Upgrade::default()).await.unwrap() }
+        async { place.migrator().run(Run::upgrade()).await.unwrap() }
     );
 
     ready.unwrap();

@@ -6,7 +6,7 @@ use chassis::{
     database::{Lifecycle, Needs},
     process::Failure,
 };
-use migrator::Upgrade;
+use migrator::Run;
 use tokio::join;
 use user_service::store::sqlite::NEEDS;
 
@@ -69,7 +69,7 @@ async fn a_database_that_is_not_migrated_is_waited_for() {
 #[tokio::test]
 async fn a_database_that_is_behind_is_waited_for() {
     let place = place(SHORT);
-    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
 
     for needs in [&NEEDS, &post_service::store::sqlite::NEEDS] {
         let failure = failure(&place, needs).await;
@@ -100,8 +100,8 @@ async fn a_service_goes_on_as_soon_as_the_migrator_came_by() {
     let (users, posts, ()) = join!(soon(users.ready()), soon(posts.ready()), async {
         // One step at a time, as a start beside a slow migrator sees it.
         place.migrator().create().await.unwrap();
-        place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.migrator().run(Run::upgrade_to(1)).await.unwrap();
+        place.migrator().run(Run::upgrade()).await.unwrap();
     });
 
     assert!(users.is_ok() && posts.is_ok(), "{users:?} {posts:?}");

@@ -12,7 +12,7 @@ use std::{
 };
 
 use chassis::database::settings::DatabaseUrl;
-use migrator::{Migrator, Upgrade};
+use migrator::Migrator;
 use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
@@ -44,7 +44,11 @@ impl Place {
     /// One with a database of the newest version.
     pub async fn migrated() -> Self {
         let place = Self::new();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place
+            .migrator()
+            .run(migrator::Run::upgrade())
+            .await
+            .unwrap();
         place
     }
 

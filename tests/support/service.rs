@@ -13,7 +13,6 @@ use std::{
 use chassis::serving::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
-use migrator::Upgrade;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
@@ -149,7 +148,11 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
     place.migrator().create().await.unwrap();
 
     for version in [0, 1] {
-        place.migrator().upgrade(Upgrade::to(version)).await.ok();
+        place
+            .migrator()
+            .run(migrator::Run::upgrade_to(version))
+            .await
+            .ok();
         let run = run_with(&place, "DATABASE_WAIT", "200ms").await;
 
         let at = format!("is at version {version} and this service needs 2");
@@ -168,7 +171,11 @@ async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
 
     let meanwhile = health(address, PROGRAM.name).await;
     let check = healthcheck(&place, &address.to_string()).await;
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place
+        .migrator()
+        .run(migrator::Run::upgrade())
+        .await
+        .unwrap();
     service.serving().await;
 
     assert_eq!(meanwhile, ServingStatus::NotServing);

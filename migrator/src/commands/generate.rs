@@ -53,6 +53,19 @@ pub struct NewMigrations {
     pub upgrade: Option<Report>,
 }
 
+/// What `migrate` can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Generate<'a> {
+    /// What the migration does, in a few words.
+    pub name: &'a str,
+    /// The service of an empty migration, to be filled by hand; `None` for what is missing.
+    pub empty_for: Option<&'a str>,
+    /// Whether to write nothing.
+    pub check: bool,
+    /// Whether to go on if the way up destroys data.
+    pub allow_data_loss: bool,
+}
+
 /// Something that only the person who changed the schema can say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -68,6 +81,45 @@ impl NewMigrations {
             migrations,
             written: false,
             upgrade: None,
+        }
+    }
+
+    /// Generates what is missing in a source tree, or an empty migration, and writes it unless
+    /// it is only checked. `answer` is that of [`Project::missing_migrations`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Project::missing_migrations`] and of [`NewMigrations::write`].
+    pub async fn generate(
+        folder: &Path,
+        options: Generate<'_>,
+        answer: impl Fn(&Asked) -> Option<Option<String>>,
+    ) -> Result<Self, Error> {
+        let project = Project::read(folder)?;
+        let Generate {
+            name,
+            empty_for,
+            check,
+            allow_data_loss,
+        } = options;
+        if let Some(owner) = empty_for {
+            return project.empty_migration(owner, name)?.write(folder);
+        }
+        let missing = project.missing_migrations(name, allow_data_loss || check, answer);
+        let missing = missing.await?;
+        if check {
+            return Ok(missing);
+        }
+        missing.write(folder)
+    }
+
+    /// 3 if a migration is missing, and was not written.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.written || self.is_empty() {
+            0
+        } else {
+            3
         }
     }
 

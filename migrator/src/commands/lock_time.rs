@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use sqlx::error::DatabaseError;
 
 use crate::{
-    Migrator, Upgrade,
+    Migrator, Run,
     error::{Error, Place},
     lint::{Code, Finding},
     project::migrations::{Direction, Migration, Migrations},
@@ -32,7 +32,7 @@ impl Migrator {
             progress,
             ..self.clone()
         };
-        match migrator.upgrade(Upgrade::default()).await {
+        match migrator.run(Run::upgrade()).await {
             Ok(report) => Ok(too_long(&report, &self.migrations, limit)),
             Err(error) => self
                 .refused(error, copy.path())
@@ -161,11 +161,11 @@ mod tests {
     async fn m006_names_the_backup_if_the_scripts_alone_are_quick() {
         for no_backup in [false, true] {
             let (_folder, migrator) = database(SLOW).await;
-            let upgrade = Upgrade {
+            let upgrade = Run {
                 no_backup,
-                ..Upgrade::default()
+                ..Run::upgrade()
             };
-            let mut report = migrator.upgrade(upgrade).await.unwrap();
+            let mut report = migrator.run(upgrade).await.unwrap();
             report.locked = Duration::from_secs(7_200);
 
             let found = too_long(&report, &migrator.migrations, Duration::from_secs(3_600));
@@ -224,7 +224,7 @@ mod tests {
         let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
         let migrations = Migrations::from_files(files).unwrap();
         let migrator = Migrator::with_migrations(&url, Duration::from_secs(30), migrations);
-        migrator.upgrade(Upgrade::to(1)).await.unwrap();
+        migrator.run(Run::upgrade_to(1)).await.unwrap();
         (folder, migrator)
     }
 

@@ -1,14 +1,15 @@
 //! Columns that a table with rows refuses (M001). SQL stands here.
 
-use super::{Code, Finding, rebuild::Origins, script};
+use super::{Code, Finding, script};
 use crate::{
     error::Error,
     scratch::Scratch,
-    sql::operation::Deed,
+    sql::operation::Operation,
     sqlite::{
         execute::Script,
         schema::{Schema, Table},
     },
+    state::rename_tracker::RenameTracker,
 };
 
 /// M001: what can be added to a table in a test, where it is empty, and not in use.
@@ -16,15 +17,17 @@ pub(super) async fn columns(
     script: &script::Script<'_>,
     before: &Schema,
 ) -> Result<Vec<Finding>, Error> {
-    let mut origins = Origins::new(before.tables.keys().cloned());
+    let mut tracker = RenameTracker::new(&before.catalog());
     let mut findings = Vec::new();
-    for (at, deed) in script.deeds.iter().enumerate() {
-        if let Deed::AddColumn {
+    for (at, operation) in script.operations.iter().enumerate() {
+        if let Operation::AddColumn {
             table,
             column,
             declaration,
-        } = deed
-            && let Some(before) = origins.of(table).and_then(|t| before.tables.get(t))
+        } = operation
+            && let Some(before) = tracker
+                .table(table)
+                .and_then(|t| before.tables.get(&t.name))
             && let Some(declaration) = script.statements[at].text.get(*declaration..)
             && let Some(why) = refused(before, &table.to_string(), declaration).await?
         {
@@ -35,7 +38,7 @@ pub(super) async fn columns(
                 "give it a constant default that fulfils its checks, or rebuild the table".into(),
             ));
         }
-        origins.follow(deed);
+        tracker.follow(operation);
     }
     Ok(findings)
 }

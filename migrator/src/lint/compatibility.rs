@@ -8,10 +8,7 @@ use crate::{
     error::Error,
     project::Project,
     scratch::Scratch,
-    sql::{
-        name::Name,
-        operation::{Deed, deed},
-    },
+    sql::{name::Name, operation::Operation},
     sqlite::execute::prepares,
 };
 
@@ -123,11 +120,11 @@ async fn fails(
     if let Err(why) = prepares(connection, query).await {
         return Ok(Some(why));
     }
-    let Deed::Insert {
+    let Operation::Insert {
         table,
         columns: Some(columns),
         ..
-    } = deed(query)
+    } = Operation::classify(query)
     else {
         return Ok(None);
     };

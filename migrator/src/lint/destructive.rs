@@ -13,10 +13,10 @@ use crate::{
         directives::destroys_comment,
         name::{Name, ObjectKind},
         operation::Operation,
-        rename_tracker::{RenameTracker, TrackedTable},
         significant_tokens,
     },
     sqlite::schema::Schema,
+    state::rename_tracker::{RenameTracker, TrackedTable},
 };
 
 /// M002: what is destroyed without its directive.
@@ -28,8 +28,8 @@ pub(super) fn losses(script: &Script<'_>, before: &Schema, rebuilds: &[Rebuild])
         script,
         findings: Vec::new(),
     };
-    let mut tracker = before.tracker();
-    for (at, operation) in script.deeds.iter().enumerate() {
+    let mut tracker = RenameTracker::new(&before.catalog());
+    for (at, operation) in script.operations.iter().enumerate() {
         match operation {
             Operation::Drop(ObjectKind::Table, table) => {
                 let rebuild = rebuilds.iter().find(|rebuild| rebuild.dropped == at);
@@ -40,7 +40,6 @@ pub(super) fn losses(script: &Script<'_>, before: &Schema, rebuilds: &[Rebuild])
                     }
                     _ => {}
                 }
-                tracker.remove(table);
             }
             Operation::DropColumn { table, column } if tracks(&tracker, table, column) => {
                 let change = DestructiveChange::Column(table.clone(), column.clone());
@@ -61,7 +60,7 @@ pub(super) fn losses(script: &Script<'_>, before: &Schema, rebuilds: &[Rebuild])
             }
             _ => {}
         }
-        tracker.rename(operation);
+        tracker.follow(operation);
     }
     losses.findings
 }

@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Code, Finding, script::Script};
 use crate::{
     scratch::ScriptRun,
-    sql::operation::{Deed, words},
-    sqlite::schema::{Name, ObjectKind, Schema},
+    sql::{
+        name::{Name, ObjectKind},
+        operation::Operation,
+        significant_tokens,
+    },
+    sqlite::schema::Schema,
 };
 
 /// What a script does with a table that was there before.
@@ -34,41 +38,6 @@ struct Made {
     renamed: bool,
 }
 
-/// The tables that were there before, by what they are called at some statement. Tables
-/// that the script makes are not among them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origins(BTreeMap<Name, Name>);
-
-impl Origins {
-    pub(super) fn new(before: impl IntoIterator<Item = Name>) -> Self {
-        Self(
-            before
-                .into_iter()
-                .map(|name| (name.clone(), name))
-                .collect(),
-        )
-    }
-
-    /// What a table was called before the script, if it was there.
-    pub(super) fn of(&self, name: &Name) -> Option<&Name> {
-        self.0.get(name)
-    }
-
-    pub(super) fn follow(&mut self, deed: &Deed) {
-        match deed {
-            Deed::Drop(ObjectKind::Table, name) => {
-                self.0.remove(name);
-            }
-            Deed::RenameTable { from, to } => {
-                if let Some(origin) = self.0.remove(from) {
-                    self.0.insert(to.clone(), origin);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// The tables that a script makes anew. A table that is dropped and made at once under the
 /// same name, with nothing copied in between, is another one.
 pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
@@ -76,21 +45,21 @@ pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
     // What was there before, as far as the script says: what it drops and did not make.
     let mut origins: BTreeMap<Name, Name> = BTreeMap::new();
     let mut dropped = Vec::new();
-    for (at, deed) in script.deeds.iter().enumerate() {
-        match deed {
-            Deed::Create(ObjectKind::Table, name) => made.push(Made {
+    for (at, operation) in script.operations.iter().enumerate() {
+        match operation {
+            Operation::Create(ObjectKind::Table, name) => made.push(Made {
                 name: name.clone(),
                 inserts: Vec::new(),
                 statements: vec![at],
                 renamed: false,
             }),
-            Deed::Insert { table, .. } => {
+            Operation::Insert { table, .. } => {
                 if let Some(made) = made.iter_mut().find(|made| made.name == *table) {
                     made.inserts.push(at);
                     made.statements.push(at);
                 }
             }
-            Deed::RenameTable { from, to } => {
+            Operation::RenameTable { from, to } => {
                 if let Some(made) = made.iter_mut().find(|made| made.name == *from) {
                     made.name = to.clone();
                     made.renamed = true;
@@ -100,7 +69,7 @@ pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
                     origins.insert(to.clone(), origin);
                 }
             }
-            Deed::Drop(ObjectKind::Table, name) => {
+            Operation::Drop(ObjectKind::Table, name) => {
                 let count = made.len();
                 made.retain(|made| made.name != *name);
                 if made.len() == count {
@@ -137,8 +106,8 @@ fn reads(script: &Script<'_>, statement: usize, table: &Name) -> bool {
 
 /// What an INSERT inserts.
 pub(super) fn source<'a>(script: &Script<'a>, statement: usize) -> Option<&'a str> {
-    match &script.deeds[statement] {
-        Deed::Insert { source, .. } => script.statements[statement].text.get(*source..),
+    match &script.operations[statement] {
+        Operation::Insert { source, .. } => script.statements[statement].text.get(*source..),
         _ => None,
     }
 }
@@ -171,7 +140,7 @@ pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild
             table.is_some_and(crate::sqlite::schema::Table::autoincrement)
         };
         let keeps_mark = script.statements.iter().any(|statement| {
-            let mut words = words(statement.text).into_iter();
+            let mut words = significant_tokens(statement.text).into_iter();
             words.any(|word| word.unquoted().eq_ignore_ascii_case("sqlite_sequence"))
         });
         if marked(before) && marked(after) && !keeps_mark {
@@ -192,9 +161,9 @@ pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild
 impl Rebuild {
     /// What the new table is called at first.
     fn statements_name(&self, script: &Script<'_>) -> String {
-        let created = self.statements.first().map(|at| &script.deeds[*at]);
+        let created = self.statements.first().map(|at| &script.operations[*at]);
         match created {
-            Some(Deed::Create(_, name)) => name.to_string(),
+            Some(Operation::Create(_, name)) => name.to_string(),
             _ => self.table.to_string(),
         }
     }
@@ -213,7 +182,11 @@ fn vanished(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> V
     });
     let mut findings = Vec::new();
     for (kind, word, name, table, kept) in indexes.chain(triggers) {
-        if kept || script.deeds.contains(&Deed::Drop(kind, name.clone())) {
+        if kept
+            || script
+                .operations
+                .contains(&Operation::Drop(kind, name.clone()))
+        {
             continue;
         }
         let anew = rebuilds.iter().find(|rebuild| rebuild.table == *table);
@@ -221,8 +194,11 @@ fn vanished(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> V
             Some(rebuild) => Some(rebuild.dropped),
             // A view takes its triggers with it.
             None if after.views.contains_key(table) => {
-                let drop = Deed::Drop(ObjectKind::View, table.clone());
-                script.deeds.iter().position(|deed| *deed == drop)
+                let drop = Operation::Drop(ObjectKind::View, table.clone());
+                script
+                    .operations
+                    .iter()
+                    .position(|operation| *operation == drop)
             }
             None => None,
         };
@@ -257,22 +233,22 @@ fn dangling(schema: &Schema) -> BTreeSet<(Name, Name, Name)> {
 /// The last statement that drops or renames something of that name, or else the last that
 /// names it.
 fn last_change(script: &Script<'_>, name: &Name) -> usize {
-    let changes = |deed: &Deed| match deed {
-        Deed::Drop(_, dropped) => dropped == name,
-        Deed::RenameTable { from, to } => from == name || to == name,
+    let changes = |operation: &Operation| match operation {
+        Operation::Drop(_, dropped) => dropped == name,
+        Operation::RenameTable { from, to } => from == name || to == name,
         _ => false,
     };
     let names = || {
         let mut statements = script.statements.iter();
         statements.rposition(|statement| name.is_in(statement.text))
     };
-    let structural = |deed: &Deed| {
+    let structural = |operation: &Operation| {
         matches!(
-            deed,
-            Deed::Drop(..) | Deed::RenameTable { .. } | Deed::DropColumn { .. }
+            operation,
+            Operation::Drop(..) | Operation::RenameTable { .. } | Operation::DropColumn { .. }
         )
     };
-    let last = script.deeds.iter().rposition(changes).or_else(names);
-    last.or_else(|| script.deeds.iter().rposition(structural))
+    let last = script.operations.iter().rposition(changes).or_else(names);
+    last.or_else(|| script.operations.iter().rposition(structural))
         .unwrap_or(0)
 }

@@ -5,10 +5,7 @@ use crate::{
     error::Place,
     project::migrations::{Direction, Migration},
     sql::{
-        self, Statement,
-        destructive_change::DestructiveChange,
-        directives,
-        operation::{Deed, deed},
+        self, Statement, destructive_change::DestructiveChange, directives, operation::Operation,
     },
 };
 
@@ -30,7 +27,7 @@ pub(crate) struct Script<'a> {
     pub(crate) text: &'a str,
     pub(crate) statements: Vec<Statement<'a>>,
     /// What each statement does.
-    pub(super) deeds: Vec<Deed>,
+    pub(super) operations: Vec<Operation>,
 }
 
 impl<'a> Step<'a> {
@@ -56,7 +53,10 @@ impl<'a> Script<'a> {
         Self {
             file: migration.file(direction),
             text,
-            deeds: statements.iter().map(|s| deed(s.text)).collect(),
+            operations: statements
+                .iter()
+                .map(|s| Operation::classify(s.text))
+                .collect(),
             statements,
         }
     }

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     project::Project,
-    sql::{self, Position, Token, forbidden::forbidden, operation::words},
+    sql::{self, Position, Token, forbidden::forbidden, significant_tokens},
 };
 
 /// What is wrong with the text of a script.
 pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, statement) in script.statements.iter().enumerate() {
-        let tokens = words(statement.text);
+        let tokens = significant_tokens(statement.text);
         if let Some(star) = star(&tokens) {
             findings.push(all_columns(
                 &script.file,
@@ -48,7 +48,7 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     for owner in &project.owners {
         for recorded in &owner.recorded {
-            if star(&words(&recorded.query)).is_some() {
+            if star(&significant_tokens(&recorded.query)).is_some() {
                 let place = Position {
                     line: recorded.line,
                     column: 1,
@@ -57,7 +57,7 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
             }
         }
         for statement in sql::statements(&owner.schema) {
-            if let Some(star) = star(&words(statement.text)) {
+            if let Some(star) = star(&significant_tokens(statement.text)) {
                 let place = sql::position(&owner.schema, statement.offset + star);
                 findings.push(all_columns(&format!("{}/schema.sql", owner.name), place));
             }

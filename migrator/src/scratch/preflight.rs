@@ -1,19 +1,19 @@
 //! A run done on a scratch database before it is done: the owners before each step, and what
 //! vanishes. A script that cannot work fails here, before anything is touched.
 
-use std::sync::Arc;
-
 use super::Scratch;
 use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
-    run::data_loss::{Kept, Trace, Vanished},
-    sql,
+    sql::{self, operation::Operation},
     sqlite::{
         execute::ignore,
         guard::{Owners, Policy},
         history::Applied,
-        schema::Schema,
+    },
+    state::{
+        catalog::Catalog,
+        rename_tracker::{DroppedObject, RenameTracker, SurvivingTable},
     },
 };
 
@@ -21,16 +21,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Preflight {
     /// The schema that the database should have before the first step.
-    pub(crate) before: Arc<Schema>,
+    pub(crate) before: Catalog,
     /// The schema that it should have at the end: for a downgrade, the one that the up
     /// migrations made.
-    pub(crate) after: Arc<Schema>,
+    pub(crate) after: Catalog,
     /// The owners before each step.
     pub(crate) owners: Vec<Owners>,
     /// The tables and columns that are gone at the end.
-    pub(crate) vanished: Vec<Vanished>,
+    pub(crate) dropped: Vec<DroppedObject>,
     /// The tables that are still there.
-    pub(crate) kept: Vec<Kept>,
+    pub(crate) surviving: Vec<SurvivingTable>,
 }
 
 impl Preflight {
@@ -57,8 +57,9 @@ impl Preflight {
                 target = scratch.schema();
             }
         }
-        let before = scratch.schema();
-        let mut trace = Trace::new(&before);
+        let before = scratch.schema().catalog();
+        let mut tracker = RenameTracker::new(&before);
+        let mut dropped = Vec::new();
         let mut owners = Vec::new();
         for migration in steps {
             owners.push(scratch.owners().clone());
@@ -66,19 +67,19 @@ impl Preflight {
                 .apply(migration, direction, Policy::Enforce, ignore)
                 .await?;
             for statement in sql::statements(migration.script(direction)) {
-                trace.follow(statement.text);
+                dropped.extend(tracker.rename(&Operation::classify(statement.text)));
             }
-            trace.compare(&scratch.schema());
+            dropped.extend(tracker.retain(&scratch.schema().catalog()));
         }
         Ok(Self {
             before,
             after: match direction {
-                Direction::Up => scratch.schema(),
-                Direction::Down => target,
+                Direction::Up => scratch.schema().catalog(),
+                Direction::Down => target.catalog(),
             },
             owners,
-            kept: trace.kept(),
-            vanished: trace.vanished,
+            surviving: tracker.surviving(),
+            dropped,
         })
     }
 }

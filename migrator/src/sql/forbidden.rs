@@ -1,11 +1,11 @@
 //! Statements that no migration may use, since they end the transaction of a run or reach
 //! beyond the database. Knows no database.
 
-use super::{operation::words, token::Token};
+use super::token::{Token, significant_tokens};
 
 /// Returns what such a statement does, or `None` for any other.
 pub(crate) fn forbidden(sql: &str) -> Option<String> {
-    let tokens = words(sql);
+    let tokens = significant_tokens(sql);
     let first = tokens.first()?.text.to_ascii_uppercase();
     let second = tokens.get(1);
     let temporary = |token: &Token<'_>| token.is("temp") || token.is("temporary");

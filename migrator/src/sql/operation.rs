@@ -54,14 +54,6 @@ impl Operation {
     }
 }
 
-pub(crate) use super::token::significant_tokens as words;
-
-pub(crate) type Deed = Operation;
-
-pub(crate) fn deed(statement: &str) -> Operation {
-    Operation::classify(statement)
-}
-
 /// Returns the kind and the name of what a statement creates, or `None` if it creates nothing
 /// that a schema has.
 pub(crate) fn created_object(statement: &str) -> Option<(ObjectKind, Name)> {

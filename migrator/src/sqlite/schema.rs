@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::sql::{self, directives::Directives, rename_tracker::RenameTracker};
+use crate::sql::{self, directives::Directives};
 
 pub(crate) use crate::sql::{
     name::{Name, ObjectKind},
@@ -35,14 +35,6 @@ impl Schema {
         let tables = self.tables.keys();
         let names = tables.chain(self.indexes.keys()).chain(self.views.keys());
         names.map(Name::spelled)
-    }
-
-    /// Tracks its tables with the columns that hold what somebody wrote.
-    pub(crate) fn tracker(&self) -> RenameTracker {
-        RenameTracker::new(self.tables.iter().map(|(name, table)| {
-            let stored = table.columns.iter().filter(|c| c.generated.is_none());
-            (name, stored.map(|column| &column.name))
-        }))
     }
 }
 

@@ -26,6 +26,16 @@ pub(crate) struct Object {
     pub(crate) ddl: String,
     /// The same for every object that is equal: columns are sorted too.
     pub(crate) canonical: String,
+    /// The columns of a table that hold what somebody wrote; generated ones do not.
+    pub(crate) columns: Vec<Column>,
+}
+
+/// A column that holds what somebody wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: Name,
+    /// An expression; `None` is NULL.
+    pub(crate) default: Option<String>,
 }
 
 impl PartialEq for Object {
@@ -57,6 +67,25 @@ impl Catalog {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
+    }
+
+    /// The columns of a table, if there is one of that name.
+    pub(crate) fn columns(&self, table: &Name) -> Option<&[Column]> {
+        let object = self.0.get(&(ObjectKind::Table, table.clone()))?;
+        Some(&object.columns)
+    }
+
+    /// A column of a table, if it is there.
+    pub(crate) fn column(&self, table: &Name, column: &Name) -> Option<&Column> {
+        let mut columns = self.columns(table)?.iter();
+        columns.find(|there| there.name == *column)
+    }
+
+    /// The tables with their columns.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&Name, &[Column])> {
+        let objects = self.0.iter();
+        let tables = objects.filter(|((kind, _), _)| *kind == ObjectKind::Table);
+        tables.map(|((_, name), object)| (name, object.columns.as_slice()))
     }
 
     /// What is not the same in `actual`, in the order of kinds and names.
@@ -140,6 +169,7 @@ mod tests {
             let object = Object {
                 ddl: ddl.to_owned(),
                 canonical: canonical.to_owned(),
+                columns: Vec::new(),
             };
             ((kind, Name::new(name)), object)
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Error, Migrations, Upgrade};
+use migrator::{Error, Migrations, Run};
 
 use crate::{Place, migrations};
 
@@ -34,7 +34,7 @@ async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
 
         let report = migrator.baseline(1).await.unwrap();
         let status = migrator.status().await.unwrap();
-        let upgraded = migrator.upgrade(Upgrade::default()).await.unwrap();
+        let upgraded = migrator.run(Run::upgrade()).await.unwrap();
 
         assert_eq!(
             report.to_string(),
@@ -71,14 +71,11 @@ async fn another_schema_is_refused_and_stays_as_it_is() {
 async fn what_has_a_history_or_another_owner_is_not_adopted() {
     let place = Place::new();
     let migrator = place.migrator_with(two());
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     let foreign = Place::new();
     foreign.execute("pragma application_id = 7").await;
     let sqlx = Place::new();
-    sqlx.migrator_with(two())
-        .upgrade(Upgrade::default())
-        .await
-        .unwrap();
+    sqlx.migrator_with(two()).run(Run::upgrade()).await.unwrap();
     sqlx.execute("pragma application_id = 0").await;
 
     let adopted = migrator.baseline(1).await.unwrap_err();

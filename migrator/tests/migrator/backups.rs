@@ -55,11 +55,7 @@ impl Place {
     /// A database with so many rows in each table, at the newest version.
     async fn with_rows(rows: u32) -> Self {
         let place = Self::new();
-        place
-            .ledger()
-            .upgrade(migrator::Upgrade::default())
-            .await
-            .unwrap();
+        place.ledger().run(migrator::Run::upgrade()).await.unwrap();
         place.add_rows(rows).await;
         place
     }

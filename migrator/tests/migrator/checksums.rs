@@ -1,6 +1,6 @@
 //! A migration that was applied may be spelled differently, and say nothing else.
 
-use migrator::{Downgrade, Error, State, Upgrade};
+use migrator::{Error, Run, State};
 
 use crate::{Place, migrations};
 
@@ -15,12 +15,12 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
     ] {
         let place = Place::new();
         let before = place.migrator_with(migrations(&[BEFORE]));
-        before.upgrade(Upgrade::default()).await.unwrap();
+        before.run(Run::upgrade()).await.unwrap();
         let migrator = place.migrator_with(migrations(&[(up, BEFORE.1), ("", "")]));
 
         let status = migrator.status().await.unwrap();
-        let up = migrator.upgrade(Upgrade::default()).await.unwrap();
-        let down = migrator.downgrade(Downgrade::to(0)).await.unwrap();
+        let up = migrator.run(Run::upgrade()).await.unwrap();
+        let down = migrator.run(Run::downgrade_to(0)).await.unwrap();
 
         assert_eq!(status.migrations[0].state, State::Applied, "{status}");
         assert_eq!((up.version, down.version), (2, 0));
@@ -31,11 +31,11 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
 async fn a_way_down_may_be_corrected_afterwards() {
     let place = Place::new();
     let before = place.migrator_with(migrations(&[(BEFORE.0, "drop table nowhere")]));
-    before.upgrade(Upgrade::default()).await.unwrap();
+    before.run(Run::upgrade()).await.unwrap();
 
     let report = place
         .migrator_with(migrations(&[BEFORE]))
-        .downgrade(Downgrade::default())
+        .run(Run::downgrade())
         .await
         .unwrap();
 
@@ -46,15 +46,15 @@ async fn a_way_down_may_be_corrected_afterwards() {
 async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_run() {
     let place = Place::new();
     let before = place.migrator_with(migrations(&[BEFORE]));
-    before.upgrade(Upgrade::default()).await.unwrap();
+    before.run(Run::upgrade()).await.unwrap();
     place.execute("drop table _migrator_tokens").await;
     let edited = ("create table a (id, b) -- as it was", BEFORE.1);
     let after = place.migrator_with(migrations(&[edited]));
 
-    let changed = after.upgrade(Upgrade::default()).await.unwrap_err();
+    let changed = after.run(Run::upgrade()).await.unwrap_err();
     let status = after.status().await.unwrap();
-    before.upgrade(Upgrade::default()).await.unwrap();
-    let report = after.upgrade(Upgrade::default()).await.unwrap();
+    before.run(Run::upgrade()).await.unwrap();
+    let report = after.run(Run::upgrade()).await.unwrap();
 
     // Without them only the bytes can be compared.
     assert!(matches!(changed, Error::Changed { number: 1, .. }));
@@ -71,8 +71,8 @@ async fn what_is_undone_leaves_no_tokens() {
     let place = Place::new();
     let migrator = place.migrator();
 
-    migrator.upgrade(Upgrade::default()).await.unwrap();
-    migrator.downgrade(Downgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
+    migrator.run(Run::downgrade()).await.unwrap();
 
     let rows = place
         .query("select version || '' from _migrator_tokens")

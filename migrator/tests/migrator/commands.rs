@@ -19,7 +19,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Place, Run};
+use crate::{Place, ProgramOutput};
 
 const USERS: &str = "user-service";
 const POSTS: &str = "post-service";
@@ -88,7 +88,7 @@ impl Tree {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.program(arguments).output().unwrap().into()
     }
 
@@ -206,7 +206,7 @@ impl Tree {
     }
 }
 
-impl Run {
+impl ProgramOutput {
     #[track_caller]
     fn assert_refused(&self, code: i32) {
         assert_eq!(self.code, code, "{self:?}");

@@ -3,9 +3,9 @@
 use std::{process::Child, time::Duration};
 
 use database::settings::DatabaseUrl;
-use migrator::{Error, Migrator, Project, Upgrade};
+use migrator::{Error, Migrator, Project, Run};
 
-use crate::{Place, Run, execute};
+use crate::{Place, ProgramOutput, execute};
 
 /// As many as start together when a deployment is scaled or restarted.
 const MIGRATORS: usize = 8;
@@ -14,7 +14,7 @@ const MIGRATORS: usize = 8;
 const ROUNDS: usize = 50;
 
 /// Starts all of them, then waits for all of them.
-fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<Run> {
+fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
     let children: Vec<Child> = commands
         .iter()
         .map(|command| place.program(&[command]).spawn().unwrap())
@@ -25,7 +25,7 @@ fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<Run> {
         .collect()
 }
 
-fn count(runs: &[Run], text: &str) -> usize {
+fn count(runs: &[ProgramOutput], text: &str) -> usize {
     runs.iter()
         .map(|run| run.stdout.matches(text).count())
         .sum()
@@ -88,7 +88,7 @@ async fn eight_at_once_may_create_and_look_as_well() {
 #[tokio::test]
 async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
     let place = Place::new();
-    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
@@ -106,7 +106,7 @@ async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
 #[tokio::test]
 async fn a_lock_does_not_keep_anybody_from_looking() {
     let place = Place::new();
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
@@ -126,7 +126,7 @@ async fn a_run_waits_for_a_lock_that_is_given_up() {
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
 
-    let mut upgrade = Box::pin(migrator.upgrade(Upgrade::default()));
+    let mut upgrade = Box::pin(migrator.run(Run::upgrade()));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut upgrade).await;
     execute(&mut writer, "commit").await;
     let report = upgrade.await.unwrap();

@@ -3,11 +3,11 @@
 
 use std::fs;
 
-use migrator::Upgrade;
+use migrator::Run;
 
-use crate::{Place, Run, execute};
+use crate::{Place, ProgramOutput, execute};
 
-fn assert_exits(run: &Run, code: i32, says: &str) {
+fn assert_exits(run: &ProgramOutput, code: i32, says: &str) {
     assert_eq!(run.code, code, "{says}: {run:?}");
     assert!(run.stderr.contains(says), "{says}: {run:?}");
     if code == 0 {
@@ -22,7 +22,7 @@ fn assert_exits(run: &Run, code: i32, says: &str) {
 #[tokio::test]
 async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_changed() {
     let place = Place::new();
-    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
     place.execute("create table posts (id)").await;
 
     let run = place.run(&["upgrade"]);
@@ -77,7 +77,7 @@ async fn a_history_that_does_not_fit_exits_with_6() {
         ),
     ] {
         let place = Place::new();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.migrator().run(Run::upgrade()).await.unwrap();
         place.execute(edit).await;
 
         assert_exits(&place.run(&["upgrade"]), 6, says);
@@ -89,7 +89,7 @@ async fn what_is_refused_exits_with_7() {
     let foreign = Place::new();
     foreign.execute("create table notes (id)").await;
     let full = Place::new();
-    full.migrator().upgrade(Upgrade::default()).await.unwrap();
+    full.migrator().run(Run::upgrade()).await.unwrap();
     full.execute(
         "insert into post_requests (request_id, fingerprint, result, create_time)
          values (zeroblob(16), zeroblob(32), '', 1)",
@@ -128,7 +128,7 @@ async fn what_another_attempt_may_mend_exits_with_75() {
 
     assert_exits(&place.run(&["status"]), 75, "there is no database");
 
-    place.migrator().upgrade(Upgrade::to(1)).await.unwrap();
+    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
     let mut writer = place.connect().await;
     execute(&mut writer, "begin immediate").await;
     assert_exits(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{Await, Error, State, Upgrade};
+use migrator::{Await, Error, Run, State};
 
 use crate::{PATIENCE, Place, migrations};
 
@@ -17,7 +17,7 @@ async fn the_status_tells_each_state_with_its_time() {
     let all = ["a", "b", "c", "d", "e"].map(|name| (format!("create table {name} (id)"), ""));
     let all: Vec<_> = all.iter().map(|(up, down)| (up.as_str(), *down)).collect();
     let before = place.migrator_with(migrations(&all));
-    before.upgrade(Upgrade::default()).await.unwrap();
+    before.run(Run::upgrade()).await.unwrap();
     place
         .execute(
             "delete from _sqlx_migrations where version = 1;
@@ -32,7 +32,7 @@ async fn the_status_tells_each_state_with_its_time() {
     let migrator = place.migrator_with(migrations(&after));
 
     let status = migrator.status().await.unwrap();
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     let found: Vec<_> = status.migrations.iter().map(|entry| entry.state).collect();
     assert_eq!(
@@ -74,8 +74,8 @@ async fn a_wait_ends_when_the_database_is_at_the_version() {
 
     let (waited, ()) = tokio::join!(migrator.wait(patient), async {
         migrator.create().await.unwrap();
-        migrator.upgrade(Upgrade::to(1)).await.unwrap();
-        migrator.upgrade(Upgrade::default()).await.unwrap();
+        migrator.run(Run::upgrade_to(1)).await.unwrap();
+        migrator.run(Run::upgrade()).await.unwrap();
     });
     let later = Await {
         version: Some(1),
@@ -92,7 +92,7 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
     let migrator = place.migrator();
 
     let missing = migrator.wait(SOON).await.unwrap_err();
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     let behind = migrator.wait(SOON).await.unwrap_err();
 
     assert_eq!((missing.exit_code(), missing.reason()), (75, "BEHIND"));
@@ -132,7 +132,7 @@ async fn a_wait_for_what_never_comes_ends_at_once() {
 async fn a_dump_makes_the_same_database_again() {
     let place = Place::new();
     let migrator = place.migrator();
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
 
     let dump = migrator.dump().await.unwrap();
     let copy = Place::new();

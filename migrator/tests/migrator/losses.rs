@@ -1,18 +1,16 @@
 //! A downgrade that would lose something is refused, unless it is said that it may.
 
-use migrator::{Downgrade, Error, Loss, Upgrade};
+use migrator::{DataLoss, Error, Run};
 
 use crate::{Place, migrations};
 
-const ALLOWED: Downgrade = Downgrade {
-    to: None,
+const ALLOWED: Run = Run {
     allow_data_loss: true,
-    dry_run: false,
-    no_backup: false,
+    ..Run::downgrade()
 };
 
-fn loss(table: &str, column: Option<&str>, rows: i64) -> Loss {
-    Loss {
+fn loss(table: &str, column: Option<&str>, rows: i64) -> DataLoss {
+    DataLoss {
         table: table.into(),
         column: column.map(Into::into),
         rows,
@@ -20,14 +18,14 @@ fn loss(table: &str, column: Option<&str>, rows: i64) -> Loss {
 }
 
 /// What a downgrade from 2 to 1 is refused for, after `rows` were written.
-async fn losses((up, down): (&str, &str), rows: &str) -> Vec<Loss> {
+async fn losses((up, down): (&str, &str), rows: &str) -> Vec<DataLoss> {
     let place = Place::new();
     let first = "create table a (id integer primary key, b text not null default 'x')";
     let migrator = place.migrator_with(migrations(&[(first, "drop table a"), (up, down)]));
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
     place.execute(rows).await;
 
-    let losses = match migrator.downgrade(Downgrade::default()).await {
+    let losses = match migrator.run(Run::downgrade()).await {
         Ok(report) => {
             assert!(report.losses.is_empty());
             return Vec::new();
@@ -37,7 +35,7 @@ async fn losses((up, down): (&str, &str), rows: &str) -> Vec<Loss> {
     };
     let status = migrator.status().await.unwrap();
     assert_eq!(status.version, 2);
-    let allowed = migrator.downgrade(ALLOWED).await.unwrap();
+    let allowed = migrator.run(ALLOWED).await.unwrap();
     assert_eq!((allowed.version, &allowed.losses), (1, &losses));
     losses
 }
@@ -118,7 +116,7 @@ async fn a_rebuild_that_does_not_copy_its_rows_loses_them() {
         assert_eq!(losses((up, down), "").await, [], "{down}");
         let lost = losses((up, down), &rows).await;
         assert!(
-            matches!(lost.as_slice(), [Loss { table: t, rows: 1.., .. }] if t == table),
+            matches!(lost.as_slice(), [DataLoss { table: t, rows: 1.., .. }] if t == table),
             "{down}: {lost:?}"
         );
     }
@@ -154,7 +152,7 @@ async fn what_is_renamed_is_not_lost() {
 async fn all_that_several_steps_lose_is_told_at_once() {
     let place = Place::new();
     let migrator = place.migrator();
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
     place
         .execute(
             "insert into users (nickname, nickname_key, email, email_key, role, create_time,
@@ -191,10 +189,10 @@ async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
             "-- @irreversible the ids are not kept",
         ),
     ]));
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
 
-    let error = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
-    let allowed = migrator.downgrade(ALLOWED).await.unwrap();
+    let error = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
+    let allowed = migrator.run(ALLOWED).await.unwrap();
 
     assert_eq!((error.exit_code(), error.reason()), (7, "IRREVERSIBLE"));
     assert!(
@@ -220,9 +218,9 @@ async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
             "drop table a",
         );
         let migrator = place.migrator_with(migrations(&[first, step]));
-        migrator.upgrade(Upgrade::default()).await.unwrap();
+        migrator.run(Run::upgrade()).await.unwrap();
 
-        let result = migrator.downgrade(ALLOWED).await;
+        let result = migrator.run(ALLOWED).await;
 
         assert_eq!(result.is_ok(), leads, "{down}: {result:?}");
         if let Err(error) = result {
@@ -248,12 +246,12 @@ async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
         "drop table a",
     );
     let migrator = place.migrator_with(migrations(&[first, (rebuild, &back)]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     place
         .execute("alter table a add column secret text; insert into a values (1, 'x', 'keep')")
         .await;
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert!(matches!(error, Error::Drift { version: 1, .. }), "{error}");
     assert_eq!(place.query("select secret from a").await, ["keep"]);

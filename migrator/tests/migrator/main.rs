@@ -39,7 +39,7 @@ struct Place(TempDir);
 
 /// What a run of the program left behind.
 #[derive(Debug)]
-struct Run {
+struct ProgramOutput {
     code: i32,
     /// Without the last line break.
     stdout: String,
@@ -47,13 +47,13 @@ struct Run {
     stderr: String,
 }
 
-impl Run {
+impl ProgramOutput {
     fn last_line(&self) -> &str {
         self.stdout.lines().last().unwrap_or("")
     }
 }
 
-impl From<Output> for Run {
+impl From<Output> for ProgramOutput {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned();
         Self {
@@ -86,7 +86,7 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.program(arguments).output().unwrap().into()
     }
 

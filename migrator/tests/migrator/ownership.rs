@@ -1,6 +1,6 @@
 //! A migration touches what belongs to its owner, and nothing else: SQLite sees to it.
 
-use migrator::{Direction, Error, Upgrade};
+use migrator::{Direction, Error, Run};
 
 use crate::{Place, migrations, owned_migrations};
 
@@ -27,9 +27,9 @@ const POSTS: (&str, &str, &str) = (
 async fn run_third(owner: &str, script: &str) -> Result<(), Error> {
     let place = Place::new();
     let migrator = place.migrator_with(owned_migrations(&[USERS, POSTS, (owner, script, "")]));
-    migrator.upgrade(Upgrade::to(2)).await.unwrap();
+    migrator.run(Run::upgrade_to(2)).await.unwrap();
 
-    let result = migrator.upgrade(Upgrade::default()).await;
+    let result = migrator.run(Run::upgrade()).await;
 
     let version = if result.is_ok() { "3" } else { "2" };
     let versions = place
@@ -307,7 +307,7 @@ async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
             ("posts", "delete from people", ""),
         ]));
 
-        let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+        let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
         assert!(
             matches!(&error, Error::Ownership { whose, .. } if whose == "users"),
@@ -326,7 +326,7 @@ async fn a_name_that_is_free_again_is_whose_uses_it_next() {
         ("posts", "insert into users values (1)", ""),
     ]));
 
-    let report = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let report = migrator.run(Run::upgrade()).await.unwrap();
 
     assert_eq!(report.version, 4);
 }
@@ -342,12 +342,9 @@ async fn a_way_down_is_held_to_the_same() {
             "drop table posts; drop table users",
         ),
     ]));
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
 
-    let error = migrator
-        .downgrade(migrator::Downgrade::default())
-        .await
-        .unwrap_err();
+    let error = migrator.run(migrator::Run::downgrade()).await.unwrap_err();
 
     let place = error.place().unwrap();
     assert_eq!(place.file, "posts/migrations/0002_step.down.sql");
@@ -364,7 +361,7 @@ async fn the_rule_ends_with_the_script() {
         ("create table b (id)", "drop table b"),
     ]));
 
-    let report = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let report = migrator.run(Run::upgrade()).await.unwrap();
 
     assert!(
         report

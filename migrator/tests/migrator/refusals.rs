@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Downgrade, Error, State, Upgrade};
+use migrator::{Error, Run, State};
 
 use crate::{Place, migrations};
 
@@ -105,14 +105,14 @@ async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
     let before = migrations(&[("create table a (id)", "drop table a"), ("", "")]);
     place
         .migrator_with(before)
-        .upgrade(Upgrade::to(1))
+        .run(Run::upgrade_to(1))
         .await
         .unwrap();
     let edited = migrations(&[("create table a (id, b)", "drop table a"), ("", "")]);
     let migrator = place.migrator_with(edited);
 
-    let up = migrator.upgrade(Upgrade::default()).await.unwrap_err();
-    let down = migrator.downgrade(Downgrade::default()).await.unwrap_err();
+    let up = migrator.run(Run::upgrade()).await.unwrap_err();
+    let down = migrator.run(Run::downgrade()).await.unwrap_err();
     let status = migrator.status().await.unwrap();
 
     assert!(matches!(up, Error::Changed { number: 1, .. }), "{up}");
@@ -130,13 +130,13 @@ async fn a_database_of_a_newer_migrator_is_refused() {
     let newer = migrations(&[("", ""), ("", ""), ("", "")]);
     place
         .migrator_with(newer)
-        .upgrade(Upgrade::default())
+        .run(Run::upgrade())
         .await
         .unwrap();
     let migrator = place.migrator_with(migrations(&[("", "")]));
 
-    let up = migrator.upgrade(Upgrade::default()).await.unwrap_err();
-    let down = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
+    let up = migrator.run(Run::upgrade()).await.unwrap_err();
+    let down = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
     let status = migrator.status().await.unwrap();
 
     assert!(
@@ -170,7 +170,7 @@ async fn what_the_history_refuses_ends_the_program_with_6_and_one_line() {
         "delete from _sqlx_migrations where version = 1",
     ] {
         let place = Place::new();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.migrator().run(Run::upgrade()).await.unwrap();
         place.execute(edit).await;
 
         let run = place.run(&["upgrade"]);

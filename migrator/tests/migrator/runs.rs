@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{Direction, Downgrade, Error, Upgrade};
+use migrator::{Direction, Error, Run};
 
 use crate::{Place, migrations};
 
@@ -34,7 +34,7 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
     ]));
     migrator.create().await.unwrap();
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     let line = process::Failure::from(error);
     assert_eq!(line.exit_code(), 1);
@@ -58,9 +58,9 @@ async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
         ("create table a (id)", "drop table nowhere"),
         ("create table b (id)", "drop table b"),
     ]));
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
 
-    let error = migrator.downgrade(Downgrade::to(0)).await.unwrap_err();
+    let error = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
 
     let first = matches!(
         error,
@@ -91,7 +91,7 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
         let migrator = place.migrator_with(migrations(&[first, (script, "")]));
         migrator.create().await.unwrap();
 
-        let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+        let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
         assert!(
             matches!(error, Error::Forbidden { .. }),
@@ -112,10 +112,10 @@ async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
             "",
         ),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     place.execute("insert into a values (1)").await;
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert_eq!(error.place().unwrap().column, 22, "{error}");
     assert_eq!(place.query(TABLES).await, ["a"]);
@@ -132,9 +132,9 @@ async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
             "drop table b",
         ),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -156,9 +156,9 @@ async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
                    drop table parents;
                    alter table new_parents rename to parents;";
     let migrator = place.migrator_with(migrations(&[PARENT_AND_CHILD, (rebuild, "")]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
 
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
 
     assert_eq!(
         place
@@ -179,12 +179,12 @@ async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
         ("create table a (id)", "drop table a"),
         ("create table b (id)", "drop table b"),
     ]));
-    migrator.upgrade(Upgrade::default()).await.unwrap();
+    migrator.run(Run::upgrade()).await.unwrap();
     place
         .execute("delete from _sqlx_migrations where version = 1")
         .await;
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert!(
         matches!(
@@ -204,8 +204,8 @@ async fn a_migration_that_says_nothing_is_applied_and_undone() {
     let place = Place::new();
     let migrator = place.migrator_with(migrations(&[("-- nothing yet", "")]));
 
-    let up = migrator.upgrade(Upgrade::default()).await.unwrap();
-    let down = migrator.downgrade(Downgrade::default()).await.unwrap();
+    let up = migrator.run(Run::upgrade()).await.unwrap();
+    let down = migrator.run(Run::downgrade()).await.unwrap();
 
     assert_eq!((up.version, up.steps.len(), up.created), (1, 1, true));
     assert_eq!(
@@ -219,8 +219,8 @@ async fn without_any_migration_there_is_nothing_to_do() {
     let place = Place::new();
     let migrator = place.migrator_with(migrations(&[]));
 
-    let created = migrator.upgrade(Upgrade::default()).await.unwrap();
-    let again = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let created = migrator.run(Run::upgrade()).await.unwrap();
+    let again = migrator.run(Run::upgrade()).await.unwrap();
 
     assert_eq!((created.version, created.created), (0, true));
     assert_eq!((again.version, again.created), (0, false));
@@ -235,16 +235,16 @@ async fn a_run_that_is_given_up_leaves_nothing() {
                    create table c (id)";
     let first = ("create table a (id)", "drop table a");
     let migrator = place.migrator_with(migrations(&[first, (endless, "")]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
 
-    let run = migrator.upgrade(Upgrade::default());
+    let run = migrator.run(Run::upgrade());
     let given_up = tokio::time::timeout(Duration::from_millis(20), run).await;
     // It waits until the statement that was running has ended.
-    let dry = Upgrade {
+    let dry = Run {
         dry_run: true,
-        ..Upgrade::to(1)
+        ..Run::upgrade_to(1)
     };
-    migrator.upgrade(dry).await.unwrap();
+    migrator.run(dry).await.unwrap();
 
     assert!(given_up.is_err());
     assert_eq!(place.query(TABLES).await, ["a"]);
@@ -258,9 +258,9 @@ async fn a_run_can_be_spawned_as_a_task() {
 
     let report = tokio::spawn(async move {
         migrator.create().await?;
-        migrator.upgrade(Upgrade::default()).await?;
+        migrator.run(Run::upgrade()).await?;
         migrator.status().await?;
-        migrator.downgrade(Downgrade::default()).await
+        migrator.run(Run::downgrade()).await
     });
 
     assert_eq!(report.await.unwrap().unwrap().version, 1);

@@ -1,6 +1,6 @@
 //! The tables that the migrations make are those that the services declare.
 
-use migrator::{Downgrade, Upgrade};
+use migrator::Run;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{Place, execute, query_texts};
@@ -68,7 +68,7 @@ async fn the_migrations_make_the_tables_that_the_services_declare() {
     }
     let place = Place::new();
 
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
 
     let declared = parts(&mut memory).await;
     assert!(
@@ -91,11 +91,11 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
 
     for number in 1..=newest {
         let before = parts_of(&place).await;
-        migrator.upgrade(Upgrade::to(number)).await.unwrap();
+        migrator.run(Run::upgrade_to(number)).await.unwrap();
         let after = parts_of(&place).await;
-        migrator.downgrade(Downgrade::default()).await.unwrap();
+        migrator.run(Run::downgrade()).await.unwrap();
         let undone = parts_of(&place).await;
-        migrator.upgrade(Upgrade::to(number)).await.unwrap();
+        migrator.run(Run::upgrade_to(number)).await.unwrap();
 
         assert_eq!(undone, before, "migration {number}");
         assert_eq!(parts_of(&place).await, after, "migration {number}");
@@ -107,7 +107,7 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
 async fn the_history_has_the_layout_of_sqlx() {
     let place = Place::new();
 
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
 
     let columns = place
         .query("select name || ' ' || type from pragma_table_info('_sqlx_migrations')")

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use migrator::Upgrade;
+use migrator::Run;
 use serde_json::Value;
 
 use crate::Place;
@@ -85,7 +85,7 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() {
     for (name, count) in [("TERM", 4), ("INT", 2)] {
         let place = Place::new();
-        place.migrator().upgrade(Upgrade::default()).await.unwrap();
+        place.migrator().run(Run::upgrade()).await.unwrap();
         let mut process =
             Process::start(place.program(&["backup", "--every", "10ms", "--keep", "2", "--json"]));
 
@@ -108,7 +108,7 @@ async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() 
 #[tokio::test]
 async fn in_the_pause_between_two_backups_a_signal_ends_it_at_once() {
     let place = Place::new();
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
     let mut process = Process::start(place.program(&["backup", "--every", "1h"]));
 
     let said = process.line();
@@ -127,7 +127,7 @@ async fn the_first_backup_waits_for_the_database() {
     let mut process = Process::start(logging(&place, &["backup", "--every", "1h"]));
     process.line_with("waiting for the database");
 
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
 
     process.line_with("Backed up version 2");
 }
@@ -135,7 +135,7 @@ async fn the_first_backup_waits_for_the_database() {
 #[tokio::test]
 async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
     let place = Place::new();
-    place.migrator().upgrade(Upgrade::default()).await.unwrap();
+    place.migrator().run(Run::upgrade()).await.unwrap();
     let folder = place.0.path().join("backups");
     fs::write(&folder, "in the way").unwrap();
     let mut process = Process::start(place.program(&["backup", "--every", "10ms", "--json"]));

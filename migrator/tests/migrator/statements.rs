@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use migrator::{Downgrade, Error, Upgrade};
+use migrator::{Error, Run};
 
 use crate::{Place, migrations};
 
@@ -28,7 +28,7 @@ async fn a_syntax_error_is_told_with_its_line_and_column() {
         let scripts = [("create table a (id)", ""), (script, "")];
         let migrator = place.migrator_with(migrations(&scripts));
 
-        let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+        let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
         let at = error.place().unwrap();
         assert_eq!(at.file, "test/migrations/0002_step.up.sql");
@@ -50,10 +50,10 @@ async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
             "",
         ),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     place.execute("insert into a (b) values (1), (1)").await;
 
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert_eq!(
         error.line(),
@@ -75,10 +75,10 @@ async fn a_column_that_has_to_have_a_value_fails_on_rows_and_not_on_an_empty_tab
     for (rows, succeeds) in [("", true), ("insert into a values (1)", false)] {
         let place = Place::new();
         let migrator = place.migrator_with(migrations(&scripts));
-        migrator.upgrade(Upgrade::to(1)).await.unwrap();
+        migrator.run(Run::upgrade_to(1)).await.unwrap();
         place.execute(rows).await;
 
-        let result = migrator.upgrade(Upgrade::default()).await;
+        let result = migrator.run(Run::upgrade()).await;
 
         assert_eq!(result.is_ok(), succeeds, "{rows}");
     }
@@ -96,7 +96,7 @@ async fn the_report_has_each_statement_with_its_rows() {
         "drop table a",
     )]));
 
-    let report = migrator.upgrade(Upgrade::default()).await.unwrap();
+    let report = migrator.run(Run::upgrade()).await.unwrap();
 
     let statements = &report.steps[0].statements;
     let told: Vec<_> = statements
@@ -116,19 +116,19 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
         ("create table a (id)", "drop table a"),
         ("insert into a values (1), (2)", "delete from a"),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     let before = fs::read(place.path()).unwrap();
 
-    let dry = Upgrade {
+    let dry = Run {
         dry_run: true,
-        ..Upgrade::default()
+        ..Run::upgrade()
     };
-    let up = migrator.upgrade(dry).await.unwrap();
-    let dry = Downgrade {
+    let up = migrator.run(dry).await.unwrap();
+    let dry = Run {
         dry_run: true,
-        ..Downgrade::default()
+        ..Run::downgrade()
     };
-    let down = migrator.downgrade(dry).await.unwrap();
+    let down = migrator.run(dry).await.unwrap();
 
     assert!(before == fs::read(place.path()).unwrap());
     assert_eq!((up.version_before, up.version), (1, 2));
@@ -143,12 +143,12 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
 #[tokio::test]
 async fn a_dry_run_makes_no_file() {
     let place = Place::new();
-    let dry = Upgrade {
+    let dry = Run {
         dry_run: true,
-        ..Upgrade::default()
+        ..Run::upgrade()
     };
 
-    let report = place.migrator().upgrade(dry).await.unwrap();
+    let report = place.migrator().run(dry).await.unwrap();
 
     assert_eq!((report.version, report.created), (2, true));
     assert!(!place.path().exists());
@@ -161,14 +161,14 @@ async fn a_dry_run_fails_as_the_run_would() {
         ("create table a (id)", ""),
         ("create unique index one on a (id)", ""),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     place.execute("insert into a values (1), (1)").await;
-    let dry = Upgrade {
+    let dry = Run {
         dry_run: true,
-        ..Upgrade::default()
+        ..Run::upgrade()
     };
 
-    let error = migrator.upgrade(dry).await.unwrap_err();
+    let error = migrator.run(dry).await.unwrap_err();
 
     assert!(matches!(error, Error::Script { number: 2, .. }), "{error}");
 }
@@ -185,13 +185,13 @@ async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
         ("create table c (id)", ""),
         ("insert into b values (3, 8)", ""),
     ]));
-    migrator.upgrade(Upgrade::to(1)).await.unwrap();
+    migrator.run(Run::upgrade_to(1)).await.unwrap();
     place
         .execute("pragma foreign_keys = off; insert into b values (1, 9), (2, 9)")
         .await;
 
-    let report = migrator.upgrade(Upgrade::to(2)).await.unwrap();
-    let error = migrator.upgrade(Upgrade::default()).await.unwrap_err();
+    let report = migrator.run(Run::upgrade_to(2)).await.unwrap();
+    let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
     assert_eq!(report.orphans, 2);
     assert!(

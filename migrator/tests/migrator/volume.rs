@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Place, Run};
+use crate::{Place, ProgramOutput};
 
 /// The commands that use the database.
 const COMMANDS: [&[&str]; 7] = [
@@ -22,7 +22,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["wait", "--timeout", "0s"],
 ];
 
-fn assert_refused(run: &Run, code: i32, says: &[&str]) {
+fn assert_refused(run: &ProgramOutput, code: i32, says: &[&str]) {
     assert_eq!(run.code, code, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     for text in says {
@@ -46,7 +46,7 @@ fn a_volume_of_another_user_is_refused_with_what_to_do() {
     if !is_superuser(&place) {
         return;
     }
-    let run = |arguments: &[&str]| -> Run {
+    let run = |arguments: &[&str]| -> ProgramOutput {
         let mut program = place.program(arguments);
         program.uid(65532).gid(65532).output().unwrap().into()
     };
@@ -80,14 +80,14 @@ fn a_folder_that_lets_nobody_through_is_named() {
     let mut program = place.program(&["upgrade"]);
     program.env("DATABASE_URL", format!("sqlite:{}", database.display()));
 
-    let run: Run = program.uid(65532).gid(65532).output().unwrap().into();
+    let run: ProgramOutput = program.uid(65532).gid(65532).output().unwrap().into();
 
     let says = format!("`chmod o+x {}`", place.0.path().display());
     assert_refused(&run, 64, &[&says, "uid 65532"]);
 }
 
 /// Runs the program with its database on a disk of its own, which `then` prepares.
-fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<Run> {
+fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
     let script = format!(
         "mkdir -p \"$0/disk\" && mount -t tmpfs -o size=4m tmpfs \"$0/disk\" &&
          {{ test ! -e \"$0/microblog.db\" || cp \"$0/microblog.db\" \"$0/disk\"; }} &&

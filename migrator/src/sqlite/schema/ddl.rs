@@ -8,16 +8,22 @@ use super::{
 };
 use crate::{
     sql::{self, Kind, Token},
-    state::catalog::{Catalog, Object},
+    state::catalog::{self, Catalog, Object},
 };
 
 impl Schema {
     /// Everything in it as statements that make it.
     pub(crate) fn catalog(&self) -> Catalog {
         let tables = self.tables.iter().map(|(name, table)| {
+            let stored = table.columns.iter().filter(|c| c.generated.is_none());
+            let columns = stored.map(|column| catalog::Column {
+                name: column.name.clone(),
+                default: column.default.clone(),
+            });
             let object = Object {
                 ddl: table.ddl(),
                 canonical: table.canonical(),
+                columns: columns.collect(),
             };
             ((ObjectKind::Table, name.clone()), object)
         });
@@ -25,6 +31,7 @@ impl Schema {
             let object = Object {
                 canonical: ddl.clone(),
                 ddl,
+                columns: Vec::new(),
             };
             ((kind, name.clone()), object)
         };

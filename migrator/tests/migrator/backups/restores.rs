@@ -26,10 +26,10 @@ async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
     let backup = place.back_up().await.unwrap();
     place
         .ledger()
-        .downgrade(migrator::Downgrade {
+        .run(migrator::Run {
             no_backup: true,
             allow_data_loss: true,
-            ..migrator::Downgrade::to(1)
+            ..migrator::Run::downgrade_to(1)
         })
         .await
         .unwrap();

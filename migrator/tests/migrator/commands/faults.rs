@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::FileExt, path::Path, process::Command};
 
 use super::Tree;
-use crate::Run;
+use crate::ProgramOutput;
 
 /// A change of a check, for which the table of posts is rebuilt.
 const LONGER: (&str, &str) = ("between 1 and 140", "between 1 and 280");
@@ -22,7 +22,7 @@ impl Tree {
     /// Runs a command with the database in a folder `disk` on which `mount` has done
     /// something that only this command sees; what is on it in the end is copied into the
     /// folder `left`. `None` where nobody may mount.
-    fn on_disk(&self, mount: &str, arguments: &[&str]) -> Option<Run> {
+    fn on_disk(&self, mount: &str, arguments: &[&str]) -> Option<ProgramOutput> {
         let folder = self.place.0.path();
         fs::create_dir_all(folder.join("disk")).unwrap();
         let options = ["-m", "-rm"].into_iter().find(|options| {
@@ -280,7 +280,7 @@ fn where_no_file_can_be_made_there_is_no_migration_and_no_half_of_one() {
         .args(program.get_args())
         .output();
     let Ok(output) = output else { return };
-    let run = Run::from(output);
+    let run = ProgramOutput::from(output);
     if run.stderr.contains("unshare") || run.stderr.contains("mount") {
         println!("this machine lets nobody mount what others do not see");
         return;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{POSTS, Tree};
-use crate::{Run, execute, query_texts};
+use crate::{ProgramOutput, execute, query_texts};
 
 /// How many posts there are in the table that is rebuilt.
 const ROWS: u32 = 200_000;
@@ -157,7 +157,7 @@ impl Beginning {
         assert!(!run.status.success() || when == When::After, "{run:?}");
 
         let repeated = Instant::now();
-        let again: Run = tree.program(&["upgrade"]).output().unwrap().into();
+        let again: ProgramOutput = tree.program(&["upgrade"]).output().unwrap().into();
         let whole = (when != When::After).then(|| repeated.elapsed());
         assert_eq!(again.code, 0, "{again:?}");
         assert_eq!(again.last_line(), "Current database version: 4");

@@ -195,7 +195,7 @@ fn a_wait_ends_as_soon_as_somebody_has_upgraded() {
     let early = waiting.try_wait().unwrap();
     let first = tree.done(&["wait", "--version", "1"]);
     tree.done(&["upgrade"]);
-    let run = crate::Run::from(waiting.wait_with_output().unwrap());
+    let run = crate::ProgramOutput::from(waiting.wait_with_output().unwrap());
 
     assert_eq!(early, None);
     assert_eq!(first, "Current database version: 1");

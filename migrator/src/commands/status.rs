@@ -1,0 +1,19 @@
+//! `status`: which migrations are applied.
+
+use crate::{Migrator, error::Error, report::Status};
+
+impl Migrator {
+    /// Which migrations are applied and which are not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCreated`] if there is no database.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let applied = self.history(self.lock_timeout).await?;
+        Ok(Status::new(
+            self.database.clone(),
+            &self.migrations,
+            &applied,
+        ))
+    }
+}

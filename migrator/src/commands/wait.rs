@@ -1,0 +1,60 @@
+//! `wait`: until the database is there and migrated.
+
+use std::time::{Duration, Instant};
+
+use crate::{Migrator, error::Error, report::There, run::plan};
+
+/// Between two looks at a database that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct Await {
+    /// The version that the database has to be at, or later; instead of the newest.
+    pub version: Option<i64>,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+impl Migrator {
+    /// Returns when the database is there, at a version or a later one, and says at which.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Behind`] if it is not there in time; at once, if waiting does not help.
+    pub async fn wait(&self, Await { version, timeout }: Await) -> Result<There, Error> {
+        let wanted = version.unwrap_or_else(|| self.migrations.newest());
+        let began = Instant::now();
+        let mut said = false;
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            let found = match self.history(left.min(self.lock_timeout)).await {
+                Ok(applied) => Some(plan::version(&applied)),
+                Err(Error::NotCreated { .. } | Error::Locked(_)) => None,
+                Err(error) => return Err(error),
+            };
+            match found {
+                Some(version) if version >= wanted => {
+                    let database = self.database.clone();
+                    return Ok(There { database, version });
+                }
+                _ if began.elapsed() >= timeout => {
+                    return Err(Error::Behind {
+                        database: self.database.clone(),
+                        version: found,
+                        wanted,
+                        waited: timeout,
+                    });
+                }
+                _ => {
+                    if !said {
+                        let database = self.database.display();
+                        tracing::debug!(%database, wanted, "waiting for the database");
+                    }
+                    said = true;
+                    tokio::time::sleep(LOOK_EVERY.min(left)).await;
+                }
+            }
+        }
+    }
+}

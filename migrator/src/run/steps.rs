@@ -1,0 +1,92 @@
+//! The steps of a run: which migrations it applies or reverts, and from where to where they
+//! lead. Knows no SQL.
+
+use super::{options::Run, plan};
+use crate::{
+    error::Error,
+    project::migrations::{Direction, Migration, Migrations},
+    sql::directives,
+    sqlite::history::Applied,
+};
+
+/// The migrations of a run, all in one direction.
+#[derive(Debug)]
+pub(super) struct Steps<'a> {
+    pub(super) direction: Direction,
+    /// In the order of the run.
+    pub(super) migrations: Vec<&'a Migration>,
+    /// The version before.
+    pub(super) from: i64,
+    /// The version afterwards.
+    pub(super) to: i64,
+}
+
+impl<'a> Steps<'a> {
+    /// Plans a run on what was `applied`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`plan::upgrade`] and [`plan::downgrade`].
+    pub(super) fn plan(
+        known: &'a Migrations,
+        applied: &[Applied],
+        run: Run,
+    ) -> Result<Self, Error> {
+        let from = plan::version(applied);
+        let (migrations, to) = match run.direction {
+            Direction::Up => {
+                let migrations = plan::upgrade(known, applied, run.to)?;
+                let to = migrations.last().map_or(from, |newest| newest.number());
+                (migrations, to)
+            }
+            Direction::Down => {
+                let migrations = plan::downgrade(known, applied, run.to)?;
+                let left = applied.len().saturating_sub(migrations.len());
+                (migrations, plan::version(&applied[..left]))
+            }
+        };
+        Ok(Self {
+            direction: run.direction,
+            migrations,
+            from,
+            to,
+        })
+    }
+
+    /// What a backup is made for.
+    pub(super) fn reason(&self) -> String {
+        let Self { from, to, .. } = self;
+        let what = match self.direction {
+            Direction::Up => "upgrade",
+            Direction::Down => "downgrade",
+        };
+        format!("before the {what} from {from} to {to}")
+    }
+
+    /// Refuses a migration that says that it cannot be reverted.
+    pub(super) fn refuse_irreversible(&self) -> Result<(), Error> {
+        match self.irreversible().next() {
+            None => Ok(()),
+            Some((migration, why)) => Err(Error::Irreversible {
+                number: migration.number(),
+                name: migration.name().to_owned(),
+                why: why.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a migration says that it cannot be reverted.
+    pub(super) fn are_irreversible(&self) -> bool {
+        self.irreversible().next().is_some()
+    }
+
+    /// The down migrations that say that they undo nothing, or not all of it, and why.
+    fn irreversible(&self) -> impl Iterator<Item = (&'a Migration, &'a str)> {
+        let down = self.direction == Direction::Down;
+        let migrations = self.migrations.iter().filter(move |_| down);
+        migrations.filter_map(|migration| {
+            let why = directives::irreversible(migration.script(Direction::Down))?;
+            Some((*migration, why))
+        })
+    }
+}
