@@ -106,8 +106,8 @@ fn users() -> [Call; 3] {
             },
         )
         .reaching(&[
-            Bound::OfEcho(0.9),
-            Bound::OfNaive(4.0),
+            Bound::OfEcho(0.7),
+            Bound::OfNaive(3.3),
             Bound::P99OfEcho(2.0),
         ]),
         Call::new(
@@ -124,7 +124,7 @@ fn users() -> [Call; 3] {
                 users.iter().try_for_each(stored_user)
             },
         )
-        .reaching(&[Bound::OfEcho(0.5), Bound::P99OfEcho(2.0)]),
+        .reaching(&[Bound::OfEcho(0.3), Bound::P99OfEcho(2.0)]),
         Call::new(
             "create_user",
             "CreateUser",
@@ -142,7 +142,7 @@ fn users() -> [Call; 3] {
                 stored_user(&user.unwrap_or_default())
             },
         )
-        .reaching(&[Bound::OfNaive(10.0), Bound::P99OfEcho(8.0)]),
+        .reaching(&[Bound::OfNaive(9.0), Bound::P99OfEcho(8.0)]),
     ]
 }
 
@@ -202,7 +202,7 @@ fn posts_written() -> [Call; 2] {
                 shown_post(&post.unwrap_or_default())
             },
         )
-        .reaching(&[Bound::OfNaive(10.0), Bound::P99OfEcho(8.0)]),
+        .reaching(&[Bound::OfNaive(9.0), Bound::P99OfEcho(8.0)]),
         Call::new(
             "commit_posts",
             "CommitPosts of 100",
