@@ -1,5 +1,7 @@
 //! `docs/architecture.md`: the files that it names exist, and its walks are short.
 
+use std::path::Path;
+
 use crate::tree::{read, root};
 
 const DOCUMENT: &str = "docs/architecture.md";
@@ -16,10 +18,17 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// Whether a path is that of a source file.
+fn is_source(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "rs")
+}
+
 /// Whether a text is written as a path is. A placeholder such as `<engine>` is none.
 fn is_path(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    (text.contains('/') || text.ends_with(".rs")) && text.chars().all(plain)
+    (text.contains('/') || is_source(text)) && text.chars().all(plain)
 }
 
 /// Whether a file or a folder is there. A path inside a service leaves out its sources' folder.
@@ -56,7 +65,7 @@ fn each_call_is_followed_in_at_most_ten_steps_with_a_file_each() {
         let section = section.split("\n## ").next().unwrap();
         let begins = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit());
         let steps = section.lines().filter(begins).count();
-        let files = code(section).filter(|text| is_path(text) && text.ends_with(".rs"));
+        let files = code(section).filter(|text| is_path(text) && is_source(text));
 
         assert!((1..=10).contains(&steps), "{walk}: {steps} steps");
         assert!(files.count() >= steps - 1, "{walk}: steps without a file");

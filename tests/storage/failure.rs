@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{database::Error, failure::from_database_error};
+use chassis::{database::Error, failure::from_database_error, serving::status::Metadata};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -22,7 +22,7 @@ fn every_database_failure_has_its_code_and_reason() {
     ];
 
     for (error, code, reason) in expected {
-        let status = from_database_error("test", &error, Default::default());
+        let status = from_database_error("test", &error, Metadata::new());
 
         let info = status.get_details_error_info().unwrap();
         assert_eq!((status.code(), info.reason.as_str()), (code, reason));
