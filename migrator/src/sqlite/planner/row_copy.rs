@@ -34,47 +34,125 @@ pub(super) fn copy(
         mended: Vec::new(),
     };
     for column in after.columns.iter().filter(|c| c.generated.is_none()) {
-        let name = column.name.quoted();
         let was = before.column(&column.name);
-        let needed = is_needed(after, column);
-        let value = match was {
-            Some(was) if needed && !is_needed(before, was) && !is_rowid(before, was) => {
-                let instead = default(column);
-                let instead = match direction {
-                    Direction::Up => instead.ok_or_else(|| missing(after, column))?,
-                    Direction::Down => instead
-                        .filter(|_| !is_keyed(to, after, &column.name))
-                        .unwrap_or_else(|| placeholder(to, before, after, column)),
-                };
-                copy.mended.push(column.name.clone());
-                Some(format!("coalesce({}, {instead})", read(before, was)))
-            }
-            Some(was) => Some(read(before, was)),
-            None if is_rowid(after, column) => Some(number(before)),
-            None if direction == Direction::Up && needed && column.default.is_none() => {
-                return Err(missing(after, column));
-            }
-            None if direction == Direction::Up => None,
-            None if needed || is_in_primary_key(after, &column.name) => {
-                let keyed = is_keyed(to, after, &column.name);
-                let fills = keyed || column.default.is_none();
-                fills.then(|| placeholder(to, before, after, column))
-            }
-            // A value that all rows share would break a key; nothing does not.
-            None => {
-                let keyed = is_keyed(to, after, &column.name);
-                (keyed && column.default.is_some()).then(|| "null".to_owned())
-            }
+        let kept = || was.map_or_else(|| "null".to_owned(), |was| read(before, was));
+        let instead = || default(column).unwrap_or_else(|| "null".to_owned());
+        let made_up = || placeholder(to, before, after, column);
+        let source = source(Facts::new(to, before, after, column, direction));
+        let value = match source {
+            Source::Kept => kept(),
+            Source::KeptOrDefault => format!("coalesce({}, {})", kept(), instead()),
+            Source::KeptOrPlaceholder => format!("coalesce({}, {})", kept(), made_up()),
+            Source::RowNumber => number(before),
+            Source::Placeholder => made_up(),
+            Source::Null => "null".to_owned(),
+            Source::Default => continue,
+            Source::Refused => return Err(missing(after, column)),
         };
-        if was.is_none() && value.is_some() {
+        if was.is_none() {
             copy.filled.push(column.name.clone());
+        } else if source != Source::Kept {
+            copy.mended.push(column.name.clone());
         }
-        copy.columns.extend(value.map(|value| (name, value)));
+        copy.columns.push((column.name.quoted(), value));
     }
     if copy.columns.is_empty() {
         copy.columns.extend(anything(after));
     }
     Ok(copy)
+}
+
+/// Where the values of a column come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The column as it was.
+    Kept,
+    /// The same, with the default where it was empty.
+    KeptOrDefault,
+    /// The same, with a made-up value where it was empty.
+    KeptOrPlaceholder,
+    /// A number that each row has for itself.
+    RowNumber,
+    /// A made-up value.
+    Placeholder,
+    Null,
+    /// Nothing is written, and SQLite takes the default.
+    Default,
+    /// Rows cannot be kept.
+    Refused,
+}
+
+/// What decides where the values of a column come from.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct Facts {
+    direction: Direction,
+    /// Whether it was there before.
+    was_there: bool,
+    /// Whether rows were without a value in it.
+    was_empty: bool,
+    /// Whether no row may be without a value in it.
+    is_needed: bool,
+    is_rowid: bool,
+    is_in_primary_key: bool,
+    /// Whether its values may have to differ.
+    is_keyed: bool,
+    has_default: bool,
+}
+
+impl Facts {
+    fn new(
+        to: &Schema,
+        before: &Table,
+        after: &Table,
+        column: &Column,
+        direction: Direction,
+    ) -> Self {
+        let was = before.column(&column.name);
+        Self {
+            direction,
+            was_there: was.is_some(),
+            was_empty: was.is_some_and(|was| !is_needed(before, was) && !is_rowid(before, was)),
+            is_needed: is_needed(after, column),
+            is_rowid: is_rowid(after, column),
+            is_in_primary_key: is_in_primary_key(after, &column.name),
+            is_keyed: is_keyed(to, after, &column.name),
+            has_default: column.default.is_some(),
+        }
+    }
+}
+
+/// Decides where the values of a column come from. On the way up only a default may stand in
+/// for what was never there; on the way down it is made up.
+fn source(facts: Facts) -> Source {
+    let Facts {
+        was_there,
+        was_empty,
+        is_needed,
+        is_keyed,
+        has_default,
+        ..
+    } = facts;
+    let up = facts.direction == Direction::Up;
+    if was_there {
+        return match (is_needed && was_empty, up) {
+            (false, _) => Source::Kept,
+            (true, true) if has_default => Source::KeptOrDefault,
+            (true, true) => Source::Refused,
+            (true, false) if has_default && !is_keyed => Source::KeptOrDefault,
+            (true, false) => Source::KeptOrPlaceholder,
+        };
+    }
+    if facts.is_rowid {
+        return Source::RowNumber;
+    }
+    match (up, is_needed || facts.is_in_primary_key) {
+        (true, _) if is_needed && !has_default => Source::Refused,
+        (false, true) if is_keyed || !has_default => Source::Placeholder,
+        // A value that all rows share would break a key; nothing does not.
+        (false, false) if is_keyed && has_default => Source::Null,
+        _ => Source::Default,
+    }
 }
 
 /// The values of a column. What SQLite computes for a virtual column of real numbers is 1.0 to
@@ -266,4 +344,96 @@ pub(super) fn may_change(before: &Table, was: &Column, after: &Table, is: &Colum
     // Nothing becomes a number there.
     let numbered = is_rowid(after, is) && !is_rowid(before, was) && !is_needed(before, was);
     !same || numbered || (is.generated != was.generated && is.generated.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A column of a table that is made anew on the way down: new, and without any need.
+    const NEW: Facts = Facts {
+        direction: Direction::Down,
+        was_there: false,
+        was_empty: false,
+        is_needed: false,
+        is_rowid: false,
+        is_in_primary_key: false,
+        is_keyed: false,
+        has_default: false,
+    };
+
+    fn needed(facts: Facts) -> Facts {
+        Facts {
+            is_needed: true,
+            ..facts
+        }
+    }
+
+    fn with_default(facts: Facts) -> Facts {
+        Facts {
+            has_default: true,
+            ..facts
+        }
+    }
+
+    fn keyed(facts: Facts) -> Facts {
+        Facts {
+            is_keyed: true,
+            ..facts
+        }
+    }
+
+    fn up(facts: Facts) -> Facts {
+        Facts {
+            direction: Direction::Up,
+            ..facts
+        }
+    }
+
+    #[test]
+    fn values_come_from_the_column_its_default_or_a_placeholder() {
+        let kept = Facts {
+            was_there: true,
+            was_empty: true,
+            ..NEW
+        };
+        let full = Facts {
+            was_empty: false,
+            ..kept
+        };
+        let rowid = Facts {
+            is_rowid: true,
+            ..NEW
+        };
+        let key = Facts {
+            is_in_primary_key: true,
+            ..NEW
+        };
+        for (facts, expected) in [
+            (kept, Source::Kept),
+            (up(kept), Source::Kept),
+            (needed(full), Source::Kept),
+            (needed(kept), Source::KeptOrPlaceholder),
+            (with_default(needed(kept)), Source::KeptOrDefault),
+            (keyed(with_default(needed(kept))), Source::KeptOrPlaceholder),
+            (up(needed(kept)), Source::Refused),
+            (up(keyed(with_default(needed(kept)))), Source::KeptOrDefault),
+            (rowid, Source::RowNumber),
+            (up(rowid), Source::RowNumber),
+            (NEW, Source::Default),
+            (keyed(NEW), Source::Default),
+            (keyed(with_default(NEW)), Source::Null),
+            (needed(NEW), Source::Placeholder),
+            (with_default(needed(NEW)), Source::Default),
+            (keyed(with_default(needed(NEW))), Source::Placeholder),
+            (key, Source::Placeholder),
+            (with_default(key), Source::Default),
+            (up(NEW), Source::Default),
+            (up(keyed(with_default(NEW))), Source::Default),
+            (up(needed(NEW)), Source::Refused),
+            (up(with_default(needed(NEW))), Source::Default),
+        ] {
+            assert_eq!(source(facts), expected, "{facts:?}");
+        }
+    }
 }
