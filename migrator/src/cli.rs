@@ -18,6 +18,7 @@ use migrator::{Generate, Run};
 use process::settings::LogSettings;
 
 use self::output::Output;
+use migrator::Exit;
 
 /// Creates, upgrades and downgrades the database of the microblog, and writes its
 /// migrations.
@@ -25,7 +26,7 @@ use self::output::Output;
 /// Each run is one transaction: it ends whole or not at all. Any number may run at once,
 /// also while the services are running.
 #[derive(Parser, Debug)]
-#[command(version, after_help = help::EXIT_CODES)]
+#[command(version, after_help = help::with_exit_codes())]
 pub struct Settings {
     /// The database file, as a URL: `sqlite:` and a path.
     #[arg(
@@ -327,16 +328,16 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
         error.kind(),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8
     );
-    let exit_code = if value && SETTINGS.contains(&flag) {
-        64
+    let exit = if value && SETTINGS.contains(&flag) {
+        Exit::Setting
     } else {
-        2
+        Exit::Usage
     };
     let output = Output {
         command: "migrator",
         json: std::env::args_os().any(|argument| argument == "--json"),
     };
-    output.misunderstood(exit_code, &process::usage(error))
+    output.misunderstood(exit, &process::usage(error))
 }
 
 impl Command {

@@ -1,49 +1,29 @@
-//! Why a run did not do what it was asked for: one variant for each thing that an
-//! operator can do about it. Knows no SQL.
+//! Why a command did not do what it was asked for, by subjects: each error has one variant
+//! for each thing that an operator can do about it, and one table of exit codes and reasons.
+//! Knows no SQL.
 
-mod code;
+pub(crate) mod exit;
+pub(crate) mod generate;
+pub(crate) mod run;
 
-use std::{
-    error, fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{error, path::Path};
 
 use database::sqlite::volume::Unfit;
 use process::Failure;
-use serde::Serialize;
-use sqlx::error::DatabaseError;
 
+use self::{exit::Exit, generate::GenerateError, run::RunError};
 use crate::{
-    project::{
-        self,
-        migrations::{Direction, Invalid},
+    project::{self, migrations::Invalid},
+    run::plan::PlanError,
+    sql::location::SourceLocation,
+    sqlite::{
+        backup::error::Error as BackupError, execute::ExecuteError, lock_backoff::TimedOut,
+        planner, result_code::ResultCode, schema,
     },
-    run::data_loss::DataLoss,
-    sqlite::{backup, guard::MIGRATOR, lock_backoff::TimedOut, planner, schema},
+    state::error::DatabaseError,
 };
 
-/// Whatever lies beneath a failure.
-type Cause = Box<dyn error::Error + Send + Sync>;
-
-/// A place in a script.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// As the repository has it, such as `post-service/migrations/0002_create_posts.up.sql`.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-/// Why a run did not do what it was asked for. The database is then as it was before.
+/// Why a command did not do what it was asked for. The database is then as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Build with a newer SQLite.
@@ -52,423 +32,265 @@ pub enum Error {
     /// Correct the names of the migrations, and build again.
     #[error("the migrations of this program are not valid")]
     Invalid(#[from] Invalid),
-    /// Create the database first.
-    #[error("there is no database {} yet; `migrator create` makes it", database.display())]
-    NotCreated {
-        /// The file.
-        database: PathBuf,
-    },
-    /// Name another file: this one is not there, so nothing can be undone in it.
-    #[error(
-        "there is no database {}, so nothing can be downgraded; \
-         does --database-url name the right file?",
-        database.display()
-    )]
-    NothingToDowngrade {
-        /// The file.
-        database: PathBuf,
-    },
-    /// Name another file: this one belongs to something else.
-    #[error(
-        "{} is not a database of the microblog: {why}; name another file with --database-url",
-        database.display()
-    )]
-    Foreign {
-        /// The file.
-        database: PathBuf,
-        /// How that is known.
-        why: String,
-    },
-    /// Name another file, or make this one accessible.
-    #[error("the file {} cannot be used", database.display())]
-    Unusable {
-        /// The file.
-        database: PathBuf,
-        /// What the system or SQLite says.
-        source: Cause,
-    },
-    /// Put the database where it can be, or let this process use it.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// Put the database on a local file system.
-    #[error(
-        "{} cannot have a write-ahead log, SQLite uses `{mode}` instead; \
-         put it on a local file system",
-        database.display()
-    )]
-    NoWriteAheadLog {
-        /// The file.
-        database: PathBuf,
-        /// The journal mode that SQLite uses.
-        mode: String,
-    },
-    /// Give a number that there is.
-    #[error("there is no migration {number}; there are {known}")]
-    UnknownTarget {
-        /// The number that was given.
-        number: i64,
-        /// Those that there are, with commas.
-        known: String,
-    },
-    /// Downgrade instead.
-    #[error(
-        "the database is at version {current}, above {target}; \
-         `migrator downgrade --to {target}` goes back to it"
-    )]
-    AboveTarget {
-        /// The number that was given.
-        target: i64,
-        /// Where the database is.
-        current: i64,
-    },
-    /// Upgrade instead.
-    #[error(
-        "the database is at version {current}, below {target}; \
-         `migrator upgrade --to {target}` brings it there"
-    )]
-    BelowTarget {
-        /// The number that was given.
-        target: i64,
-        /// Where the database is.
-        current: i64,
-    },
-    /// Try again later, or wait longer.
-    #[error(
-        "the database was locked by another process for {}; \
-         try again, or wait longer with --lock-timeout",
-        humantime::format_duration(*.0)
-    )]
-    Locked(Duration),
-    /// Use the newer migrator that made this database.
-    #[error(
-        "a newer migrator made this database: it is at version {found}, and this one knows \
-         {newest} at most; use the newer migrator"
-    )]
-    Newer {
-        /// The newest migration in the history.
-        found: i64,
-        /// The newest that is compiled in.
-        newest: i64,
-    },
-    /// Find the program that applied it.
-    #[error(
-        "migration {number:04} {name} was applied to this database, and this migrator does not \
-         have it; use the migrator that applied it"
-    )]
-    Unknown {
-        /// Its number.
-        number: i64,
-        /// Its name, from the history.
-        name: String,
-    },
-    /// Restore the file that was applied, and write a new migration.
-    #[error(
-        "migration {number:04} {name} was changed after it had been applied; \
-         restore its file, and put the change into a new migration"
-    )]
-    Changed {
-        /// Its number.
-        number: i64,
-        /// Its name.
-        name: String,
-    },
-    /// Give the migration a higher number, or downgrade below it.
-    #[error(
-        "migration {number:04} {name} is pending, and {applied:04}, which is newer, is applied; \
-         give it a number above {applied:04}, or downgrade below it first"
-    )]
-    OutOfOrder {
-        /// The number of the pending one.
-        number: i64,
-        /// Its name.
-        name: String,
-        /// The newest that is applied.
-        applied: i64,
-    },
-    /// Find out what it left behind.
-    #[error(
-        "migration {number:04} {name} was begun by another tool and did not succeed; \
-         restore a backup, or undo by hand what it left and delete its row of _sqlx_migrations"
-    )]
-    Failed {
-        /// Its number.
-        number: i64,
-        /// Its name.
-        name: String,
-    },
-    /// Correct the migration.
-    #[error(
-        "migration {number:04} {name} could not be {direction}, at {place}; nothing was changed"
-    )]
-    Script {
-        /// Where SQLite stopped.
-        place: Place,
-        /// Its number.
-        number: i64,
-        /// Its name.
-        name: String,
-        /// Which of its scripts failed.
-        direction: Direction,
-        /// What SQLite says.
-        source: sqlx::Error,
-    },
-    /// Move it into a migration of the owner.
-    #[error(
-        "a migration of {owner} may not {deed}, at {place}: that is for {} to do; \
-         nothing was changed",
-        if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
-    )]
-    Ownership {
-        /// The statement.
-        place: Place,
-        /// Whose migration it is.
-        owner: String,
-        /// What it would do.
-        deed: String,
-        /// Whose it is that it would do it to.
-        whose: String,
-    },
-    /// Take it out of the migration.
-    #[error("a migration may not {deed}, at {place}; take it out; nothing was changed")]
-    Forbidden {
-        /// The statement.
-        place: Place,
-        /// What it would do.
-        deed: String,
-    },
-    /// Keep what would be lost, then say that it may be.
-    #[error(
-        "the downgrade would lose {}; nothing was changed; --allow-data-loss does it all the same",
-        list(losses)
-    )]
-    DataLoss {
-        /// What holds something.
-        losses: Vec<DataLoss>,
-    },
-    /// Restore a backup instead, or say that what is lost may be lost.
-    #[error(
-        "migration {number:04} {name} cannot be undone{}; nothing was changed; restore a backup, \
-         or --allow-data-loss undoes what can be undone",
-        if why.is_empty() { String::new() } else { format!(" ({why})") }
-    )]
-    Irreversible {
-        /// Its number.
-        number: i64,
-        /// Its name.
-        name: String,
-        /// What its way down says.
-        why: String,
-    },
-    /// Bring the schema to what it should be.
-    #[error(
-        "the schema of {} is not that of version {version}, it differs in {difference}; nothing was \
-         changed; `migrator diff` shows what would bring it back",
-        database.display()
-    )]
-    Drift {
-        /// The file.
-        database: PathBuf,
-        /// The version that was compared with.
-        version: i64,
-        /// What differs.
-        difference: String,
-    },
-    /// Correct the way there; a way down that does not lead back has to say so.
-    #[error(
-        "the scripts do not lead to the schema of version {version}, it would differ in \
-         {difference}; nothing was changed"
-    )]
-    NotReached {
-        /// The version that was to be reached.
-        version: i64,
-        /// What would differ.
-        difference: String,
-    },
-    /// Upgrade instead: it is adopted already.
-    #[error(
-        "{} has a history, and is at version {version}; `migrator upgrade` goes on from there",
-        database.display()
-    )]
-    Adopted {
-        /// The file.
-        database: PathBuf,
-        /// Where it is.
-        version: i64,
-    },
-    /// Wait longer, or see why nobody upgrades it.
-    #[error(
-        "{} is {} after {}, and not at version {wanted}; `migrator upgrade` brings it there",
-        database.display(),
-        match version { Some(version) => format!("at version {version}"), None => "not there".into() },
-        humantime::format_duration(*waited)
-    )]
-    Behind {
-        /// The file.
-        database: PathBuf,
-        /// Where it is, or `None` if there is no database yet.
-        version: Option<i64>,
-        /// Where it should be.
-        wanted: i64,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// Correct the rows, or the migration.
-    #[error(
-        "{} refers to a row of {parent} that is not there; nothing was changed",
-        match row { Some(row) => format!("row {row} of {table}"), None => format!("a row of {table}") }
-    )]
-    Orphan {
-        /// The table that refers.
-        table: String,
-        /// The id of the row, unless the table has none.
-        row: Option<i64>,
-        /// The table that is referred to.
-        parent: String,
-    },
-    /// Declare it in another way.
-    #[error("the declaration of {object} cannot be compared: {why}")]
-    Schema {
-        /// Its kind and name, such as `table users`.
-        object: String,
-        /// What is in the way.
-        why: String,
-    },
     /// Name the right folder, or correct what is in it.
     #[error(transparent)]
     Project(#[from] project::Error),
-    /// Correct the declaration.
-    #[error("what is declared cannot be made, at {place}")]
-    Declaration {
-        /// Where SQLite stopped.
-        place: Place,
-        /// What SQLite says.
-        source: sqlx::Error,
-    },
-    /// Give it back.
-    #[error(
-        "table {table} was made by {made} and is declared by {declares}; a table stays whose it is"
-    )]
-    Moved {
-        /// The table.
-        table: String,
-        /// Whose migration made it.
-        made: String,
-        /// Who declares it.
-        declares: String,
-    },
-    /// Say what it was called before, or that it is new.
-    #[error(
-        "{new} may be new, or {candidates} renamed: write `-- @renamed from=…` beside it, or `-- @added` if it is new"
-    )]
-    Ambiguous {
-        /// What is new, as `column users.bio`.
-        new: String,
-        /// What it may have been called.
-        candidates: String,
-    },
-    /// Declare it in another way.
-    #[error("no migration can be written: {0}")]
-    Unplannable(String),
-    /// Keep what would be lost, then say that it may be.
-    #[error(
-        "the migration of {owner} would destroy {what}; --allow-data-loss writes it all the same"
-    )]
-    Destroys {
-        /// Whose migration it is.
-        owner: String,
-        /// What is lost, with commas.
-        what: String,
-    },
-    /// Write it by hand, and report what was declared.
-    #[error(
-        "the migration that was planned does not lead to what is declared when it is {direction}; nothing was written"
-    )]
-    Unproven {
-        /// Which way failed.
-        direction: Direction,
-    },
-    /// Make room for the file.
-    #[error("{} cannot be written; nothing of it was", file.display())]
-    Unwritten {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// See what is in the way of it.
+    /// The database cannot be used.
     #[error(transparent)]
-    Backup(#[from] backup::Error),
-    /// Make room.
-    #[error("the disk of the database is full; make room on it; nothing was changed")]
-    Full(#[source] sqlx::Error),
-    /// Read what SQLite says.
-    #[error("the database failed; nothing was changed")]
-    Database(#[source] sqlx::Error),
+    Database(#[from] DatabaseError),
+    /// The history, the migrations and the target do not go together.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A script was not executed to its end.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The run was given up.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// No migration was written.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// There is no backup, or nothing was restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The same, of a run whose transaction was rolled back.
+    #[error("{0}; nothing was changed")]
+    RolledBack(#[source] Box<Error>),
+}
+
+impl From<Unfit> for Error {
+    fn from(error: Unfit) -> Self {
+        DatabaseError::from(error).into()
+    }
 }
 
 impl From<TimedOut> for Error {
-    fn from(TimedOut(limit): TimedOut) -> Self {
-        Self::Locked(limit)
+    fn from(error: TimedOut) -> Self {
+        DatabaseError::from(error).into()
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(DatabaseError::code);
-        match code.as_deref() {
-            // SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: the index of the log cannot grow.
-            Some("13" | "4874") => Self::Full(error),
-            _ => Self::Database(error),
-        }
-    }
-}
-
-impl From<planner::Error> for Error {
-    fn from(error: planner::Error) -> Self {
-        match error {
-            planner::Error::Ambiguous(question) => Self::Ambiguous {
-                new: question.subject(),
-                candidates: question.old(),
-            },
-            error => Self::Unplannable(error.to_string()),
-        }
+        DatabaseError::from(error).into()
     }
 }
 
 impl From<schema::Error> for Error {
     fn from(error: schema::Error) -> Self {
-        match error {
-            schema::Error::Database(error) => error.into(),
-            schema::Error::Unsupported { object, why } => Self::Schema { object, why },
-        }
+        DatabaseError::from(error).into()
+    }
+}
+
+impl From<planner::Error> for Error {
+    fn from(error: planner::Error) -> Self {
+        GenerateError::from(error).into()
     }
 }
 
 impl Error {
-    /// The same; but what failed because the file cannot be written is no fault of a script.
-    pub(crate) fn or_read_only(self, database: &Path) -> Self {
-        // SQLITE_READONLY, see <https://sqlite.org/rescode.html>.
-        const READ_ONLY: i32 = 8;
-        let is_read_only = |source: &sqlx::Error| {
-            let code = source
-                .as_database_error()
-                .and_then(|error| error.code()?.parse::<i32>().ok());
-            code.is_some_and(|code| code & 0xFF == READ_ONLY)
-        };
+    /// Returns what made a run fail; of any other error, the error itself.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
         match self {
-            Self::Script { source, .. } | Self::Database(source) if is_read_only(&source) => {
-                Self::Unusable {
-                    database: database.to_owned(),
+            Self::RolledBack(cause) => cause,
+            error => error,
+        }
+    }
+
+    /// Returns the same as [`Error::cause`].
+    pub(crate) fn into_cause(self) -> Self {
+        match self {
+            Self::RolledBack(cause) => *cause,
+            error => error,
+        }
+    }
+
+    /// Returns the error of a run whose transaction was rolled back. If the file cannot be
+    /// written, that is no fault of a script.
+    pub(crate) fn rolled_back(self, database: &Path) -> Self {
+        let cause = match self {
+            Self::Execute(ExecuteError::Script { source, .. })
+            | Self::Database(DatabaseError::Failed(source))
+                if ResultCode::from(&source) == ResultCode::ReadOnly =>
+            {
+                DatabaseError::Unusable {
+                    database: database.into(),
                     source: source.into(),
                 }
+                .into()
             }
-            other => other,
+            error => error,
+        };
+        Self::RolledBack(Box::new(cause))
+    }
+
+    /// Returns the code with which the program `migrator` exits.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.told().0.code()
+    }
+
+    /// Returns one word for programs, which stays as it is when the text changes.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.told().1
+    }
+
+    fn told(&self) -> (Exit, &'static str) {
+        match self {
+            Self::Library(_) => (Exit::Failed, "UNSAFE_LIBRARY"),
+            Self::Invalid(_) => (Exit::History, "INVALID_MIGRATIONS"),
+            Self::Project(error) => error.told(),
+            Self::Database(error) => error.told(),
+            Self::Plan(error) => error.told(),
+            Self::Execute(error) => error.told(),
+            Self::Run(error) => error.told(),
+            Self::Generate(error) => error.told(),
+            Self::Backup(error) => error.told(),
+            Self::RolledBack(error) => error.told(),
+        }
+    }
+
+    /// Returns the place in the scripts, if there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<&SourceLocation> {
+        match self.cause() {
+            Self::Execute(error) => Some(error.place()),
+            Self::Generate(GenerateError::Declaration { place, .. }) => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Returns the error and its causes, in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        chain(self)
+    }
+}
+
+/// For a program that migrates and then does something else: its exit code tells whether to
+/// try again, and no more.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let line = error.line();
+        match (error.told().0, error.into_cause()) {
+            (_, Error::Library(failure)) => failure,
+            (Exit::TryAgain, _) => Self::TryAgain(line),
+            (Exit::Usage | Exit::Setting, _)
+            | (_, Error::Database(DatabaseError::Foreign { .. })) => Self::Setting(line),
+            _ => Self::Failed(line),
         }
     }
 }
 
-/// What would be lost, with commas.
-fn list(losses: &[DataLoss]) -> String {
-    let losses: Vec<_> = losses.iter().map(DataLoss::to_string).collect();
-    losses.join(", ")
+/// An error and its causes, in one line. A cause whose text the error above it has
+/// already is left out: those of sqlx say everything twice.
+fn chain(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error::Error::source(error.cause());
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // What sqlx says before what SQLite says.
+        let text = text
+            .strip_prefix("error returned from database: ")
+            .unwrap_or(&text);
+        if !line.ends_with(text) {
+            line.push_str(": ");
+            line.push_str(text);
+        }
+        cause = error.source();
+    }
+    line.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The files that have a table of reasons.
+    const TABLES: [&str; 8] = [
+        include_str!("error.rs"),
+        include_str!("error/generate.rs"),
+        include_str!("error/run.rs"),
+        include_str!("project.rs"),
+        include_str!("run/plan.rs"),
+        include_str!("sqlite/backup/error.rs"),
+        include_str!("sqlite/execute.rs"),
+        include_str!("state/error.rs"),
+    ];
+
+    /// Programs compare with them.
+    const REASONS: &str = "
+        ABOVE_TARGET
+        ADOPTED_ALREADY
+        AMBIGUOUS_RENAME
+        BACKUP_DAMAGED
+        BACKUP_DIFFERS
+        BACKUP_EXISTS
+        BACKUP_FAILED
+        BACKUP_FOLDER
+        BACKUP_IS_DATABASE
+        BACKUP_MISSING
+        BACKUP_NEWER
+        BACKUP_NOT_WRITTEN
+        BACKUP_RECORD
+        BACKUP_VERSION
+        BEHIND
+        BELOW_TARGET
+        CHANGED_MIGRATION
+        DATABASE_DAMAGED
+        DATABASE_FAILED
+        DATABASE_NOT_FOUND
+        DATA_LOSS
+        DESTROYS_DATA
+        DISK_FULL
+        DRIFT
+        FAILED_MIGRATION
+        FAILED_STATEMENT
+        FORBIDDEN_STATEMENT
+        FOREIGN_DATABASE
+        INVALID_DECLARATION
+        INVALID_MIGRATIONS
+        IRREVERSIBLE
+        LOCKED
+        MOVED_TABLE
+        NETWORK_FILE_SYSTEM
+        NEWER_DATABASE
+        NOTHING_TO_DOWNGRADE
+        NOT_AS_WRITTEN
+        NOT_A_BACKUP
+        NOT_PERMITTED
+        NOT_REACHED
+        NOT_WRITTEN
+        NO_WRITE_AHEAD_LOG
+        ORPHAN
+        OUT_OF_ORDER
+        OWNERSHIP
+        PAGE_SIZE
+        PROJECT
+        READ_ONLY
+        UNKNOWN_MIGRATION
+        UNKNOWN_TARGET
+        UNPLANNABLE
+        UNPROVEN
+        UNSAFE_LIBRARY
+        UNSUPPORTED_DECLARATION
+        UNUSABLE
+        UNUSABLE_FILE
+    ";
+
+    #[test]
+    fn the_reasons_stay_as_they_are() {
+        let is_reason = |text: &&str| {
+            text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        };
+        let found: BTreeSet<_> = TABLES
+            .iter()
+            .filter_map(|table| table.split("#[cfg(test)]").next())
+            .flat_map(|table| table.split('"').filter(is_reason))
+            .collect();
+
+        assert_eq!(found, REASONS.split_whitespace().collect());
+    }
 }

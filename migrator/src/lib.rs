@@ -34,7 +34,7 @@ pub use self::{
         generate::{Asked, Generate, NewMigration, NewMigrations},
         wait::Await,
     },
-    error::{Error, Place},
+    error::{Error, exit::Exit, generate::GenerateError, run::RunError},
     project::{
         Error as ProjectError, Project, Releases,
         migrations::{Direction, Invalid, Migration, Migrations},
@@ -43,9 +43,13 @@ pub use self::{
         DriftReport, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
         progress::{Event, Progress},
     },
-    run::{data_loss::DataLoss, options::Run},
-    sqlite::backup::{self, Backup, Backups, Listing, Restored},
-    state::catalog::Difference,
+    run::{data_loss::DataLoss, options::Run, plan::PlanError},
+    sql::location::SourceLocation,
+    sqlite::{
+        backup::{self, Backup, Backups, Listing, Restored},
+        execute::ExecuteError,
+    },
+    state::{catalog::Difference, database_name::DatabaseName, error::DatabaseError},
 };
 
 /// The length of the smallest file that can be a database, in bytes: one page.
@@ -127,11 +131,17 @@ impl Migrator {
         }
     }
 
+    /// Returns the name of the database.
+    pub(crate) fn name(&self) -> DatabaseName {
+        self.database.as_path().into()
+    }
+
     fn foreign(&self, why: String) -> Error {
-        Error::Foreign {
-            database: self.database.clone(),
+        DatabaseError::Foreign {
+            database: self.name(),
             why,
         }
+        .into()
     }
 
     /// Refuses tables that nobody says are this system's.
@@ -142,21 +152,24 @@ impl Migrator {
     }
 
     fn not_created(&self) -> Error {
-        Error::NotCreated {
-            database: self.database.clone(),
+        DatabaseError::NotFound {
+            database: self.name(),
         }
+        .into()
     }
 
     fn nothing_to_downgrade(&self) -> Error {
-        Error::NothingToDowngrade {
-            database: self.database.clone(),
+        RunError::NothingToDowngrade {
+            database: self.name(),
         }
+        .into()
     }
 
     fn unusable(&self, source: io::Error) -> Error {
-        Error::Unusable {
-            database: self.database.clone(),
+        DatabaseError::Unusable {
+            database: self.name(),
             source: source.into(),
         }
+        .into()
     }
 }

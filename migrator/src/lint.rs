@@ -42,12 +42,12 @@ use serde::Serialize;
 
 pub(crate) use self::{execution::ExecutedScripts, script::Step};
 use crate::{
-    error::{Error, Place},
+    error::Error,
     project::{
         Project,
         migrations::{Invalid, Migrations},
     },
-    sql::Position,
+    sql::{Position, location::SourceLocation},
     sqlite::{
         execute::Failure,
         guard::{Denial, MIGRATOR},
@@ -126,7 +126,7 @@ impl Finding {
     }
 
     /// M003 or M008.
-    pub(crate) fn denied(place: &Place, denial: &Denial) -> Self {
+    pub(crate) fn denied(place: &SourceLocation, denial: &Denial) -> Self {
         match denial {
             Denial::Theirs { deed, whose } => {
                 let whose = match whose.as_str() {
@@ -145,7 +145,7 @@ impl Finding {
     }
 
     /// M008.
-    fn forbidden(place: &Place, deed: &str) -> Self {
+    fn forbidden(place: &SourceLocation, deed: &str) -> Self {
         Self::at(
             Code::Forbidden,
             place,
@@ -155,8 +155,8 @@ impl Finding {
         )
     }
 
-    pub(crate) fn at(code: Code, place: &Place, message: String, remedy: String) -> Self {
-        let Place { file, line, column } = place;
+    pub(crate) fn at(code: Code, place: &SourceLocation, message: String, remedy: String) -> Self {
+        let SourceLocation { file, line, column } = place;
         let position = Position {
             line: *line,
             column: *column,

@@ -4,7 +4,7 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use migrator::{Await, Error, Migrator, NewMigrations, Project, Run};
+use migrator::{Await, Error, Exit, Migrator, NewMigrations, Project, Run};
 use process::{
     self, Failure,
     settings::{LogFormat, LogSettings},
@@ -51,7 +51,7 @@ async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
 async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
     let migrator = || migrator(settings, &project(settings)?);
     Ok(match &settings.command {
-        Command::Create => output.say(&migrator()?.create().await?, 0),
+        Command::Create => output.say(&migrator()?.create().await?, Exit::Done),
         Command::Migrate(args) => {
             let folder = source_tree(settings);
             // Who reads JSON is not asked.
@@ -69,7 +69,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
                 to: *to,
                 ..run.of(Run::upgrade())
             };
-            output.say(&migrator()?.run(run).await?, 0)
+            output.say(&migrator()?.run(run).await?, Exit::Done)
         }
         Command::Downgrade {
             to,
@@ -81,11 +81,15 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
                 allow_data_loss: *allow_data_loss,
                 ..run.of(Run::downgrade())
             };
-            output.say(&migrator()?.run(run).await?, 0)
+            output.say(&migrator()?.run(run).await?, Exit::Done)
         }
         Command::Status { exit_code } => {
             let status = migrator()?.status().await?;
-            let code = if *exit_code { status.exit_code() } else { 0 };
+            let code = if *exit_code {
+                status.exit_code()
+            } else {
+                Exit::Done
+            };
             output.say(&status, code)
         }
         Command::Check { longest_wait } => {
@@ -100,19 +104,23 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
         Command::Backup {
             every: Some(every), ..
         } => scheduled_backup::back_up(&migrator()?, *every, output).await,
-        Command::Backup { file, .. } => output.say(&migrator()?.back_up(file.as_deref()).await?, 0),
-        Command::Backups => output.say(&migrator()?.backups()?, 0),
-        Command::Restore { file } => output.say(&migrator()?.restore(file).await?, 0),
-        Command::Baseline { version } => output.say(&migrator()?.baseline(*version).await?, 0),
+        Command::Backup { file, .. } => {
+            output.say(&migrator()?.back_up(file.as_deref()).await?, Exit::Done)
+        }
+        Command::Backups => output.say(&migrator()?.backups()?, Exit::Done),
+        Command::Restore { file } => output.say(&migrator()?.restore(file).await?, Exit::Done),
+        Command::Baseline { version } => {
+            output.say(&migrator()?.baseline(*version).await?, Exit::Done)
+        }
         Command::Wait { version, timeout } => {
             let wanted = Await {
                 version: *version,
                 timeout: *timeout,
             };
-            output.say(&migrator()?.wait(wanted).await?, 0)
+            output.say(&migrator()?.wait(wanted).await?, Exit::Done)
         }
-        Command::Dump => output.say(&migrator()?.dump().await?, 0),
-        Command::Release => output.say(&Project::release(source_tree(settings))?, 0),
+        Command::Dump => output.say(&migrator()?.dump().await?, Exit::Done),
+        Command::Release => output.say(&Project::release(source_tree(settings))?, Exit::Done),
     })
 }
 

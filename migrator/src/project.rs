@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::migrations::{Invalid, Migrations};
 pub use self::write::Releases;
+use crate::error::exit::Exit;
 
 /// A service's folder, as it was when this program was compiled.
 struct Embedded {
@@ -134,6 +135,18 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Returns the exit code, and the word for programs.
+    pub(crate) fn told(&self) -> (Exit, &'static str) {
+        let exit = match self {
+            Self::Unreadable { .. } => Exit::Setting,
+            Self::Invalid(_) => Exit::History,
+            Self::Malformed { .. } | Self::Unwritable { .. } => Exit::Failed,
+        };
+        (exit, "PROJECT")
+    }
 }
 
 impl Project {

@@ -5,16 +5,17 @@ pub(crate) mod progress;
 mod status;
 pub(crate) mod table;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
 pub use self::status::{Entry, State, Status};
 use crate::{
+    error::exit::Exit,
     project::migrations::{Direction, Migration},
     run::data_loss::DataLoss,
     sqlite::{backup::Backup, history::Applied},
-    state::catalog::Difference,
+    state::{catalog::Difference, database_name::DatabaseName},
 };
 
 /// A migration as people know it.
@@ -63,8 +64,8 @@ impl fmt::Display for Subject {
 /// What a run did. Its text ends with the version.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The file.
-    pub database: PathBuf,
+    /// Its name.
+    pub database: DatabaseName,
     /// Whether all of it was undone at the end, as was asked for.
     pub dry_run: bool,
     /// Whether the run made the database.
@@ -156,7 +157,7 @@ impl fmt::Display for Executed {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let database = self.database.display();
+        let database = &self.database;
         let done = !self.steps.is_empty() || !self.adopted.is_empty();
         if self.dry_run {
             writeln!(
@@ -204,8 +205,8 @@ impl fmt::Display for Report {
 /// A database that is there.
 #[derive(Clone, Debug, Serialize)]
 pub struct There {
-    /// The file.
-    pub database: PathBuf,
+    /// Its name.
+    pub database: DatabaseName,
     /// The number of the newest migration that is applied, or 0.
     pub version: i64,
 }
@@ -232,8 +233,8 @@ impl fmt::Display for Dump {
 /// How a live schema differs from that of its version.
 #[derive(Clone, Debug, Serialize)]
 pub struct DriftReport {
-    /// The file.
-    pub database: PathBuf,
+    /// Its name.
+    pub database: DatabaseName,
     /// The version that it is at.
     pub version: i64,
     /// Whether there is any difference.
@@ -246,7 +247,7 @@ pub struct DriftReport {
 
 impl DriftReport {
     pub(crate) fn new(
-        database: PathBuf,
+        database: DatabaseName,
         version: i64,
         differences: Vec<Difference>,
         ddl: String,
@@ -262,15 +263,15 @@ impl DriftReport {
 
     /// 4 if there is a difference.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        if self.drift { 4 } else { 0 }
+    pub fn exit_code(&self) -> Exit {
+        if self.drift { Exit::Drift } else { Exit::Done }
     }
 }
 
 /// A script as well: what is no statement is in comments.
 impl fmt::Display for DriftReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (database, version) = (self.database.display(), self.version);
+        let (database, version) = (&self.database, self.version);
         if !self.drift {
             return writeln!(f, "{database} is as version {version} should be");
         }

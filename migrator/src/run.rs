@@ -18,14 +18,14 @@ use self::{
 };
 use crate::{
     Migrator,
-    error::Error,
+    error::{Error, run::RunError},
     project::migrations::Direction,
     report::{Report, Step},
     scratch::preflight::Preflight,
     sqlite::{
         backup::Backup,
-        execute,
-        guard::Owners,
+        execute::{Script, execute, ignore},
+        guard::{Owners, Policy},
         history::{self, Applied, Identity, View},
         lock_backoff::Wait,
         orphans::Orphans,
@@ -108,7 +108,7 @@ impl Migrator {
             }
             Err(error) => {
                 session.rollback().await;
-                Err(error.or_read_only(&self.database))
+                Err(error.rolled_back(&self.database))
             }
         }
     }
@@ -179,11 +179,12 @@ impl Migrator {
         if live == preflight.before {
             return Ok(preflight);
         }
-        Err(Error::Drift {
-            database: self.database.clone(),
+        Err(RunError::Drift {
+            database: self.name(),
             version: steps.from,
             difference: preflight.before.names_of_differences(&live),
-        })
+        }
+        .into())
     }
 
     /// Makes the backup that a run has to make, and verifies it while the scripts are
@@ -215,8 +216,11 @@ impl Migrator {
         let before = Orphans::read(connection).await?;
         let mut executed = Vec::new();
         for (migration, owners) in steps.migrations.iter().zip(owners) {
-            let statements = execute::run(connection, migration, direction, owners).await?;
-            let step = Step::new(migration, direction, statements);
+            let script = Script::new(migration, direction);
+            let mut execution =
+                execute(connection, &script, owners, Policy::Enforce, ignore).await?;
+            execution.refuse(migration, direction)?;
+            let step = Step::new(migration, direction, execution.statements);
             match direction {
                 Direction::Up => history::record(connection, migration, step.elapsed).await?,
                 Direction::Down => history::erase(connection, migration).await?,
@@ -235,7 +239,7 @@ impl Migrator {
     fn report(&self, dry_run: bool, applied: &[Applied]) -> Report {
         let version = plan::version(applied);
         Report {
-            database: self.database.clone(),
+            database: self.name(),
             dry_run,
             created: false,
             adopted: Vec::new(),
@@ -286,8 +290,9 @@ async fn verify_reached(
     if reached == *expected || steps.are_irreversible() {
         return Ok(());
     }
-    Err(Error::NotReached {
+    Err(RunError::NotReached {
         version: steps.to,
         difference: expected.names_of_differences(&reached),
-    })
+    }
+    .into())
 }

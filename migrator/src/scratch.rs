@@ -91,7 +91,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`] if what the script leaves cannot be read. Under [`Policy::Enforce`]
+    /// [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if what the script leaves cannot be read. Under [`Policy::Enforce`]
     /// also the failure of the script.
     pub(crate) async fn apply<'a>(
         &mut self,
@@ -280,7 +280,10 @@ mod tests {
         let recorded = scratch.apply(migration, down, Policy::Record, ignore).await;
 
         assert!(
-            matches!(refused, Err(Error::Ownership { .. })),
+            matches!(
+                refused,
+                Err(Error::Execute(crate::ExecuteError::Ownership { .. }))
+            ),
             "{refused:?}"
         );
         assert_eq!(kept.tables.len(), 2);

@@ -6,6 +6,7 @@ pub(crate) mod destructive_change;
 pub(crate) mod directives;
 pub(crate) mod forbidden;
 mod keywords;
+pub(crate) mod location;
 pub(crate) mod name;
 pub(crate) mod operation;
 mod token;

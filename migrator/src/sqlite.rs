@@ -9,5 +9,6 @@ mod internal;
 pub(crate) mod lock_backoff;
 pub(crate) mod orphans;
 pub(crate) mod planner;
+pub(crate) mod result_code;
 pub(crate) mod schema;
 pub(crate) mod session;

@@ -1,24 +1,19 @@
 //! What the help ends with: examples, and the exit codes.
 
-/// At the end of the help of `migrator`.
-pub const EXIT_CODES: &str = "\
+use migrator::Exit;
+
+/// Returns the end of the help of `migrator`: examples, and the table of exit codes.
+pub fn with_exit_codes() -> String {
+    let code = |exit: Exit| format!("\n  {:<3} {}", exit.code(), exit.meaning());
+    let codes = Exit::ALL.into_iter().map(code).collect::<String>();
+    format!("{EXAMPLES}\n\nExit codes:{codes}")
+}
+
+const EXAMPLES: &str = "\
 Examples:
   migrator upgrade                                    brings the database up to date
   migrator migrate add_bio                            writes what schema.sql now asks for
-  migrator --database-url sqlite:/srv/blog.db status  shows where another one stands
-
-Exit codes:
-  0   done, or nothing to do
-  1   failed, and the database is as it was
-  2   the command line cannot be understood, or asks for what there is not
-  3   something is pending, or there is a difference
-  4   the live schema is not that of its version
-  5   a rule of the lint is broken
-  6   the history and the migrations do not fit: changed, missing, out of order, newer
-  7   refused: loses data, irreversible, another owner's table, a foreign database
-  9   a backup or a restore failed
-  64  a setting cannot work
-  75  try again: the database is locked, or not there yet";
+  migrator --database-url sqlite:/srv/blog.db status  shows where another one stands";
 
 /// At the end of the help of `create`.
 pub const CREATE: &str = "\

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use migrator::Error;
+use migrator::{Error, Exit};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -21,17 +21,17 @@ pub struct Output {
 
 impl Output {
     /// What the command did, and the exit code that goes with it.
-    pub fn say(self, result: &(impl Serialize + Display), exit_code: u8) -> ExitCode {
+    pub fn say(self, result: &(impl Serialize + Display), exit: Exit) -> ExitCode {
         let said = if self.json {
             let result = serde_json::to_value(result).unwrap_or_default();
-            self.object(exit_code, "result", result)
+            self.object(exit.code(), "result", result)
         } else {
             let text = result.to_string();
             format!("{}\n", text.strip_suffix('\n').unwrap_or(&text))
         };
         // What was done is done, even if nobody reads of it.
         let _ = io::stdout().write_all(said.as_bytes());
-        ExitCode::from(exit_code)
+        exit.into()
     }
 
     /// Why it did not do what it was asked for.
@@ -49,12 +49,12 @@ impl Output {
     }
 
     /// A command line that cannot be understood.
-    pub fn misunderstood(self, exit_code: u8, line: &str) -> ExitCode {
+    pub fn misunderstood(self, exit: Exit, line: &str) -> ExitCode {
         let line = line.strip_prefix("error: ").unwrap_or(line);
         let mut details = Map::new();
         details.insert("reason".into(), "USAGE".into());
         details.insert("message".into(), line.into());
-        self.refuse(exit_code, line, details)
+        self.refuse(exit.code(), line, details)
     }
 
     fn refuse(self, exit_code: u8, line: &str, details: Map<String, Value>) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use migrator::{Await, Error, Migrator};
+use migrator::{Await, Error, Exit, Migrator, PlanError};
 
 use super::output::Output;
 
@@ -15,7 +15,7 @@ pub async fn back_up(migrator: &Migrator, every: Duration, output: Output) -> Ex
             migrator.back_up(None).await
         };
         match made.await {
-            Ok(backup) => output.say(&backup, 0),
+            Ok(backup) => output.say(&backup, Exit::Done),
             Err(error) => output.fail(&error),
         };
         tokio::time::sleep(every).await;
@@ -31,8 +31,7 @@ async fn there(migrator: &Migrator) -> Result<(), Error> {
         })
     };
     match look(Duration::ZERO).await {
-        Err(Error::Behind { database, .. }) => {
-            let database = database.display();
+        Err(Error::Plan(PlanError::Behind { database, .. })) => {
             tracing::info!(%database, "waiting for the database");
             look(Duration::MAX).await.map(drop)
         }

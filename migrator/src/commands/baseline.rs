@@ -7,9 +7,9 @@ use database::sqlite::sqlite_version;
 
 use crate::{
     Migrator,
-    error::Error,
+    error::{Error, run::RunError},
     report::{Report, Subject},
-    run::plan,
+    run::plan::{self, PlanError},
     scratch::Scratch,
     sqlite::{
         history::{self, Identity, View},
@@ -26,7 +26,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`Error::Drift`] if the schema is another, [`Error::Adopted`] if there is a
-    /// history, [`Error::NotCreated`] if there is no database; it is then as it was.
+    /// history, [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database; it is then as it was.
     pub async fn baseline(&self, version: i64) -> Result<Report, Error> {
         sqlite_version::check().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;
@@ -62,7 +62,7 @@ impl Migrator {
             }
             Err(error) => {
                 session.rollback().await;
-                Err(error)
+                Err(error.rolled_back(&self.database))
             }
         }
     }
@@ -80,20 +80,22 @@ impl Migrator {
             return Err(self.foreign(why));
         }
         if !applied.is_empty() {
-            return Err(Error::Adopted {
-                database: self.database.clone(),
+            return Err(PlanError::Adopted {
+                database: self.name(),
                 version: plan::version(&applied),
-            });
+            }
+            .into());
         }
         let live = Schema::read(connection).await?;
         if live == *expected {
             return Ok(());
         }
-        Err(Error::Drift {
-            database: self.database.clone(),
+        Err(RunError::Drift {
+            database: self.name(),
             version,
             difference: expected.catalog().names_of_differences(&live.catalog()),
-        })
+        }
+        .into())
     }
 
     async fn claim(
@@ -113,7 +115,7 @@ impl Migrator {
             }
         }
         Ok(Report {
-            database: self.database.clone(),
+            database: self.name(),
             dry_run: false,
             created: false,
             adopted,

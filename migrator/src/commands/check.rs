@@ -7,13 +7,16 @@ use serde::Serialize;
 
 use crate::{
     Entry, Migrator, State,
-    error::{Error, Place},
+    error::{Error, exit::Exit},
     lint::{self, ExecutedScripts, Finding, Scripts},
     project::Project,
     scratch::{RoundTrip, Scratch, desired::DesiredSchema},
-    sqlite::execute::prepares,
-    sqlite::schema::Schema,
-    state::catalog::{Difference, changed_lines},
+    sql::location::SourceLocation,
+    sqlite::{execute::prepares, schema::Schema},
+    state::{
+        catalog::{Difference, changed_lines},
+        error::DatabaseError,
+    },
 };
 
 /// What was checked, and what was found.
@@ -60,7 +63,7 @@ pub(crate) enum Irregularity {
     /// A script that SQLite refuses.
     Refused {
         #[serde(flatten)]
-        place: Place,
+        place: SourceLocation,
         /// What SQLite says.
         message: String,
     },
@@ -119,7 +122,7 @@ impl Migrator {
     ) -> Result<CheckReport, Error> {
         let mut report = check(project).await?;
         let status = match self.status().await {
-            Err(Error::NotCreated { .. }) => return Ok(report),
+            Err(Error::Database(DatabaseError::NotFound { .. })) => return Ok(report),
             status => status?,
         };
         let (fits, strange): (Vec<_>, Vec<_>) = status
@@ -140,16 +143,18 @@ impl CheckReport {
     /// rules, 3 what
     /// is declared, 1 the steps and the statements.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> Exit {
         let ok = |check: &Option<Check<Finding>>| check.as_ref().is_none_or(|check| check.ok);
         if self.history.as_ref().is_some_and(|history| !history.ok) {
-            6
+            Exit::History
         } else if !self.lint.ok || !ok(&self.speed) {
-            5
+            Exit::Rule
         } else if !self.declared.ok {
-            3
+            Exit::Pending
+        } else if self.steps.ok && self.statements.ok {
+            Exit::Done
         } else {
-            u8::from(!(self.steps.ok && self.statements.ok))
+            Exit::Failed
         }
     }
 }
@@ -296,7 +301,7 @@ mod tests {
         for project in [Project::embedded().unwrap(), project()] {
             let report = check(&project).await.unwrap();
 
-            assert_eq!(report.exit_code(), 0, "{report}");
+            assert_eq!(report.exit_code(), Exit::Done, "{report}");
             assert_eq!(report.to_string().matches("ok    ").count(), 4);
         }
     }
@@ -314,7 +319,7 @@ mod tests {
 
         let report = check(&project).await.unwrap();
 
-        assert_eq!(report.exit_code(), 3, "{report}");
+        assert_eq!(report.exit_code(), Exit::Pending, "{report}");
         let lines: Vec<_> = report
             .declared
             .findings
@@ -363,7 +368,7 @@ mod tests {
 
         let report = check(&project).await.unwrap();
 
-        assert_eq!(report.exit_code(), 1, "{report}");
+        assert_eq!(report.exit_code(), Exit::Failed, "{report}");
         assert_eq!(
             report.statements.findings[0].to_string(),
             "posts/.sqlx/query-0.json: no such column: none: select body, none from posts"
@@ -377,7 +382,7 @@ mod tests {
 
         let report = check(&project).await.unwrap();
 
-        assert_eq!(report.exit_code(), 5);
+        assert_eq!(report.exit_code(), Exit::Rule);
         assert!(report.steps.ok, "{report}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["lint"]["ok"], false);

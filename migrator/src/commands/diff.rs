@@ -9,7 +9,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// As of [`Migrator::dump`], and [`Error::Newer`] if these migrations do not tell what
+    /// As of [`Migrator::dump`], and [`PlanError::Newer`](crate::PlanError::Newer) if these migrations do not tell what
     /// its version should be.
     pub async fn diff(&self) -> Result<DriftReport, Error> {
         let (applied, live) = self.history_and_schema().await?;
@@ -19,7 +19,7 @@ impl Migrator {
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
         let differences = expected.catalog().differences(&live.catalog());
         let ddl = planner::repair(&live, &expected);
-        let database = self.database.clone();
+        let database = self.name();
         Ok(DriftReport::new(database, version, differences, ddl))
     }
 }

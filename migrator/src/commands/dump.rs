@@ -7,7 +7,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCreated`] if there is no database, and [`Error::Schema`] if it has what
+    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database, and [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if it has what
     /// cannot be read.
     pub async fn dump(&self) -> Result<Dump, Error> {
         let (_, schema) = self.history_and_schema().await?;

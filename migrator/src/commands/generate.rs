@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    error::Error,
+    error::{Error, exit::Exit, generate::GenerateError},
     project::{Project, migrations::Direction},
     report::Report,
     scratch::{Scratch, desired::DesiredSchema},
@@ -115,11 +115,11 @@ impl NewMigrations {
 
     /// 3 if a migration is missing, and was not written.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> Exit {
         if self.written || self.is_empty() {
-            0
+            Exit::Done
         } else {
-            3
+            Exit::Pending
         }
     }
 
@@ -133,12 +133,12 @@ impl NewMigrations {
     ///
     /// # Errors
     ///
-    /// [`Error::Unwritten`].
+    /// [`GenerateError::Unwritten`].
     pub fn write(mut self, folder: &Path) -> Result<Self, Error> {
         for new in &mut self.migrations {
             let (up, down) = (&new.up_sql, &new.down_sql);
             Project::write_migration(folder, &new.owner, new.number, &new.name, up, down).map_err(
-                |source| Error::Unwritten {
+                |source| GenerateError::Unwritten {
                     file: new.up.clone(),
                     source,
                 },
@@ -180,8 +180,8 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// [`Error`]: above all [`Error::Ambiguous`], [`Error::Destroys`] and
-    /// [`Error::Unplannable`].
+    /// [`Error`]: above all [`GenerateError::Ambiguous`], [`GenerateError::Destroys`] and
+    /// [`GenerateError::Unplannable`].
     pub async fn missing_migrations(
         &self,
         name: &str,
@@ -204,10 +204,11 @@ impl Project {
             let up = planner::plan(&newest, &target, &renames)?;
             let destroys = destroys(&up);
             if !allow_data_loss && !destroys.is_empty() {
-                return Err(Error::Destroys {
+                return Err(GenerateError::Destroys {
                     owner: owner.name.clone(),
                     what: destroys.join(", "),
-                });
+                }
+                .into());
             }
             let down = planner::plan_down(&newest, &target, &renames)?;
             let new =
@@ -217,9 +218,10 @@ impl Project {
             missing.push(new);
         }
         if *scratch.schema() != declared.schema {
-            return Err(Error::Unproven {
+            return Err(GenerateError::Unproven {
                 direction: Direction::Up,
-            });
+            }
+            .into());
         }
         Ok(NewMigrations::new(missing))
     }
@@ -228,7 +230,7 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// [`Error::Unwritten`] if there is no such owner, or no word in the name.
+    /// [`GenerateError::Unwritten`] if there is no such owner, or no word in the name.
     pub fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
         let up = "-- What changes, and why.\n".to_owned();
         let down = "-- The way back. If there is none: `-- @irreversible`, and why.\n".to_owned();
@@ -244,11 +246,12 @@ impl Project {
         destroys: Vec<String>,
     ) -> Result<NewMigration, Error> {
         let number = self.next_number();
-        let [up, down] =
-            Self::migration_files(owner, number, name).map_err(|source| Error::Unwritten {
+        let [up, down] = Self::migration_files(owner, number, name).map_err(|source| {
+            GenerateError::Unwritten {
                 file: Path::new(owner).join("migrations"),
                 source,
-            })?;
+            }
+        })?;
         Ok(NewMigration {
             number,
             owner: owner.to_owned(),
@@ -286,11 +289,12 @@ fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> R
         if let (Some(maker), Some(whose)) = (maker, whose)
             && maker != whose
         {
-            return Err(Error::Moved {
+            return Err(GenerateError::Moved {
                 table: table.spelled().to_owned(),
                 made: maker.to_owned(),
                 declares: whose.to_owned(),
-            });
+            }
+            .into());
         }
     }
     Ok(())
@@ -360,9 +364,10 @@ async fn prove(scratch: &mut Scratch, project: &Project, target: &Schema) -> Res
     let trip = scratch.round_trip(newest, Policy::Enforce, ignore).await?;
     let mut runs = trip.runs();
     match runs.find(|(run, expected)| *run.after != *expected.unwrap_or(target)) {
-        Some((run, _)) => Err(Error::Unproven {
+        Some((run, _)) => Err(GenerateError::Unproven {
             direction: run.direction,
-        }),
+        }
+        .into()),
         None => Ok(()),
     }
 }

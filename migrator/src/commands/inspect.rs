@@ -38,7 +38,7 @@ impl Migrator {
         if !self.exists()? {
             return Err(self.not_created());
         }
-        Session::open(&self.database, Wait::new(patience)).await
+        Ok(Session::open(&self.database, Wait::new(patience)).await?)
     }
 
     fn ours(&self, View { identity, applied }: View) -> Result<Vec<Applied>, Error> {

@@ -3,15 +3,19 @@
 
 use std::{path::Path, time::Duration};
 
-use sqlx::error::DatabaseError;
-
 use crate::{
     Migrator, Run,
-    error::{Error, Place},
+    error::{Error, run::RunError},
     lint::{Code, Finding},
     project::migrations::{Direction, Migration, Migrations},
     report::{Report, progress::Progress},
-    sqlite::{execute::Failure, guard::Denial},
+    sql::location::SourceLocation,
+    sqlite::{
+        execute::{ExecuteError, Failure},
+        guard::Denial,
+        result_code::ResultCode,
+    },
+    state::error::DatabaseError,
 };
 
 impl Migrator {
@@ -46,21 +50,28 @@ impl Migrator {
     ///
     /// The error itself, if another database would not have met it.
     fn refused(&self, error: Error, copy: &Path) -> Result<Finding, Error> {
+        let error = error.into_cause();
         let remedy = match error {
-            Error::Ownership {
+            Error::Execute(ExecuteError::Ownership {
                 place, deed, whose, ..
-            } => return Ok(Finding::denied(&place, &Denial::Theirs { deed, whose })),
-            Error::Forbidden { place, deed } => {
+            }) => return Ok(Finding::denied(&place, &Denial::Theirs { deed, whose })),
+            Error::Execute(ExecuteError::Forbidden { place, deed }) => {
                 return Ok(Finding::denied(&place, &Denial::Forbidden(deed)));
             }
-            Error::Script { place, source, .. } => {
+            Error::Execute(ExecuteError::Script { place, source, .. }) => {
                 return Ok(Finding::refused(&Failure { place, source }));
             }
-            Error::Orphan { .. } => "have each row refer to one that is there",
-            Error::NotReached { .. } => "correct the script",
+            Error::Run(RunError::Orphan { .. }) => "have each row refer to one that is there",
+            Error::Run(RunError::NotReached { .. }) => "correct the script",
             // What SQLite cannot make sense of, such as a reference to no key.
-            Error::Database(ref source) if is_mistake(source) => "correct the script",
-            Error::Drift { .. } => "bring the schema back to what its version should be",
+            Error::Database(DatabaseError::Failed(ref source))
+                if ResultCode::from(source) == ResultCode::Mistake =>
+            {
+                "correct the script"
+            }
+            Error::Run(RunError::Drift { .. }) => {
+                "bring the schema back to what its version should be"
+            }
             error => return Err(error),
         };
         // It speaks of the copy.
@@ -76,14 +87,6 @@ impl Migrator {
             remedy.into(),
         ))
     }
-}
-
-/// Reports whether SQLite failed because of a statement, and not because of a disk or of
-/// another process.
-fn is_mistake(error: &sqlx::Error) -> bool {
-    // SQLITE_ERROR, see <https://sqlite.org/rescode.html>.
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.as_deref() == Some("1")
 }
 
 /// M006, at the scripts that take too long; if none does, at the one that takes longest.
@@ -123,8 +126,8 @@ fn too_long(report: &Report, known: &Migrations, limit: Duration) -> Vec<Finding
 }
 
 /// Returns the beginning of the up script of a migration.
-fn begin(migration: Option<&Migration>) -> Place {
-    Place {
+fn begin(migration: Option<&Migration>) -> SourceLocation {
+    SourceLocation {
         file: migration.map_or_else(String::new, |known| known.file(Direction::Up)),
         line: 1,
         column: 1,

@@ -7,13 +7,9 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCreated`] if there is no database.
+    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database.
     pub async fn status(&self) -> Result<Status, Error> {
         let applied = self.history(self.lock_timeout).await?;
-        Ok(Status::new(
-            self.database.clone(),
-            &self.migrations,
-            &applied,
-        ))
+        Ok(Status::new(self.name(), &self.migrations, &applied))
     }
 }

@@ -2,7 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Migrator, error::Error, report::There, run::plan};
+use crate::{
+    Migrator,
+    error::Error,
+    report::There,
+    run::plan::{self, PlanError},
+    state::error::DatabaseError,
+};
 
 /// Between two looks at a database that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -21,7 +27,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`Error::Behind`] if it is not there in time; at once, if waiting does not help.
+    /// [`PlanError::Behind`] if it is not there in time; at once, if waiting does not help.
     pub async fn wait(&self, Await { version, timeout }: Await) -> Result<There, Error> {
         let wanted = version.unwrap_or_else(|| self.migrations.newest());
         let began = Instant::now();
@@ -30,21 +36,24 @@ impl Migrator {
             let left = timeout.saturating_sub(began.elapsed());
             let found = match self.history(left.min(self.lock_timeout)).await {
                 Ok(applied) => Some(plan::version(&applied)),
-                Err(Error::NotCreated { .. } | Error::Locked(_)) => None,
+                Err(Error::Database(DatabaseError::NotFound { .. } | DatabaseError::Locked(_))) => {
+                    None
+                }
                 Err(error) => return Err(error),
             };
             match found {
                 Some(version) if version >= wanted => {
-                    let database = self.database.clone();
+                    let database = self.name();
                     return Ok(There { database, version });
                 }
                 _ if began.elapsed() >= timeout => {
-                    return Err(Error::Behind {
-                        database: self.database.clone(),
+                    return Err(PlanError::Behind {
+                        database: self.name(),
                         version: found,
                         wanted,
                         waited: timeout,
-                    });
+                    }
+                    .into());
                 }
                 _ => {
                     if !said {

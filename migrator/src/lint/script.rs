@@ -2,10 +2,10 @@
 
 use super::{Code, Finding};
 use crate::{
-    error::Place,
     project::migrations::{Direction, Migration},
     sql::{
-        self, Statement, destructive_change::DestructiveChange, directives, operation::Operation,
+        self, Statement, destructive_change::DestructiveChange, directives,
+        location::SourceLocation, operation::Operation,
     },
 };
 
@@ -86,10 +86,10 @@ impl<'a> Script<'a> {
     }
 
     /// Returns where the statement at this index begins.
-    pub(super) fn place(&self, statement: usize) -> Place {
+    pub(super) fn place(&self, statement: usize) -> SourceLocation {
         let offset = self.statements.get(statement).map_or(0, |s| s.offset);
         let position = sql::position(self.text, offset);
-        Place {
+        SourceLocation {
             file: self.file.clone(),
             line: position.line,
             column: position.column,

@@ -1,18 +1,21 @@
 //! Which migrations are applied to a database and which are not.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
 use super::{Subject, optional_milliseconds, table, write_version};
-use crate::{project::migrations::Migrations, run::plan, sqlite::history::Applied};
+use crate::{
+    error::exit::Exit, project::migrations::Migrations, run::plan, sqlite::history::Applied,
+    state::database_name::DatabaseName,
+};
 
 /// Which migrations are applied to a database and which are not. Its text is a table
 /// that ends with the version.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// The file.
-    pub database: PathBuf,
+    /// Its name.
+    pub database: DatabaseName,
     /// Every migration of this program and of the history, in ascending order.
     pub migrations: Vec<Entry>,
     /// The number of the newest migration that is applied, or 0.
@@ -74,18 +77,18 @@ impl Status {
     /// What a program that asks for it exits with: 6 if the history and the migrations do
     /// not fit, else 3 if something is pending, else 0.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> Exit {
         let states = || self.migrations.iter().map(|entry| entry.state);
         if !states().all(|state| matches!(state, State::Applied | State::Pending)) {
-            6
+            Exit::History
         } else if states().any(|state| state == State::Pending) {
-            3
+            Exit::Pending
         } else {
-            0
+            Exit::Done
         }
     }
 
-    pub(crate) fn new(database: PathBuf, known: &Migrations, history: &[Applied]) -> Self {
+    pub(crate) fn new(database: DatabaseName, known: &Migrations, history: &[Applied]) -> Self {
         let version = plan::version(history);
         let pending = known
             .iter()
@@ -126,7 +129,7 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Database: {}\n", self.database.display())?;
+        writeln!(f, "Database: {}\n", &self.database)?;
 
         let heads = ["number", "name", "owner", "state", "applied at", "took"];
         let mut rows = vec![heads.map(String::from)];

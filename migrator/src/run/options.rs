@@ -1,7 +1,7 @@
 //! What a run can be told.
 
 use super::data_loss::DataLoss;
-use crate::{error::Error, project::migrations::Direction};
+use crate::{error::run::RunError, project::migrations::Direction};
 
 /// What a run is to do.
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +59,11 @@ impl Run {
     }
 
     /// Refuses to lose something, unless it is allowed.
-    pub(super) fn refuse_loss(self, losses: &[DataLoss]) -> Result<(), Error> {
+    pub(super) fn refuse_loss(self, losses: &[DataLoss]) -> Result<(), RunError> {
         if self.allow_data_loss || losses.is_empty() {
             return Ok(());
         }
-        Err(Error::DataLoss {
+        Err(RunError::DataLoss {
             losses: losses.to_vec(),
         })
     }

@@ -1,11 +1,150 @@
 //! What a run has to do: the history compared with the migrations that there are. Knows
 //! no SQL.
 
+use std::time::Duration;
+
 use crate::{
-    error::Error,
+    error::exit::Exit,
     project::migrations::{Migration, Migrations},
     sqlite::history::Applied,
+    state::database_name::DatabaseName,
 };
+
+/// Why a history and the migrations, or a target, do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Give a number that there is.
+    #[error("there is no migration {number}; there are {known}")]
+    UnknownTarget {
+        /// The number that was given.
+        number: i64,
+        /// Those that there are, with commas.
+        known: String,
+    },
+    /// Downgrade instead.
+    #[error(
+        "the database is at version {current}, above {target}; \
+         `migrator downgrade --to {target}` goes back to it"
+    )]
+    AboveTarget {
+        /// The number that was given.
+        target: i64,
+        /// Where the database is.
+        current: i64,
+    },
+    /// Upgrade instead.
+    #[error(
+        "the database is at version {current}, below {target}; \
+         `migrator upgrade --to {target}` brings it there"
+    )]
+    BelowTarget {
+        /// The number that was given.
+        target: i64,
+        /// Where the database is.
+        current: i64,
+    },
+    /// Use the newer migrator that made this database.
+    #[error(
+        "a newer migrator made this database: it is at version {found}, and this one knows \
+         {newest} at most; use the newer migrator"
+    )]
+    Newer {
+        /// The newest migration in the history.
+        found: i64,
+        /// The newest that is compiled in.
+        newest: i64,
+    },
+    /// Find the program that applied it.
+    #[error(
+        "migration {number:04} {name} was applied to this database, and this migrator does not \
+         have it; use the migrator that applied it"
+    )]
+    Unknown {
+        /// Its number.
+        number: i64,
+        /// Its name, from the history.
+        name: String,
+    },
+    /// Restore the file that was applied, and write a new migration.
+    #[error(
+        "migration {number:04} {name} was changed after it had been applied; \
+         restore its file, and put the change into a new migration"
+    )]
+    Changed {
+        /// Its number.
+        number: i64,
+        /// Its name.
+        name: String,
+    },
+    /// Give the migration a higher number, or downgrade below it.
+    #[error(
+        "migration {number:04} {name} is pending, and {applied:04}, which is newer, is applied; \
+         give it a number above {applied:04}, or downgrade below it first"
+    )]
+    OutOfOrder {
+        /// The number of the pending one.
+        number: i64,
+        /// Its name.
+        name: String,
+        /// The newest that is applied.
+        applied: i64,
+    },
+    /// Find out what it left behind.
+    #[error(
+        "migration {number:04} {name} was begun by another tool and did not succeed; \
+         restore a backup, or undo by hand what it left and delete its row of _sqlx_migrations"
+    )]
+    Failed {
+        /// Its number.
+        number: i64,
+        /// Its name.
+        name: String,
+    },
+    /// Upgrade instead: it is adopted already.
+    #[error(
+        "{database} has a history, and is at version {version}; `migrator upgrade` goes on from there"
+    )]
+    Adopted {
+        /// Its name.
+        database: DatabaseName,
+        /// Where it is.
+        version: i64,
+    },
+    /// Wait longer, or see why nobody upgrades it.
+    #[error(
+        "{database} is {} after {}, and not at version {wanted}; `migrator upgrade` brings it there",
+        match version { Some(version) => format!("at version {version}"), None => "not there".into() },
+        humantime::format_duration(*waited)
+    )]
+    Behind {
+        /// Its name.
+        database: DatabaseName,
+        /// Where it is, or `None` if there is no database yet.
+        version: Option<i64>,
+        /// Where it should be.
+        wanted: i64,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+}
+
+impl PlanError {
+    /// Returns the exit code, and the word for programs.
+    pub(crate) fn told(&self) -> (Exit, &'static str) {
+        match self {
+            Self::UnknownTarget { .. } => (Exit::Usage, "UNKNOWN_TARGET"),
+            Self::AboveTarget { .. } => (Exit::Usage, "ABOVE_TARGET"),
+            Self::BelowTarget { .. } => (Exit::Usage, "BELOW_TARGET"),
+            Self::Newer { .. } => (Exit::History, "NEWER_DATABASE"),
+            Self::Unknown { .. } => (Exit::History, "UNKNOWN_MIGRATION"),
+            Self::Changed { .. } => (Exit::History, "CHANGED_MIGRATION"),
+            Self::OutOfOrder { .. } => (Exit::History, "OUT_OF_ORDER"),
+            Self::Failed { .. } => (Exit::History, "FAILED_MIGRATION"),
+            Self::Adopted { .. } => (Exit::History, "ADOPTED_ALREADY"),
+            Self::Behind { .. } => (Exit::TryAgain, "BEHIND"),
+        }
+    }
+}
 
 /// The version that a history makes: the number of the newest migration in it that
 /// succeeded, or 0.
@@ -15,7 +154,7 @@ pub(crate) fn version(applied: &[Applied]) -> i64 {
 }
 
 /// Refuses a target that is neither 0, which is the empty database, nor a migration.
-pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), Error> {
+pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), PlanError> {
     if target == 0 || known.get(target).is_some() {
         return Ok(());
     }
@@ -23,7 +162,7 @@ pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), Error>
         .iter()
         .map(|migration| migration.number().to_string())
         .collect();
-    Err(Error::UnknownTarget {
+    Err(PlanError::UnknownTarget {
         number: target,
         known: numbers.join(", "),
     })
@@ -34,7 +173,7 @@ pub(crate) fn upgrade<'a>(
     known: &'a Migrations,
     applied: &[Applied],
     target: Option<i64>,
-) -> Result<Vec<&'a Migration>, Error> {
+) -> Result<Vec<&'a Migration>, PlanError> {
     check_history(known, applied)?;
     let current = version(applied);
     let pending = |number| applied.iter().all(|applied| applied.number != number);
@@ -42,7 +181,7 @@ pub(crate) fn upgrade<'a>(
         .iter()
         .find(|migration| migration.number() < current && pending(migration.number()))
     {
-        return Err(Error::OutOfOrder {
+        return Err(PlanError::OutOfOrder {
             number: skipped.number(),
             name: skipped.name().to_owned(),
             applied: current,
@@ -50,7 +189,7 @@ pub(crate) fn upgrade<'a>(
     }
     let target = target.unwrap_or_else(|| known.newest());
     if target < current {
-        return Err(Error::AboveTarget { target, current });
+        return Err(PlanError::AboveTarget { target, current });
     }
     let between = current + 1..=target;
     Ok(known
@@ -66,7 +205,7 @@ pub(crate) fn downgrade<'a>(
     known: &'a Migrations,
     applied: &[Applied],
     target: Option<i64>,
-) -> Result<Vec<&'a Migration>, Error> {
+) -> Result<Vec<&'a Migration>, PlanError> {
     check_history(known, applied)?;
     let current = version(applied);
     let one_back = applied
@@ -76,7 +215,7 @@ pub(crate) fn downgrade<'a>(
         .map_or(0, |previous| previous.number);
     let target = target.unwrap_or(one_back);
     if target > current {
-        return Err(Error::BelowTarget { target, current });
+        return Err(PlanError::BelowTarget { target, current });
     }
     let newer = applied
         .iter()
@@ -89,26 +228,26 @@ pub(crate) fn downgrade<'a>(
 }
 
 /// Refuses a history that these migrations cannot have made.
-fn check_history(known: &Migrations, applied: &[Applied]) -> Result<(), Error> {
+fn check_history(known: &Migrations, applied: &[Applied]) -> Result<(), PlanError> {
     if let Some(failed) = applied.iter().find(|applied| !applied.success) {
-        return Err(Error::Failed {
+        return Err(PlanError::Failed {
             number: failed.number,
             name: failed.name.clone(),
         });
     }
     let (found, newest) = (version(applied), known.newest());
     if found > newest {
-        return Err(Error::Newer { found, newest });
+        return Err(PlanError::Newer { found, newest });
     }
     for applied in applied {
         let Some(migration) = known.get(applied.number) else {
-            return Err(Error::Unknown {
+            return Err(PlanError::Unknown {
                 number: applied.number,
                 name: applied.name.clone(),
             });
         };
         if !applied.is(migration) {
-            return Err(Error::Changed {
+            return Err(PlanError::Changed {
                 number: applied.number,
                 name: migration.name().to_owned(),
             });
@@ -217,7 +356,7 @@ mod tests {
         assert!(
             matches!(
                 refusal,
-                Error::OutOfOrder {
+                PlanError::OutOfOrder {
                     number: 2,
                     applied: 3,
                     ..
@@ -239,7 +378,7 @@ mod tests {
             assert!(
                 matches!(
                     newer,
-                    Error::Newer {
+                    PlanError::Newer {
                         found: 3,
                         newest: 2
                     }
@@ -247,11 +386,11 @@ mod tests {
                 "{newer}"
             );
             assert!(
-                matches!(unknown, Error::Unknown { number: 2, .. }),
+                matches!(unknown, PlanError::Unknown { number: 2, .. }),
                 "{unknown}"
             );
             assert!(
-                matches!(changed, Error::Changed { number: 1, .. }),
+                matches!(changed, PlanError::Changed { number: 1, .. }),
                 "{changed}"
             );
         }

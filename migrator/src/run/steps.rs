@@ -3,7 +3,7 @@
 
 use super::{options::Run, plan};
 use crate::{
-    error::Error,
+    error::run::RunError,
     project::migrations::{Direction, Migration, Migrations},
     sql::directives,
     sqlite::history::Applied,
@@ -31,7 +31,7 @@ impl<'a> Steps<'a> {
         known: &'a Migrations,
         applied: &[Applied],
         run: Run,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, plan::PlanError> {
         let from = plan::version(applied);
         let (migrations, to) = match run.direction {
             Direction::Up => {
@@ -64,10 +64,10 @@ impl<'a> Steps<'a> {
     }
 
     /// Refuses a migration that says that it cannot be reverted.
-    pub(super) fn refuse_irreversible(&self) -> Result<(), Error> {
+    pub(super) fn refuse_irreversible(&self) -> Result<(), RunError> {
         match self.irreversible().next() {
             None => Ok(()),
-            Some((migration, why)) => Err(Error::Irreversible {
+            Some((migration, why)) => Err(RunError::Irreversible {
                 number: migration.number(),
                 name: migration.name().to_owned(),
                 why: why.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Scratch;
 use crate::{
-    error::Error,
+    error::{Error, generate::GenerateError},
     project::Project,
     sql,
     sqlite::{
@@ -25,7 +25,7 @@ impl DesiredSchema {
     ///
     /// # Errors
     ///
-    /// [`Error::Declaration`] with its place if SQLite rejects one, and [`Error::Schema`] if
+    /// [`GenerateError::Declaration`] with its place if SQLite rejects one, and [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if
     /// what they make cannot be compared.
     pub(crate) async fn of(project: &Project) -> Result<Self, Error> {
         let mut scratch = Scratch::new().await?;
@@ -36,7 +36,7 @@ impl DesiredSchema {
                 text: &owner.schema,
             };
             if let Some(Failure { place, source }) = scratch.declare(&script).await? {
-                return Err(Error::Declaration { place, source });
+                return Err(GenerateError::Declaration { place, source }.into());
             }
         }
         let mut schema = Schema::clone(&*scratch.read_schema().await?);

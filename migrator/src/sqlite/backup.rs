@@ -6,7 +6,7 @@
 //! backup, `copy` and `restore` the two ways.
 
 mod copy;
-mod error;
+pub(crate) mod error;
 mod facts;
 mod files;
 mod list;
@@ -31,7 +31,10 @@ pub use self::{
     list::{Listed, Listing, State},
     manifest::Record,
 };
-use crate::report::progress::{Progress, Work};
+use crate::{
+    report::progress::{Progress, Work},
+    state::database_name::DatabaseName,
+};
 
 /// How many pages are copied at a time when a backup is restored: some milliseconds' work.
 const PAGES: u32 = 1_000;
@@ -67,8 +70,8 @@ pub struct Backup {
 /// What was restored.
 #[derive(Clone, Debug, Serialize)]
 pub struct Restored {
-    /// The database.
-    pub database: PathBuf,
+    /// Its name.
+    pub database: DatabaseName,
     /// The backup whose content it has now.
     pub file: PathBuf,
     /// The version that it is at now.
@@ -94,7 +97,7 @@ impl fmt::Display for Restored {
         if let Some(rescue) = &self.rescue {
             writeln!(f, "{rescue}")?;
         }
-        let (database, file) = (self.database.display(), self.file.display());
+        let (database, file) = (&self.database, self.file.display());
         writeln!(f, "Restored {database} from {file}")?;
         if !self.compared {
             writeln!(f, "It was not compared: somebody wrote at once")?;
@@ -143,7 +146,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] if the write lock is not free for `lock_timeout`, and what else
+    /// [`DatabaseError::Locked`](crate::DatabaseError::Locked) if the write lock is not free for `lock_timeout`, and what else
     /// [`Error`] says; nothing is left then.
     pub async fn back_up(
         &self,

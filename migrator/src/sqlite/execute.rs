@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, time::Instant};
 use database::sqlite::authorizer;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::guard::{Denial, Guard, Made, Owners, Policy};
+use super::guard::{Denial, Guard, MIGRATOR, Made, Owners, Policy};
 use crate::{
-    error::{Error, Place},
+    error::exit::Exit,
     project::migrations::{Direction, Migration},
     report::Executed,
-    sql::{self, Token, forbidden::forbidden, quoted},
+    sql::{self, Token, forbidden::forbidden, location::SourceLocation, quoted},
 };
 
 /// A script that can be executed.
@@ -34,9 +34,9 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> SourceLocation {
         let position = sql::position(self.text, offset);
-        Place {
+        SourceLocation {
             file: self.file.clone(),
             line: position.line,
             column: position.column,
@@ -58,14 +58,14 @@ pub(crate) struct Execution {
 /// A statement that the rule denies.
 #[derive(Clone, Debug)]
 pub(crate) struct Denied {
-    pub(crate) place: Place,
+    pub(crate) place: SourceLocation,
     pub(crate) denial: Denial,
 }
 
 /// A statement that SQLite rejected.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) place: Place,
+    pub(crate) place: SourceLocation,
     pub(crate) source: sqlx::Error,
 }
 
@@ -81,25 +81,25 @@ impl Execution {
     ///
     /// # Errors
     ///
-    /// [`Error::Script`], [`Error::Ownership`] or [`Error::Forbidden`], with the place.
+    /// [`ExecuteError`], with the place.
     pub(crate) fn refuse(
         &mut self,
         migration: &Migration,
         direction: Direction,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ExecuteError> {
         if let Some(Denied { place, denial }) = self.denials.drain(..).next() {
             return Err(match denial {
-                Denial::Theirs { deed, whose } => Error::Ownership {
+                Denial::Theirs { deed, whose } => ExecuteError::Ownership {
                     place,
                     owner: migration.owner().to_owned(),
                     deed,
                     whose,
                 },
-                Denial::Forbidden(deed) => Error::Forbidden { place, deed },
+                Denial::Forbidden(deed) => ExecuteError::Forbidden { place, deed },
             });
         }
         match self.failure.take() {
-            Some(Failure { place, source }) => Err(Error::Script {
+            Some(Failure { place, source }) => Err(ExecuteError::Script {
                 place,
                 number: migration.number(),
                 name: migration.name().to_owned(),
@@ -111,22 +111,64 @@ impl Execution {
     }
 }
 
-/// Executes the script of a migration in the transaction of a run. `owners` own what the
-/// database has.
-///
-/// # Errors
-///
-/// Those of [`Execution::refuse`].
-pub(crate) async fn run(
-    connection: &mut SqliteConnection,
-    migration: &Migration,
-    direction: Direction,
-    owners: &Owners,
-) -> Result<Vec<Executed>, Error> {
-    let script = Script::new(migration, direction);
-    let mut executed = execute(connection, &script, owners, Policy::Enforce, ignore).await?;
-    executed.refuse(migration, direction)?;
-    Ok(executed.statements)
+/// Why a script was not executed to its end. Each has a place.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// Correct the migration.
+    #[error("migration {number:04} {name} could not be {direction}, at {place}")]
+    Script {
+        /// Where SQLite stopped.
+        place: SourceLocation,
+        /// Its number.
+        number: i64,
+        /// Its name.
+        name: String,
+        /// Which of its scripts failed.
+        direction: Direction,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+    /// Move it into a migration of the owner.
+    #[error(
+        "a migration of {owner} may not {deed}, at {place}: that is for {} to do",
+        if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
+    )]
+    Ownership {
+        /// The statement.
+        place: SourceLocation,
+        /// Whose migration it is.
+        owner: String,
+        /// What it would do.
+        deed: String,
+        /// Whose it is that it would do it to.
+        whose: String,
+    },
+    /// Take it out of the migration.
+    #[error("a migration may not {deed}, at {place}; take it out")]
+    Forbidden {
+        /// The statement.
+        place: SourceLocation,
+        /// What it would do.
+        deed: String,
+    },
+}
+
+impl ExecuteError {
+    /// Returns the exit code, and the word for programs.
+    pub(crate) fn told(&self) -> (Exit, &'static str) {
+        match self {
+            Self::Script { .. } => (Exit::Failed, "FAILED_STATEMENT"),
+            Self::Ownership { .. } => (Exit::Refused, "OWNERSHIP"),
+            Self::Forbidden { .. } => (Exit::Refused, "FORBIDDEN_STATEMENT"),
+        }
+    }
+
+    pub(crate) fn place(&self) -> &SourceLocation {
+        let (Self::Script { place, .. }
+        | Self::Ownership { place, .. }
+        | Self::Forbidden { place, .. }) = self;
+        place
+    }
 }
 
 /// Observes nothing.
@@ -200,7 +242,7 @@ async fn foreign_sequences(
 }
 
 /// Returns the place of the first word of a script that names the table of sequences.
-fn sequence_statement(script: &Script<'_>) -> Place {
+fn sequence_statement(script: &Script<'_>) -> SourceLocation {
     let word = sql::tokens(script.text)
         .into_iter()
         .find(|token| token.unquoted().eq_ignore_ascii_case("sqlite_sequence"));

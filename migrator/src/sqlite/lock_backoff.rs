@@ -11,6 +11,8 @@ use std::{
 
 use database::sqlite::{Acquire, FairLock};
 
+use crate::state::error::DatabaseError;
+
 /// The first pause: about as long as a busy writer leaves between two transactions.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 
@@ -23,6 +25,12 @@ const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 /// The limit of a wait, which is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimedOut(pub(crate) Duration);
+
+impl From<TimedOut> for DatabaseError {
+    fn from(TimedOut(limit): TimedOut) -> Self {
+        Self::Locked(limit)
+    }
+}
 
 /// How long a run still waits for others.
 #[derive(Debug)]

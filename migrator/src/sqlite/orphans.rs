@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use crate::error::Error;
+use crate::error::run::RunError;
 
 /// A row that refers to nothing: its table, its id unless the table has none, and the
 /// table that it refers to.
@@ -34,13 +34,13 @@ impl Orphans {
     }
 
     /// Refuses what was not there before.
-    pub(crate) fn refuse_new(&self, before: &Self) -> Result<(), Error> {
+    pub(crate) fn refuse_new(&self, before: &Self) -> Result<(), RunError> {
         let is_new = |(orphan, count): &(&Orphan, &usize)| {
             **count > before.0.get(*orphan).copied().unwrap_or_default()
         };
         match self.0.iter().find(is_new) {
             None => Ok(()),
-            Some(((table, row, parent), _)) => Err(Error::Orphan {
+            Some(((table, row, parent), _)) => Err(RunError::Orphan {
                 table: table.clone(),
                 row: *row,
                 parent: parent.clone(),

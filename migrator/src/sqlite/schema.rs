@@ -18,6 +18,7 @@ pub(crate) use crate::sql::{
     name::{Name, ObjectKind},
     operation::created_object as object,
 };
+use crate::state::error::DatabaseError;
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
@@ -240,4 +241,13 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
+}
+
+impl From<Error> for DatabaseError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => error.into(),
+            Error::Unsupported { object, why } => Self::Unsupported { object, why },
+        }
+    }
 }

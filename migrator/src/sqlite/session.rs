@@ -16,12 +16,13 @@ use sqlx::{
 };
 
 use crate::{
-    error::Error,
     sqlite::{
         history::{self, Identity, View},
         lock_backoff::Wait,
+        result_code::ResultCode,
         schema::{self, Schema},
     },
+    state::error::DatabaseError,
 };
 
 /// An open database.
@@ -34,7 +35,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Opens a file that is there.
-    pub(crate) async fn open(database: &Path, mut wait: Wait) -> Result<Self, Error> {
+    pub(crate) async fn open(database: &Path, mut wait: Wait) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(false)
@@ -62,7 +63,7 @@ impl Session {
 
     /// Opens a database in memory in the place of a file that is not there, to see what a
     /// run would do.
-    pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, Error> {
+    pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, DatabaseError> {
         Ok(Self {
             connection: connect().await?,
             database: database.to_owned(),
@@ -71,7 +72,7 @@ impl Session {
     }
 
     /// What the database says of itself now.
-    pub(crate) async fn look(&mut self) -> Result<View, Error> {
+    pub(crate) async fn look(&mut self) -> Result<View, DatabaseError> {
         loop {
             match self.try_to_look().await {
                 Ok(view) => return Ok(view),
@@ -84,8 +85,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`] if it cannot be read.
-    pub(crate) async fn look_closer(&mut self) -> Result<(View, Schema), Error> {
+    /// [`DatabaseError::Unsupported`] if it cannot be read.
+    pub(crate) async fn look_closer(&mut self) -> Result<(View, Schema), DatabaseError> {
         loop {
             match self.try_to_look_closer().await {
                 Ok(found) => return Ok(found),
@@ -111,13 +112,13 @@ impl Session {
 
     /// Gives the database a write-ahead log, if it has none: with it, services go on
     /// reading while a migrator writes. It is a property of the file and stays.
-    pub(crate) async fn enter_wal(&mut self) -> Result<(), Error> {
+    pub(crate) async fn enter_wal(&mut self) -> Result<(), DatabaseError> {
         loop {
             match self.try_to_enter_wal().await {
                 Ok(mode) if mode == "wal" => return Ok(()),
                 Ok(mode) => {
-                    return Err(Error::NoWriteAheadLog {
-                        database: self.database.clone(),
+                    return Err(DatabaseError::NoWriteAheadLog {
+                        database: self.database.as_path().into(),
                         mode,
                     });
                 }
@@ -139,7 +140,7 @@ impl Session {
     }
 
     /// Begins the transaction of the run, with the write lock taken.
-    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+    pub(crate) async fn begin(&mut self) -> Result<(), DatabaseError> {
         let mut fair_lock = FairLock::new(&self.database);
         let mut attempts = self.wait.attempts(&mut fair_lock);
         loop {
@@ -160,7 +161,7 @@ impl Session {
     }
 
     /// Ends the transaction of the run, with all that was done.
-    pub(crate) async fn commit(&mut self) -> Result<(), Error> {
+    pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         // With the lock taken and a write-ahead log there is nobody to wait for.
         sqlx::query("commit").execute(&mut self.connection).await?;
         Ok(())
@@ -182,7 +183,7 @@ impl Session {
     }
 
     /// Pauses if others are in the way.
-    async fn pause(&mut self, error: sqlx::Error) -> Result<(), Error> {
+    async fn pause(&mut self, error: sqlx::Error) -> Result<(), DatabaseError> {
         pause(&mut self.wait, &self.database, error).await
     }
 }
@@ -206,29 +207,21 @@ async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema)
 }
 
 /// Pauses if the error is that others are in the way; else returns it.
-async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), Error> {
+async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
     busy(database, error)?;
     Ok(wait.pause().await?)
 }
 
 /// Accepts the error that another process uses the database, and returns any other one.
-fn busy(database: &Path, error: sqlx::Error) -> Result<(), Error> {
-    // The primary result code: the low byte, see <https://sqlite.org/rescode.html>.
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i32>().ok())
-        .map(|code| code & 0xFF);
-    match code {
-        // SQLITE_BUSY, and SQLITE_PROTOCOL: too many begin to use the log at once.
-        Some(5 | 15) => Ok(()),
-        // SQLITE_CANTOPEN.
-        Some(14) => Err(Error::Unusable {
-            database: database.to_owned(),
-            source: Box::new(error),
+fn busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
+    match ResultCode::from(&error) {
+        ResultCode::Busy => Ok(()),
+        ResultCode::CannotOpen => Err(DatabaseError::Unusable {
+            database: database.into(),
+            source: error.into(),
         }),
-        // SQLITE_NOTADB.
-        Some(26) => Err(Error::Foreign {
-            database: database.to_owned(),
+        ResultCode::NotADatabase => Err(DatabaseError::Foreign {
+            database: database.into(),
             why: "it is no SQLite database".into(),
         }),
         _ => Err(error.into()),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Error, Migrations, Run};
+use migrator::{DatabaseError, Error, Migrations, PlanError, Run};
 
 use crate::{Place, migrations};
 
@@ -82,9 +82,21 @@ async fn what_has_a_history_or_another_owner_is_not_adopted() {
     let foreign = foreign.migrator_with(two()).baseline(1).await.unwrap_err();
     let sqlx = sqlx.migrator_with(two()).baseline(2).await.unwrap_err();
 
-    assert!(matches!(adopted, Error::Adopted { version: 1, .. }));
-    assert!(matches!(foreign, Error::Foreign { .. }), "{foreign}");
-    assert!(matches!(sqlx, Error::Foreign { .. }), "{sqlx}");
+    assert!(matches!(
+        adopted.cause(),
+        Error::Plan(PlanError::Adopted { version: 1, .. })
+    ));
+    assert!(
+        matches!(
+            foreign.cause(),
+            Error::Database(DatabaseError::Foreign { .. })
+        ),
+        "{foreign}"
+    );
+    assert!(
+        matches!(sqlx.cause(), Error::Database(DatabaseError::Foreign { .. })),
+        "{sqlx}"
+    );
 }
 
 #[tokio::test]
@@ -95,7 +107,16 @@ async fn there_has_to_be_a_database_and_a_version() {
     let missing = migrator.baseline(1).await.unwrap_err();
     let unknown = migrator.baseline(9).await.unwrap_err();
 
-    assert!(matches!(missing, Error::NotCreated { .. }), "{missing}");
-    assert!(matches!(unknown, Error::UnknownTarget { number: 9, .. }));
+    assert!(
+        matches!(
+            missing.cause(),
+            Error::Database(DatabaseError::NotFound { .. })
+        ),
+        "{missing}"
+    );
+    assert!(matches!(
+        unknown.cause(),
+        Error::Plan(PlanError::UnknownTarget { number: 9, .. })
+    ));
     assert!(!place.path().exists());
 }

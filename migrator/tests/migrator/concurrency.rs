@@ -3,7 +3,7 @@
 use std::{process::Child, time::Duration};
 
 use database::settings::DatabaseUrl;
-use migrator::{Error, Migrator, Project, Run};
+use migrator::{DatabaseError, Error, Migrator, Project, Run};
 
 use crate::{Place, ProgramOutput, execute};
 
@@ -153,7 +153,7 @@ async fn a_database_that_is_held_before_it_has_a_log_is_waited_for_too() {
     let report = migrator.create().await.unwrap();
 
     assert!(
-        matches!(locked, Error::Locked(limit) if limit == short),
+        matches!(locked.cause(), Error::Database(DatabaseError::Locked(limit)) if *limit == short),
         "{locked}"
     );
     assert!(report.created);

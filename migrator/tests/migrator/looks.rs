@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{Await, Error, Run, State};
+use migrator::{Await, DatabaseError, Error, PlanError, Run, State};
 
 use crate::{PATIENCE, Place, migrations};
 
@@ -59,7 +59,13 @@ async fn the_status_tells_each_state_with_its_time() {
         text.contains("0001    step  test     out of order\n"),
         "{text}"
     );
-    assert!(matches!(error, Error::Failed { number: 5, .. }), "{error}");
+    assert!(
+        matches!(
+            error.cause(),
+            Error::Plan(PlanError::Failed { number: 5, .. })
+        ),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), 6);
 }
 
@@ -125,7 +131,13 @@ async fn a_wait_for_what_never_comes_ends_at_once() {
 
     let error = place.migrator().wait(patient).await.unwrap_err();
 
-    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    assert!(
+        matches!(
+            error.cause(),
+            Error::Database(DatabaseError::Foreign { .. })
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]

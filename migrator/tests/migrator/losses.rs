@@ -1,6 +1,6 @@
 //! A downgrade that would lose something is refused, unless it is said that it may.
 
-use migrator::{DataLoss, Error, Run};
+use migrator::{DataLoss, Error, Run, RunError};
 
 use crate::{Place, migrations};
 
@@ -30,8 +30,10 @@ async fn losses((up, down): (&str, &str), rows: &str) -> Vec<DataLoss> {
             assert!(report.losses.is_empty());
             return Vec::new();
         }
-        Err(Error::DataLoss { losses }) => losses,
-        Err(error) => panic!("{error}"),
+        Err(error) => match error.cause() {
+            Error::Run(RunError::DataLoss { losses }) => losses.clone(),
+            other => panic!("{other}"),
+        },
     };
     let status = migrator.status().await.unwrap();
     assert_eq!(status.version, 2);
@@ -170,7 +172,7 @@ async fn all_that_several_steps_lose_is_told_at_once() {
     assert_eq!(
         run.stderr,
         "error: the downgrade would lose table posts (2 rows), table users (1 row); \
-         nothing was changed; --allow-data-loss does it all the same"
+         --allow-data-loss does it all the same; nothing was changed"
     );
     assert_eq!(allowed.code, 0, "{allowed:?}");
     assert!(
@@ -225,7 +227,10 @@ async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
         assert_eq!(result.is_ok(), leads, "{down}: {result:?}");
         if let Err(error) = result {
             assert!(
-                matches!(error, Error::NotReached { version: 1, .. }),
+                matches!(
+                    error.cause(),
+                    Error::Run(RunError::NotReached { version: 1, .. })
+                ),
                 "{error}"
             );
             assert_eq!(migrator.status().await.unwrap().version, 2);
@@ -253,6 +258,12 @@ async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
-    assert!(matches!(error, Error::Drift { version: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error.cause(),
+            Error::Run(RunError::Drift { version: 1, .. })
+        ),
+        "{error}"
+    );
     assert_eq!(place.query("select secret from a").await, ["keep"]);
 }

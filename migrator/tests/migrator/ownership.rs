@@ -1,6 +1,6 @@
 //! A migration touches what belongs to its owner, and nothing else: SQLite sees to it.
 
-use migrator::{Direction, Error, Run};
+use migrator::{Direction, Error, ExecuteError, Run};
 
 use crate::{Place, migrations, owned_migrations};
 
@@ -158,7 +158,7 @@ async fn no_detour_leads_to_what_belongs_to_another_owner() {
 
         let told = result.as_ref().map_err(Error::line);
         assert!(
-            matches!(&result, Err(Error::Ownership { whose, .. }) if whose == "users"),
+            matches!(result.as_ref().map_err(Error::cause), Err(Error::Execute(ExecuteError::Ownership { whose, .. })) if whose == "users"),
             "{script}: {told:?}"
         );
     }
@@ -177,7 +177,7 @@ async fn what_belongs_to_the_migrator_cannot_be_touched() {
         let error = run_third("users", script).await.unwrap_err();
 
         assert!(
-            matches!(&error, Error::Ownership { whose, .. } if whose == "migrator"),
+            matches!(error.cause(), Error::Execute(ExecuteError::Ownership { whose, .. }) if whose == "migrator"),
             "{script}: {error}"
         );
     }
@@ -310,7 +310,7 @@ async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
         let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
         assert!(
-            matches!(&error, Error::Ownership { whose, .. } if whose == "users"),
+            matches!(error.cause(), Error::Execute(ExecuteError::Ownership { whose, .. }) if whose == "users"),
             "{change}: {error}"
         );
     }
@@ -349,7 +349,13 @@ async fn a_way_down_is_held_to_the_same() {
     let place = error.place().unwrap();
     assert_eq!(place.file, "posts/migrations/0002_step.down.sql");
     assert_eq!(place.column, 19);
-    assert!(matches!(error, Error::Ownership { .. }), "{error}");
+    assert!(
+        matches!(
+            error.cause(),
+            Error::Execute(ExecuteError::Ownership { .. })
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -385,7 +391,7 @@ async fn which_ids_of_another_owners_table_were_in_use_stays_as_it_is() {
     ] {
         let error = run_third("posts", script).await.unwrap_err();
 
-        let Error::Ownership { place, whose, .. } = &error else {
+        let Error::Execute(ExecuteError::Ownership { place, whose, .. }) = error.cause() else {
             panic!("{script}: {error}");
         };
         assert_eq!((whose.as_str(), place.line), ("users", 2), "{script}");

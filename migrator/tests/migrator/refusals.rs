@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Error, Run, State};
+use migrator::{Error, PlanError, Run, State};
 
 use crate::{Place, migrations};
 
@@ -115,8 +115,20 @@ async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
     let down = migrator.run(Run::downgrade()).await.unwrap_err();
     let status = migrator.status().await.unwrap();
 
-    assert!(matches!(up, Error::Changed { number: 1, .. }), "{up}");
-    assert!(matches!(down, Error::Changed { number: 1, .. }), "{down}");
+    assert!(
+        matches!(
+            up.cause(),
+            Error::Plan(PlanError::Changed { number: 1, .. })
+        ),
+        "{up}"
+    );
+    assert!(
+        matches!(
+            down.cause(),
+            Error::Plan(PlanError::Changed { number: 1, .. })
+        ),
+        "{down}"
+    );
     assert!(
         matches!(status.migrations[0].state, State::Changed),
         "{status}"
@@ -146,11 +158,11 @@ async fn a_database_of_a_newer_migrator_is_refused() {
     );
     assert!(
         matches!(
-            down,
-            Error::Newer {
+            down.cause(),
+            Error::Plan(PlanError::Newer {
                 found: 3,
                 newest: 1
-            }
+            })
         ),
         "{down}"
     );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{Direction, Error, Run};
+use migrator::{Direction, Error, ExecuteError, PlanError, Run};
 
 use crate::{Place, migrations};
 
@@ -63,12 +63,12 @@ async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
     let error = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
 
     let first = matches!(
-        error,
-        Error::Script {
+        error.cause(),
+        Error::Execute(ExecuteError::Script {
             number: 1,
             direction: Direction::Down,
             ..
-        }
+        })
     );
     assert!(first, "{error}");
     assert_eq!(place.query(TABLES).await, ["a", "b"]);
@@ -94,7 +94,10 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
         let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
         assert!(
-            matches!(error, Error::Forbidden { .. }),
+            matches!(
+                error.cause(),
+                Error::Execute(ExecuteError::Forbidden { .. })
+            ),
             "{script}: {error}"
         );
         assert!(place.query(TABLES).await.is_empty(), "{script}");
@@ -188,12 +191,12 @@ async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
 
     assert!(
         matches!(
-            error,
-            Error::OutOfOrder {
+            error.cause(),
+            Error::Plan(PlanError::OutOfOrder {
                 number: 1,
                 applied: 2,
                 ..
-            }
+            })
         ),
         "{error}"
     );

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use migrator::{Error, Run};
+use migrator::{Error, ExecuteError, Run};
 
 use crate::{Place, migrations};
 
@@ -170,7 +170,13 @@ async fn a_dry_run_fails_as_the_run_would() {
 
     let error = migrator.run(dry).await.unwrap_err();
 
-    assert!(matches!(error, Error::Script { number: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error.cause(),
+            Error::Execute(ExecuteError::Script { number: 2, .. })
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -4,11 +4,7 @@
 //! or this module on a connection of its own. The proof needs no lock: the connection that
 //! copied goes on seeing the state that was copied, whatever is written meanwhile.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::sqlite::{APPLICATION_ID, FairLock, PageCopy};
@@ -17,12 +13,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Backup, Backups,
-    error::{Code, Error, not_written},
+    error::{Error, not_written},
     facts,
     files::{self, Partial},
     manifest::{Record, fingerprint},
 };
-use crate::{report::progress::Progress, sqlite::lock_backoff::Wait};
+use crate::{
+    report::progress::Progress,
+    sqlite::{lock_backoff::Wait, result_code::ResultCode},
+    state::{database_name::DatabaseName, error::DatabaseError},
+};
 
 /// Between two looks at how long the copy is by now.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -215,8 +215,8 @@ pub(super) async fn salvage(
     let sqlite = facts::library(&mut source).await?;
     close(source).await;
     let partial = reserve(backups, None, time, version)?;
-    let failed = |error: database::sqlite::CopyError| match Code::from(&error) {
-        Code::Full => Error::Full {
+    let failed = |error: database::sqlite::CopyError| match ResultCode::from(&error) {
+        ResultCode::Full => Error::Full {
             file: partial.target().to_owned(),
             source: error.into(),
         },
@@ -330,14 +330,14 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::Database(error.into()))
+        .map_err(|error| Error::Aborted(error.into()))
 }
 
 /// A connection to the database.
 pub(super) async fn open(database: &Path) -> Result<SqliteConnection, Error> {
     if !database.exists() {
         return Err(Error::NoDatabase {
-            database: database.to_owned(),
+            database: database.into(),
         });
     }
     facts::open(database)
@@ -359,7 +359,7 @@ async fn lock(
     loop {
         attempts.next().await?;
         match facts::execute(holder, "begin immediate").await {
-            Err(error) if Code::from(&error) == Code::Busy => {}
+            Err(error) if ResultCode::from(&error) == ResultCode::Busy => {}
             result => return result.map_err(|error| of_database(&backups.database, error)),
         }
     }
@@ -372,10 +372,10 @@ async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> R
     if id == APPLICATION_ID {
         return Ok(());
     }
-    Err(Error::Foreign {
-        database: database.to_owned(),
+    Err(Error::Database(DatabaseError::Foreign {
+        database: database.into(),
         why: format!("its application id is {id:#010x}"),
-    })
+    }))
 }
 
 /// Closes a connection. All that matters is done by now.
@@ -387,34 +387,34 @@ pub(super) async fn close(connection: SqliteConnection) {
 
 /// What a failure to read the database means.
 pub(super) fn of_database(database: &Path, error: sqlx::Error) -> Error {
-    let database = PathBuf::from(database);
-    match Code::from(&error) {
-        Code::Corrupt => Error::Damaged {
-            database,
+    let name = DatabaseName::from(database);
+    match ResultCode::from(&error) {
+        ResultCode::Corrupt => Error::Damaged {
+            database: name,
             what: error.to_string(),
         },
-        Code::NotADatabase => Error::Foreign {
-            database,
+        ResultCode::NotADatabase => Error::Database(DatabaseError::Foreign {
+            database: name,
             why: "it is no SQLite database".into(),
-        },
-        Code::CannotOpen => Error::Unusable {
-            database,
+        }),
+        ResultCode::CannotOpen => Error::Database(DatabaseError::Unusable {
+            database: name,
             source: error.into(),
-        },
-        Code::Full | Code::Busy | Code::Other => Error::Database(error.into()),
+        }),
+        _ => error.into(),
     }
 }
 
 /// What a failure to copy the database means.
 fn of_copy(database: &Path, partial: &Partial, error: sqlx::Error) -> Error {
     let file = partial.target().to_owned();
-    match Code::from(&error) {
-        Code::Corrupt | Code::NotADatabase => of_database(database, error),
-        Code::Full => Error::Full {
+    match ResultCode::from(&error) {
+        ResultCode::Corrupt | ResultCode::NotADatabase => of_database(database, error),
+        ResultCode::Full => Error::Full {
             file,
             source: error.into(),
         },
-        Code::CannotOpen | Code::Busy | Code::Other => Error::NotWritten {
+        _ => Error::NotWritten {
             file,
             source: error.into(),
         },

@@ -1,54 +1,32 @@
 //! Why there is no backup, or why nothing was restored: one variant for each thing that an
 //! operator can do about it.
 
-use std::{error, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
-use database::sqlite::CopyError;
-
-use crate::sqlite::lock_backoff::TimedOut;
-
-/// Whatever lies beneath a failure.
-type Cause = Box<dyn error::Error + Send + Sync>;
+use crate::{
+    error::exit::Exit,
+    sqlite::lock_backoff::TimedOut,
+    state::{
+        database_name::DatabaseName,
+        error::{Cause, DatabaseError},
+    },
+};
 
 /// Why there is no backup, or why nothing was restored. The database is as it was before,
 /// except after [`Error::NotAsWritten`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Try again later, or wait longer.
-    #[error(
-        "the database was locked by another process for {}; \
-         try again, or wait longer with --lock-timeout",
-        humantime::format_duration(*.0)
-    )]
-    Locked(Duration),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// Name the right database.
     #[error(
-        "there is no database {}, so there is nothing to back up; \
-         does --database-url name the right file?",
-        database.display()
+        "there is no database {database}, so there is nothing to back up; \
+         does --database-url name the right file?"
     )]
     NoDatabase {
-        /// The file.
-        database: PathBuf,
-    },
-    /// Name another database: this one belongs to something else.
-    #[error(
-        "{} is not a database of the microblog: {why}; name another file with --database-url",
-        database.display()
-    )]
-    Foreign {
-        /// The file.
-        database: PathBuf,
-        /// How that is known.
-        why: String,
-    },
-    /// Make the database readable.
-    #[error("the file {} cannot be used; check its permissions and its folder's", database.display())]
-    Unusable {
-        /// The file.
-        database: PathBuf,
-        /// What the system or SQLite says.
-        source: Cause,
+        /// Its name.
+        database: DatabaseName,
     },
     /// Make the folder usable, or name another.
     #[error(
@@ -107,24 +85,22 @@ pub enum Error {
     },
     /// Restore an older backup.
     #[error(
-        "the database {} is damaged: {what}; `migrator backups` lists what can be restored",
-        database.display()
+        "the database {database} is damaged: {what}; `migrator backups` lists what can be restored"
     )]
     Damaged {
-        /// The file.
-        database: PathBuf,
+        /// Its name.
+        database: DatabaseName,
         /// What SQLite says.
         what: String,
     },
     /// Take it away, and restore an older backup in its place.
     #[error(
-        "the database {} is so damaged that nothing can be written into it: {what}; \
-         stop the services, move it away with its -wal and -shm, and restore again",
-        database.display()
+        "the database {database} is so damaged that nothing can be written into it: {what}; \
+         stop the services, move it away with its -wal and -shm, and restore again"
     )]
     Unreadable {
-        /// The file.
-        database: PathBuf,
+        /// Its name.
+        database: DatabaseName,
         /// What SQLite says.
         what: String,
     },
@@ -135,6 +111,14 @@ pub enum Error {
         file: PathBuf,
         /// What differs.
         what: String,
+    },
+    /// Make the file readable.
+    #[error("the file {} cannot be used; check its permissions and its folder's", file.display())]
+    Unreachable {
+        /// The file.
+        file: PathBuf,
+        /// What the system or SQLite says.
+        source: Cause,
     },
     /// Name a backup that there is.
     #[error("there is no file {}; `migrator backups` lists those that there are", file.display())]
@@ -218,115 +202,77 @@ pub enum Error {
     },
     /// Check the disk, and restore the state from before.
     #[error(
-        "the database {} is not what was written into it: {what}; check the disk, \
-         `migrator backups` lists the state from before",
-        database.display()
+        "the database {database} is not what was written into it: {what}; check the disk, \
+         `migrator backups` lists the state from before"
     )]
     NotAsWritten {
-        /// The database.
-        database: PathBuf,
+        /// Its name.
+        database: DatabaseName,
         /// What differs.
         what: String,
     },
-    /// Read what SQLite says.
-    #[error("the database failed; nothing was changed")]
-    Database(#[source] Cause),
+    /// Read what the system says.
+    #[error("the work on a backup ended before its time")]
+    Aborted(#[source] Cause),
 }
 
 impl Error {
-    /// A word that stays the same, for programs.
+    /// Returns the exit code, and the word for programs.
+    pub(crate) fn told(&self) -> (Exit, &'static str) {
+        match self {
+            Self::Database(error) => match error {
+                DatabaseError::Locked(_) | DatabaseError::Foreign { .. } => error.told(),
+                DatabaseError::Unusable { .. } | DatabaseError::NoWriteAheadLog { .. } => {
+                    (Exit::Backup, "UNUSABLE")
+                }
+                DatabaseError::NotFound { .. } | DatabaseError::Full(_) => {
+                    (Exit::Backup, error.told().1)
+                }
+                _ => (Exit::Backup, "BACKUP_FAILED"),
+            },
+            Self::NoDatabase { .. } => (Exit::Backup, "DATABASE_NOT_FOUND"),
+            Self::Folder { .. } => (Exit::Backup, "BACKUP_FOLDER"),
+            Self::Exists { .. } => (Exit::Backup, "BACKUP_EXISTS"),
+            Self::NoRoom { .. } | Self::Full { .. } => (Exit::Backup, "DISK_FULL"),
+            Self::NotWritten { .. } => (Exit::Backup, "BACKUP_NOT_WRITTEN"),
+            Self::Damaged { .. } | Self::Unreadable { .. } => (Exit::Backup, "DATABASE_DAMAGED"),
+            Self::Differs { .. } => (Exit::Backup, "BACKUP_DIFFERS"),
+            Self::Unreachable { .. } => (Exit::Backup, "UNUSABLE"),
+            Self::Missing { .. } => (Exit::Backup, "BACKUP_MISSING"),
+            Self::NotABackup { .. } => (Exit::Backup, "NOT_A_BACKUP"),
+            Self::Corrupt { .. } => (Exit::Backup, "BACKUP_DAMAGED"),
+            Self::Record { .. } => (Exit::Backup, "BACKUP_RECORD"),
+            Self::Newer { .. } => (Exit::Backup, "BACKUP_NEWER"),
+            Self::UnknownVersion { .. } => (Exit::Backup, "BACKUP_VERSION"),
+            Self::PageSize { .. } => (Exit::Backup, "PAGE_SIZE"),
+            Self::Itself { .. } => (Exit::Backup, "BACKUP_IS_DATABASE"),
+            Self::NotAsWritten { .. } => (Exit::Backup, "NOT_AS_WRITTEN"),
+            Self::Aborted(_) => (Exit::Backup, "BACKUP_FAILED"),
+        }
+    }
+
+    /// Returns one word for programs, which stays as it is when the text changes.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Locked(_) => "LOCKED",
-            Self::NoDatabase { .. } => "NO_DATABASE",
-            Self::Foreign { .. } => "FOREIGN",
-            Self::Unusable { .. } => "UNUSABLE",
-            Self::Folder { .. } => "BACKUP_FOLDER",
-            Self::Exists { .. } => "BACKUP_EXISTS",
-            Self::NoRoom { .. } | Self::Full { .. } => "NO_ROOM",
-            Self::NotWritten { .. } => "BACKUP_NOT_WRITTEN",
-            Self::Damaged { .. } | Self::Unreadable { .. } => "DATABASE_DAMAGED",
-            Self::Differs { .. } => "BACKUP_DIFFERS",
-            Self::Missing { .. } => "BACKUP_MISSING",
-            Self::NotABackup { .. } => "NOT_A_BACKUP",
-            Self::Corrupt { .. } => "BACKUP_DAMAGED",
-            Self::Record { .. } => "BACKUP_RECORD",
-            Self::Newer { .. } => "BACKUP_NEWER",
-            Self::UnknownVersion { .. } => "BACKUP_VERSION",
-            Self::PageSize { .. } => "PAGE_SIZE",
-            Self::Itself { .. } => "BACKUP_IS_DATABASE",
-            Self::NotAsWritten { .. } => "NOT_AS_WRITTEN",
-            Self::Database(_) => "BACKUP_FAILED",
-        }
+        self.told().1
     }
 
-    /// What the process ends with: 75 if it is worth another try, else 9.
+    /// Returns the code with which the process exits.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Locked(_) => 75,
-            Self::Foreign { .. } => 7,
-            _ => 9,
-        }
-    }
-}
-
-/// What SQLite's primary result codes mean here, see <https://sqlite.org/rescode.html>.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
-    /// Somebody is in the way.
-    Busy,
-    /// The file is damaged.
-    Corrupt,
-    /// There is no room.
-    Full,
-    /// It is no database.
-    NotADatabase,
-    /// The file cannot be opened.
-    CannotOpen,
-    /// Anything else.
-    Other,
-}
-
-impl From<i32> for Code {
-    fn from(code: i32) -> Self {
-        match code & 0xFF {
-            // SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL: too many begin at once.
-            5 | 6 | 15 => Self::Busy,
-            11 => Self::Corrupt,
-            13 => Self::Full,
-            14 => Self::CannotOpen,
-            26 => Self::NotADatabase,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl From<&sqlx::Error> for Code {
-    fn from(error: &sqlx::Error) -> Self {
-        error
-            .as_database_error()
-            .and_then(|error| error.code()?.parse::<i32>().ok())
-            .map_or(Self::Other, Self::from)
-    }
-}
-
-impl From<&CopyError> for Code {
-    fn from(error: &CopyError) -> Self {
-        Self::from(error.primary_code())
+        self.told().0.code()
     }
 }
 
 impl From<TimedOut> for Error {
-    fn from(TimedOut(limit): TimedOut) -> Self {
-        Self::Locked(limit)
+    fn from(error: TimedOut) -> Self {
+        Self::Database(error.into())
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+        Self::Database(DatabaseError::Failed(error))
     }
 }
 

@@ -4,11 +4,7 @@
 //! is kept under that lock, so no write is lost between the two, and a process that is
 //! killed leaves the old state. The file itself is never moved or written over.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use database::sqlite::{APPLICATION_ID, Copied, CopyError, FairLock, PageCopy};
 use sqlx::SqliteConnection;
@@ -17,14 +13,15 @@ use super::{
     Backup, Backups, Restored,
     copy::{self, Taken, blocking, close, of_database},
     copy_pages,
-    error::{Code, Error, not_written},
+    error::{Error, not_written},
     facts::{self, Facts, Size},
     files,
     manifest::{Record, fingerprint},
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{lock_backoff::Wait, session::make_file},
+    sqlite::{lock_backoff::Wait, result_code::ResultCode, session::make_file},
+    state::error::DatabaseError,
 };
 
 /// Why there is the copy of what was in the database.
@@ -80,12 +77,12 @@ pub(super) async fn restore(
     }
     close(reader).await;
     let compared = compared?.map_err(|what| Error::NotAsWritten {
-        database: database.clone(),
+        database: database.as_path().into(),
         what,
     })?;
     work.end();
     Ok(Restored {
-        database: database.clone(),
+        database: database.as_path().into(),
         file: file.to_owned(),
         version,
         rescue,
@@ -107,8 +104,8 @@ async fn check(
             });
         }
         Err(source) => {
-            return Err(Error::Unusable {
-                database: file.to_owned(),
+            return Err(Error::Unreachable {
+                file: file.to_owned(),
                 source: source.into(),
             });
         }
@@ -138,8 +135,8 @@ async fn compare_with_record(file: &Path, record: &Record) -> Result<(), Error> 
     let path = file.to_owned();
     let (bytes, sha256) = blocking(move || fingerprint(&path))
         .await?
-        .map_err(|source| Error::Unusable {
-            database: file.to_owned(),
+        .map_err(|source| Error::Unreachable {
+            file: file.to_owned(),
             source: source.into(),
         })?;
     let what = if bytes != record.bytes {
@@ -209,10 +206,10 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
     }
     let unreadable = |error: sqlx::Error| match of_database(database, error) {
         Error::Damaged { database, what }
-        | Error::Foreign {
+        | Error::Database(DatabaseError::Foreign {
             database,
             why: what,
-        } => Error::Unreadable { database, what },
+        }) => Error::Unreadable { database, what },
         error => error,
     };
     let mut reader = facts::open(database).await.map_err(unreadable)?;
@@ -225,10 +222,10 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
             .await
             .map_err(unreadable)?;
         if mode != "wal" {
-            return Err(Error::Unusable {
-                database: database.to_owned(),
-                source: format!("it cannot have a write-ahead log, SQLite uses `{mode}`").into(),
-            });
+            return Err(Error::Database(DatabaseError::NoWriteAheadLog {
+                database: database.into(),
+                mode,
+            }));
         }
     } else {
         return Err(foreign(database, id));
@@ -357,45 +354,43 @@ fn foreign(database: &Path, id: i32) -> Error {
         0 => "it has tables that no migrator made".into(),
         id => format!("its application id is {id:#010x}"),
     };
-    Error::Foreign {
-        database: database.to_owned(),
+    Error::Database(DatabaseError::Foreign {
+        database: database.into(),
         why,
-    }
+    })
 }
 
 /// What a failure to read a backup means.
 fn of_backup(file: &Path, error: sqlx::Error) -> Error {
-    let file = PathBuf::from(file);
-    match Code::from(&error) {
-        Code::NotADatabase => not_a_backup(&file, "it is no SQLite database"),
-        Code::Corrupt => Error::Corrupt {
-            file,
+    match ResultCode::from(&error) {
+        ResultCode::NotADatabase => not_a_backup(file, "it is no SQLite database"),
+        ResultCode::Corrupt => Error::Corrupt {
+            file: file.to_owned(),
             what: error.to_string(),
         },
-        Code::CannotOpen => Error::Unusable {
-            database: file,
+        ResultCode::CannotOpen => Error::Unreachable {
+            file: file.to_owned(),
             source: error.into(),
         },
-        Code::Full | Code::Busy | Code::Other => Error::Database(error.into()),
+        _ => error.into(),
     }
 }
 
 /// What a failure to write the database means.
 fn of_restore(database: &Path, error: CopyError) -> Error {
-    let database = PathBuf::from(database);
-    match Code::from(&error) {
-        Code::Full => Error::Full {
-            file: database,
+    match ResultCode::from(&error) {
+        ResultCode::Full => Error::Full {
+            file: database.to_owned(),
             source: error.into(),
         },
-        Code::NotADatabase | Code::Corrupt => Error::Unreadable {
-            database,
+        ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {
+            database: database.into(),
             what: error.to_string(),
         },
-        Code::CannotOpen => Error::Unusable {
-            database,
+        ResultCode::CannotOpen => Error::Database(DatabaseError::Unusable {
+            database: database.into(),
             source: error.into(),
-        },
-        Code::Busy | Code::Other => Error::Database(error.into()),
+        }),
+        _ => Error::Aborted(error.into()),
     }
 }

@@ -188,18 +188,18 @@ async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
 
     for (disk, fill, says) in [
         // What is known before.
-        (size + size / 2, None, "9 NO_ROOM: there is no room for "),
+        (size + size / 2, None, "9 DISK_FULL: there is no room for "),
         // While it is copied, and when there is room for it and not for its record. The
         // first thing that is told is that the copy begins, the last but one the check.
         (
             size * 3,
             Some(format!("0 {half}")),
-            "9 NO_ROOM: the disk filled up ",
+            "9 DISK_FULL: the disk filled up ",
         ),
         (
             size * 3,
             Some("2 0".into()),
-            "9 NO_ROOM: the disk filled up ",
+            "9 DISK_FULL: the disk filled up ",
         ),
     ] {
         let Some(said) = on_small_disk(&place, disk, "back_up", fill.as_deref()) else {
@@ -227,7 +227,7 @@ async fn on_a_full_disk_nothing_is_restored() {
     for event in [2, 5] {
         cases.extend((0..4).map(|quarters| {
             let leave = size * 1024 * quarters / 4;
-            (size * 4, Some(format!("{event} {leave}")), "9 NO_ROOM: ")
+            (size * 4, Some(format!("{event} {leave}")), "9 DISK_FULL: ")
         }));
     }
     for (disk, fill, says) in cases {

@@ -3,7 +3,7 @@
 use std::{fs, num::NonZeroUsize, time::Duration};
 
 use migrator::{
-    Progress,
+    DatabaseError, Progress,
     backup::{Error, State},
 };
 
@@ -72,7 +72,10 @@ async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
         .await
         .unwrap_err();
 
-    assert!(matches!(locked, Error::Locked(_)), "{locked}");
+    assert!(
+        matches!(locked, Error::Database(DatabaseError::Locked(_))),
+        "{locked}"
+    );
     assert_eq!((locked.exit_code(), locked.reason()), (75, "LOCKED"));
     assert_eq!(place.names().len(), 2, "{:?}", place.names());
 }

@@ -17,7 +17,7 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, reason: &str, sa
     let line = refusal.to_string();
     assert_eq!(refusal.reason(), reason, "{line}");
     // A foreign database is refused as by every other command.
-    let code = if reason == "FOREIGN" { 7 } else { 9 };
+    let code = if reason == "FOREIGN_DATABASE" { 7 } else { 9 };
     assert_eq!(refusal.exit_code(), code, "{line}");
     assert!(
         line.contains(says) && line.contains(';') && !line.contains('\n'),
@@ -62,13 +62,21 @@ async fn a_damaged_database_is_not_backed_up() {
 #[tokio::test]
 async fn what_is_no_database_of_ours_is_not_backed_up() {
     let place = Place::new();
-    assert_refused(place.back_up().await, "NO_DATABASE", "there is no database");
+    assert_refused(
+        place.back_up().await,
+        "DATABASE_NOT_FOUND",
+        "there is no database",
+    );
 
     place.execute("create table theirs (id integer)").await;
-    assert_refused(place.back_up().await, "FOREIGN", "application id");
+    assert_refused(place.back_up().await, "FOREIGN_DATABASE", "application id");
 
     fs::write(place.path(), "no database at all, ".repeat(100)).unwrap();
-    assert_refused(place.back_up().await, "FOREIGN", "no SQLite database");
+    assert_refused(
+        place.back_up().await,
+        "FOREIGN_DATABASE",
+        "no SQLite database",
+    );
     assert!(place.names().is_empty());
 }
 
@@ -170,7 +178,11 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
     assert_untouched(&place, theirs, "NOT_A_BACKUP", "application id").await;
     assert_untouched(&place, folder, "NOT_A_BACKUP", "no file").await;
     assert_untouched(&place, itself, "BACKUP_IS_DATABASE", "the database itself").await;
-    assert_refused(into_theirs, "FOREIGN", "tables that no migrator made");
+    assert_refused(
+        into_theirs,
+        "FOREIGN_DATABASE",
+        "tables that no migrator made",
+    );
     assert_eq!(
         other.query("select name from sqlite_schema").await,
         ["theirs"]

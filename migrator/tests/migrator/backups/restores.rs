@@ -12,7 +12,7 @@ use std::{
 
 use database::sqlite::PageCopy;
 use migrator::{
-    Event, Progress,
+    DatabaseError, Event, Progress,
     backup::{Error, State},
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -113,7 +113,10 @@ async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
     execute(&mut holder, "rollback").await;
     let restored = restore.await;
 
-    assert!(matches!(locked, Error::Locked(l) if l == limit), "{locked}");
+    assert!(
+        matches!(locked, Error::Database(DatabaseError::Locked(l)) if l == limit),
+        "{locked}"
+    );
     assert!(early.is_err(), "it did not wait");
     assert!(restored.is_ok(), "{restored:?}");
 }

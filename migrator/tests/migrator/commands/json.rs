@@ -169,9 +169,9 @@ async fn every_kind_of_error_is_one_object() {
         (no_tree, &["upgrade"], 64, "PROJECT"),
         (nothing, &["downgrade"], 64, "NOTHING_TO_DOWNGRADE"),
         (nothing, &["status", "--lock-timeout", "x"], 64, "USAGE"),
-        (nothing, &["status"], 75, "NOT_CREATED"),
+        (nothing, &["status"], 75, "DATABASE_NOT_FOUND"),
         (nothing, &["wait", "--timeout", "0s"], 75, "BEHIND"),
-        (nothing, &["backup"], 75, "NOT_CREATED"),
+        (nothing, &["backup"], 75, "DATABASE_NOT_FOUND"),
     ] {
         let tree = Tree::new();
         make(&tree);
