@@ -76,7 +76,7 @@ impl Migrator {
         Ok(Self::with_migrations(
             database,
             lock_timeout,
-            Project::embedded()?.migrations()?,
+            Project::embedded_migrations()?,
         ))
     }
 

@@ -4,7 +4,7 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use migrator::{Await, Error, Exit, Migrator, NewMigrations, Project, Run};
+use migrator::{Await, Error, Exit, Migrations, Migrator, NewMigrations, Project, Run};
 use process::{
     self, Failure,
     settings::{LogFormat, LogSettings},
@@ -49,7 +49,7 @@ async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
 }
 
 async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
-    let migrator = || migrator(settings, &project(settings)?);
+    let migrator = || Ok::<_, Error>(migrator(settings, migrations(settings)?));
     Ok(match &settings.command {
         Command::Create => output.say(&migrator()?.create().await?, Exit::Done),
         Command::Migrate(args) => {
@@ -59,7 +59,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
             let mut made = NewMigrations::generate(folder, args.into(), answer).await?;
             if args.apply {
-                let migrator = self::migrator(settings, &Project::read(folder)?)?;
+                let migrator = self::migrator(settings, Project::read(folder)?.migrations()?);
                 made.upgrade = Some(migrator.run(Run::upgrade()).await?);
             }
             output.say(&made, made.exit_code())
@@ -137,12 +137,16 @@ fn source_tree(settings: &Settings) -> &Path {
     settings.project.as_deref().unwrap_or(Path::new("."))
 }
 
-fn migrator(settings: &Settings, project: &Project) -> Result<Migrator, Error> {
-    let migrations = project.migrations()?;
-    let migrator =
-        Migrator::with_migrations(&settings.database_url, settings.lock_timeout, migrations);
+fn migrations(settings: &Settings) -> Result<Migrations, Error> {
+    Ok(match &settings.project {
+        Some(folder) => Project::read(folder)?.migrations()?,
+        None => Project::embedded_migrations()?,
+    })
+}
+
+fn migrator(settings: &Settings, migrations: Migrations) -> Migrator {
     let backups = &settings.backups;
-    Ok(migrator
+    Migrator::with_migrations(&settings.database_url, settings.lock_timeout, migrations)
         .with_backups(&backups.backup_folder, backups.keep)
-        .with_progress(progress::progress()))
+        .with_progress(progress::progress())
 }

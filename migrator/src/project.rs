@@ -156,11 +156,10 @@ impl Project {
     ///
     /// [`Error::Malformed`]. A test keeps such a program from being delivered.
     pub fn embedded() -> Result<Self, Error> {
-        let texts = |folder: &Dir<'static>| {
-            let files = folder.files().filter_map(|file| {
-                let name = file.path().display().to_string();
-                let text = file.contents_utf8()?.to_owned();
-                Some(File { name, text })
+        let files = |folder: &'static Dir<'static>| {
+            let files = embedded_texts(folder).map(|(name, text)| File {
+                name: name.to_owned(),
+                text: text.to_owned(),
             });
             files.collect()
         };
@@ -168,14 +167,28 @@ impl Project {
             Owner::new(
                 owner.name,
                 owner.schema.to_owned(),
-                texts(&owner.migrations),
-                texts(&owner.recorded),
+                files(&owner.migrations),
+                files(&owner.recorded),
                 owner.released,
             )
         });
         Ok(Self {
             owners: owners.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The migrations of the services when this program was compiled, without reading what
+    /// else belongs to them.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`]. A test keeps such a program from being delivered.
+    pub fn embedded_migrations() -> Result<Migrations, Invalid> {
+        let files = OWNERS.iter().flat_map(|owner| {
+            let files = embedded_texts(&owner.migrations);
+            files.map(|(name, text)| (owner.name, name, text))
+        });
+        Migrations::from_files(files)
     }
 
     /// What the services are in a source tree.
@@ -284,6 +297,14 @@ fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<Recorded>, Error>
     recorded.collect()
 }
 
+/// The names and texts in a folder that is compiled in.
+fn embedded_texts(
+    folder: &'static Dir<'static>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = folder.files();
+    files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
+}
+
 /// The text of a file.
 fn text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|source| Error::Unreadable {
@@ -316,7 +337,7 @@ mod tests {
 
     #[test]
     fn what_is_compiled_in_is_a_valid_set() {
-        let migrations = Project::embedded().unwrap().migrations().unwrap();
+        let migrations = Project::embedded_migrations().unwrap();
 
         let numbers: Vec<_> = migrations
             .iter()
