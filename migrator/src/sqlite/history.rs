@@ -73,9 +73,7 @@ pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<View, sqlx
 }
 
 async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
-    let id: i32 = sqlx::query_scalar("pragma application_id")
-        .fetch_one(&mut *connection)
-        .await?;
+    let id = application_id(connection).await?;
     let (objects, history): (i64, bool) = sqlx::query_as(
         "select count(*), count(*) filter (where type = 'table' and name = '_sqlx_migrations') > 0
          from sqlite_schema",
@@ -94,6 +92,28 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
         0 => Identity::Foreign("its history of migrations is another program's".into()),
         _ => Identity::Foreign(format!("its application id is {id:#010x}")),
     })
+}
+
+/// Returns the application id, which even a database whose tables are damaged has.
+pub(crate) async fn application_id(connection: &mut SqliteConnection) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("pragma application_id")
+        .fetch_one(connection)
+        .await
+}
+
+/// Returns the number of the newest migration that was applied, or 0.
+pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let there: bool = sqlx::query_scalar(
+        "select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        return Ok(0);
+    }
+    sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
+        .fetch_one(connection)
+        .await
 }
 
 async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, sqlx::Error> {

@@ -28,6 +28,12 @@ impl Orphans {
         Ok(Self(orphans))
     }
 
+    /// Returns the first: its table, and the table that it refers to.
+    pub(crate) fn first(&self) -> Option<(&str, &str)> {
+        let ((table, _, parent), _) = self.0.first_key_value()?;
+        Some((table, parent))
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.0.values().sum()

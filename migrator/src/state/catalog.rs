@@ -61,12 +61,7 @@ impl Catalog {
     /// A hash that is equal for equal catalogs only: 64 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {
         let canonical = script(self.0.values().map(|object| &object.canonical));
-        let digest = Sha256::digest(canonical.as_bytes());
-        digest.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a text does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(canonical.as_bytes()))
     }
 
     /// The columns of a table, if there is one of that name.
@@ -109,6 +104,15 @@ impl Catalog {
         let objects: Vec<_> = differences.map(|difference| difference.object).collect();
         objects.join(", ")
     }
+}
+
+/// Returns bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn script<'a>(statements: impl Iterator<Item = &'a String>) -> String {

@@ -7,7 +7,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use database::sqlite::{APPLICATION_ID, FairLock, PageCopy};
+use database::sqlite::{APPLICATION_ID, PageCopy};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{lock_backoff::Wait, result_code::ResultCode},
+    sqlite::{history, lock_backoff::Wait, result_code::ResultCode, session::Session},
     state::{database_name::DatabaseName, error::DatabaseError},
 };
 
@@ -76,7 +76,7 @@ pub(super) async fn take(
     let time = Utc::now();
     let mut source = open(&backups.database).await?;
     let unreadable = |error| of_database(&backups.database, error);
-    let version = facts::version(&mut source).await.map_err(unreadable)?;
+    let version = history::version(&mut source).await.map_err(unreadable)?;
     let size = facts::size(&mut source).await.map_err(unreadable)?;
     let partial = reserve(backups, file, time, version)?;
     files::check_room(partial.target(), size.compact())?;
@@ -106,15 +106,27 @@ pub(super) async fn take_alone(
     lock_timeout: Duration,
     progress: &Progress,
 ) -> Result<Taken, Error> {
-    let mut holder = open(&backups.database).await?;
-    lock(&mut holder, backups, lock_timeout).await?;
-    let taken = match refuse_foreign(&mut holder, &backups.database).await {
-        Ok(()) => take(backups, file, why, progress).await,
-        Err(error) => Err(error),
+    let database = &backups.database;
+    if !database.exists() {
+        return Err(no_database(database));
+    }
+    let of_session = |error| match error {
+        DatabaseError::Failed(error) => of_database(database, error),
+        error => error.into(),
+    };
+    let mut holder = Session::open(database, Wait::new(lock_timeout))
+        .await
+        .map_err(of_session)?;
+    let taken = match holder.begin().await {
+        Ok(()) => match refuse_foreign(holder.connection(), database).await {
+            Ok(()) => take(backups, file, why, progress).await,
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(of_session(error)),
     };
     // It has changed nothing.
-    let _ = facts::execute(&mut holder, "rollback").await;
-    close(holder).await;
+    holder.rollback().await;
+    holder.close().await;
     taken
 }
 
@@ -211,7 +223,7 @@ pub(super) async fn salvage(
 ) -> Result<Backup, Error> {
     let time = Utc::now();
     let mut source = open(&backups.database).await?;
-    let version = facts::version(&mut source).await.unwrap_or_default();
+    let version = history::version(&mut source).await.unwrap_or_default();
     let sqlite = facts::library(&mut source).await?;
     close(source).await;
     let partial = reserve(backups, None, time, version)?;
@@ -336,37 +348,21 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// A connection to the database.
 pub(super) async fn open(database: &Path) -> Result<SqliteConnection, Error> {
     if !database.exists() {
-        return Err(Error::NoDatabase {
-            database: database.into(),
-        });
+        return Err(no_database(database));
     }
     facts::open(database)
         .await
         .map_err(|error| of_database(database, error))
 }
 
-/// Takes the write lock, and waits for it.
-async fn lock(
-    holder: &mut SqliteConnection,
-    backups: &Backups,
-    lock_timeout: Duration,
-) -> Result<(), Error> {
-    let no_wait = facts::execute(holder, "pragma busy_timeout = 0").await;
-    no_wait.map_err(|error| of_database(&backups.database, error))?;
-    let wait = Wait::new(lock_timeout);
-    let mut fair_lock = FairLock::new(&backups.database);
-    let mut attempts = wait.attempts(&mut fair_lock);
-    loop {
-        attempts.next().await?;
-        match facts::execute(holder, "begin immediate").await {
-            Err(error) if ResultCode::from(&error) == ResultCode::Busy => {}
-            result => return result.map_err(|error| of_database(&backups.database, error)),
-        }
+fn no_database(database: &Path) -> Error {
+    Error::NoDatabase {
+        database: database.into(),
     }
 }
 
 async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
-    let id = facts::application_id(connection)
+    let id = history::application_id(connection)
         .await
         .map_err(|error| of_database(database, error))?;
     if id == APPLICATION_ID {

@@ -9,7 +9,14 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use crate::sqlite::schema::{self, Schema};
+use crate::{
+    sql::quoted,
+    sqlite::{
+        history,
+        schema::{self, Schema},
+    },
+    state::catalog::hex,
+};
 
 /// How long a connection waits for another that recovers the log after a crash. With a
 /// write-ahead log those that only read wait for nothing else.
@@ -168,7 +175,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sql
     }
     Ok(Facts {
         application_id,
-        version: version(connection).await?,
+        version: history::version(connection).await?,
         schema: schema_hash(connection).await?,
         rows,
     })
@@ -176,8 +183,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sql
 
 /// The query for how many rows a table has.
 pub(super) fn count(table: &str) -> String {
-    let name = table.replace('"', "\"\"");
-    format!("select count(*) from \"{name}\"")
+    format!("select count(*) from {}", quoted(table))
 }
 
 /// How all that there is was declared.
@@ -204,28 +210,6 @@ pub(super) async fn application_id_and_objects(
     .await
 }
 
-/// Whose it is, which even one whose tables are damaged says.
-pub(super) async fn application_id(connection: &mut SqliteConnection) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar("pragma application_id")
-        .fetch_one(connection)
-        .await
-}
-
-/// The newest migration that was applied, or 0.
-pub(super) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let there: bool = sqlx::query_scalar(
-        "select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !there {
-        return Ok(0);
-    }
-    sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
-        .fetch_one(connection)
-        .await
-}
-
 pub(super) async fn size(connection: &mut SqliteConnection) -> Result<Size, sqlx::Error> {
     let (page, pages, free) = sqlx::query_as(
         "select page_size, page_count, freelist_count
@@ -242,17 +226,6 @@ pub(super) async fn damage(
 ) -> Result<Option<String>, sqlx::Error> {
     let found: String = sqlx::query_scalar(DAMAGE).fetch_one(connection).await?;
     Ok((found != "ok").then(|| found.replace(['\n', '\r'], " ")))
-}
-
-/// The first row that refers to one that is not there: its table, and that of the other.
-pub(super) async fn orphan(
-    connection: &mut SqliteConnection,
-) -> Result<Option<(String, String)>, sqlx::Error> {
-    let found: Option<(String, Option<i64>, String, i64)> =
-        sqlx::query_as("pragma foreign_key_check")
-            .fetch_optional(connection)
-            .await?;
-    Ok(found.map(|(table, _, parent, _)| (table, parent)))
 }
 
 /// The version of the library, such as `3.51.3`.
@@ -285,15 +258,4 @@ async fn schema_hash(connection: &mut SqliteConnection) -> Result<String, sqlx::
     }
     let declarations = declarations(connection).await?;
     Ok(hex(&Sha256::digest(declarations.join("\n"))))
-}
-
-/// Bytes as people write them.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A text takes all that is written to it.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

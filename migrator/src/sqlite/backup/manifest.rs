@@ -11,11 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    error::Error,
-    facts::{Facts, hex},
-    files::record_of,
-};
+use super::{error::Error, facts::Facts, files::record_of};
+use crate::state::catalog::hex;
 
 /// What stands beside a backup, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

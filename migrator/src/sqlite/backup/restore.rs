@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{lock_backoff::Wait, result_code::ResultCode, session::make_file},
+    sqlite::{
+        history, lock_backoff::Wait, orphans::Orphans, result_code::ResultCode, session::make_file,
+    },
     state::error::DatabaseError,
 };
 
@@ -160,7 +162,7 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
             what,
         })
     };
-    let id = facts::application_id(&mut backup).await?;
+    let id = history::application_id(&mut backup).await?;
     if id != APPLICATION_ID {
         let why = format!("its application id is {id:#010x}");
         return Ok(Err(not_a_backup(file, &why)));
@@ -168,7 +170,7 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
     if let Some(what) = facts::damage(&mut backup).await? {
         return Ok(corrupt(what));
     }
-    if let Some((table, parent)) = facts::orphan(&mut backup).await? {
+    if let Some((table, parent)) = Orphans::read(&mut backup).await?.first() {
         return Ok(corrupt(format!(
             "a row of {table} refers to one of {parent} that is not there"
         )));
@@ -213,7 +215,7 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
         error => error,
     };
     let mut reader = facts::open(database).await.map_err(unreadable)?;
-    let id = facts::application_id(&mut reader)
+    let id = history::application_id(&mut reader)
         .await
         .map_err(unreadable)?;
     // What is somebody else's is not touched, not even its journal mode.
