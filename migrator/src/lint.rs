@@ -47,7 +47,7 @@ use crate::{
         Project,
         migrations::{Invalid, Migrations},
     },
-    sql::{Position, location::SourceLocation},
+    sql::location::SourceLocation,
     sqlite::{
         execute::Failure,
         guard::{Denial, MIGRATOR},
@@ -156,26 +156,12 @@ impl Finding {
     }
 
     pub(crate) fn at(code: Code, place: &SourceLocation, message: String, remedy: String) -> Self {
-        let SourceLocation { file, line, column } = place;
-        let position = Position {
-            line: *line,
-            column: *column,
-        };
-        Self::new(code, file, position, message, remedy)
-    }
-
-    pub(crate) fn new(
-        code: Code,
-        file: &str,
-        place: Position,
-        message: String,
-        remedy: String,
-    ) -> Self {
+        let SourceLocation { file, line, column } = place.clone();
         Self {
             code,
-            file: file.to_owned(),
-            line: place.line,
-            column: place.column,
+            file,
+            line,
+            column,
             message,
             remedy,
         }
@@ -232,10 +218,9 @@ impl Scripts {
             }
             let digits = stem.split_once('_').map(|(digits, _)| digits);
             halves.extend(digits.and_then(|digits| digits.parse::<i64>().ok()));
-            findings.push(Finding::new(
+            findings.push(Finding::at(
                 Code::Pair,
-                &format!("{owner}/migrations/{name}"),
-                Position { line: 1, column: 1 },
+                &SourceLocation::beginning(&format!("{owner}/migrations/{name}")),
                 format!("{missing} is missing"),
                 "write it, or restore it".into(),
             ));

@@ -11,31 +11,10 @@ pub(crate) mod name;
 pub(crate) mod operation;
 mod token;
 
-use serde::Serialize;
-
 pub(crate) use self::{
     keywords::is_keyword,
     token::{Kind, Token, quoted, significant_tokens, tokens},
 };
-
-/// A place in a text, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Position {
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-}
-
-/// Where the byte at `offset` stands.
-pub(crate) fn position(script: &str, offset: usize) -> Position {
-    let before = script.get(..offset).unwrap_or(script);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Position {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    }
-}
 
 /// One statement of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +126,7 @@ fn apart(before: &[Token<'_>], token: &Token<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{location::SourceLocation, *};
 
     fn texts(script: &str) -> Vec<&str> {
         statements(script).iter().map(|s| s.text).collect()
@@ -189,21 +168,12 @@ mod tests {
 
         let found = statements(script);
 
+        let place = |offset| SourceLocation::new("a.sql", script, offset).to_string();
         assert_eq!(found[0].comment, "-- one\n-- two");
-        assert_eq!(
-            position(script, found[0].offset),
-            Position { line: 3, column: 1 }
-        );
+        assert_eq!(place(found[0].offset), "a.sql:3:1");
         assert_eq!(found[1].comment, "/* three */");
-        assert_eq!(
-            position(script, found[1].offset),
-            Position {
-                line: 5,
-                column: 13
-            }
-        );
-        let x = script.find('x').unwrap();
-        assert_eq!(position(script, x), Position { line: 6, column: 5 });
+        assert_eq!(place(found[1].offset), "a.sql:5:13");
+        assert_eq!(place(script.find('x').unwrap()), "a.sql:6:5");
     }
 
     #[test]

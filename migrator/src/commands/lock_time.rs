@@ -127,11 +127,8 @@ fn too_long(report: &Report, known: &Migrations, limit: Duration) -> Vec<Finding
 
 /// Returns the beginning of the up script of a migration.
 fn begin(migration: Option<&Migration>) -> SourceLocation {
-    SourceLocation {
-        file: migration.map_or_else(String::new, |known| known.file(Direction::Up)),
-        line: 1,
-        column: 1,
-    }
+    let file = migration.map_or_else(String::new, |known| known.file(Direction::Up));
+    SourceLocation::beginning(&file)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{
     sql::{
         self, Kind,
         directives::{self, Directive, Directives},
+        location::SourceLocation,
         name::Name,
     },
     sqlite::schema::Schema,
@@ -32,10 +33,10 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
                 Some(old) => format!("there is no {old} that could be renamed"),
                 None => "`@renamed` does not say from what".into(),
             };
-            findings.push(Finding::new(
+            let file = format!("{}/schema.sql", owner.name);
+            findings.push(Finding::at(
                 Code::Renamed,
-                &format!("{}/schema.sql", owner.name),
-                sql::position(&owner.schema, offset),
+                &SourceLocation::new(&file, &owner.schema, offset),
                 message,
                 "write `@renamed from=` and the name that it has now, right above what is renamed"
                     .into(),

@@ -88,11 +88,6 @@ impl<'a> Script<'a> {
     /// Returns where the statement at this index begins.
     pub(super) fn place(&self, statement: usize) -> SourceLocation {
         let offset = self.statements.get(statement).map_or(0, |s| s.offset);
-        let position = sql::position(self.text, offset);
-        SourceLocation {
-            file: self.file.clone(),
-            line: position.line,
-            column: position.column,
-        }
+        SourceLocation::new(&self.file, self.text, offset)
     }
 }

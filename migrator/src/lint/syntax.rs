@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     project::Project,
-    sql::{self, Position, Token, forbidden::forbidden, significant_tokens},
+    sql::{self, Token, forbidden::forbidden, location::SourceLocation, significant_tokens},
 };
 
 /// What is wrong with the text of a script.
@@ -16,10 +16,12 @@ pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
     for (at, statement) in script.statements.iter().enumerate() {
         let tokens = significant_tokens(statement.text);
         if let Some(star) = star(&tokens) {
-            findings.push(all_columns(
+            let offset = statement.offset + star;
+            findings.push(all_columns(&SourceLocation::new(
                 &script.file,
-                sql::position(script.text, statement.offset + star),
-            ));
+                script.text,
+                offset,
+            )));
         }
         if let Some(what) = forbidden(statement.text) {
             findings.push(Finding::forbidden(&script.place(at), &what));
@@ -49,27 +51,27 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
     for owner in &project.owners {
         for recorded in &owner.recorded {
             if star(&significant_tokens(&recorded.query)).is_some() {
-                let place = Position {
+                findings.push(all_columns(&SourceLocation {
                     line: recorded.line,
-                    column: 1,
-                };
-                findings.push(all_columns(&recorded.file, place));
+                    ..SourceLocation::beginning(&recorded.file)
+                }));
             }
         }
         for statement in sql::statements(&owner.schema) {
             if let Some(star) = star(&significant_tokens(statement.text)) {
-                let place = sql::position(&owner.schema, statement.offset + star);
-                findings.push(all_columns(&format!("{}/schema.sql", owner.name), place));
+                let file = format!("{}/schema.sql", owner.name);
+                let offset = statement.offset + star;
+                let place = SourceLocation::new(&file, &owner.schema, offset);
+                findings.push(all_columns(&place));
             }
         }
     }
     findings
 }
 
-fn all_columns(file: &str, place: Position) -> Finding {
-    Finding::new(
+fn all_columns(place: &SourceLocation) -> Finding {
+    Finding::at(
         Code::AllColumns,
-        file,
         place,
         "`*` stands for columns that a later migration changes under the running programs".into(),
         "name the columns".into(),

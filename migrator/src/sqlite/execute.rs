@@ -35,12 +35,7 @@ impl<'a> Script<'a> {
     }
 
     fn place(&self, offset: usize) -> SourceLocation {
-        let position = sql::position(self.text, offset);
-        SourceLocation {
-            file: self.file.clone(),
-            line: position.line,
-            column: position.column,
-        }
+        SourceLocation::new(&self.file, self.text, offset)
     }
 }
 
