@@ -168,7 +168,6 @@ pub struct IdempotentWrite<T> {
     payload: T,
     write: Write,
     request: Option<Request>,
-    now: DateTime<Utc>,
 }
 
 impl IdempotentWrite<NewPost> {
@@ -204,7 +203,6 @@ impl<T: Serialize> IdempotentWrite<T> {
             payload,
             write,
             request,
-            now,
         })
     }
 }

@@ -170,8 +170,9 @@ impl PostStore for SqliteStore {
         if !write.write.validate_only {
             return single(self.creations.write(creation).await?);
         }
+        let clock = self.clock.clone();
         let posts = self.database.write(creation.scope, move |connection| {
-            Box::pin(async move { create_one(connection, &creation, write.now).await })
+            Box::pin(async move { create_one(connection, &creation, clock.now()).await })
         });
         Ok(Post {
             id: 0,
@@ -208,7 +209,6 @@ impl PostStore for SqliteStore {
             payload: mutations,
             write,
             request,
-            now,
         } = write;
         let scope = write.scope(Scope::Savepoint);
         if !write.validate_only
@@ -222,6 +222,7 @@ impl PostStore for SqliteStore {
             let posts = self.creations.write(creation).await?;
             return Ok(posts.into_iter().map(Some).collect());
         }
+        let clock = self.clock.clone();
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self
             .database
@@ -229,7 +230,8 @@ impl PostStore for SqliteStore {
                 Box::pin(requests::once(
                     connection,
                     request,
-                    async move |connection| mutate(connection, mutations, now).await,
+                    // After the wait in the queue: posts that were created meanwhile are no later.
+                    async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })
             .await?;

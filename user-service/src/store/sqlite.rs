@@ -142,8 +142,8 @@ impl UserStore for SqliteStore {
     }
 
     async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
-        let now = self.clock.now();
-        let request = Request::of(write.request_id, "CreateUser", &draft, now)?;
+        let clock = self.clock.clone();
+        let request = Request::of(write.request_id, "CreateUser", &draft, clock.now())?;
         let creation = Creation {
             draft,
             request,
@@ -153,7 +153,7 @@ impl UserStore for SqliteStore {
             return self.creations.write(creation).await;
         }
         let user = self.database.write(creation.scope, move |connection| {
-            Box::pin(async move { create_one(connection, &creation, now).await })
+            Box::pin(async move { create_one(connection, &creation, clock.now()).await })
         });
         Ok(User {
             id: 0,
@@ -187,8 +187,8 @@ impl UserStore for SqliteStore {
         mutations: Vec<Mutation>,
         write: Write,
     ) -> Result<Vec<Option<User>>, Error> {
-        let now = self.clock.now();
-        let request = Request::of(write.request_id, "CommitUsers", &mutations, now)?;
+        let clock = self.clock.clone();
+        let request = Request::of(write.request_id, "CommitUsers", &mutations, clock.now())?;
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
@@ -196,7 +196,8 @@ impl UserStore for SqliteStore {
                 Box::pin(requests::once(
                     connection,
                     request,
-                    async move |connection| mutate(connection, mutations, now).await,
+                    // After the wait in the queue: users who were created meanwhile are earlier.
+                    async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })
             .await?;
