@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// How long the answer to a request is kept for its repeat.
-pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many of the oldest requests one step of pruning looks at, but for those that are newer
 /// than now. A step is one short

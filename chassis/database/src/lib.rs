@@ -1,6 +1,7 @@
 //! The database as one service sees it.
 //!
-//! Errors, access policy, requirements, readiness and settings are the same for every engine. Each engine has a module of its own. Tables come in as arguments.
+//! Errors, access policy, requirements, readiness and settings are the same for every engine. Each
+//! engine has a module of its own. Tables come in as arguments.
 
 mod access_policy;
 mod error;

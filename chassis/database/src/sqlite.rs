@@ -16,6 +16,7 @@ mod read_source;
 mod result_code;
 pub mod sqlite_version;
 mod startup;
+mod time;
 pub mod volume;
 mod write_queue;
 
@@ -41,7 +42,8 @@ pub use self::{
     inline_reads::{Columns, Parameter, Version, WrongType},
     json::{inserted, json, large_json},
     read_source::Source,
-    result_code::{is_constraint, unless_constraint},
+    result_code::unless_constraint,
+    time::time,
     write_queue::{BatchOps, Batcher, InsertAll, InsertOne, Work},
 };
 use self::{inline_reads::Direct, write_queue::Queue};

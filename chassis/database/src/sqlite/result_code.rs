@@ -23,8 +23,7 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a constraint was violated: then the statement, and it alone, is undone.
-#[must_use]
-pub fn is_constraint(error: &sqlx::Error) -> bool {
+pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
 }
 

@@ -5,12 +5,12 @@ use std::slice;
 use chassis::database::{
     Scope, Stop,
     idempotency::{Request, scatter},
-    sqlite::{BatchOps, inserted, json, large_json, unless_constraint},
+    sqlite::{BatchOps, inserted, json, large_json, time, unless_constraint},
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::{requests, row::time};
+use super::requests;
 use crate::{
     error::Error,
     post::{NewPost, Post},
@@ -207,7 +207,8 @@ async fn insert_one(
         }
         _ => Stop::Engine(error),
     })?;
-    Ok(post(created.id, draft, time(created.create_time)?))
+    let create_time = time(created.create_time).map_err(Error::Corrupt)?;
+    Ok(post(created.id, draft, create_time))
 }
 
 /// Returns a new post as it is stored.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::sqlite::{Columns, WrongType};
-use chrono::{DateTime, Utc};
+use chassis::database::sqlite::{Columns, WrongType, time};
 
 use crate::{
     error::Error,
@@ -55,8 +54,8 @@ impl TryFrom<Row> for Post {
         Ok(Self {
             id: row.id,
             body: row.body,
-            create_time: time(row.create_time)?,
-            update_time: time(row.update_time)?,
+            create_time: time(row.create_time).map_err(Error::Corrupt)?,
+            update_time: time(row.update_time).map_err(Error::Corrupt)?,
             revision: row.revision,
             author: AuthorId::parse(row.user_id).map_err(|error| {
                 Error::Corrupt(format!("the author of post {}: {error}", row.id))
@@ -68,10 +67,4 @@ impl TryFrom<Row> for Post {
 /// The posts that rows mean.
 pub(super) fn posts(rows: Vec<Row>) -> Result<Vec<Post>, Error> {
     rows.into_iter().map(Post::try_from).collect()
-}
-
-/// The time as a column has it, which counts microseconds.
-pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, Error> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or_else(|| Error::Corrupt(format!("the time {micros}")))
 }

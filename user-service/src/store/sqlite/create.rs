@@ -3,16 +3,12 @@
 use chassis::database::{
     Scope, Stop,
     idempotency::{Request, scatter},
-    sqlite::{BatchOps, inserted, json, unless_constraint},
+    sqlite::{BatchOps, inserted, json, time, unless_constraint},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
-use super::{
-    constraints::taken,
-    requests,
-    row::{role, time},
-};
+use super::{constraints::taken, requests, row::role};
 use crate::{
     error::Error,
     user::{NewUser, User},
@@ -169,7 +165,8 @@ async fn insert_one(
     .fetch_one(connection)
     .await
     .map_err(|error| taken(error, nickname, email))?;
-    Ok(user(created.id, draft, time(created.create_time)?))
+    let create_time = time(created.create_time).map_err(Error::Corrupt)?;
+    Ok(user(created.id, draft, create_time))
 }
 
 /// Returns a new user as it is stored.

@@ -1,7 +1,6 @@
 //! A row of `users`, and what it means.
 
-use chassis::database::sqlite::{Columns, WrongType};
-use chrono::{DateTime, Utc};
+use chassis::database::sqlite::{Columns, WrongType, time};
 
 use crate::{
     error::Error,
@@ -74,8 +73,8 @@ impl TryFrom<Row> for User {
                     )));
                 }
             },
-            create_time: time(row.create_time)?,
-            update_time: time(row.update_time)?,
+            create_time: time(row.create_time).map_err(Error::Corrupt)?,
+            update_time: time(row.update_time).map_err(Error::Corrupt)?,
             revision: row.revision,
         })
     }
@@ -87,10 +86,4 @@ pub(super) fn role(role: Role) -> i64 {
         Role::User => 0,
         Role::Admin => 1,
     }
-}
-
-/// The time as a column has it, which counts microseconds.
-pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, Error> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or_else(|| Error::Corrupt(format!("the time {micros}")))
 }
