@@ -61,7 +61,7 @@ pub(crate) async fn serve<S: Handlers>(
                             serve_connection(builder, executor, io, web, stop).await;
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "a connection is lost on its way to its loop");
+                            tracing::warn!(%error, "a connection is lost on its way to its worker");
                         }
                     }
                 })
