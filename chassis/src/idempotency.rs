@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use database::Scope;
-pub use database::idempotency::{Request, RequestId};
+use database::{Scope, idempotency::RequestId};
 use serving::violation::Violations;
 
 /// How often it is looked whether there are old answers to forget.

@@ -8,8 +8,7 @@ pub mod sqlite;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use chassis::{
-    idempotency::{Request, Write},
-    process::clock::Clock,
+    database::idempotency::Request, idempotency::Write, process::clock::Clock,
     serving::pagination::PageSize,
 };
 use chrono::{DateTime, Utc};

@@ -8,7 +8,7 @@ mod error;
 pub mod idempotency;
 mod lifecycle;
 mod needs;
-pub mod readiness;
+mod readiness;
 pub mod settings;
 pub mod sqlite;
 mod write;

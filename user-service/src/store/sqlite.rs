@@ -14,9 +14,10 @@ use std::collections::HashMap;
 use chassis::{
     database::{
         Access, Needs, Scope, Stop,
+        idempotency::Request,
         sqlite::{Batcher, Database, Source, json},
     },
-    idempotency::{Request, Write},
+    idempotency::Write,
     process::clock::Clock,
 };
 use include_dir::{Dir, include_dir};
