@@ -154,6 +154,13 @@ fn imports(module: &Module, file: &File, known: &BTreeSet<Module>) -> Imports {
         }
     }
     other.push_str(rest);
+    // A module is made of its children.
+    let children = known.iter().filter(|child| {
+        child
+            .split_last()
+            .is_some_and(|(_, parent)| parent == module.as_slice())
+    });
+    imports.used.extend(children.cloned());
     for start in ["crate::", "super::", "self::"] {
         for (at, _) in other.match_indices(start) {
             let path = other[at..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
