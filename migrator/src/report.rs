@@ -14,8 +14,8 @@ use crate::{
     error::exit::Exit,
     project::migrations::{Direction, Migration},
     run::data_loss::DataLoss,
-    sqlite::{backup::Backup, history::Applied},
-    state::{catalog::Difference, database_name::DatabaseName},
+    sqlite::backup::Backup,
+    state::{catalog::Difference, database_name::DatabaseName, history::AppliedMigration},
 };
 
 /// A migration as people know it.
@@ -39,8 +39,8 @@ impl From<&Migration> for Subject {
     }
 }
 
-impl From<&Applied> for Subject {
-    fn from(applied: &Applied) -> Self {
+impl From<&AppliedMigration> for Subject {
+    fn from(applied: &AppliedMigration) -> Self {
         Self {
             number: applied.number,
             name: applied.name.clone(),

@@ -26,13 +26,16 @@ use crate::{
         backup::Backup,
         execute::{Script, execute, ignore},
         guard::{Owners, Policy},
-        history::{self, Applied, Identity, View},
+        history,
         lock_backoff::Wait,
         orphans::Orphans,
         schema::Schema,
         session::{Session, make_file},
     },
-    state::catalog::Catalog,
+    state::{
+        catalog::Catalog,
+        history::{AppliedMigration, DatabaseState, Identity},
+    },
 };
 
 /// What the scripts of a run did.
@@ -80,7 +83,7 @@ impl Migrator {
     }
 
     async fn execute_in(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
-        let View { identity, applied } = session.look().await?;
+        let DatabaseState { identity, applied } = session.look().await?;
         match (identity, run) {
             (Identity::Foreign(why), _) => return Err(self.foreign(why)),
             (Identity::Unclaimed, _) => return Err(self.unclaimed()),
@@ -117,7 +120,7 @@ impl Migrator {
     /// now: another migrator can have been here.
     async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
         let connection = session.connection();
-        let View { identity, applied } = history::view(connection).await?;
+        let DatabaseState { identity, applied } = history::view(connection).await?;
         let mut report = self.report(is_dry(run), &applied);
         match identity {
             Identity::Ours => history::complete(connection, &self.migrations, &applied).await?,
@@ -143,7 +146,7 @@ impl Migrator {
         &self,
         connection: &mut SqliteConnection,
         run: Run,
-        applied: &[Applied],
+        applied: &[AppliedMigration],
         steps: &Steps<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
@@ -170,7 +173,7 @@ impl Migrator {
     async fn preflight(
         &self,
         connection: &mut SqliteConnection,
-        applied: &[Applied],
+        applied: &[AppliedMigration],
         steps: &Steps<'_>,
     ) -> Result<Preflight, Error> {
         let (migrations, direction) = (&steps.migrations, steps.direction);
@@ -236,7 +239,7 @@ impl Migrator {
     }
 
     /// The report of a run that has done nothing yet.
-    fn report(&self, dry_run: bool, applied: &[Applied]) -> Report {
+    fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> Report {
         let version = plan::version(applied);
         Report {
             database: self.name(),

@@ -3,4 +3,5 @@
 pub(crate) mod catalog;
 pub(crate) mod database_name;
 pub(crate) mod error;
+pub(crate) mod history;
 pub(crate) mod rename_tracker;

@@ -11,12 +11,8 @@ use crate::{
     report::{Report, Subject},
     run::plan::{self, PlanError},
     scratch::Scratch,
-    sqlite::{
-        history::{self, Identity, View},
-        lock_backoff::Wait,
-        schema::Schema,
-        session::Session,
-    },
+    sqlite::{history, lock_backoff::Wait, schema::Schema, session::Session},
+    state::history::{DatabaseState, Identity},
 };
 
 impl Migrator {
@@ -75,7 +71,7 @@ impl Migrator {
         expected: &Schema,
     ) -> Result<(), Error> {
         let connection = session.connection();
-        let View { identity, applied } = history::view(connection).await?;
+        let DatabaseState { identity, applied } = history::view(connection).await?;
         if let Identity::Foreign(why) = identity {
             return Err(self.foreign(why));
         }

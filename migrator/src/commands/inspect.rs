@@ -7,17 +7,13 @@ use database::sqlite::sqlite_version;
 use crate::{
     Migrator,
     error::Error,
-    sqlite::{
-        history::{Applied, Identity, View},
-        lock_backoff::Wait,
-        schema::Schema,
-        session::Session,
-    },
+    sqlite::{lock_backoff::Wait, schema::Schema, session::Session},
+    state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
 impl Migrator {
     /// The history of a database that is this system's.
-    pub(super) async fn history(&self, patience: Duration) -> Result<Vec<Applied>, Error> {
+    pub(super) async fn history(&self, patience: Duration) -> Result<Vec<AppliedMigration>, Error> {
         let mut session = self.open(patience).await?;
         let view = session.look().await;
         session.close().await;
@@ -25,7 +21,9 @@ impl Migrator {
     }
 
     /// The same with its schema, both of one moment.
-    pub(super) async fn history_and_schema(&self) -> Result<(Vec<Applied>, Schema), Error> {
+    pub(super) async fn history_and_schema(
+        &self,
+    ) -> Result<(Vec<AppliedMigration>, Schema), Error> {
         let mut session = self.open(self.lock_timeout).await?;
         let looked = session.look_closer().await;
         session.close().await;
@@ -41,7 +39,10 @@ impl Migrator {
         Ok(Session::open(&self.database, Wait::new(patience)).await?)
     }
 
-    fn ours(&self, View { identity, applied }: View) -> Result<Vec<Applied>, Error> {
+    fn ours(
+        &self,
+        DatabaseState { identity, applied }: DatabaseState,
+    ) -> Result<Vec<AppliedMigration>, Error> {
         match identity {
             Identity::Ours => Ok(applied),
             Identity::Empty => Err(self.not_created()),

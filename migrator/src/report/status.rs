@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::{Subject, optional_milliseconds, table, write_version};
 use crate::{
-    error::exit::Exit, project::migrations::Migrations, run::plan, sqlite::history::Applied,
-    state::database_name::DatabaseName,
+    error::exit::Exit,
+    project::migrations::Migrations,
+    run::plan,
+    state::{database_name::DatabaseName, history::AppliedMigration},
 };
 
 /// Which migrations are applied to a database and which are not. Its text is a table
@@ -88,7 +90,11 @@ impl Status {
         }
     }
 
-    pub(crate) fn new(database: DatabaseName, known: &Migrations, history: &[Applied]) -> Self {
+    pub(crate) fn new(
+        database: DatabaseName,
+        known: &Migrations,
+        history: &[AppliedMigration],
+    ) -> Self {
         let version = plan::version(history);
         let pending = known
             .iter()

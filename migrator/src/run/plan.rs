@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::{
     error::exit::Exit,
     project::migrations::{Migration, Migrations},
-    sqlite::history::Applied,
-    state::database_name::DatabaseName,
+    state::{database_name::DatabaseName, history::AppliedMigration},
 };
 
 /// Why a history and the migrations, or a target, do not go together.
@@ -148,7 +147,7 @@ impl PlanError {
 
 /// The version that a history makes: the number of the newest migration in it that
 /// succeeded, or 0.
-pub(crate) fn version(applied: &[Applied]) -> i64 {
+pub(crate) fn version(applied: &[AppliedMigration]) -> i64 {
     let newest = applied.iter().rev().find(|applied| applied.success);
     newest.map_or(0, |newest| newest.number)
 }
@@ -171,7 +170,7 @@ pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), PlanEr
 /// The migrations that are to be applied, in order, to come to `target` or the newest.
 pub(crate) fn upgrade<'a>(
     known: &'a Migrations,
-    applied: &[Applied],
+    applied: &[AppliedMigration],
     target: Option<i64>,
 ) -> Result<Vec<&'a Migration>, PlanError> {
     check_history(known, applied)?;
@@ -203,7 +202,7 @@ pub(crate) fn upgrade<'a>(
 /// A skipped one does not stand in the way: going back below it is how to mend that.
 pub(crate) fn downgrade<'a>(
     known: &'a Migrations,
-    applied: &[Applied],
+    applied: &[AppliedMigration],
     target: Option<i64>,
 ) -> Result<Vec<&'a Migration>, PlanError> {
     check_history(known, applied)?;
@@ -228,7 +227,7 @@ pub(crate) fn downgrade<'a>(
 }
 
 /// Refuses a history that these migrations cannot have made.
-fn check_history(known: &Migrations, applied: &[Applied]) -> Result<(), PlanError> {
+fn check_history(known: &Migrations, applied: &[AppliedMigration]) -> Result<(), PlanError> {
     if let Some(failed) = applied.iter().find(|applied| !applied.success) {
         return Err(PlanError::Failed {
             number: failed.number,
@@ -270,9 +269,9 @@ mod tests {
     }
 
     /// A history of these numbers, as the migrations of [`known`] make it.
-    fn applied(numbers: &[i64]) -> Vec<Applied> {
+    fn applied(numbers: &[i64]) -> Vec<AppliedMigration> {
         let checksum = known(&[1]).get(1).unwrap().checksum();
-        let row = |number: &i64| Applied {
+        let row = |number: &i64| AppliedMigration {
             number: *number,
             name: "step".into(),
             checksum: checksum.clone(),

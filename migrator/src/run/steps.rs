@@ -6,7 +6,7 @@ use crate::{
     error::run::RunError,
     project::migrations::{Direction, Migration, Migrations},
     sql::directives,
-    sqlite::history::Applied,
+    state::history::AppliedMigration,
 };
 
 /// The migrations of a run, all in one direction.
@@ -29,7 +29,7 @@ impl<'a> Steps<'a> {
     /// Those of [`plan::upgrade`] and [`plan::downgrade`].
     pub(super) fn plan(
         known: &'a Migrations,
-        applied: &[Applied],
+        applied: &[AppliedMigration],
         run: Run,
     ) -> Result<Self, plan::PlanError> {
         let from = plan::version(applied);

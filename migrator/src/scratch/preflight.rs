@@ -9,10 +9,10 @@ use crate::{
     sqlite::{
         execute::ignore,
         guard::{Owners, Policy},
-        history::Applied,
     },
     state::{
         catalog::Catalog,
+        history::AppliedMigration,
         rename_tracker::{DroppedObject, RenameTracker, SurvivingTable},
     },
 };
@@ -41,7 +41,7 @@ impl Preflight {
     /// Those of the script that fails.
     pub(crate) async fn of(
         known: &Migrations,
-        applied: &[Applied],
+        applied: &[AppliedMigration],
         steps: &[&Migration],
         direction: Direction,
     ) -> Result<Self, Error> {

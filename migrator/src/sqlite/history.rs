@@ -10,66 +10,19 @@ use std::{collections::BTreeMap, time::Duration};
 use database::sqlite::APPLICATION_ID;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::project::migrations::{Direction, Migration, Migrations};
-
-/// Whose a database is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
-    /// Nobody's: there is nothing in it.
-    Empty,
-    /// This system's.
-    Ours,
-    /// Tables that no migrator made, and nothing that says whose they are.
-    Unclaimed,
-    /// Something else's, and how that is known.
-    Foreign(String),
-}
-
-/// A migration as the history has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Applied {
-    pub(crate) number: i64,
-    /// With `_` between the words, as in the file name.
-    pub(crate) name: String,
-    pub(crate) checksum: Vec<u8>,
-    /// What [`Migration::tokens`] said of its way up, unless an older migrator applied it.
-    pub(crate) tokens: Option<Vec<u8>>,
-    /// Whether it was applied to its end. Other tools that use this layout write down one
-    /// that was not.
-    pub(crate) success: bool,
-    /// When it was applied: RFC 3339, UTC.
-    pub(crate) time: Option<String>,
-    /// How long it took, if that was written down.
-    pub(crate) took: Option<Duration>,
-}
-
-impl Applied {
-    /// Whether this migration was applied: the same bytes, or else the same tokens.
-    pub(crate) fn is(&self, migration: &Migration) -> bool {
-        self.checksum == migration.checksum()
-            || self
-                .tokens
-                .as_ref()
-                .is_some_and(|tokens| *tokens == migration.tokens(Direction::Up))
-    }
-}
-
-/// What a database says of itself at one moment.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) identity: Identity,
-    /// In ascending order. Empty unless the database is this system's.
-    pub(crate) applied: Vec<Applied>,
-}
+use crate::{
+    project::migrations::{Direction, Migration, Migrations},
+    state::history::{AppliedMigration, DatabaseState, Identity},
+};
 
 /// Reads all of it. Several statements, so it has to be in a transaction.
-pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<View, sqlx::Error> {
+pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
     let identity = identity(connection).await?;
     let applied = match identity {
         Identity::Ours => applied(connection).await?,
         Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Vec::new(),
     };
-    Ok(View { identity, applied })
+    Ok(DatabaseState { identity, applied })
 }
 
 async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
@@ -116,7 +69,7 @@ pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, sq
         .await
 }
 
-async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, sqlx::Error> {
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigration>, sqlx::Error> {
     type Row = (i64, String, Vec<u8>, bool, Option<String>, i64);
     let rows: Vec<Row> = sqlx::query_as(
         "select version, description, checksum, success,
@@ -127,7 +80,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, sqlx
     .fetch_all(&mut *connection)
     .await?;
     let mut tokens = tokens(connection).await?;
-    let applied = |(number, description, checksum, success, time, took): Row| Applied {
+    let applied = |(number, description, checksum, success, time, took): Row| AppliedMigration {
         number,
         name: description.replace(' ', "_"),
         checksum,
@@ -201,7 +154,7 @@ async fn create_tokens(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
 pub(crate) async fn complete(
     connection: &mut SqliteConnection,
     known: &Migrations,
-    applied: &[Applied],
+    applied: &[AppliedMigration],
 ) -> Result<(), sqlx::Error> {
     create_tokens(connection).await?;
     for applied in applied.iter().filter(|applied| applied.tokens.is_none()) {

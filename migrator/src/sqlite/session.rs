@@ -17,12 +17,15 @@ use sqlx::{
 
 use crate::{
     sqlite::{
-        history::{self, Identity, View},
+        history,
         lock_backoff::Wait,
         result_code::ResultCode,
         schema::{self, Schema},
     },
-    state::error::DatabaseError,
+    state::{
+        error::DatabaseError,
+        history::{DatabaseState, Identity},
+    },
 };
 
 /// An open database.
@@ -72,7 +75,7 @@ impl Session {
     }
 
     /// What the database says of itself now.
-    pub(crate) async fn look(&mut self) -> Result<View, DatabaseError> {
+    pub(crate) async fn look(&mut self) -> Result<DatabaseState, DatabaseError> {
         loop {
             match self.try_to_look().await {
                 Ok(view) => return Ok(view),
@@ -86,7 +89,7 @@ impl Session {
     /// # Errors
     ///
     /// [`DatabaseError::Unsupported`] if it cannot be read.
-    pub(crate) async fn look_closer(&mut self) -> Result<(View, Schema), DatabaseError> {
+    pub(crate) async fn look_closer(&mut self) -> Result<(DatabaseState, Schema), DatabaseError> {
         loop {
             match self.try_to_look_closer().await {
                 Ok(found) => return Ok(found),
@@ -96,14 +99,14 @@ impl Session {
         }
     }
 
-    async fn try_to_look_closer(&mut self) -> Result<(View, Schema), schema::Error> {
+    async fn try_to_look_closer(&mut self) -> Result<(DatabaseState, Schema), schema::Error> {
         sqlx::query("begin").execute(&mut self.connection).await?;
         let found = look_closer(&mut self.connection).await;
         self.rollback().await;
         found
     }
 
-    async fn try_to_look(&mut self) -> Result<View, sqlx::Error> {
+    async fn try_to_look(&mut self) -> Result<DatabaseState, sqlx::Error> {
         sqlx::query("begin").execute(&mut self.connection).await?;
         let view = history::view(&mut self.connection).await;
         self.rollback().await;
@@ -197,7 +200,9 @@ pub(crate) async fn connect() -> Result<SqliteConnection, sqlx::Error> {
     options.connect().await
 }
 
-async fn look_closer(connection: &mut SqliteConnection) -> Result<(View, Schema), schema::Error> {
+async fn look_closer(
+    connection: &mut SqliteConnection,
+) -> Result<(DatabaseState, Schema), schema::Error> {
     let view = history::view(connection).await?;
     let schema = match view.identity {
         Identity::Ours => Schema::read(connection).await?,
