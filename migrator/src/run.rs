@@ -25,7 +25,7 @@ use crate::{
     sqlite::{
         backup::Backup,
         execute::{Script, execute, ignore},
-        guard::{Owners, Policy},
+        guard::Policy,
         history,
         lock_backoff::Wait,
         orphans::Orphans,
@@ -35,6 +35,7 @@ use crate::{
     state::{
         catalog::Catalog,
         history::{AppliedMigration, DatabaseState, Identity},
+        owners::Owners,
     },
 };
 

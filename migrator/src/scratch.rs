@@ -13,11 +13,12 @@ use crate::{
     project::migrations::{Direction, Migration, Migrations},
     sqlite::{
         execute::{Denied, Failure, Script, execute, ignore, prepares},
-        guard::{Owners, Policy},
+        guard::Policy,
         history,
         schema::{Name, Schema},
         session,
     },
+    state::owners::Owners,
 };
 
 /// A database in memory, with the owners of what it has.

@@ -15,10 +15,11 @@ use crate::{
     scratch::{Scratch, desired::DesiredSchema},
     sqlite::{
         execute::ignore,
-        guard::{Owners, Policy},
+        guard::Policy,
         planner::{self, Plan, Question, Renames},
         schema::{Name, ObjectKind, Schema},
     },
+    state::owners::Owners,
 };
 
 /// A migration that a project has not had so far.

@@ -6,13 +6,11 @@ use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
     sql::{self, operation::Operation},
-    sqlite::{
-        execute::ignore,
-        guard::{Owners, Policy},
-    },
+    sqlite::{execute::ignore, guard::Policy},
     state::{
         catalog::Catalog,
         history::AppliedMigration,
+        owners::Owners,
         rename_tracker::{DroppedObject, RenameTracker, SurvivingTable},
     },
 };

@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, time::Instant};
 use database::sqlite::authorizer;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::guard::{Denial, Guard, MIGRATOR, Made, Owners, Policy};
+use super::guard::{Denial, Guard, MIGRATOR, Made, Policy};
 use crate::{
     error::exit::Exit,
     project::migrations::{Direction, Migration},
     report::Executed,
     sql::{self, Token, forbidden::forbidden, location::SourceLocation, quoted},
+    state::owners::Owners,
 };
 
 /// A script that can be executed.

@@ -1,8 +1,7 @@
-//! Which service owns what, and what a migration may therefore touch: a rule for SQLite
-//! itself to enforce. Knows no SQL.
+//! What a migration may touch, given who owns what: a rule for SQLite itself to enforce.
+//! Knows no SQL.
 
 use std::{
-    collections::BTreeMap,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,30 +12,10 @@ use std::{
 use database::sqlite::{Action, Code};
 
 use super::internal::{self, Keeper};
+use crate::state::owners::Owners;
 
 /// The owner of the migrator's own tables.
 pub(crate) const MIGRATOR: &str = "migrator";
-
-/// Who owns each table, view and index. SQLite tells no letter case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owners(BTreeMap<String, String>);
-
-impl Owners {
-    /// Whose it is, or `None` if nobody's migration made it.
-    pub(crate) fn of(&self, name: &str) -> Option<&str> {
-        self.0.get(&name.to_ascii_lowercase()).map(String::as_str)
-    }
-
-    /// Who owns what after a migration of `owner`: what is there belongs to whom it
-    /// belonged to, what is new to `owner`, and what is gone to nobody.
-    pub(crate) fn after<'a>(&self, owner: &str, there: impl Iterator<Item = &'a str>) -> Self {
-        let there = there.map(str::to_ascii_lowercase).map(|name| {
-            let owner = self.0.get(&name).map_or(owner, String::as_str).to_owned();
-            (name, owner)
-        });
-        Self(there.collect())
-    }
-}
 
 /// What a migration was denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,17 +185,6 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_there_keeps_its_owner_and_what_is_new_is_the_migrations() {
-        let before = Owners::default().after("users", ["Users", "gone"].into_iter());
-
-        let after = before.after("posts", ["USERS", "posts"].into_iter());
-
-        assert_eq!(after.of("users"), Some("users"));
-        assert_eq!(after.of("Posts"), Some("posts"));
-        assert_eq!(after.of("gone"), None);
-    }
 
     #[test]
     fn the_first_denial_is_told() {
