@@ -6,7 +6,7 @@ use std::time::Duration;
 use database::{Scope, idempotency::RequestId};
 use serving::violation::Violations;
 
-/// How often it is looked whether there are old answers to forget.
+/// The interval between two searches for expired records.
 const PRUNED_EVERY: Duration = Duration::from_secs(10);
 
 /// How a change is to be made.

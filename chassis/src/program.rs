@@ -20,7 +20,7 @@ pub struct Program<S: Args> {
     database: DatabaseSettings,
     #[command(flatten)]
     service: S,
-    /// How the process logs.
+    /// The settings of the log.
     #[command(flatten)]
     pub logs: LogSettings,
     #[command(subcommand)]

@@ -47,8 +47,8 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// The clock that gives the times of what is written.
     fn clock(&self) -> &Clock;
 
-    /// How often [`posts_since`](Self::posts_since) is to be asked for what other processes
-    /// have committed.
+    /// Returns the interval in which to call [`posts_since`](Self::posts_since) for posts that
+    /// other processes have committed.
     fn poll_interval(&self) -> Duration;
 
     /// Returns the post with this id.
@@ -207,7 +207,7 @@ impl<T: Serialize> IdempotentWrite<T> {
 }
 
 impl<T> IdempotentWrite<T> {
-    /// What is to be written.
+    /// Returns the payload of the request.
     pub fn payload(&self) -> &T {
         &self.payload
     }

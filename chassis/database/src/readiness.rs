@@ -5,10 +5,10 @@ use std::time::Duration;
 use process::Failure;
 use tokio::time::{Instant, sleep};
 
-/// How long to wait between two checks of a database that is not ready.
+/// The wait between two checks of a database that is not ready.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a database is not ready.
+/// The reason that a database is not ready.
 #[derive(Debug)]
 pub enum NotReady {
     /// The migrator has yet to run. The text says what is missing, for people.

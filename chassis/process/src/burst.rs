@@ -12,7 +12,7 @@ use std::cell::RefCell;
 type End = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// What runs at the end of this thread's burst; `None` outside of a burst.
+    /// The functions to call at the end of this thread's burst; `None` outside of a burst.
     static ENDS: RefCell<Option<Vec<End>>> = const { RefCell::new(None) };
 }
 

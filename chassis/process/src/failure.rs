@@ -1,4 +1,5 @@
-//! Why a process ends early, and the exit code that tells a supervisor whether to try again.
+//! The failures that end a process, each with the exit code that tells a supervisor whether to
+//! try again.
 
 /// Why a process ends without having done what it was started for. The text says what
 /// is wrong and what to do about it, in one line.

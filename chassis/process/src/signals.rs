@@ -1,4 +1,4 @@
-//! What SIGINT and SIGTERM do to a process.
+//! SIGINT and SIGTERM.
 
 use std::{future::Future, pin::pin, process::ExitCode, time::Duration};
 

@@ -168,7 +168,7 @@ enum Target<S> {
 }
 
 impl<S: Handlers> Target<S> {
-    /// The same as [`Target::handle`], with the failure that the call gets if that panics.
+    /// Calls the handler as [`Target::handle`] does, and turns a panic in it into a status.
     fn begin(
         self,
         request: Request<Body>,

@@ -15,8 +15,8 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// What is known of a call while it is handled. What its code has to know besides, such as
-/// its caller, belongs here.
+/// The context of a call while it is handled. Whatever else its code needs to know of it, such
+/// as its caller, belongs here.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
     pub(super) id: RequestId,

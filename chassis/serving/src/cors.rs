@@ -19,16 +19,16 @@ use crate::{
     status::{self, Metadata},
 };
 
-/// What a page may read of a response besides its body: the status of a call that has no
-/// more than that, and the id to report it by.
+/// The headers of a response that a page may read: the status of a call that has no body, and
+/// the id to report it by.
 const EXPOSE_HEADERS: HeaderValue =
     HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, x-request-id");
 
-/// What a page may send besides what every page may.
+/// The headers that a page may send besides those that every page may.
 const ALLOW_HEADERS: HeaderValue =
     HeaderValue::from_static("content-type, grpc-timeout, x-grpc-web, x-request-id, x-user-agent");
 
-/// How long a browser remembers the response to a preflight, in seconds: two hours, the most
+/// The time that a browser caches the response to a preflight, in seconds: two hours, the most
 /// that Chromium takes.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
 

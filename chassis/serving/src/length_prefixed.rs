@@ -88,7 +88,7 @@ impl TakeOnce {
 /// The messages of a response that [`stream_response`] made.
 pub struct PreEncodedStream<M> {
     batches: TakeOnce,
-    /// What is left of the last batch.
+    /// The rest of the last batch.
     rest: PrefixedMessages,
     message: PhantomData<fn() -> M>,
 }

@@ -230,7 +230,7 @@ impl PostStore for SqliteStore {
                 Box::pin(requests::once(
                     connection,
                     request,
-                    // After the wait in the queue: posts that were created meanwhile are no later.
+                    // Asked after the wait in the queue, so that no post is later.
                     async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })

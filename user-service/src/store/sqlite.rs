@@ -197,7 +197,7 @@ impl UserStore for SqliteStore {
                 Box::pin(requests::once(
                     connection,
                     request,
-                    // After the wait in the queue: users who were created meanwhile are earlier.
+                    // Asked after the wait in the queue, so that all users are earlier.
                     async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })

@@ -6,17 +6,17 @@
 //! advisory lock only provides fairness; SQLite's lock protects the data. If the holder makes no
 //! progress for [`MAX_DEFERENCE`], as a suspended process does, the others bypass it.
 //!
-//! The lock of a directory needs no file of its own, and ends with its process.
+//! The lock of a directory needs no lock file, and ends with its process.
 
 use std::{fs::File, path::Path, thread, time::Duration};
 
 use tokio::{task::spawn_blocking, time::Instant};
 
-/// How long a process defers to the holder. A holder that is not suspended needs no longer than
-/// one transaction takes.
+/// The longest time that a process defers to the holder. A holder that is not suspended needs no
+/// longer than one transaction takes.
 const MAX_DEFERENCE: Duration = Duration::from_millis(100);
 
-/// How long a process bypasses the lock after a holder exceeded [`MAX_DEFERENCE`].
+/// The time that a process bypasses the lock after a holder exceeded [`MAX_DEFERENCE`].
 const BYPASS_FOR: Duration = Duration::from_secs(1);
 
 /// The first and the longest pause between two attempts. A timer of the runtime has no pauses of

@@ -7,8 +7,8 @@
 #[macro_export]
 macro_rules! idempotency_table {
     ($table:tt, $error:ty) => {
-        /// Executes `work` and saves its response, or returns the saved one of a request that was
-        /// answered before.
+        /// Executes `work` and saves its response, or returns the saved one of a replayed
+        /// request.
         pub(super) async fn once<T: serde::Serialize + serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
             request: Option<$crate::idempotency::Request>,
@@ -25,7 +25,7 @@ macro_rules! idempotency_table {
             Ok(response)
         }
 
-        /// Returns the saved response of a request that was answered before.
+        /// Returns the saved response of a replayed request, or `None` for a new one.
         async fn find_response<T: serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
             request: $crate::idempotency::Request,
@@ -68,8 +68,8 @@ macro_rules! idempotency_table {
             Ok(())
         }
 
-        /// Returns which requests may be executed together: those that are not recorded, and are
-        /// no repeat of an earlier one.
+        /// Returns which requests may be executed together: those that are not recorded, and do
+        /// not replay an earlier one.
         pub(super) async fn first_seen(
             connection: &mut sqlx::SqliteConnection,
             requests: &[Option<$crate::idempotency::Request>],

@@ -173,8 +173,8 @@ impl Direct {
         self.with(|reader| read(&reader.connection, statement, parameters, row))
     }
 
-    /// What state the database is in, or was when the snapshot began that others share.
-    /// Nothing if it cannot be told here.
+    /// Returns the state of the database, or that of the shared snapshot. Returns `None` if it
+    /// cannot be read in this thread.
     pub(super) fn version(self: &Arc<Self>) -> Option<Version> {
         self.with(Reader::version)
     }

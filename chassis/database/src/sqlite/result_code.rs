@@ -1,4 +1,4 @@
-//! What SQLite's result codes mean to a caller.
+//! SQLite's result codes, as the errors of the database.
 
 use std::{io, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What ends a call early, and what it keeps while it runs.
+//! The guards of a call: what ends it early, and what it holds while it runs.
 
 use std::{
     future::Future,
@@ -17,16 +17,16 @@ use tonic::Status;
 use super::{deadline, methods::MethodInfo, server_context::ServerContext};
 use crate::{call_context::Deadline, stall::PendingResponse};
 
-/// What ends a call early, and what it keeps while it runs.
+/// The guards of a call: what ends it early, and what it holds while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct CallGuards {
     pub(crate) deadline: Option<Deadline>,
-    // Most calls are answered at once, and need none.
+    // Most calls have their response in their first poll, and need none.
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// Where the connection sees that the response waits. A stream may wait for ever: what it
-    /// keeps for its client is little.
+    /// Shows the connection that the response is pending. A stream has none and may be pending
+    /// for ever, since it buffers little for its client.
     pub(crate) pending_response: Option<PendingResponse>,
 }
 

@@ -1,4 +1,4 @@
-//! What holds for every call of a server.
+//! The state that all calls of a server share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{cors, health::Phase};
 
-/// What holds for every call of a server.
+/// The state that all calls of a server share.
 #[derive(Debug)]
 pub(crate) struct ServerContext {
     pub(crate) name: &'static str,

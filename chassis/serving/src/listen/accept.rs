@@ -79,7 +79,7 @@ impl Connections {
         Arc::strong_count(&self.open) - 1
     }
 
-    /// What the bytes of each connection are guarded by.
+    /// Returns the limits of each connection.
     pub(crate) fn limits(&self) -> HttpIoLimits {
         self.limits.clone()
     }

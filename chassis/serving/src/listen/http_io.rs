@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::{http_version::HttpVersion, socket::Socket};
 use crate::stall::StallDetector;
 
-/// What [`HttpIo`] guards a connection by.
+/// The limits of a connection, which [`HttpIo`] enforces.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpIoLimits {
-    /// How long a client may take until its first bytes tell the version of HTTP.
+    /// The longest time until the first bytes of a client tell the version of HTTP.
     pub(crate) first_byte_timeout: Duration,
-    /// How long a response may wait for the client to read it.
+    /// The longest time that a response may wait for the client to read it.
     pub(crate) read_limit: Duration,
     /// Cancelled when connections have to end whose version is not known.
     pub(crate) close_unidentified: CancellationToken,
@@ -99,7 +99,7 @@ impl<IO: AsRef<Socket>> HttpIo<IO> {
     }
 }
 
-/// Why a connection ended before its version was known.
+/// Waits until a connection has to end whose version is still unknown, and returns the reason.
 async fn await_preface(timeout: Duration, close_unidentified: CancellationToken) -> ErrorKind {
     tokio::select! {
         () = close_unidentified.cancelled() => ErrorKind::ConnectionAborted,
@@ -107,7 +107,7 @@ async fn await_preface(timeout: Duration, close_unidentified: CancellationToken)
     }
 }
 
-/// Why a connection ended whose client does not read.
+/// Waits until a client has stalled, and returns the reason to end its connection.
 async fn watch_stall(limit: Duration, stall: StallDetector) -> ErrorKind {
     stall.wait_for_stall(limit).await;
     tracing::warn!(

@@ -30,9 +30,9 @@ const MAX_KEEPIDLE: Duration = Duration::from_secs(32_767);
 /// HTTP/1.1 has nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TcpKeepalive {
-    /// How long a connection is idle before it is probed.
+    /// The idle time before a connection is probed.
     idle: Duration,
-    /// How long the peer may take to acknowledge the probe.
+    /// The time that the peer may take to acknowledge the probe.
     interval: Duration,
 }
 

@@ -23,9 +23,9 @@ const ROW: usize = 16; // bytes
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) drafts: Drafts,
-    /// The request that the caller may repeat.
+    /// The request, if the caller may replay it.
     pub(super) request: Option<Request>,
-    /// What the creation can leave half done if it is executed alone.
+    /// The scope of the creation if it is executed alone.
     pub(super) scope: Scope,
 }
 
@@ -64,7 +64,7 @@ pub(super) const BATCH_OPS: BatchOps<Creation, Vec<Post>, Error> = BatchOps {
 };
 
 /// Creates the posts of all new requests by one statement, and saves the responses. Returns
-/// `None` for each creation that has to be executed alone: a repeated request, or all of them if
+/// `None` for each creation that has to be executed alone: a replayed request, or all of them if
 /// the statement cannot insert all posts.
 async fn create_all(
     connection: &mut SqliteConnection,
@@ -92,7 +92,7 @@ async fn create_all(
     Ok(posts)
 }
 
-/// Creates the posts of one caller and saves the response, or returns the saved one of a repeated
+/// Creates the posts of one caller and saves the response, or returns the saved one of a replayed
 /// request.
 pub(super) async fn create_one(
     connection: &mut SqliteConnection,

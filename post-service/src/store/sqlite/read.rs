@@ -14,7 +14,7 @@ use crate::{
 /// How many ids a preview of a purge names at most.
 const SAMPLE: i64 = 100;
 
-/// How many posts one read for the feed returns at most.
+/// The largest number of posts that one read for the feed returns.
 pub(super) const FEED_READ_LIMIT: usize = 200;
 
 /// Makes a page of the rows that [`page`] has read.

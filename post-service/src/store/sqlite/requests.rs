@@ -1,4 +1,4 @@
-//! The idempotency records of the service: requests that were answered, and their responses.
+//! The idempotency records of the service: requests, and their saved responses.
 
 use chassis::database::{
     idempotency::Request,
@@ -23,7 +23,7 @@ impl Fingerprint {
     }
 }
 
-/// Returns whether the request was answered before.
+/// Returns whether the response of the request was saved before.
 ///
 /// # Errors
 ///

@@ -18,9 +18,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) draft: NewUser,
-    /// The request that the caller may repeat.
+    /// The request, if the caller may replay it.
     pub(super) request: Option<Request>,
-    /// What the creation can leave half done if it is executed alone.
+    /// The scope of the creation if it is executed alone.
     pub(super) scope: Scope,
 }
 
@@ -33,7 +33,7 @@ pub(super) const BATCH_OPS: BatchOps<Creation, User, Error> = BatchOps {
 };
 
 /// Creates the users of all new requests by one statement, and saves the responses. Returns
-/// `None` for each creation that has to be executed alone: a repeated request, or all of them if
+/// `None` for each creation that has to be executed alone: a replayed request, or all of them if
 /// the statement cannot insert all users.
 async fn create_all(
     connection: &mut SqliteConnection,
@@ -61,7 +61,7 @@ async fn create_all(
     Ok(users)
 }
 
-/// Creates one user and saves the response, or returns the saved one of a repeated request.
+/// Creates one user and saves the response, or returns the saved one of a replayed request.
 pub(super) async fn create_one(
     connection: &mut SqliteConnection,
     creation: &Creation,

@@ -1,4 +1,4 @@
-//! The idempotency records of the service: requests that were answered, and their responses.
+//! The idempotency records of the service: requests, and their saved responses.
 
 use chassis::database::idempotency_table;
 

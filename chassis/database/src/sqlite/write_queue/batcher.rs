@@ -140,7 +140,7 @@ struct OpenBatch<I, T, E> {
     items: Vec<I>,
     waiters: Vec<Waiter<T, E>>,
     rows: usize,
-    // How much more the batch may take.
+    // The room that is left in the batch.
     capacity: Capacity,
 }
 
