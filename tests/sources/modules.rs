@@ -153,25 +153,6 @@ fn the_tests_of_the_services_touch_the_engine_through_their_support_only() {
     assert_none(&found, "they are to pass on every engine");
 }
 
-#[test]
-fn the_engine_of_a_service_is_named_in_its_store_and_in_one_match_only() {
-    let places = [
-        "user-service/src/store",
-        "user-service/src/lib",
-        "post-service/src/store",
-        "post-service/src/lib",
-    ];
-    let sources = files(&["user-service/src", "post-service/src"], ".rs");
-
-    let found = strangers(
-        &sources,
-        &places,
-        &["Sqlite", "SqliteStore", "sqlite", "sqlx", "rusqlite"],
-    );
-
-    assert_none(&found, "another engine would have to change more than that");
-}
-
 /// Whether a text begins as a statement does, and has a further word of one.
 fn looks_like_sql(text: &str) -> bool {
     let text = text.to_lowercase();
