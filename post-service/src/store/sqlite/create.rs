@@ -136,9 +136,30 @@ pub(super) async fn insert_sequence(
 }
 
 /// Inserts the posts of some callers in their order by one statement, with one creation time.
-/// Inserts none if one violates a constraint, or if the newest post is later than `now`, as after
-/// the clock was set back.
+/// Inserts none if one violates a constraint. After the clock was set back, the time is that of
+/// the newest post.
 async fn insert_all(
+    connection: &mut SqliteConnection,
+    callers: &[&[NewPost]],
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<Vec<Post>>>, sqlx::Error> {
+    if let Some(posts) = insert_at(connection, callers, now).await? {
+        return Ok(Some(posts));
+    }
+    let newest = sqlx::query_scalar!(
+        r#"select create_time as "create_time!" from posts where id = (select max(id) from posts)"#
+    );
+    let newest = newest.fetch_optional(&mut *connection).await?;
+    match newest.and_then(DateTime::from_timestamp_micros) {
+        // The clock was set back.
+        Some(newest) if newest > now => insert_at(connection, callers, newest).await,
+        _ => Ok(None),
+    }
+}
+
+/// Inserts posts as [`insert_all`] does, with `now` as their creation time. Also inserts none if
+/// the newest post is later than `now`.
+async fn insert_at(
     connection: &mut SqliteConnection,
     callers: &[&[NewPost]],
     now: DateTime<Utc>,

@@ -94,9 +94,32 @@ pub(super) async fn insert_sequence(
 }
 
 /// Inserts users in their order by one statement, with creation times a microsecond apart.
-/// Inserts none if one violates a constraint, or if the newest user is not earlier than `now`,
-/// as after the clock was set back.
+/// Inserts none if one violates a constraint. After the clock was set back, the times continue
+/// those of the newest user.
 async fn insert_all(
+    connection: &mut SqliteConnection,
+    drafts: &[&NewUser],
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<User>>, sqlx::Error> {
+    if let Some(users) = insert_at(connection, drafts, now).await? {
+        return Ok(Some(users));
+    }
+    let newest = sqlx::query_scalar!(
+        r#"select create_time as "create_time!" from users where id = (select max(id) from users)"#
+    );
+    let newest = newest.fetch_optional(&mut *connection).await?;
+    match newest.and_then(DateTime::from_timestamp_micros) {
+        // The clock was set back.
+        Some(newest) if newest >= now => {
+            insert_at(connection, drafts, newest + TimeDelta::microseconds(1)).await
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Inserts users as [`insert_all`] does, with `now` as the first creation time. Also inserts none
+/// if the newest user is not earlier than `now`.
+async fn insert_at(
     connection: &mut SqliteConnection,
     drafts: &[&NewUser],
     now: DateTime<Utc>,
