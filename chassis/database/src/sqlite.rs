@@ -85,7 +85,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of a service in the file at `path`, which need not be there yet: [`Database::ready`] waits
+    /// The database of a service in the file at `path`, which need not be there yet: [`Lifecycle::ready`] waits
     /// for it, and only then is it read or written.
     #[must_use]
     pub fn new(path: &Path, settings: &DatabaseSettings, needs: &'static Needs) -> Self {
@@ -149,7 +149,7 @@ impl Database {
     /// What the work was refused for; or [`Error::Overloaded`] at once if the queue is
     /// full, [`Error::NoRoom`] if the disk is, [`Error::Busy`] if another process kept the
     /// database locked,
-    /// [`Error::ShuttingDown`] after [`Database::close`], and [`Error::Engine`] if the
+    /// [`Error::ShuttingDown`] after [`Lifecycle::close`], and [`Error::Engine`] if the
     /// work or its COMMIT failed. In all of them nothing was written.
     pub async fn write<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>
     where

@@ -21,8 +21,10 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`Error::Drift`] if the schema is another, [`Error::Adopted`] if there is a
-    /// history, [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database; it is then as it was.
+    /// [`RunError::Drift`] if the schema is another,
+    /// [`PlanError::Adopted`] if there is a history, and
+    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database. The
+    /// database is then as it was.
     pub async fn baseline(&self, version: i64) -> Result<Report, Error> {
         sqlite_version::check().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;

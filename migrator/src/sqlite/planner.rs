@@ -56,7 +56,7 @@ pub(crate) fn plan(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan
 ///
 /// # Errors
 ///
-/// As [`plan`].
+/// As [`plan()`].
 pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan, Error> {
     let up = plan(from, to, renames)?;
     let back = renames.inverse();

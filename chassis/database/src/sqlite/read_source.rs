@@ -68,7 +68,7 @@ impl Source<'_> {
     /// # Errors
     ///
     /// [`sqlx::Error::PoolTimedOut`] if none is free for as long as a read may wait, and
-    /// [`sqlx::Error::PoolClosed`] after [`Database::close`].
+    /// [`sqlx::Error::PoolClosed`] after [`Lifecycle::close`](crate::Lifecycle::close).
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if let Self::Few(database) | Self::Many(database) = self {
             *self = Self::Reader(database.acquire().await?);
