@@ -13,8 +13,8 @@ use crate::{
 
 /// The calls, and their floors.
 const FLOORS: [(&str, &[Bound]); 7] = [
-    ("get_user", &[OfEcho(0.6), OfNaive(3.3)]),
-    ("batch_get_users", &[OfEcho(0.4), OfNaive(3.5)]),
+    ("get_user", &[OfEcho(0.5), OfNaive(3.0)]),
+    ("batch_get_users", &[OfEcho(0.2), OfNaive(1.7)]),
     ("create_user", &[OfNaive(5.5)]),
     ("get_post", &[OfEcho(0.4), OfNaive(5.5)]),
     ("list_posts", &[OfEcho(0.55), OfNaive(70.0)]),
