@@ -282,7 +282,7 @@ pub(crate) async fn findings(
             if let Some(failure) = &run.failure {
                 findings.push(Finding::refused(failure));
             } else {
-                let rebuilds = rebuild::rebuilds(script);
+                let rebuilds = rebuild::rebuilds(script, &run.before);
                 findings.extend(destructive::losses(script, &run.before, &rebuilds));
                 findings.extend(rebuild::lost(script, run, &rebuilds));
             }

@@ -1,7 +1,7 @@
 //! Tables that a script makes anew under their old names, and what gets lost by it (M009).
 //! Knows no database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Code, Finding, script::Script};
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
         operation::Operation,
         significant_tokens,
     },
-    sqlite::schema::Schema,
+    sqlite::schema::{Schema, Table},
+    state::rename_tracker::RenameTracker,
 };
 
 /// What a script does with a table that was there before.
@@ -40,10 +41,9 @@ struct Made {
 
 /// The tables that a script makes anew. A table that is dropped and made at once under the
 /// same name, with nothing copied in between, is another one.
-pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
+pub(super) fn rebuilds(script: &Script<'_>, before: &Schema) -> Vec<Rebuild> {
     let mut made: Vec<Made> = Vec::new();
-    // What was there before, as far as the script says: what it drops and did not make.
-    let mut origins: BTreeMap<Name, Name> = BTreeMap::new();
+    let mut tracker = RenameTracker::new(&before.catalog());
     let mut dropped = Vec::new();
     for (at, operation) in script.operations.iter().enumerate() {
         match operation {
@@ -64,21 +64,17 @@ pub(super) fn rebuilds(script: &Script<'_>) -> Vec<Rebuild> {
                     made.name = to.clone();
                     made.renamed = true;
                     made.statements.push(at);
-                } else {
-                    let origin = origins.remove(from).unwrap_or_else(|| from.clone());
-                    origins.insert(to.clone(), origin);
                 }
             }
             Operation::Drop(ObjectKind::Table, name) => {
-                let count = made.len();
                 made.retain(|made| made.name != *name);
-                if made.len() == count {
-                    let origin = origins.remove(name).unwrap_or_else(|| name.clone());
-                    dropped.push((at, name.clone(), origin));
+                if let Some(tracked) = tracker.table(name) {
+                    dropped.push((at, name.clone(), tracked.name.clone()));
                 }
             }
             _ => {}
         }
+        tracker.follow(operation);
     }
     let rebuild = |(dropped, old, table): (usize, Name, Name)| {
         let made = made.iter().find(|made| made.name == table)?;
@@ -137,7 +133,7 @@ pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild
     for rebuild in rebuilds {
         let marked = |schema: &Schema| {
             let table = schema.tables.get(&rebuild.table);
-            table.is_some_and(crate::sqlite::schema::Table::autoincrement)
+            table.is_some_and(Table::autoincrement)
         };
         let keeps_mark = script.statements.iter().any(|statement| {
             let mut words = significant_tokens(statement.text).into_iter();
