@@ -1,5 +1,7 @@
 //! SQLite's result codes, as the migrator reads them: <https://sqlite.org/rescode.html>.
 
+use std::{io, path::Path};
+
 use database::sqlite::CopyError;
 
 use crate::state::error::DatabaseError;
@@ -59,6 +61,32 @@ impl From<&sqlx::Error> for ResultCode {
 impl From<&CopyError> for ResultCode {
     fn from(error: &CopyError) -> Self {
         Self::from(error.primary_code())
+    }
+}
+
+impl From<&io::Error> for ResultCode {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl DatabaseError {
+    /// Returns the meaning of a failure to open or to read a database.
+    pub(crate) fn of(database: &Path, error: sqlx::Error) -> Self {
+        match ResultCode::from(&error) {
+            ResultCode::CannotOpen => Self::Unusable {
+                database: database.into(),
+                source: error.into(),
+            },
+            ResultCode::NotADatabase => Self::Foreign {
+                database: database.into(),
+                why: "it is no SQLite database".into(),
+            },
+            _ => error.into(),
+        }
     }
 }
 

@@ -221,15 +221,7 @@ async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(
 fn busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
     match ResultCode::from(&error) {
         ResultCode::Busy => Ok(()),
-        ResultCode::CannotOpen => Err(DatabaseError::Unusable {
-            database: database.into(),
-            source: error.into(),
-        }),
-        ResultCode::NotADatabase => Err(DatabaseError::Foreign {
-            database: database.into(),
-            why: "it is no SQLite database".into(),
-        }),
-        _ => Err(error.into()),
+        _ => Err(DatabaseError::of(database, error)),
     }
 }
 

@@ -7,21 +7,21 @@
 use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use database::sqlite::{APPLICATION_ID, PageCopy};
+use database::sqlite::{APPLICATION_ID, CopyError, PageCopy};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Backup, Backups,
-    error::{Error, not_written},
+    error::{Error, not_copied, not_written, unreadable},
     facts,
     files::{self, Partial},
     manifest::{Record, fingerprint},
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{history, lock_backoff::Wait, result_code::ResultCode, session::Session},
-    state::{database_name::DatabaseName, error::DatabaseError},
+    sqlite::{history, lock_backoff::Wait, session::Session},
+    state::error::DatabaseError,
 };
 
 /// Between two looks at how long the copy is by now.
@@ -75,7 +75,7 @@ pub(super) async fn take(
 ) -> Result<Taken, Error> {
     let time = Utc::now();
     let mut source = open(&backups.database).await?;
-    let unreadable = |error| of_database(&backups.database, error);
+    let unreadable = |error| unreadable(&backups.database, error);
     let version = history::version(&mut source).await.map_err(unreadable)?;
     let size = facts::size(&mut source).await.map_err(unreadable)?;
     let partial = reserve(backups, file, time, version)?;
@@ -83,7 +83,7 @@ pub(super) async fn take(
 
     vacuum(&mut source, &partial, size.compact(), progress)
         .await
-        .map_err(|error| of_copy(&backups.database, &partial, error))?;
+        .map_err(|error| not_copied(&backups.database, partial.target(), error))?;
     // Nobody but the holder of the lock can have written since, and what it has written
     // is not committed.
     facts::begin_reading(&mut source)
@@ -108,10 +108,12 @@ pub(super) async fn take_alone(
 ) -> Result<Taken, Error> {
     let database = &backups.database;
     if !database.exists() {
-        return Err(no_database(database));
+        return Err(Error::Database(DatabaseError::NotFound {
+            database: database.as_path().into(),
+        }));
     }
     let of_session = |error| match error {
-        DatabaseError::Failed(error) => of_database(database, error),
+        DatabaseError::Failed(error) => unreadable(database, error),
         error => error.into(),
     };
     let mut holder = Session::open(database, Wait::new(lock_timeout))
@@ -177,7 +179,7 @@ impl Taken {
     async fn compare(&mut self) -> Result<Record, Error> {
         let database = &self.backups.database;
         let source = &mut self.source;
-        let unreadable = |error| of_database(database, error);
+        let unreadable = |error| unreadable(database, error);
         let expected = facts::read(source).await.map_err(unreadable)?;
         let sqlite = facts::library(source).await.map_err(unreadable)?;
         // SQLite lets go of the log as soon as it may.
@@ -227,16 +229,7 @@ pub(super) async fn salvage(
     let sqlite = facts::library(&mut source).await?;
     close(source).await;
     let partial = reserve(backups, None, time, version)?;
-    let failed = |error: database::sqlite::CopyError| match ResultCode::from(&error) {
-        ResultCode::Full => Error::Full {
-            file: partial.target().to_owned(),
-            source: error.into(),
-        },
-        _ => Error::NotWritten {
-            file: partial.target().to_owned(),
-            source: error.into(),
-        },
-    };
+    let failed = |error: CopyError| not_written(partial.target(), error);
 
     let mut copy = PageCopy::open(partial.path(), &backups.database).map_err(failed)?;
     copy.lock().map_err(failed)?;
@@ -315,8 +308,8 @@ fn draft(database: &Path, why: String, time: DateTime<Utc>, sqlite: String) -> R
 async fn publish(backups: Backups, partial: Partial, draft: Record) -> Result<Backup, Error> {
     let write = move || {
         partial.sync()?;
-        let (bytes, sha256) = fingerprint(partial.path())
-            .map_err(|source| not_written(partial.target().to_owned(), source))?;
+        let (bytes, sha256) =
+            fingerprint(partial.path()).map_err(|error| not_written(partial.target(), error))?;
         let record = Record {
             bytes,
             sha256,
@@ -347,72 +340,24 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// A connection to the database.
 pub(super) async fn open(database: &Path) -> Result<SqliteConnection, Error> {
-    if !database.exists() {
-        return Err(no_database(database));
-    }
     facts::open(database)
         .await
-        .map_err(|error| of_database(database, error))
-}
-
-fn no_database(database: &Path) -> Error {
-    Error::NoDatabase {
-        database: database.into(),
-    }
+        .map_err(|error| unreadable(database, error))
 }
 
 async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
     let id = history::application_id(connection)
         .await
-        .map_err(|error| of_database(database, error))?;
+        .map_err(|error| unreadable(database, error))?;
     if id == APPLICATION_ID {
         return Ok(());
     }
-    Err(Error::Database(DatabaseError::Foreign {
-        database: database.into(),
-        why: format!("its application id is {id:#010x}"),
-    }))
+    Err(Error::foreign_id(database, id))
 }
 
 /// Closes a connection. All that matters is done by now.
 pub(super) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "a connection was not closed in order");
-    }
-}
-
-/// What a failure to read the database means.
-pub(super) fn of_database(database: &Path, error: sqlx::Error) -> Error {
-    let name = DatabaseName::from(database);
-    match ResultCode::from(&error) {
-        ResultCode::Corrupt => Error::Damaged {
-            database: name,
-            what: error.to_string(),
-        },
-        ResultCode::NotADatabase => Error::Database(DatabaseError::Foreign {
-            database: name,
-            why: "it is no SQLite database".into(),
-        }),
-        ResultCode::CannotOpen => Error::Database(DatabaseError::Unusable {
-            database: name,
-            source: error.into(),
-        }),
-        _ => error.into(),
-    }
-}
-
-/// What a failure to copy the database means.
-fn of_copy(database: &Path, partial: &Partial, error: sqlx::Error) -> Error {
-    let file = partial.target().to_owned();
-    match ResultCode::from(&error) {
-        ResultCode::Corrupt | ResultCode::NotADatabase => of_database(database, error),
-        ResultCode::Full => Error::Full {
-            file,
-            source: error.into(),
-        },
-        _ => Error::NotWritten {
-            file,
-            source: error.into(),
-        },
     }
 }

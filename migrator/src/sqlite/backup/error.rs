@@ -1,11 +1,16 @@
 //! Why there is no backup, or why nothing was restored: one variant for each thing that an
 //! operator can do about it.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use database::sqlite::CopyError;
 
 use crate::{
     error::exit::Exit,
-    sqlite::lock_backoff::TimedOut,
+    sqlite::{lock_backoff::TimedOut, result_code::ResultCode},
     state::{
         database_name::DatabaseName,
         error::{Cause, DatabaseError},
@@ -19,15 +24,6 @@ pub enum Error {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Name the right database.
-    #[error(
-        "there is no database {database}, so there is nothing to back up; \
-         does --database-url name the right file?"
-    )]
-    NoDatabase {
-        /// Its name.
-        database: DatabaseName,
-    },
     /// Make the folder usable, or name another.
     #[error(
         "the folder of backups {} cannot be used; make it a folder that can be written, \
@@ -230,7 +226,6 @@ impl Error {
                 }
                 _ => (Exit::Backup, "BACKUP_FAILED"),
             },
-            Self::NoDatabase { .. } => (Exit::Backup, "DATABASE_NOT_FOUND"),
             Self::Folder { .. } => (Exit::Backup, "BACKUP_FOLDER"),
             Self::Exists { .. } => (Exit::Backup, "BACKUP_EXISTS"),
             Self::NoRoom { .. } | Self::Full { .. } => (Exit::Backup, "DISK_FULL"),
@@ -248,6 +243,24 @@ impl Error {
             Self::Itself { .. } => (Exit::Backup, "BACKUP_IS_DATABASE"),
             Self::NotAsWritten { .. } => (Exit::Backup, "NOT_AS_WRITTEN"),
             Self::Aborted(_) => (Exit::Backup, "BACKUP_FAILED"),
+        }
+    }
+
+    pub(super) fn foreign(database: &Path, why: &str) -> Self {
+        Self::Database(DatabaseError::Foreign {
+            database: database.into(),
+            why: why.to_owned(),
+        })
+    }
+
+    pub(super) fn foreign_id(database: &Path, id: i32) -> Self {
+        Self::foreign(database, &format!("its application id is {id:#010x}"))
+    }
+
+    pub(super) fn not_a_backup(file: &Path, why: &str) -> Self {
+        Self::NotABackup {
+            file: file.to_owned(),
+            why: why.to_owned(),
         }
     }
 
@@ -272,20 +285,75 @@ impl From<TimedOut> for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(DatabaseError::Failed(error))
+        Self::Database(error.into())
     }
 }
 
-/// A failure to write a file: whether there is no room, or something else.
-pub(super) fn not_written(file: PathBuf, source: io::Error) -> Error {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full {
+/// Returns the meaning of a failure to write a file.
+pub(super) fn not_written<E: Into<Cause>>(file: &Path, error: E) -> Error
+where
+    for<'a> ResultCode: From<&'a E>,
+{
+    let file = file.to_owned();
+    match ResultCode::from(&error) {
+        ResultCode::Full => Error::Full {
             file,
-            source: source.into(),
+            source: error.into(),
         },
         _ => Error::NotWritten {
             file,
-            source: source.into(),
+            source: error.into(),
         },
+    }
+}
+
+/// Returns the meaning of a failure to read the database.
+pub(super) fn unreadable(database: &Path, error: sqlx::Error) -> Error {
+    match ResultCode::from(&error) {
+        ResultCode::Corrupt => Error::Damaged {
+            database: database.into(),
+            what: error.to_string(),
+        },
+        _ => DatabaseError::of(database, error).into(),
+    }
+}
+
+/// Returns the meaning of a failure to copy the database into a file.
+pub(super) fn not_copied(database: &Path, file: &Path, error: sqlx::Error) -> Error {
+    match ResultCode::from(&error) {
+        ResultCode::Corrupt | ResultCode::NotADatabase => unreadable(database, error),
+        _ => not_written(file, error),
+    }
+}
+
+/// Returns the meaning of a failure to read a backup.
+pub(super) fn unusable_backup(file: &Path, error: sqlx::Error) -> Error {
+    match ResultCode::from(&error) {
+        ResultCode::NotADatabase => Error::not_a_backup(file, "it is no SQLite database"),
+        ResultCode::Corrupt => Error::Corrupt {
+            file: file.to_owned(),
+            what: error.to_string(),
+        },
+        ResultCode::CannotOpen => Error::Unreachable {
+            file: file.to_owned(),
+            source: error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+/// Returns the meaning of a failure to write pages into the database.
+pub(super) fn not_restored(database: &Path, error: CopyError) -> Error {
+    match ResultCode::from(&error) {
+        ResultCode::Full => not_written(database, error),
+        ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {
+            database: database.into(),
+            what: error.to_string(),
+        },
+        ResultCode::CannotOpen => Error::Database(DatabaseError::Unusable {
+            database: database.into(),
+            source: error.into(),
+        }),
+        _ => Error::Aborted(error.into()),
     }
 }

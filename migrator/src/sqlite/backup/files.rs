@@ -129,7 +129,7 @@ impl Partial {
                 folder: folder_of(asked).to_owned(),
                 source,
             },
-            _ => not_written(asked.to_owned(), source),
+            _ => not_written(asked, source),
         })
     }
 
@@ -192,13 +192,13 @@ impl Partial {
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.file
             .sync_all()
-            .map_err(|source| not_written(self.target.clone(), source))
+            .map_err(|error| not_written(&self.target, error))
     }
 
     /// Gives it its name, and the record beside it.
     pub(super) fn publish(self, record: &[u8]) -> Result<PathBuf, Error> {
         self.try_publish(record)
-            .map_err(|source| not_written(self.target.clone(), source))?;
+            .map_err(|error| not_written(&self.target, error))?;
         Ok(self.target.clone())
     }
 

@@ -11,18 +11,16 @@ use sqlx::SqliteConnection;
 
 use super::{
     Backup, Backups, Restored,
-    copy::{self, Taken, blocking, close, of_database},
+    copy::{self, Taken, blocking, close},
     copy_pages,
-    error::{Error, not_written},
+    error::{Error, not_restored, not_written, unreadable, unusable_backup},
     facts::{self, Facts, Size},
     files,
     manifest::{Record, fingerprint},
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{
-        history, lock_backoff::Wait, orphans::Orphans, result_code::ResultCode, session::make_file,
-    },
+    sqlite::{history, lock_backoff::Wait, orphans::Orphans, session::make_file},
     state::error::DatabaseError,
 };
 
@@ -61,7 +59,7 @@ pub(super) async fn restore(
     let version = checked.facts.version;
     let mut reader = prepare(database, file, checked.size.page).await?;
 
-    let failed = |error: CopyError| of_restore(database, error);
+    let failed = |error: CopyError| not_restored(database, error);
     let mut pages = PageCopy::open(database, file).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
     let before = look(&mut reader, database).await?;
@@ -111,7 +109,7 @@ async fn check(
                 source: source.into(),
             });
         }
-        Ok(found) if !found.is_file() => return Err(not_a_backup(file, "it is no file")),
+        Ok(found) if !found.is_file() => return Err(Error::not_a_backup(file, "it is no file")),
         Ok(_) if files::is_same(file, database) => {
             return Err(Error::Itself {
                 file: file.to_owned(),
@@ -123,11 +121,8 @@ async fn check(
     if let Some(record) = Record::of(file)? {
         compare_with_record(file, &record).await?;
     }
-    let checked = match look_at_backup(file).await {
-        Ok(Ok(checked)) => checked,
-        Ok(Err(error)) => return Err(error),
-        Err(error) => return Err(of_backup(file, error)),
-    };
+    let looked = look_at_backup(file).await;
+    let checked = looked.map_err(|error| unusable_backup(file, error))??;
     refuse_unknown(file, checked.facts.version, known)?;
     work.end();
     Ok(checked)
@@ -165,7 +160,7 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
     let id = history::application_id(&mut backup).await?;
     if id != APPLICATION_ID {
         let why = format!("its application id is {id:#010x}");
-        return Ok(Err(not_a_backup(file, &why)));
+        return Ok(Err(Error::not_a_backup(file, &why)));
     }
     if let Some(what) = facts::damage(&mut backup).await? {
         return Ok(corrupt(what));
@@ -204,9 +199,9 @@ fn refuse_unknown(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
 /// Makes the database if it is missing, and sees that the backup's pages fit into it.
 async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
     if !database.exists() {
-        make_file(database).map_err(|source| not_written(database.to_owned(), source))?;
+        make_file(database).map_err(|error| not_written(database, error))?;
     }
-    let unreadable = |error: sqlx::Error| match of_database(database, error) {
+    let unreadable = |error: sqlx::Error| match unreadable(database, error) {
         Error::Damaged { database, what }
         | Error::Database(DatabaseError::Foreign {
             database,
@@ -250,7 +245,7 @@ async fn look(reader: &mut SqliteConnection, database: &Path) -> Result<Before, 
         Ok((APPLICATION_ID, _)) => Ok(Before::Ours),
         Ok((0, 0)) => Ok(Before::Empty),
         Ok((id, _)) => Err(foreign(database, id)),
-        Err(error) => match of_database(database, error) {
+        Err(error) => match unreadable(database, error) {
             // What it is was seen before the lock: `prepare` refuses what is not ours.
             Error::Damaged { .. } => Ok(Before::Damaged),
             error => Err(error),
@@ -260,7 +255,7 @@ async fn look(reader: &mut SqliteConnection, database: &Path) -> Result<Before, 
 
 async fn is_empty(reader: &mut SqliteConnection, database: &Path) -> Result<bool, Error> {
     let found = facts::application_id_and_objects(reader).await;
-    let (_, objects) = found.map_err(|error| of_database(database, error))?;
+    let (_, objects) = found.map_err(|error| unreadable(database, error))?;
     Ok(objects == 0)
 }
 
@@ -271,7 +266,10 @@ async fn lock(pages: &mut PageCopy, database: &Path, lock_timeout: Duration) -> 
     let mut attempts = wait.attempts(&mut fair_lock);
     loop {
         attempts.next().await?;
-        if pages.lock().map_err(|error| of_restore(database, error))? {
+        if pages
+            .lock()
+            .map_err(|error| not_restored(database, error))?
+        {
             return Ok(());
         }
     }
@@ -298,7 +296,7 @@ async fn replace(
     files::check_room(database, size.logged())?;
     let work = progress.begin("restoring", pages.pages().total);
     let (verified, pages) = tokio::join!(verify_rescue(taken, progress), copy_pages(pages, work));
-    let pages = pages?.map_err(|error| of_restore(database, error))?;
+    let pages = pages?.map_err(|error| not_restored(database, error))?;
     let rescue = match verified? {
         None if before != Before::Empty => {
             // Too damaged for a backup: it is kept as it is.
@@ -344,55 +342,9 @@ fn verify(copied: &Copied, expected: &Checked) -> Result<bool, String> {
     Ok(true)
 }
 
-fn not_a_backup(file: &Path, why: &str) -> Error {
-    Error::NotABackup {
-        file: file.to_owned(),
-        why: why.to_owned(),
-    }
-}
-
 fn foreign(database: &Path, id: i32) -> Error {
-    let why = match id {
-        0 => "it has tables that no migrator made".into(),
-        id => format!("its application id is {id:#010x}"),
-    };
-    Error::Database(DatabaseError::Foreign {
-        database: database.into(),
-        why,
-    })
-}
-
-/// What a failure to read a backup means.
-fn of_backup(file: &Path, error: sqlx::Error) -> Error {
-    match ResultCode::from(&error) {
-        ResultCode::NotADatabase => not_a_backup(file, "it is no SQLite database"),
-        ResultCode::Corrupt => Error::Corrupt {
-            file: file.to_owned(),
-            what: error.to_string(),
-        },
-        ResultCode::CannotOpen => Error::Unreachable {
-            file: file.to_owned(),
-            source: error.into(),
-        },
-        _ => error.into(),
-    }
-}
-
-/// What a failure to write the database means.
-fn of_restore(database: &Path, error: CopyError) -> Error {
-    match ResultCode::from(&error) {
-        ResultCode::Full => Error::Full {
-            file: database.to_owned(),
-            source: error.into(),
-        },
-        ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {
-            database: database.into(),
-            what: error.to_string(),
-        },
-        ResultCode::CannotOpen => Error::Database(DatabaseError::Unusable {
-            database: database.into(),
-            source: error.into(),
-        }),
-        _ => Error::Aborted(error.into()),
+    match id {
+        0 => Error::foreign(database, "it has tables that no migrator made"),
+        id => Error::foreign_id(database, id),
     }
 }
