@@ -18,7 +18,7 @@ use crate::{
     sql::location::SourceLocation,
     sqlite::{
         backup::error::Error as BackupError, execute::ExecuteError, lock_backoff::TimedOut,
-        planner, result_code::ResultCode, schema,
+        planner, result_code::ResultCode,
     },
     state::error::DatabaseError,
 };
@@ -72,12 +72,6 @@ impl From<TimedOut> for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        DatabaseError::from(error).into()
-    }
-}
-
-impl From<schema::Error> for Error {
-    fn from(error: schema::Error) -> Self {
         DatabaseError::from(error).into()
     }
 }

@@ -18,7 +18,6 @@ pub(crate) use crate::sql::{
     name::{Name, ObjectKind},
     operation::created_object as object,
 };
-use crate::state::error::DatabaseError;
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
@@ -225,29 +224,4 @@ pub(crate) struct Trigger {
     pub(crate) body: String,
     pub(crate) sql: String,
     pub(crate) directives: Directives,
-}
-
-/// Why a schema cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Read what SQLite says.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    /// Declare it in another way.
-    #[error("the declaration of {object} cannot be compared: {why}")]
-    Unsupported {
-        /// Its kind and name, such as `table users`.
-        object: String,
-        /// What is in the way.
-        why: String,
-    },
-}
-
-impl From<Error> for DatabaseError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Database(error) => error.into(),
-            Error::Unsupported { object, why } => Self::Unsupported { object, why },
-        }
-    }
 }

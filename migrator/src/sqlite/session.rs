@@ -16,12 +16,7 @@ use sqlx::{
 };
 
 use crate::{
-    sqlite::{
-        history,
-        lock_backoff::Wait,
-        result_code::ResultCode,
-        schema::{self, Schema},
-    },
+    sqlite::{history, lock_backoff::Wait, result_code::ResultCode, schema::Schema},
     state::{
         error::DatabaseError,
         history::{DatabaseState, Identity},
@@ -93,13 +88,13 @@ impl Session {
         loop {
             match self.try_to_look_closer().await {
                 Ok(found) => return Ok(found),
-                Err(schema::Error::Database(error)) => self.pause(error).await?,
-                Err(error) => return Err(error.into()),
+                Err(DatabaseError::Failed(error)) => self.pause(error).await?,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    async fn try_to_look_closer(&mut self) -> Result<(DatabaseState, Schema), schema::Error> {
+    async fn try_to_look_closer(&mut self) -> Result<(DatabaseState, Schema), DatabaseError> {
         sqlx::query("begin").execute(&mut self.connection).await?;
         let found = look_closer(&mut self.connection).await;
         self.rollback().await;
@@ -202,7 +197,7 @@ pub(crate) async fn connect() -> Result<SqliteConnection, sqlx::Error> {
 
 async fn look_closer(
     connection: &mut SqliteConnection,
-) -> Result<(DatabaseState, Schema), schema::Error> {
+) -> Result<(DatabaseState, Schema), DatabaseError> {
     let view = history::view(connection).await?;
     let schema = match view.identity {
         Identity::Ours => Schema::read(connection).await?,

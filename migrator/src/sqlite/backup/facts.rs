@@ -11,11 +11,8 @@ use sqlx::{
 
 use crate::{
     sql::quoted,
-    sqlite::{
-        history,
-        schema::{self, Schema},
-    },
-    state::catalog::hex,
+    sqlite::{history, schema::Schema},
+    state::{catalog::hex, error::DatabaseError},
 };
 
 /// How long a connection waits for another that recovers the log after a crash. With a
@@ -253,8 +250,8 @@ pub(super) async fn prepare(
 async fn schema_hash(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
     match Schema::read(connection).await {
         Ok(schema) => return Ok(schema.catalog().hash()),
-        Err(schema::Error::Database(error)) => return Err(error),
-        Err(schema::Error::Unsupported { .. }) => {}
+        Err(DatabaseError::Failed(error) | DatabaseError::Full(error)) => return Err(error),
+        Err(_) => {}
     }
     let declarations = declarations(connection).await?;
     Ok(hex(&Sha256::digest(declarations.join("\n"))))

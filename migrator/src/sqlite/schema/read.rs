@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use super::{Column, Error, ForeignKey, Key, KeyColumn, Schema, Table, parse};
+use super::{Column, ForeignKey, Key, KeyColumn, Schema, Table, parse};
 use crate::{
     sql::{
         self,
@@ -18,6 +18,7 @@ use crate::{
         operation::created_object,
     },
     sqlite::internal,
+    state::error::DatabaseError,
 };
 
 /// The objects that somebody declared: an index that a constraint made has no SQL.
@@ -42,7 +43,7 @@ const FOREIGN_KEYS: &str =
 impl Schema {
     /// What the database has. Several statements, so it has to be in a transaction if
     /// others may change it.
-    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, Error> {
+    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, DatabaseError> {
         let objects: Vec<(String, String, String)> =
             sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
         let mut schema = Self::default();
@@ -62,7 +63,7 @@ impl Schema {
         Ok(schema)
     }
 
-    fn add(&mut self, kind: &str, name: &str, sql: &str) -> Result<(), Error> {
+    fn add(&mut self, kind: &str, name: &str, sql: &str) -> Result<(), DatabaseError> {
         let key = Name::new(name);
         let wrong = |why| unsupported(kind, name, why);
         match kind {
@@ -170,8 +171,8 @@ impl KeyColumn {
     }
 }
 
-fn unsupported(kind: &str, name: &str, why: ParseError) -> Error {
-    Error::Unsupported {
+fn unsupported(kind: &str, name: &str, why: ParseError) -> DatabaseError {
+    DatabaseError::Unsupported {
         object: format!("{kind} {name}"),
         why,
     }
@@ -196,7 +197,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn read(connection: &mut SqliteConnection) -> Result<Self, Error> {
+    async fn read(connection: &mut SqliteConnection) -> Result<Self, DatabaseError> {
         let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
         let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
         for (table, name, type_name, not_null, default, key, hidden) in rows {

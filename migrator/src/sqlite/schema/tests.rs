@@ -1,12 +1,13 @@
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Error, Name, Schema};
+use super::{Name, Schema};
+use crate::state::error::DatabaseError;
 
 async fn schema(script: &str) -> Schema {
     try_schema(script).await.unwrap()
 }
 
-async fn try_schema(script: &str) -> Result<Schema, Error> {
+async fn try_schema(script: &str) -> Result<Schema, DatabaseError> {
     let mut memory = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(script))
         .execute(&mut memory)
@@ -200,5 +201,8 @@ async fn what_litestream_keeps_in_a_database_is_no_part_of_its_schema() {
 async fn what_cannot_be_compared_is_an_error() {
     let error = try_schema("create virtual table a using dbstat").await;
 
-    assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(DatabaseError::Unsupported { .. })),
+        "{error:?}"
+    );
 }
