@@ -2,12 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::Serialize;
-
 /// What there is to say of a piece of long work. Each that begins also ends, if it does not
 /// fail; two may go on at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// It begins.
     Began {

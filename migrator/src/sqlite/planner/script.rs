@@ -14,31 +14,26 @@ use crate::{
 };
 
 impl Plan {
-    /// The text of a migration's file.
+    /// The text of a migration's file: its head, then each step with its comments and, right
+    /// above its statements, the directives that say what it destroys.
     pub(crate) fn script(&self) -> String {
-        text(self)
+        let mut blocks = Vec::new();
+        if !self.head.is_empty() {
+            let head: Vec<_> = self.head.iter().cloned().map(one_line).collect();
+            blocks.push(format!("{}\n", head.join("\n")));
+        }
+        for step in &self.steps {
+            let marks = step.losses.iter().map(destroys_comment);
+            let comments = step.comments.iter().cloned().chain(marks);
+            let statements = step
+                .statements
+                .iter()
+                .map(|statement| format!("{statement};"));
+            let lines: Vec<_> = comments.map(one_line).chain(statements).collect();
+            blocks.push(format!("{}\n", lines.join("\n")));
+        }
+        blocks.join("\n")
     }
-}
-
-/// The whole file: its head, then each step with its comments and, right above its
-/// statements, the directives that say what it destroys.
-fn text(plan: &Plan) -> String {
-    let mut blocks = Vec::new();
-    if !plan.head.is_empty() {
-        let head: Vec<_> = plan.head.iter().cloned().map(one_line).collect();
-        blocks.push(format!("{}\n", head.join("\n")));
-    }
-    for step in &plan.steps {
-        let marks = step.losses.iter().map(destroys_comment);
-        let comments = step.comments.iter().cloned().chain(marks);
-        let statements = step
-            .statements
-            .iter()
-            .map(|statement| format!("{statement};"));
-        let lines: Vec<_> = comments.map(one_line).chain(statements).collect();
-        blocks.push(format!("{}\n", lines.join("\n")));
-    }
-    blocks.join("\n")
 }
 
 /// A comment that ends with its line, even if a name or a text in it has a line break.
@@ -173,6 +168,6 @@ mod tests {
             steps: vec![step],
         };
 
-        assert_eq!(text(&plan), "-- @destroys table \"a b\"\ndrop table x;\n");
+        assert_eq!(plan.script(), "-- @destroys table \"a b\"\ndrop table x;\n");
     }
 }
