@@ -4,7 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{plan::Step, script, table_change::TableChange, transition::Transition};
+use super::{
+    plan::Step,
+    script,
+    table_change::TableChange,
+    transition::{Transition, sorted},
+};
 use crate::{
     sql,
     sqlite::schema::{Index, Name, Trigger, View},
@@ -66,13 +71,9 @@ impl DependentObjects {
 
         let renamed = &transition.before;
         let differs = |index: &&Index| {
-            let rebuilt = matches!(
-                transition.changes.get(&index.table),
-                Some(TableChange::Rebuild)
-            );
             to.indexes.get(&index.name) != Some(*index)
                 || renamed.unsure_indexes.contains(&index.name)
-                || rebuilt
+                || transition.is_rebuilt(&index.table)
         };
         let indexes = renamed.schema.indexes.values().filter(differs);
         let indexes = indexes.map(|index| index.name.clone()).collect();
@@ -116,10 +117,7 @@ impl DependentObjects {
                 continue;
             };
             let after = to.indexes.get(name);
-            let rebuilt = matches!(
-                transition.changes.get(&renamed.table),
-                Some(TableChange::Rebuild)
-            );
+            let rebuilt = transition.is_rebuilt(&renamed.table);
             let stays = after.is_some_and(|after| after.table == renamed.table);
             let unsure = transition.before.unsure_indexes.contains(name);
             if !(gone.contains(&index.table) || (rebuilt && stays && !unsure)) {
@@ -137,10 +135,8 @@ impl DependentObjects {
     /// other tables.
     pub(super) fn indexes(&self, transition: &Transition<'_>, table: Option<&Name>) -> Vec<Step> {
         let before = &transition.before.schema;
-        let is_made = |name: &Name| {
-            let rebuilt = matches!(transition.changes.get(name), Some(TableChange::Rebuild));
-            rebuilt || !before.tables.contains_key(name)
-        };
+        let is_made =
+            |name: &Name| transition.is_rebuilt(name) || !before.tables.contains_key(name);
         let missing = |index: &&Index| {
             let there = before.indexes.contains_key(&index.name);
             !there || self.indexes.contains(&index.name)
@@ -163,7 +159,10 @@ impl DependentObjects {
         let mut steps = Vec::new();
         let missing =
             |view: &&View| !from.views.contains_key(&view.name) || self.views.contains(&view.name);
-        for view in by_mention(to.views.values().filter(missing).collect()) {
+        let views = to.views.values().filter(missing).collect();
+        let names =
+            |view: &View, other: &View| view.name != other.name && other.name.is_in(&view.body);
+        for view in sorted(views, names) {
             let step = Step::new(vec![script::declared("view", &view.sql)]);
             steps.push(step.because(script::comments(&view.directives)));
         }
@@ -208,17 +207,4 @@ fn blockers<'a>(transition: &'a Transition<'_>) -> Vec<Blocker<'a>> {
         }
     }
     blockers
-}
-
-/// Views in an order in which each comes after those that it names.
-fn by_mention(mut waiting: Vec<&View>) -> Vec<&View> {
-    let mut sorted = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let names =
-            |view: &View, other: &View| view.name != other.name && other.name.is_in(&view.body);
-        let free = |view: &&View| !waiting.iter().any(|other| names(view, other));
-        let at = waiting.iter().position(free).unwrap_or(0);
-        sorted.push(waiting.remove(at));
-    }
-    sorted
 }

@@ -96,6 +96,11 @@ impl<'a> Transition<'a> {
         by_reference(self.to.tables.values().filter(new).collect())
     }
 
+    /// Whether a table that both have is made anew.
+    pub(super) fn is_rebuilt(&self, table: &Name) -> bool {
+        matches!(self.changes.get(table), Some(TableChange::Rebuild))
+    }
+
     /// Whether SQLite looks at all views and triggers on this way, as it does when
     /// something is renamed or a column goes, and fails if one refers to what is not
     /// there.
@@ -110,15 +115,19 @@ impl<'a> Transition<'a> {
     }
 }
 
-/// Tables in an order in which each comes after those that it refers to, as far as there
-/// is one; else by name.
-pub(super) fn by_reference(mut waiting: Vec<&Table>) -> Vec<&Table> {
+/// Tables in an order in which each comes after those that it refers to.
+pub(super) fn by_reference(tables: Vec<&Table>) -> Vec<&Table> {
+    sorted(tables, |table, other| {
+        table.name != other.name && table.foreign_keys.iter().any(|key| key.table == other.name)
+    })
+}
+
+/// Sorts objects so that each comes after those that it needs, as far as there is such an
+/// order; else they stay as they are.
+pub(super) fn sorted<T>(mut waiting: Vec<&T>, needs: impl Fn(&T, &T) -> bool) -> Vec<&T> {
     let mut sorted = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        let refers = |table: &Table, to: &Table| {
-            table.name != to.name && table.foreign_keys.iter().any(|key| key.table == to.name)
-        };
-        let free = |table: &&Table| !waiting.iter().any(|other| refers(table, other));
+        let free = |object: &&T| !waiting.iter().any(|other| needs(object, other));
         let at = waiting.iter().position(free).unwrap_or(0);
         sorted.push(waiting.remove(at));
     }
