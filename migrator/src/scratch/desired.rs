@@ -6,10 +6,10 @@ use super::Scratch;
 use crate::{
     error::{Error, generate::GenerateError},
     project::Project,
-    sql,
+    sql::{self, operation::created_object},
     sqlite::{
         execute::{Failure, Script},
-        schema::{self, Name, ObjectKind, Schema},
+        schema::{Name, ObjectKind, Schema},
     },
 };
 
@@ -44,7 +44,7 @@ impl DesiredSchema {
         for owner in &project.owners {
             schema.annotate(&owner.schema);
             for statement in sql::statements(&owner.schema) {
-                if let Some(object) = schema::object(statement.text) {
+                if let Some(object) = created_object(statement.text) {
                     owners.insert(object, owner.name.clone());
                 }
             }

@@ -14,10 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::sql::{self, directives::Directives};
 
-pub(crate) use crate::sql::{
-    name::{Name, ObjectKind},
-    operation::created_object as object,
-};
+pub(crate) use crate::sql::name::{Name, ObjectKind};
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
