@@ -47,10 +47,7 @@ pub use self::{
     write_queue::{BatchOps, Batcher, InsertAll, InsertOne, Work},
 };
 use self::{inline_reads::Direct, write_queue::Queue};
-use crate::{
-    Access, Error, Lifecycle, Needs, Scope,
-    settings::{DatabaseSettings, DatabaseUrl},
-};
+use crate::{Access, Error, Lifecycle, Needs, Scope, settings::DatabaseSettings};
 
 /// What `PRAGMA application_id` says of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
@@ -75,7 +72,6 @@ const WRITE_CACHE: &str = "-4096"; // KiB
 #[derive(Clone, Debug)]
 pub struct Database {
     path: PathBuf,
-    url: DatabaseUrl,
     wait: Duration,
     read_wait: Duration,
     needs: &'static Needs,
@@ -85,13 +81,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of a service in the file at `path`, which need not be there yet: [`Lifecycle::ready`] waits
-    /// for it, and only then is it read or written.
+    /// The database of a service in the file at `path`, which need not be there yet:
+    /// [`Lifecycle::ready`] waits for it, and only then is it read or written.
     #[must_use]
     pub fn new(path: &Path, settings: &DatabaseSettings, needs: &'static Needs) -> Self {
         Self {
             path: path.to_owned(),
-            url: DatabaseUrl::from_path(path),
             wait: settings.database_wait,
             read_wait: settings.read_wait,
             needs,
@@ -132,8 +127,9 @@ impl Database {
         Ok(read)
     }
 
-    /// The same. Boxed, since few who may need it do: what waits for a connection is some
-    /// thousand bytes, which each call that could come to read here would carry along.
+    /// Acquires a connection of the read pool. The future is boxed because few callers wait for
+    /// one: it has some thousand bytes, which the future of every call that might read here would
+    /// carry along.
     fn acquire(&self) -> BoxFuture<'_, Result<PoolConnection<Sqlite>, sqlx::Error>> {
         Box::pin(self.reads.acquire())
     }

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 
 use super::{APPLICATION_ID, Database, history, result_code::primary_code, sqlite_version, volume};
-use crate::readiness::{NotReady, wait_until_ready};
+use crate::{
+    readiness::{NotReady, wait_until_ready},
+    settings::DatabaseUrl,
+};
 
 /// A statement as sqlx records it when it checks it.
 #[derive(Deserialize)]
@@ -103,7 +106,7 @@ impl Database {
                 return Err(NotReady::Fatal(Failure::Setting(format!(
                     "the schema of {} is one that this version of the service does not work \
                      with ({error}); run a version as new as the database",
-                    self.url
+                    self.url()
                 ))));
             }
         }
@@ -115,28 +118,33 @@ impl Database {
             Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign(),
             Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(Failure::Failed(format!(
                 "{} is damaged ({error}); put a copy in its place",
-                self.url
+                self.url()
             ))),
             // Somebody is creating or recovering it.
             Some(libsqlite3_sys::SQLITE_BUSY) => {
-                NotReady::Retry(format!("{} is locked by another process", self.url))
+                NotReady::Retry(format!("{} is locked by another process", self.url()))
             }
             _ => self.never(error),
         }
+    }
+
+    /// Returns the URL by which people know the database.
+    fn url(&self) -> DatabaseUrl {
+        DatabaseUrl::from_path(&self.path)
     }
 
     fn foreign(&self) -> NotReady {
         NotReady::Fatal(Failure::Setting(format!(
             "{} is not a database of this system, and is left alone; set DATABASE_URL to \
              another file",
-            self.url
+            self.url()
         )))
     }
 
     fn behind(&self, version: Option<i64>) -> NotReady {
         NotReady::Retry(format!(
             "{} is at version {} and this service needs {}; run `migrator upgrade`",
-            self.url,
+            self.url(),
             version.unwrap_or(0),
             self.needs.version
         ))
@@ -145,7 +153,7 @@ impl Database {
     fn never(&self, error: &dyn std::error::Error) -> NotReady {
         NotReady::Fatal(Failure::Failed(format!(
             "{} cannot be opened: {error}; check the permissions of the file and its folder",
-            self.url
+            self.url()
         )))
     }
 }
