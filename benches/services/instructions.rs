@@ -54,13 +54,17 @@ const CALLS: [(&str, u64); 7] = [
 const REPEATED: u64 = 50;
 
 /// What is turned off.
-const STILL: [&str; 3] = ["--drain-pause=0s", "--slow-call=1h", "--call-timeout=10m"];
+const STILL: [&str; 3] = [
+    "--drain-delay=0s",
+    "--slow-call-threshold=1h",
+    "--call-timeout=10m",
+];
 
 /// What is turned off in the post service only.
 const STILL_POSTS: [&str; 4] = [
-    "--watch-poll=1h",
+    "--watch-poll-interval=1h",
     "--author-ttl=1h",
-    "--author-wait=1m",
+    "--author-lookup-timeout=1m",
     "--user-service-timeout=1m",
 ];
 

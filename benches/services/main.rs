@@ -96,7 +96,7 @@ struct Options {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     more: More,
-    /// A further argument for both services, such as `--with=--write-batch=64`.
+    /// A further argument for both services, such as `--with=--max-write-batch=64`.
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     with: Vec<String>,
     /// Draws rate and p99 over the number of callers, as SVG.

@@ -62,7 +62,7 @@ impl Authors {
     /// All those who must be asked for are asked for in one call. `remaining` is what is
     /// left of the caller's time.
     pub async fn resolve(&self, ids: &[AuthorId], remaining: Option<Duration>) -> Vec<Author> {
-        self.look_up(ids, |_| self.settings.author_wait, remaining)
+        self.look_up(ids, |_| self.settings.author_lookup_timeout, remaining)
             .await
     }
 
@@ -82,7 +82,7 @@ impl Authors {
         let known = self.departures.known();
         let wait = |wanted: &[AuthorId]| {
             if wanted.iter().all(|&id| known.last(id).is_some()) {
-                self.settings.author_wait
+                self.settings.author_lookup_timeout
             } else {
                 self.settings.user_service_timeout
             }

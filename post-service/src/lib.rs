@@ -64,7 +64,10 @@ pub async fn run(
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
             let database = Database::new(path, database, &sqlite::NEEDS);
-            let (pages, poll) = (settings.pages.page_cache, settings.watch.watch_poll);
+            let (pages, poll) = (
+                settings.pages.list_cache_capacity,
+                settings.watch.watch_poll_interval,
+            );
             let store = SqliteStore::new(database.clone(), clock, pages, poll);
             serve(settings, listener, database, store, shutdown).await
         }

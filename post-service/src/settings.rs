@@ -42,7 +42,7 @@ pub struct PageSettings {
     /// of their posts; 0 keeps none. A page is kept until anything is committed to the database,
     /// by whomever.
     #[arg(long, env, value_name = "COUNT", default_value = "64")]
-    pub page_cache: usize,
+    pub list_cache_capacity: usize,
 }
 
 /// How authors are resolved.
@@ -55,11 +55,11 @@ pub struct AuthorSettings {
 
     /// Calls to the user service that run at once. Further ones wait, within the same time.
     #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
-    pub user_service_calls: NonZeroUsize,
+    pub user_service_max_concurrent_calls: NonZeroUsize,
 
     /// How long a read waits for authors before it answers without them.
     #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = duration_or_zero)]
-    pub author_wait: Duration,
+    pub author_lookup_timeout: Duration,
 
     /// How old what is known of an author may be. Whoever is still asked for after half of that
     /// is looked up anew before anybody has to wait for it.
@@ -68,7 +68,7 @@ pub struct AuthorSettings {
 
     /// How many authors are remembered.
     #[arg(long, env, value_name = "COUNT", default_value = "10000", value_parser = count)]
-    pub author_cache: NonZeroUsize,
+    pub author_cache_capacity: NonZeroUsize,
 }
 
 /// How new posts are sent to those who watch.
@@ -81,12 +81,12 @@ pub struct WatchSettings {
 
     /// How often the database is asked for posts of other processes.
     #[arg(long, env, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
-    pub watch_poll: Duration,
+    pub watch_poll_interval: Duration,
 
     /// How many batches of new posts are kept for a watcher who is slow. One who is slower
     /// reads the rest from the database.
     #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
-    pub watch_buffer: NonZeroUsize,
+    pub watch_buffer_batches: NonZeroUsize,
 }
 
 impl Default for Settings {

@@ -104,7 +104,7 @@ impl<M, S: PostStore> Feed<M, S> {
     pub fn new(store: S, settings: &WatchSettings) -> Self {
         Self {
             store,
-            batches: broadcast::Sender::new(settings.watch_buffer.get()),
+            batches: broadcast::Sender::new(settings.watch_buffer_batches.get()),
             wake: Arc::default(),
             places: Arc::new(Semaphore::new(settings.max_watchers.get())),
             begun: Arc::default(),

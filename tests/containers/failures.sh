@@ -129,7 +129,7 @@ refused_in_json() {
 }
 
 no_database() {
-    refused user-service 75 "migrat" -e DATABASE_WAIT=1s -e RUST_LOG=error --tmpfs /data:uid=65532,mode=0700
+    refused user-service 75 "migrat" -e DATABASE_STARTUP_TIMEOUT=1s -e RUST_LOG=error --tmpfs /data:uid=65532,mode=0700
 }
 
 full_volume() {

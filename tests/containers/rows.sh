@@ -99,9 +99,9 @@ restarts_and_grace() {
     local service
     for service in "${services[@]}"; do
         is "the restart policy of $service" "$(of "$service" '{{.HostConfig.RestartPolicy.Name}}')" unless-stopped
-        # DRAIN_PAUSE and DRAIN_LIMIT are 11 s.
+        # DRAIN_DELAY and DRAIN_TIMEOUT are 11 s.
         is "its grace" "$(of "$service" '{{.Config.StopTimeout}}')" 15
-        says "its drain" "$(of "$service" '{{.Config.Env}}')" DRAIN_LIMIT=10s
+        says "its drain" "$(of "$service" '{{.Config.Env}}')" DRAIN_TIMEOUT=10s
     done
     is "the restart policy of the migrator" "$(of migrator '{{.HostConfig.RestartPolicy.Name}}')" no
 }

@@ -179,7 +179,7 @@ fn a_row_that_says_something_else_is_noticed() {
             "service_started",
         ),
         ("/services/user-service/environment/DRAIN_LIMT", "10s"),
-        ("/services/user-service/environment/DRAIN_LIMIT", "1m"),
+        ("/services/user-service/environment/DRAIN_TIMEOUT", "1m"),
         ("/services/user-service/environment/LOG_FORMAT", "text"),
         (
             "/services/post-service/environment/ADMIN_PASSWORD",
@@ -232,7 +232,7 @@ fn a_service_is_given_the_time_to_wait_for_the_database_before_it_is_unhealthy()
         let period = duration(&service["healthcheck"]["start_period"]).unwrap();
 
         assert!(
-            period >= settings::database_wait(name, &environment(service)),
+            period >= settings::database_startup_timeout(name, &environment(service)),
             "{name}"
         );
     }

@@ -203,7 +203,7 @@ fn the_kubelet_is_as_patient_as_the_services_need() {
         let starts = Duration::from_secs(tries[0] * tries[1]);
 
         assert!(Duration::from_secs(grace) > settings::drain(service, &environment));
-        assert!(starts >= settings::database_wait(service, &environment));
+        assert!(starts >= settings::database_startup_timeout(service, &environment));
     }
 }
 

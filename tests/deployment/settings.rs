@@ -52,12 +52,12 @@ pub fn drain(program: &str, environment: &BTreeMap<String, String>) -> Duration 
         let value = environment.get(name).unwrap_or(&defaults[name]);
         duration_or_zero(value).unwrap()
     };
-    duration("DRAIN_PAUSE") + duration("DRAIN_LIMIT")
+    duration("DRAIN_DELAY") + duration("DRAIN_TIMEOUT")
 }
 
 /// How long a service waits for the database, where it is given `environment`.
-pub fn database_wait(program: &str, environment: &BTreeMap<String, String>) -> Duration {
+pub fn database_startup_timeout(program: &str, environment: &BTreeMap<String, String>) -> Duration {
     let defaults = of(program);
-    let value = environment.get("DATABASE_WAIT");
-    duration_or_zero(value.unwrap_or(&defaults["DATABASE_WAIT"])).unwrap()
+    let value = environment.get("DATABASE_STARTUP_TIMEOUT");
+    duration_or_zero(value.unwrap_or(&defaults["DATABASE_STARTUP_TIMEOUT"])).unwrap()
 }

@@ -95,7 +95,7 @@ impl Alone {
             user_service_url: format!("http://{address}").parse().unwrap(),
             ..Settings::default()
         };
-        settings.server.drain_pause = Duration::ZERO;
+        settings.server.drain_delay = Duration::ZERO;
         settings.authors.author_ttl = FOREVER;
         change(&mut settings);
         let instance = Instance::start(database.url(), settings).await;

@@ -180,7 +180,7 @@ async fn nobody_waits_for_authors_who_are_asked_for_often() {
     let ttl = Duration::from_secs(2);
     let alone = Alone::with(50, |settings| {
         settings.authors.author_ttl = ttl;
-        settings.authors.author_wait = FOREVER;
+        settings.authors.author_lookup_timeout = FOREVER;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
@@ -203,7 +203,10 @@ async fn nobody_waits_for_authors_who_are_asked_for_often() {
 
 #[tokio::test]
 async fn those_who_want_one_author_at_once_share_one_call() {
-    let alone = Alone::with(1, |settings| settings.authors.author_wait = FOREVER).await;
+    let alone = Alone::with(1, |settings| {
+        settings.authors.author_lookup_timeout = FOREVER
+    })
+    .await;
     alone.users.be(Mood::Hang);
 
     let gets = join_all((0..50).map(|_| alone.posts.get(1)));
@@ -221,7 +224,10 @@ async fn those_who_want_one_author_at_once_share_one_call() {
 
 #[tokio::test]
 async fn those_who_want_different_authors_at_once_wait_for_no_other() {
-    let alone = Alone::with(3, |settings| settings.authors.author_wait = FOREVER).await;
+    let alone = Alone::with(3, |settings| {
+        settings.authors.author_lookup_timeout = FOREVER
+    })
+    .await;
     alone.users.be(Mood::Hang);
     let first = tokio::spawn({
         let posts = alone.posts.clone();
@@ -306,7 +312,7 @@ async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
 #[tokio::test]
 async fn no_more_authors_are_remembered_than_the_settings_say() {
     let alone = Alone::with(1000, |settings| {
-        settings.authors.author_cache = NonZeroUsize::new(10).unwrap();
+        settings.authors.author_cache_capacity = NonZeroUsize::new(10).unwrap();
     })
     .await;
 

@@ -88,7 +88,7 @@ async fn a_message_over_the_limit_is_refused() {
 #[tokio::test]
 async fn a_write_waits_for_another_process_and_then_gives_up() {
     let blog = Blog::with(|settings| {
-        settings.database.write_wait = Duration::from_millis(50);
+        settings.database.lock_timeout = Duration::from_millis(50);
     })
     .await;
     let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
@@ -120,9 +120,9 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
 async fn a_write_is_refused_at_once_if_too_many_wait() {
     let blog = Blog::with(|settings| {
         // One for what the service writes at its start.
-        settings.database.write_queue = NonZeroUsize::new(2).unwrap();
-        settings.database.write_batch = NonZeroUsize::MIN;
-        settings.database.write_wait = Duration::from_secs(1);
+        settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
+        settings.database.max_write_batch = NonZeroUsize::MIN;
+        settings.database.lock_timeout = Duration::from_secs(1);
         settings.authors.author_ttl = FOREVER;
     })
     .await;
@@ -151,7 +151,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
 async fn a_call_that_takes_too_long_ends() {
     let blog = Blog::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(200);
-        settings.database.write_wait = Duration::from_secs(60);
+        settings.database.lock_timeout = Duration::from_secs(60);
     })
     .await;
     let lock = blog.system.database().lock().await;

@@ -82,7 +82,7 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
 #[tokio::test]
 async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
     let blog = Blog::with(|settings| {
-        settings.database.read_connections = NonZeroUsize::MIN;
+        settings.database.max_read_connections = NonZeroUsize::MIN;
     })
     .await;
     blog.posts.create_all(blog.susan, vec!["x"; 1000]).await;
@@ -135,7 +135,7 @@ async fn posts_of_another_process_come_within_a_second() {
 #[tokio::test]
 async fn own_posts_come_at_once() {
     // Nothing is ever looked for.
-    let blog = Blog::with(|settings| settings.watch.watch_poll = FOREVER).await;
+    let blog = Blog::with(|settings| settings.watch.watch_poll_interval = FOREVER).await;
     let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
 
     for _ in 0..3 {
@@ -151,7 +151,7 @@ async fn own_posts_come_at_once() {
 #[tokio::test]
 async fn a_slow_one_gets_everything_in_order() {
     let blog = Blog::with(|settings| {
-        settings.watch.watch_buffer = NonZeroUsize::new(2).unwrap();
+        settings.watch.watch_buffer_batches = NonZeroUsize::new(2).unwrap();
     })
     .await;
     // It takes so little at once that most of what is written waits for it.
@@ -182,7 +182,7 @@ async fn a_slow_one_gets_everything_in_order() {
 #[tokio::test]
 async fn a_slow_one_gets_posts_as_they_are_by_then() {
     let blog = Blog::with(|settings| {
-        settings.watch.watch_poll = Duration::from_millis(1);
+        settings.watch.watch_poll_interval = Duration::from_millis(1);
     })
     .await;
     let channel = Endpoint::from_shared(format!("http://{}", blog.system.posts_address))

@@ -115,7 +115,10 @@ async fn reads_answer_in_time_without_nicknames_if_none_is_known() {
 
 #[tokio::test]
 async fn a_read_waits_for_what_comes_in_time() {
-    let alone = Alone::with(1, |settings| settings.authors.author_wait = FOREVER).await;
+    let alone = Alone::with(1, |settings| {
+        settings.authors.author_lookup_timeout = FOREVER
+    })
+    .await;
     alone.users.be(Mood::Hang);
     let post = tokio::spawn({
         let posts = alone.posts.clone();
@@ -157,7 +160,7 @@ async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
 #[tokio::test]
 async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
     let alone = Alone::with(1, |settings| {
-        settings.authors.author_wait = FOREVER;
+        settings.authors.author_lookup_timeout = FOREVER;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
@@ -186,7 +189,10 @@ async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
 
 #[tokio::test]
 async fn a_failure_is_shared_but_not_remembered() {
-    let alone = Alone::with(1, |settings| settings.authors.author_wait = FOREVER).await;
+    let alone = Alone::with(1, |settings| {
+        settings.authors.author_lookup_timeout = FOREVER
+    })
+    .await;
     alone.users.be(Mood::Fail);
     let failed = alone.posts.get(1).await.unwrap();
 
@@ -201,7 +207,7 @@ async fn a_failure_is_shared_but_not_remembered() {
 #[tokio::test]
 async fn no_more_calls_run_at_once_than_the_settings_say() {
     let alone = Alone::with(3, |settings| {
-        settings.authors.user_service_calls = NonZeroUsize::MIN;
+        settings.authors.user_service_max_concurrent_calls = NonZeroUsize::MIN;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;

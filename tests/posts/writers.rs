@@ -240,10 +240,10 @@ async fn an_author_of_whom_the_user_service_is_wrong_is_told_by_the_foreign_key(
 #[tokio::test]
 async fn a_write_waits_for_an_unknown_author_longer_than_a_read_does() {
     let alone = Alone::with(1, |settings| {
-        settings.authors.author_wait = Duration::ZERO;
+        settings.authors.author_lookup_timeout = Duration::ZERO;
         settings.authors.user_service_timeout = FOREVER;
         // Nothing but one author is known at a time.
-        settings.authors.author_cache = NonZeroUsize::MIN;
+        settings.authors.author_cache_capacity = NonZeroUsize::MIN;
     })
     .await;
     alone.users.be(Mood::Hang);

@@ -24,7 +24,7 @@ fn start(place: &Place, margin: &str) -> Option<Process> {
     let database = place.folder().join("disk/microblog.db");
     service
         .env("DATABASE_URL", format!("sqlite:{}", database.display()))
-        .env("MIN_FREE_SPACE", margin);
+        .env("MIN_FREE_DISK_BYTES", margin);
     let command = contained(place, &["-m"], &on_a_disk_of(4_096), &service)?;
     Some(Process::start(command))
 }

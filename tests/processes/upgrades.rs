@@ -18,9 +18,9 @@ use crate::{
 /// How many users there are at the beginning, each with a post.
 const ROWS: i64 = 20_000;
 
-/// How long the services' writes wait for another process: what `WRITE_WAIT` is unless it is
+/// How long the services' writes wait for another process: what `LOCK_TIMEOUT` is unless it is
 /// set.
-const WRITE_WAIT: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A change of each service's declaration for which its table is rebuilt.
 const REBUILDS: [(&str, &str, &str); 2] = [
@@ -127,7 +127,7 @@ fn assert_nobody_noticed(told: &Told) {
     println!("the longest wait of a call: {longest:?}");
     assert_eq!(told.failures, [""; 0]);
     assert_eq!(told.calls.len(), 6);
-    assert!(longest < WRITE_WAIT, "{longest:?}");
+    assert!(longest < LOCK_TIMEOUT, "{longest:?}");
 }
 
 #[tokio::test]

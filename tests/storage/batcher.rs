@@ -152,7 +152,7 @@ async fn writes_from_the_same_runtime_tick_share_a_commit() {
 #[tokio::test]
 async fn a_batch_never_exceeds_write_batch() {
     let mut place = Place::migrated().await;
-    place.settings.write_batch = NonZeroUsize::new(2).unwrap();
+    place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
     let names = names(&place.ready(&NEEDS).await);
 
     let results = write(&names, &["a", "b", "c", "d", "e"]).await;
@@ -187,7 +187,7 @@ async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
 #[tokio::test]
 async fn no_more_are_committed_together_than_a_batch_has() {
     let mut place = Place::migrated().await;
-    place.settings.write_batch = NonZeroUsize::new(2).unwrap();
+    place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
     let database = place.ready(&NEEDS).await;
     let names = names(&database);
     let alone = database.write(Scope::Statement, |connection| {
@@ -297,7 +297,7 @@ async fn writes_receive_the_time_of_their_execution() {
 #[tokio::test]
 async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
     let mut place = Place::migrated().await;
-    place.settings.write_queue = NonZeroUsize::new(2).unwrap();
+    place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
     let names = names(&place.ready(&NEEDS).await);
 
     let results = write(&names, &["a", "b", "c", "d"]).await;
@@ -314,7 +314,7 @@ async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
 #[tokio::test]
 async fn a_cancelled_write_of_a_batch_is_not_executed() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_secs(3600);
+    place.settings.lock_timeout = Duration::from_secs(3600);
     let names = names(&place.ready(&NEEDS).await);
     let lock = place.lock().await;
     let mut stays = pin!(names.write("susan"));
@@ -337,7 +337,7 @@ async fn a_cancelled_write_of_a_batch_is_not_executed() {
 #[tokio::test]
 async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_millis(300);
+    place.settings.lock_timeout = Duration::from_millis(300);
     let names = names(&place.ready(&NEEDS).await);
     let lock = place.lock().await;
     let later = Duration::from_millis(150);

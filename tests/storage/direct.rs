@@ -102,7 +102,7 @@ async fn what_is_denied_to_a_service_is_denied_here_too() {
 #[tokio::test]
 async fn what_cannot_be_read_directly_is_read_on_a_connection() {
     let mut off = Place::migrated().await;
-    off.settings.direct_reads = false;
+    off.settings.inline_reads = false;
     let off = (off.ready(&NEEDS).await, off);
     let on = Place::migrated().await;
     let on = (on.ready(&NEEDS).await, on);

@@ -193,7 +193,7 @@ async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
 #[tokio::test]
 async fn what_the_queue_has_no_room_for_is_refused_at_once() {
     let mut place = Place::migrated().await;
-    place.settings.write_queue = NonZeroUsize::new(2).unwrap();
+    place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
     let database = place.ready(&NEEDS).await;
     let names: [&[&str]; 5] = [&["a"], &["b"], &["c"], &["d"], &["e"]];
 
@@ -211,7 +211,7 @@ async fn what_the_queue_has_no_room_for_is_refused_at_once() {
 #[tokio::test]
 async fn a_write_waits_for_another_process_up_to_its_limit() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_millis(100);
+    place.settings.lock_timeout = Duration::from_millis(100);
     let database = place.ready(&NEEDS).await;
     let lock = place.lock().await;
 
@@ -232,7 +232,7 @@ async fn a_write_waits_for_another_process_up_to_its_limit() {
 #[tokio::test]
 async fn a_write_is_done_as_soon_as_another_process_lets_it() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_secs(3600);
+    place.settings.lock_timeout = Duration::from_secs(3600);
     let database = place.ready(&NEEDS).await;
     let lock = place.lock().await;
     let mut write = pin!(insert(&database, &["susan"]));
@@ -250,7 +250,7 @@ async fn a_write_is_done_as_soon_as_another_process_lets_it() {
 #[tokio::test]
 async fn nothing_is_written_for_a_caller_who_went_away_while_another_process_wrote() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_secs(3600);
+    place.settings.lock_timeout = Duration::from_secs(3600);
     let database = place.ready(&NEEDS).await;
     let lock = place.lock().await;
 
@@ -287,7 +287,7 @@ async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
 #[tokio::test]
 async fn closing_finishes_what_is_queued_and_takes_no_more() {
     let mut place = Place::migrated().await;
-    place.settings.write_batch = NonZeroUsize::MIN;
+    place.settings.max_write_batch = NonZeroUsize::MIN;
     let database = place.ready(&NEEDS).await;
 
     let (a, b, c, ()) = join!(
@@ -326,8 +326,8 @@ async fn closing_what_never_was_ready_answers_everybody() {
 #[tokio::test]
 async fn a_read_waits_for_a_connection_up_to_its_limit() {
     let mut place = Place::migrated().await;
-    place.settings.read_connections = NonZeroUsize::MIN;
-    place.settings.read_wait = Duration::from_millis(50);
+    place.settings.max_read_connections = NonZeroUsize::MIN;
+    place.settings.read_pool_timeout = Duration::from_millis(50);
     let database = place.ready(&NEEDS).await;
     let held = database.reader().await.unwrap();
 
@@ -361,8 +361,8 @@ async fn closing_leaves_all_in_the_one_file() {
 #[tokio::test]
 async fn a_write_waits_no_longer_since_others_waited_before_it() {
     let mut place = Place::migrated().await;
-    place.settings.write_wait = Duration::from_millis(300);
-    place.settings.write_batch = NonZeroUsize::MIN;
+    place.settings.lock_timeout = Duration::from_millis(300);
+    place.settings.max_write_batch = NonZeroUsize::MIN;
     let database = place.ready(&NEEDS).await;
     let lock = place.lock().await;
     let names: [&[&str]; 8] = [

@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// A place whose services wait that long.
 fn place(wait: Duration) -> Place {
     let mut place = Place::new();
-    place.settings.database_wait = wait;
+    place.settings.database_startup_timeout = wait;
     place
 }
 
@@ -158,7 +158,7 @@ const LATER: &str = "
 #[tokio::test]
 async fn a_newer_database_is_worked_with_as_long_as_every_statement_can_be() {
     let mut place = Place::migrated().await;
-    place.settings.database_wait = LONG;
+    place.settings.database_startup_timeout = LONG;
     place
         .execute(&format!("{LATER} alter table users add column age integer"))
         .await;
@@ -186,7 +186,7 @@ async fn a_newer_database_without_a_column_that_is_needed_is_refused_at_once() {
         ),
     ] {
         let mut place = Place::migrated().await;
-        place.settings.database_wait = LONG;
+        place.settings.database_startup_timeout = LONG;
         place.execute(&format!("{LATER} {change}")).await;
 
         let failure = failure(&place, needs).await;

@@ -87,15 +87,18 @@ async fn the_help_says_that_files_work() {
 async fn a_refusal_is_in_json_if_the_log_is() {
     let place = Place::new();
     let mut text = command(&place, &[]);
-    text.env("LOG_FORMAT", "text").env("DATABASE_WAIT", "0s");
+    text.env("LOG_FORMAT", "text")
+        .env("DATABASE_STARTUP_TIMEOUT", "0s");
     let mut flag = command(&place, &["--log-format", "json", "--no-such-flag"]);
     flag.env_remove("LOG_FORMAT");
 
-    let waited = run_with(&place, "DATABASE_WAIT", "0s").await;
-    let setting = run_with(&place, "DATABASE_WAIT", "soon").await;
+    let waited = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "0s").await;
+    let setting = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "soon").await;
     // Even if nothing else is said.
     let mut silent = command(&place, &[]);
-    silent.env("RUST_LOG", "off").env("DATABASE_WAIT", "0s");
+    silent
+        .env("RUST_LOG", "off")
+        .env("DATABASE_STARTUP_TIMEOUT", "0s");
     let silent = run(silent).await;
     let (text, flag) = (run(text).await, run(flag).await);
 
@@ -116,7 +119,10 @@ async fn as_another_user(place: &Place) -> Option<Run> {
         return None;
     }
     let mut command = command(place, &[]);
-    command.uid(NONROOT).gid(NONROOT).env("DATABASE_WAIT", "0s");
+    command
+        .uid(NONROOT)
+        .gid(NONROOT)
+        .env("DATABASE_STARTUP_TIMEOUT", "0s");
     match command.spawn() {
         Ok(mut child) => {
             child.kill().unwrap();
@@ -183,7 +189,7 @@ async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
     let place = Place::migrated().await;
     let script = on_a_disk_of(4_096) + "; head -c 8m /dev/zero 2>&- > \"$0/disk/fill\"; true";
     let mut service = on_the_disk(&place);
-    service.env("DATABASE_WAIT", "200ms");
+    service.env("DATABASE_STARTUP_TIMEOUT", "200ms");
     let Some(command) = contained(&place, &["-m"], &script, &service) else {
         return;
     };

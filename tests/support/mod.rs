@@ -102,8 +102,8 @@ impl System {
     ) -> Self {
         let mut settings = Settings::default();
         settings.database.database_url = database.url().clone();
-        settings.server.drain_pause = Duration::ZERO;
-        settings.server.drain_limit = Duration::from_secs(5);
+        settings.server.drain_delay = Duration::ZERO;
+        settings.server.drain_timeout = Duration::from_secs(5);
         change(&mut settings);
 
         let (users_listener, posts_listener) = (listen().await, listen().await);

@@ -80,17 +80,29 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
         ("DATABASE_URL", "postgres://x", "sqlite:data/microblog.db"),
         ("DATABASE_URL", "sqlite:", "names no file"),
         (PROGRAM.listen, "nonsense", "--listen"),
-        ("DATABASE_WAIT", "soon", "--database-wait"),
+        (
+            "DATABASE_STARTUP_TIMEOUT",
+            "soon",
+            "--database-startup-timeout",
+        ),
         ("CALL_TIMEOUT", "-1s", "--call-timeout"),
-        ("WRITE_QUEUE", "0", "--write-queue"),
-        ("WRITE_QUEUE", "18446744073709551615", "from 1 to 1000000"),
-        ("WRITE_BATCH", "18446744073709551615", "from 1 to 1000000"),
-        ("READ_CONNECTIONS", "5000000000", "from 1 to 1000000"),
+        ("WRITE_QUEUE_CAPACITY", "0", "--write-queue-capacity"),
+        (
+            "WRITE_QUEUE_CAPACITY",
+            "18446744073709551615",
+            "from 1 to 1000000",
+        ),
+        (
+            "MAX_WRITE_BATCH",
+            "18446744073709551615",
+            "from 1 to 1000000",
+        ),
+        ("MAX_READ_CONNECTIONS", "5000000000", "from 1 to 1000000"),
         ("MAX_CONCURRENT_STREAMS", "0", "--max-concurrent-streams"),
         ("MAX_HEADER_BYTES", "0", "--max-header-bytes"),
         ("CALL_TIMEOUT", "0s", "too short"),
-        ("WRITE_WAIT", "300000000000y", "--write-wait"),
-        ("DATABASE_WAIT", "300days", "too long"),
+        ("LOCK_TIMEOUT", "300000000000y", "--lock-timeout"),
+        ("DATABASE_STARTUP_TIMEOUT", "300days", "too long"),
         ("RUST_LOG", "a=b=c", "info,serving=debug"),
         ("LOG_FORMAT", "xml", "json"),
     ] {
@@ -136,7 +148,7 @@ async fn every_setting_has_a_variable_and_a_default() {
 async fn a_database_that_is_not_there_in_time_ends_it_with_75() {
     let place = Place::new();
 
-    let run = run_with(&place, "DATABASE_WAIT", "200ms").await;
+    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
     run.assert_refused(75, &["there is no file", "`migrator upgrade`"]);
     assert!(!place.database().exists(), "it was created");
@@ -153,7 +165,7 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
             .run(migrator::Run::upgrade_to(version))
             .await
             .ok();
-        let run = run_with(&place, "DATABASE_WAIT", "200ms").await;
+        let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
         let at = format!("is at version {version} and this service needs 2");
         run.assert_refused(75, &[&at, "`migrator upgrade`"]);
@@ -207,7 +219,7 @@ async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
         place.execute(script).await;
         let before = fs::read(place.database()).unwrap();
 
-        let run = run_with(&place, "DATABASE_WAIT", "1h").await;
+        let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
         run.assert_refused(64, &["is not a database of this system", "DATABASE_URL"]);
         assert!(before == fs::read(place.database()).unwrap(), "it changed");
@@ -220,7 +232,7 @@ async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
     let text = "lorem ipsum ".repeat(1_000);
     fs::write(place.database(), &text).unwrap();
 
-    let run = run_with(&place, "DATABASE_WAIT", "1h").await;
+    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
     run.assert_refused(64, &["is not a database of this system"]);
     assert_eq!(fs::read_to_string(place.database()).unwrap(), text);
@@ -240,7 +252,7 @@ async fn a_newer_database_on_which_its_statements_do_not_run_is_refused_at_once(
         ))
         .await;
 
-    let run = run_with(&place, "DATABASE_WAIT", "1h").await;
+    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
     run.assert_refused(64, &[column, "as new as the database"]);
 }
@@ -317,7 +329,8 @@ async fn the_log_is_json_on_standard_output_or_text_on_standard_error() {
     json.signal("TERM");
     let json = json.end().await;
     let mut text = command(&place, &[]);
-    text.env("LOG_FORMAT", "text").env("DATABASE_WAIT", "0s");
+    text.env("LOG_FORMAT", "text")
+        .env("DATABASE_STARTUP_TIMEOUT", "0s");
     text.env("DATABASE_URL", "sqlite:nowhere.db");
 
     let text = run(text).await;
@@ -359,7 +372,7 @@ async fn a_second_signal_ends_it_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let place = Place::migrated().await;
         let mut command = command(&place, &[]);
-        command.env("DRAIN_PAUSE", "1h");
+        command.env("DRAIN_DELAY", "1h");
         let mut service = Process::start(command);
         let address = service.serving().await;
         let mut watch = HealthClient::new(connect(address))

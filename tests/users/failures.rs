@@ -88,7 +88,7 @@ async fn a_method_that_there_is_not_is_unimplemented() {
 #[tokio::test]
 async fn a_write_waits_for_another_process_and_then_gives_up() {
     let system = System::with(|settings| {
-        settings.database.write_wait = Duration::from_millis(200);
+        settings.database.lock_timeout = Duration::from_millis(200);
     })
     .await;
     let before = system.create(named("susan")).await.unwrap();
@@ -109,9 +109,9 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
 #[tokio::test]
 async fn a_write_is_refused_at_once_if_too_many_wait() {
     let system = System::with(|settings| {
-        settings.database.write_queue = NonZeroUsize::new(2).unwrap();
-        settings.database.write_batch = NonZeroUsize::MIN;
-        settings.database.write_wait = Duration::from_millis(200);
+        settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
+        settings.database.max_write_batch = NonZeroUsize::MIN;
+        settings.database.lock_timeout = Duration::from_millis(200);
     })
     .await;
     // Behind what the service writes at its start.
@@ -142,7 +142,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
 async fn a_call_that_takes_too_long_ends() {
     let system = System::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(100);
-        settings.database.write_wait = Duration::from_secs(60);
+        settings.database.lock_timeout = Duration::from_secs(60);
     })
     .await;
     let lock = system.database().lock().await;

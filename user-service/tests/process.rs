@@ -41,7 +41,7 @@ fn susan() -> CreateUserRequest {
 async fn a_call_that_runs_when_the_signal_comes_is_answered() {
     let place = Place::migrated().await;
     let mut command = place.command(PROGRAM.path, &[]);
-    command.env("DRAIN_PAUSE", "0s");
+    command.env("DRAIN_DELAY", "0s");
     let mut service = Process::start(command);
     let address = service.serving().await;
     let mut other = place.connection().await;
@@ -69,7 +69,7 @@ async fn a_call_that_runs_when_the_signal_comes_is_answered() {
 async fn a_lock_that_is_held_for_long_is_no_wait_without_a_bound() {
     let place = Place::migrated().await;
     let mut command = place.command(PROGRAM.path, &[]);
-    command.env("WRITE_WAIT", "100ms");
+    command.env("LOCK_TIMEOUT", "100ms");
     let mut service = Process::start(command);
     let mut client = UserServiceClient::new(connect(service.serving().await));
     let mut other = place.connection().await;

@@ -32,7 +32,7 @@ pub async fn measure(bench: &Bench, large: bool) -> Vec<Figure> {
     let sizes = if large { &SIZES[..] } else { &SIZES[..4] };
     // First pages that are kept would be as fast of any number of posts.
     let mut variant = bench.variant.clone();
-    variant.of_posts.push("--page-cache=0".to_owned());
+    variant.of_posts.push("--list-cache-capacity=0".to_owned());
     let mut pairs = Vec::new();
     for size in sizes {
         let database = bench.database(*size).await;

@@ -20,7 +20,7 @@ struct Switch {
 const SWITCHES: [Switch; 5] = [
     Switch {
         decision: "reads in the thread of the call",
-        without: "--direct-reads=false",
+        without: "--inline-reads=false",
         of_posts: false,
         calls: &[
             "get_user",
@@ -32,7 +32,7 @@ const SWITCHES: [Switch; 5] = [
     },
     Switch {
         decision: "first pages kept while nothing is committed",
-        without: "--page-cache=0",
+        without: "--list-cache-capacity=0",
         of_posts: true,
         calls: &["list_posts", "list_posts_of_author"],
     },
@@ -44,7 +44,7 @@ const SWITCHES: [Switch; 5] = [
     },
     Switch {
         decision: "writes committed together",
-        without: "--write-batch=1",
+        without: "--max-write-batch=1",
         of_posts: false,
         calls: &["create_user", "create_post"],
     },

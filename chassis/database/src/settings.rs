@@ -21,40 +21,40 @@ pub struct DatabaseSettings {
     /// How long a service waits at its start for the database to be there and migrated,
     /// before it exits with 75.
     #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = duration_or_zero)]
-    pub database_wait: Duration,
+    pub database_startup_timeout: Duration,
 
     /// Connections for reading. Each has a thread of its own.
     #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = count)]
-    pub read_connections: NonZeroUsize,
+    pub max_read_connections: NonZeroUsize,
 
     /// How long a read waits for a connection before it fails with OVERLOADED.
     #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = duration)]
-    pub read_wait: Duration,
+    pub read_pool_timeout: Duration,
 
     /// Whether a read of a few rows by key is done in the thread of its call, rather than on
     /// one of the connections for reading: several times as fast, but a slow disk then
     /// delays the other calls of that thread.
     #[arg(long, env, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    pub direct_reads: bool,
+    pub inline_reads: bool,
 
     /// Writes that may wait in the queue. The next one fails with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
-    pub write_queue: NonZeroUsize,
+    pub write_queue_capacity: NonZeroUsize,
 
     /// Writes that are committed together at most.
     #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = count)]
-    pub write_batch: NonZeroUsize,
+    pub max_write_batch: NonZeroUsize,
 
     /// How long a write waits for another process that is writing, before it fails with
     /// `DATABASE_BUSY`.
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
-    pub write_wait: Duration,
+    pub lock_timeout: Duration,
 
     /// How many bytes stay free on the disk of the database. With fewer, writes fail with
     /// OVERLOADED; 0 lets them fail when it is full, which on some file systems kills the
     /// process.
     #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
-    pub min_free_space: u64,
+    pub min_free_disk_bytes: u64,
 }
 
 /// The URL of a database: one variant for each engine.

@@ -73,7 +73,7 @@ const WRITE_CACHE: &str = "-4096"; // KiB
 pub struct Database {
     path: PathBuf,
     wait: Duration,
-    read_wait: Duration,
+    read_pool_timeout: Duration,
     needs: &'static Needs,
     reads: SqlitePool,
     direct: Arc<Direct>,
@@ -87,14 +87,14 @@ impl Database {
     pub fn new(path: &Path, settings: &DatabaseSettings, needs: &'static Needs) -> Self {
         Self {
             path: path.to_owned(),
-            wait: settings.database_wait,
-            read_wait: settings.read_wait,
+            wait: settings.database_startup_timeout,
+            read_pool_timeout: settings.read_pool_timeout,
             needs,
             reads: read_pool(path, settings, needs.access),
             direct: Arc::new(Direct::new(
                 path.to_owned(),
                 needs.access,
-                settings.direct_reads,
+                settings.inline_reads,
             )),
             writes: Queue::new(settings),
         }
@@ -190,7 +190,10 @@ impl Lifecycle for Database {
         self.direct.close();
         // The last connection to close empties the log into the file and removes it, which
         // one that only reads cannot do.
-        if timeout(self.read_wait, self.reads.close()).await.is_err() {
+        if timeout(self.read_pool_timeout, self.reads.close())
+            .await
+            .is_err()
+        {
             tracing::warn!("a read still runs; its connection is left behind");
         }
         self.writes.close().await;
@@ -199,14 +202,14 @@ impl Lifecycle for Database {
 
 /// Few connections that cannot write, opened when they are needed and kept.
 fn read_pool(path: &Path, settings: &DatabaseSettings, access: &'static Access) -> SqlitePool {
-    let count = u32::try_from(settings.read_connections.get()).unwrap_or(u32::MAX);
+    let count = u32::try_from(settings.max_read_connections.get()).unwrap_or(u32::MAX);
     let options = options(path.to_owned())
         .read_only(true)
         // Readers wait for others only while a log is recovered after a crash.
-        .busy_timeout(settings.read_wait);
+        .busy_timeout(settings.read_pool_timeout);
     SqlitePoolOptions::new()
         .max_connections(count)
-        .acquire_timeout(settings.read_wait)
+        .acquire_timeout(settings.read_pool_timeout)
         // A connection is a file in this process: it does not go stale, and asking it
         // whether it is alive costs as much as a read.
         .test_before_acquire(false)

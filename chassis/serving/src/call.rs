@@ -107,7 +107,7 @@ impl<S: Handlers> CallService<S> {
             request.uri().path_and_query().cloned(),
             current.id.clone(),
             now.into_std(),
-            (!method.server_streaming).then_some(server.slow_call),
+            (!method.server_streaming).then_some(server.slow_call_threshold),
         );
         let target = if method.admin {
             Target::Admin(self.admin_routes.clone())

@@ -102,7 +102,7 @@ pub(crate) fn origin_not_allowed(domain: &str) -> Response<Body> {
         domain,
         Code::PermissionDenied,
         "ORIGIN_NOT_ALLOWED",
-        "this server does not answer pages of this origin; WEB_ORIGINS says which it answers",
+        "this server does not answer pages of this origin; CORS_ALLOWED_ORIGINS says which it answers",
         Metadata::new(),
     ));
     *response.status_mut() = StatusCode::FORBIDDEN;

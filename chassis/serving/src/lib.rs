@@ -97,7 +97,7 @@ pub async fn run<S: Handlers>(
     let stop = CancellationToken::new();
     let web = GrpcWeb {
         calls,
-        origins: Arc::new(settings.web_origins.clone()),
+        origins: Arc::new(settings.cors_allowed_origins.clone()),
     };
     let workers = Workers::start(settings.worker_threads)
         .map_err(|error| Failure::Failed(format!("the worker threads do not start: {error}")))?;
@@ -129,7 +129,7 @@ pub async fn run<S: Handlers>(
 
     if phase.send_if_modified(drain_if_serving) && connections.open() > 0 {
         // It goes on serving for that long: there is nothing to wait for but the time.
-        let _ = timeout(settings.drain_pause, server.as_mut()).await;
+        let _ = timeout(settings.drain_delay, server.as_mut()).await;
     }
     draining.cancel();
     stop.cancel();
@@ -144,7 +144,10 @@ async fn drain(
     connections: &Connections,
 ) {
     connections.close_unidentified();
-    if timeout(settings.drain_limit, server.as_mut()).await.is_ok() {
+    if timeout(settings.drain_timeout, server.as_mut())
+        .await
+        .is_ok()
+    {
         return;
     }
     tracing::warn!(
@@ -203,9 +206,9 @@ fn build_call_service<S: Handlers>(
         methods: MethodTable::from_descriptor_sets(&descriptor_sets)
             .map_err(|error| invalid(&error))?,
         phase,
-        in_flight: Arc::new(Semaphore::new(settings.max_calls_in_flight.get())),
+        in_flight: Arc::new(Semaphore::new(settings.max_concurrent_calls.get())),
         call_timeout: settings.call_timeout,
-        slow_call: settings.slow_call,
+        slow_call_threshold: settings.slow_call_threshold,
         max_message_bytes,
         draining,
     };

@@ -21,7 +21,7 @@ pub struct ServerSettings {
     /// How long a connection may be open before it has begun to speak; over HTTP/1.1, how
     /// long it may take until the head of the next request is there.
     #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub first_byte_timeout: Duration,
+    pub header_read_timeout: Duration,
 
     /// Streams, which are calls that run, on one connection.
     #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -30,7 +30,7 @@ pub struct ServerSettings {
     /// Calls that run at once, without those that answer with a stream. The next one
     /// fails with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
-    pub max_calls_in_flight: NonZeroUsize,
+    pub max_concurrent_calls: NonZeroUsize,
 
     /// The largest message that is accepted, in bytes.
     #[arg(long, env, value_name = "BYTES", default_value = "4194304", value_parser = bytes)]
@@ -57,7 +57,7 @@ pub struct ServerSettings {
     /// The origins whose pages may call by gRPC-Web, separated by commas, such as
     /// `https://app.example`; `*` lets every page call, and `none` no page.
     #[arg(long, env, value_name = "ORIGINS", default_value = "none")]
-    pub web_origins: WebOrigins,
+    pub cors_allowed_origins: WebOrigins,
 
     /// Threads that serve connections, each with a loop of its own, which they are given to in
     /// turn; `auto` is as many as there are processors. The database has threads besides.
@@ -66,16 +66,16 @@ pub struct ServerSettings {
 
     /// A call that takes this long is logged, even if it succeeds.
     #[arg(long, env, value_name = "DURATION", default_value = "100ms", value_parser = duration_or_zero)]
-    pub slow_call: Duration,
+    pub slow_call_threshold: Duration,
 
     /// How long a draining server goes on accepting calls, while it already says
     /// `NOT_SERVING`, so that load balancers can turn away.
     #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration_or_zero)]
-    pub drain_pause: Duration,
+    pub drain_delay: Duration,
 
     /// How long the calls that run may still take, once no more are accepted.
     #[arg(long, env, value_name = "DURATION", default_value = "10s", value_parser = duration_or_zero)]
-    pub drain_limit: Duration,
+    pub drain_timeout: Duration,
 }
 
 /// A number of threads, or `auto`: one for each processor that this process may use.

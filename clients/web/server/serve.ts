@@ -12,4 +12,4 @@ console.log(`The page is at ${origin}
   users  ${addresses.users}
   posts  ${addresses.posts}
 
-Both have to answer it: start them with WEB_ORIGINS=${origin}`);
+Both have to answer it: start them with CORS_ALLOWED_ORIGINS=${origin}`);

@@ -157,7 +157,7 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
     const listen = new URL(posts.url).host;
     const settings = { POST_SERVICE_LISTEN: listen, USER_SERVICE_URL: users.url };
     // Written to the restarted service, before the page is back or after.
-    stage.posts = await place.start("post-service", { ...settings, WEB_ORIGINS: origin });
+    stage.posts = await place.start("post-service", { ...settings, CORS_ALLOWED_ORIGINS: origin });
     await post(writer, "while you were away");
     await newest(reader, "while you were away");
     await live(reader);
@@ -186,7 +186,7 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
 async function stage(place: Place, browser: BrowserContext): Promise<Stage> {
   let addresses = { users: "", posts: "" };
   const { origin } = await servePages(0, () => addresses);
-  const web = { WEB_ORIGINS: origin };
+  const web = { CORS_ALLOWED_ORIGINS: origin };
   const users = await place.start("user-service", { ...web, USER_SERVICE_LISTEN: ANY });
   const posts = await place.start("post-service", {
     ...web,

@@ -65,6 +65,6 @@ export class Place {
 
   #environment(settings: Record<string, string>): Record<string, string> {
     const database = `sqlite:${join(this.folder, "microblog.db")}`;
-    return { DATABASE_URL: database, LOG_FORMAT: "json", DRAIN_PAUSE: "0s", ...settings };
+    return { DATABASE_URL: database, LOG_FORMAT: "json", DRAIN_DELAY: "0s", ...settings };
   }
 }

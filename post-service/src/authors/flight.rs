@@ -111,7 +111,7 @@ impl Departures {
             .connect_lazy();
         Ok(Self(Arc::new(Inner {
             client: UserServiceClient::new(channel),
-            calls: Semaphore::new(settings.user_service_calls.get()),
+            calls: Semaphore::new(settings.user_service_max_concurrent_calls.get()),
             known: Known::new(settings),
             flights: Mutex::default(),
             aging: Mutex::default(),

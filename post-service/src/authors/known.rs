@@ -42,7 +42,7 @@ pub(super) struct Fresh {
 impl Known {
     pub(super) fn new(settings: &AuthorSettings) -> Self {
         Self {
-            nicknames: Cache::new(settings.author_cache.get()),
+            nicknames: Cache::new(settings.author_cache_capacity.get()),
             ttl: settings.author_ttl,
         }
     }

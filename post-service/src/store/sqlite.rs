@@ -65,21 +65,21 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// A store of the posts in `database`, of which at most `page_cache` first pages are kept
+    /// A store of the posts in `database`, of which at most `list_cache_capacity` first pages are kept
     /// in memory. `clock` gives the times of what is written. Other processes do not announce
     /// what they commit, so the store wants to be polled every `poll_interval`.
     #[must_use]
     pub fn new(
         database: Database,
         clock: Clock,
-        page_cache: usize,
+        list_cache_capacity: usize,
         poll_interval: Duration,
     ) -> Self {
         Self {
             creations: database.batcher(create::BATCH_OPS, clock.clone()),
             database,
             clock,
-            pages: Pages::new(page_cache),
+            pages: Pages::new(list_cache_capacity),
             poll_interval,
         }
     }

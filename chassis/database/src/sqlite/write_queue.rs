@@ -66,7 +66,10 @@ pub(super) struct Queue {
 impl Queue {
     /// A queue that is not yet drained.
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
-        let places = settings.write_queue.get().min(Semaphore::MAX_PERMITS);
+        let places = settings
+            .write_queue_capacity
+            .get()
+            .min(Semaphore::MAX_PERMITS);
         let (jobs, waiting) = mpsc::channel(places);
         Self {
             jobs,
@@ -75,9 +78,9 @@ impl Queue {
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
             background: Background::new("the task that writes to the database"),
-            capacity: Capacity::of(settings.write_batch.get()),
-            wait: settings.write_wait,
-            margin: settings.min_free_space,
+            capacity: Capacity::of(settings.max_write_batch.get()),
+            wait: settings.lock_timeout,
+            margin: settings.min_free_disk_bytes,
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct AccessLogEntry {
     /// The time until the response started: a client that reads slowly makes no slow call.
     response_after: Option<Duration>,
     /// A call that takes longer is slow. A stream never is.
-    slow_call: Option<Duration>,
+    slow_call_threshold: Option<Duration>,
     emitted: bool,
 }
 
@@ -49,14 +49,14 @@ impl AccessLogEntry {
         path: Option<PathAndQuery>,
         id: RequestId,
         started: Instant,
-        slow_call: Option<Duration>,
+        slow_call_threshold: Option<Duration>,
     ) -> Self {
         Self {
             path,
             id,
             started,
             response_after: None,
-            slow_call,
+            slow_call_threshold,
             emitted: false,
         }
     }
@@ -87,7 +87,7 @@ impl AccessLogEntry {
         }
         let took = self.started.elapsed();
         let slow = self
-            .slow_call
+            .slow_call_threshold
             .is_some_and(|limit| self.response_after.unwrap_or(took) > limit);
         // The level of an event has to be known when it is compiled, and what an event says
         // is looked up only if somebody wants it.

@@ -23,7 +23,7 @@ pub(crate) struct ServerContext {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) call_timeout: Duration,
-    pub(crate) slow_call: Duration,
+    pub(crate) slow_call_threshold: Duration,
     pub(crate) max_message_bytes: usize,
     /// Cancelled when every stream has to end.
     pub(crate) draining: CancellationToken,

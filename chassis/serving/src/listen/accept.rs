@@ -64,7 +64,7 @@ impl Connections {
         Self {
             slots: Arc::new(Semaphore::new(settings.max_connections.get())),
             limits: HttpIoLimits {
-                first_byte_timeout: settings.first_byte_timeout,
+                header_read_timeout: settings.header_read_timeout,
                 read_limit: settings.call_timeout,
                 close_unidentified: CancellationToken::new(),
             },

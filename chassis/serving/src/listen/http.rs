@@ -116,7 +116,7 @@ fn builder(settings: &ServerSettings, executor: StreamExecutor) -> auto::Builder
         .http1()
         .timer(TokioTimer::new())
         // Of the next request on the same connection, too, which so is not kept for ever.
-        .header_read_timeout(settings.first_byte_timeout)
+        .header_read_timeout(settings.header_read_timeout)
         .max_buf_size(MIN_HTTP1_HEADER_BUFFER.max(settings.max_header_bytes as usize));
     builder
 }

@@ -22,7 +22,7 @@ use crate::stall::StallDetector;
 #[derive(Clone, Debug)]
 pub(crate) struct HttpIoLimits {
     /// The longest time until the first bytes of a client tell the version of HTTP.
-    pub(crate) first_byte_timeout: Duration,
+    pub(crate) header_read_timeout: Duration,
     /// The longest time that a response may wait for the client to read it.
     pub(crate) read_limit: Duration,
     /// Cancelled when connections have to end whose version is not known.
@@ -44,14 +44,14 @@ impl<IO> HttpIo<IO> {
     /// A connection that has yet to send its first bytes.
     pub(crate) fn new(io: IO, limits: HttpIoLimits) -> Self {
         let HttpIoLimits {
-            first_byte_timeout,
+            header_read_timeout,
             read_limit,
             close_unidentified,
         } = limits;
         Self {
             io,
             version: HttpVersion::UNKNOWN,
-            guard: Box::pin(await_preface(first_byte_timeout, close_unidentified)),
+            guard: Box::pin(await_preface(header_read_timeout, close_unidentified)),
             ended: None,
             stall: StallDetector::default(),
             read_limit,
@@ -204,7 +204,7 @@ mod tests {
                 Arc::default(),
             );
             let limits = HttpIoLimits {
-                first_byte_timeout: settings.first_byte_timeout,
+                header_read_timeout: settings.header_read_timeout,
                 read_limit: settings.call_timeout,
                 close_unidentified: CancellationToken::new(),
             };

@@ -165,7 +165,7 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());
     let mut server = TestServer::start_unready(ServerSettings {
-        max_calls_in_flight: NonZeroUsize::MIN,
+        max_concurrent_calls: NonZeroUsize::MIN,
         ..settings()
     })
     .await;

@@ -164,9 +164,9 @@ async fn a_stream_has_the_clients_deadline_alone() {
 
 #[tokio::test]
 async fn a_call_too_many_is_refused_until_another_ends() {
-    let max_calls_in_flight = NonZeroUsize::MIN;
+    let max_concurrent_calls = NonZeroUsize::MIN;
     let server = TestServer::start(ServerSettings {
-        max_calls_in_flight,
+        max_concurrent_calls,
         ..settings()
     })
     .await;

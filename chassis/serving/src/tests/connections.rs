@@ -16,9 +16,9 @@ async fn closed(mut stream: TcpStream) {
 
 #[tokio::test]
 async fn a_connection_that_does_not_speak_in_time_is_closed() {
-    let first_byte_timeout = Duration::from_millis(20);
+    let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
-        first_byte_timeout,
+        header_read_timeout,
         ..settings()
     })
     .await;
@@ -33,9 +33,9 @@ async fn a_connection_that_does_not_speak_in_time_is_closed() {
 
 #[tokio::test]
 async fn a_connection_that_has_spoken_stays_open() {
-    let first_byte_timeout = Duration::from_millis(20);
+    let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
-        first_byte_timeout,
+        header_read_timeout,
         ..settings()
     })
     .await;
@@ -53,9 +53,9 @@ async fn a_connection_that_has_spoken_stays_open() {
 
 #[tokio::test]
 async fn a_connection_that_follows_a_stream_over_http_1_stays_open() {
-    let first_byte_timeout = Duration::from_millis(20);
+    let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
-        first_byte_timeout,
+        header_read_timeout,
         ..settings()
     })
     .await;
@@ -136,7 +136,7 @@ async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
 async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_stream_is_not() {
     let server = TestServer::start(ServerSettings {
         call_timeout: Duration::from_millis(500),
-        max_calls_in_flight: NonZeroUsize::MIN,
+        max_concurrent_calls: NonZeroUsize::MIN,
         ..settings()
     })
     .await;

@@ -57,9 +57,9 @@ async fn a_drain_does_not_wait_for_connections_that_do_not_speak() {
 
 #[tokio::test]
 async fn a_drain_cuts_what_runs_after_its_limit() {
-    let drain_limit = Duration::from_millis(20);
+    let drain_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
-        drain_limit,
+        drain_timeout,
         ..settings()
     })
     .await;
@@ -92,9 +92,9 @@ async fn a_drained_server_accepts_no_connection() {
 
 #[tokio::test]
 async fn while_it_pauses_a_draining_server_serves() {
-    let drain_pause = Duration::from_secs(3600);
+    let drain_delay = Duration::from_secs(3600);
     let server = TestServer::start(ServerSettings {
-        drain_pause,
+        drain_delay,
         ..settings()
     })
     .await;
@@ -115,9 +115,9 @@ async fn while_it_pauses_a_draining_server_serves() {
 
 #[tokio::test]
 async fn a_server_without_connections_does_not_pause() {
-    let drain_pause = Duration::from_secs(3600);
+    let drain_delay = Duration::from_secs(3600);
     let server = TestServer::start_unready(ServerSettings {
-        drain_pause,
+        drain_delay,
         ..settings()
     })
     .await;

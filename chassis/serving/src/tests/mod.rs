@@ -67,9 +67,9 @@ async fn soon<F: Future>(future: F) -> F::Output {
 /// that a test that needs one to end does not end.
 fn settings() -> ServerSettings {
     ServerSettings {
-        drain_pause: Duration::from_millis(1),
-        drain_limit: Duration::from_secs(3600),
-        first_byte_timeout: Duration::from_secs(3600),
+        drain_delay: Duration::from_millis(1),
+        drain_timeout: Duration::from_secs(3600),
+        header_read_timeout: Duration::from_secs(3600),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
         // What a test wants to see logged it sees in its own thread only.
         worker_threads: NonZeroUsize::MIN,

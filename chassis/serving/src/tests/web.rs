@@ -45,7 +45,7 @@ impl TestServer {
 /// A server that pages of [`PAGE`] may call, and no others.
 async fn server_for_the_page() -> TestServer {
     TestServer::start(ServerSettings {
-        web_origins: PAGE.parse().unwrap(),
+        cors_allowed_origins: PAGE.parse().unwrap(),
         ..settings()
     })
     .await
@@ -126,7 +126,7 @@ async fn a_failure_has_its_details_and_its_request_id() {
 #[tokio::test]
 async fn the_limits_of_calls_hold() {
     let server = TestServer::start(ServerSettings {
-        max_calls_in_flight: NonZeroUsize::MIN,
+        max_concurrent_calls: NonZeroUsize::MIN,
         call_timeout: Duration::from_millis(500),
         ..settings()
     })
@@ -215,7 +215,7 @@ async fn a_page_of_another_origin_is_not_answered_and_its_call_does_not_run() {
 #[tokio::test]
 async fn a_server_for_all_answers_every_page() {
     let server = TestServer::start(ServerSettings {
-        web_origins: WebOrigins::Any,
+        cors_allowed_origins: WebOrigins::Any,
         ..settings()
     })
     .await;
@@ -297,7 +297,7 @@ async fn several_calls_follow_each_other_on_one_connection() {
 #[tokio::test]
 async fn a_client_that_says_nothing_half_a_head_or_nothing_more_is_cut() {
     let server = TestServer::start(ServerSettings {
-        first_byte_timeout: Duration::from_millis(50),
+        header_read_timeout: Duration::from_millis(50),
         ..settings()
     })
     .await;
@@ -355,7 +355,7 @@ async fn a_head_that_is_too_large_is_refused() {
 async fn a_client_that_does_not_read_its_answer_is_cut_though_it_goes_on_asking() {
     let server = TestServer::start(ServerSettings {
         call_timeout: Duration::from_millis(200),
-        max_calls_in_flight: NonZeroUsize::MIN,
+        max_concurrent_calls: NonZeroUsize::MIN,
         ..settings()
     })
     .await;
