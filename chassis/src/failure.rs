@@ -19,11 +19,10 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             "another process kept the database locked; try again",
             metadata,
         ),
-        // To who calls it is the same: it may work later, and not at once.
         database::Error::NoRoom => unavailable(
             domain,
-            "OVERLOADED",
-            "the disk of the database is full; nothing is written until there is room again",
+            "STORAGE_FULL",
+            "the disk of the database is full; writes fail until space is freed",
             metadata,
         ),
         database::Error::ShuttingDown => shutting_down(domain),

@@ -55,7 +55,7 @@ async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
         command.env("USER_SERVICE_URL", url);
         let run = run(command).await;
 
-        run.assert_refused(64, &[url, says]);
+        run.assert_refused(78, &[url, says]);
     }
 }
 

@@ -105,7 +105,7 @@ refused() {
 another_uid() {
     local image
     for image in migrator user-service post-service; do
-        refused "$image" 64 "belongs to uid 65532, and this process runs as uid 1234" \
+        refused "$image" 78 "belongs to uid 65532, and this process runs as uid 1234" \
             --user 1234:1234 -v "${COMPOSE_PROJECT_NAME}_data:/data"
     done
 }
@@ -113,7 +113,7 @@ another_uid() {
 read_only_volume() {
     local image
     for image in migrator user-service post-service; do
-        refused "$image" 64 "read-only" -v "${COMPOSE_PROJECT_NAME}_data:/data:ro"
+        refused "$image" 78 "read-only" -v "${COMPOSE_PROJECT_NAME}_data:/data:ro"
     done
 }
 
@@ -122,7 +122,7 @@ refused_in_json() {
     local code=0 said
     said=$(docker run --rm --network none --user 1234:1234 -v "${COMPOSE_PROJECT_NAME}_data:/data" \
         "microblog/user-service:$TAG" 2>"$work/stderr") || code=$?
-    is "its exit code" "$code" 64
+    is "its exit code" "$code" 78
     is "its level" "$(field 'it["level"]' <<<"$said")" ERROR
     says "it" "$said" "belongs to uid"
     is "standard error" "$(cat "$work/stderr")" ""

@@ -74,7 +74,7 @@ async fn on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on()
             "microblog.user.v1",
             &refused,
             Code::Unavailable,
-            "OVERLOADED",
+            "STORAGE_FULL",
         );
         assert!(refused.message().contains("full"), "{refused:?}");
         assert!(read.is_ok() && again.is_ok(), "{read:?} {again:?}");

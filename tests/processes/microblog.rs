@@ -172,7 +172,7 @@ async fn where_it_runs_already_it_is_refused_in_one_line() {
         command.env(variable, &address);
         let run = run(command).await;
 
-        run.assert_refused(64, &[&address, "taken"]);
+        run.assert_refused(78, &[&address, "taken"]);
         assert_eq!(run.stdout, [""; 0]);
     }
 }
@@ -186,7 +186,7 @@ async fn a_database_of_another_program_is_refused_in_one_line() {
 
     let run = run(command).await;
 
-    run.assert_refused(64, &["is not a database of the microblog"]);
+    run.assert_refused(78, &["is not a database of the microblog"]);
 }
 
 /// Asks a server about its contract.

@@ -69,7 +69,7 @@ async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
         command.env("DATABASE_URL_FILE", file).env_remove(remove);
         let run = run(command).await;
 
-        run.assert_refused(64, says);
+        run.assert_refused(78, says);
         assert!(!format!("{run:?}").contains("secret"), "{run:?}");
     }
 }
@@ -102,7 +102,7 @@ async fn a_refusal_is_in_json_if_the_log_is() {
     let silent = run(silent).await;
     let (text, flag) = (run(text).await, run(flag).await);
 
-    for (run, code) in [(waited, 75), (setting, 64), (flag, 2)] {
+    for (run, code) in [(waited, 75), (setting, 78), (flag, 2)] {
         run.assert_refused(code, &[]);
         assert_eq!(run.stderr, [""; 0]);
     }
@@ -153,13 +153,13 @@ async fn a_volume_of_another_user_is_refused_with_what_to_do() {
     let mode = as_another_user(&place).await;
 
     let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
-    empty.assert_refused(64, &says);
-    folder.assert_refused(64, &says);
-    folder.assert_refused(64, &[place.folder().to_str().unwrap()]);
+    empty.assert_refused(78, &says);
+    folder.assert_refused(78, &says);
+    folder.assert_refused(78, &[place.folder().to_str().unwrap()]);
     if let (Some(file), Some(mode)) = (file, mode) {
-        file.assert_refused(64, &says);
-        file.assert_refused(64, &[place.database().to_str().unwrap()]);
-        mode.assert_refused(64, &["mode 0400", "uid 65532", "`chmod u+rwX"]);
+        file.assert_refused(78, &says);
+        file.assert_refused(78, &[place.database().to_str().unwrap()]);
+        mode.assert_refused(78, &["mode 0400", "uid 65532", "`chmod u+rwX"]);
     }
 }
 
@@ -181,7 +181,7 @@ async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
 
     let run = run(command).await;
 
-    run.assert_refused(64, &["mounted read-only", "mount it for writing"]);
+    run.assert_refused(78, &["mounted read-only", "mount it for writing"]);
 }
 
 #[tokio::test]

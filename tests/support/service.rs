@@ -108,7 +108,7 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
     ] {
         let run = run_with(&place, variable, value).await;
 
-        run.assert_refused(64, &[value, says]);
+        run.assert_refused(78, &[value, says]);
         assert_eq!(run.stdout.len() + run.stderr.len(), 1, "{variable}={value}");
     }
 }
@@ -121,7 +121,7 @@ async fn an_address_that_is_taken_is_named_in_one_line() {
 
     let run = run_with(&place, PROGRAM.listen, &address).await;
 
-    run.assert_refused(64, &[&address, "taken", "another port"]);
+    run.assert_refused(78, &[&address, "taken", "another port"]);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
 
         let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
-        run.assert_refused(64, &["is not a database of this system", "DATABASE_URL"]);
+        run.assert_refused(78, &["is not a database of this system", "DATABASE_URL"]);
         assert!(before == fs::read(place.database()).unwrap(), "it changed");
     }
 }
@@ -234,7 +234,7 @@ async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
 
     let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
-    run.assert_refused(64, &["is not a database of this system"]);
+    run.assert_refused(78, &["is not a database of this system"]);
     assert_eq!(fs::read_to_string(place.database()).unwrap(), text);
 }
 
@@ -254,7 +254,7 @@ async fn a_newer_database_on_which_its_statements_do_not_run_is_refused_at_once(
 
     let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
-    run.assert_refused(64, &[column, "as new as the database"]);
+    run.assert_refused(78, &[column, "as new as the database"]);
 }
 
 #[tokio::test]

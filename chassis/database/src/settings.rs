@@ -51,7 +51,7 @@ pub struct DatabaseSettings {
     pub lock_timeout: Duration,
 
     /// How many bytes stay free on the disk of the database. With fewer, writes fail with
-    /// OVERLOADED; 0 lets them fail when it is full, which on some file systems kills the
+    /// STORAGE_FULL; 0 lets them fail when it is full, which on some file systems kills the
     /// process.
     #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
     pub min_free_disk_bytes: u64,

@@ -9,6 +9,9 @@ use crate::{logging, settings::LogFormat};
 /// Exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
 
+/// Exit code of a setting whose value cannot work: `EX_CONFIG` of sysexits(3).
+pub(crate) const CONFIG: u8 = 78;
+
 /// Says in one line why the process ends, and with which code.
 pub(crate) fn refuse(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
     match format {
@@ -48,7 +51,9 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
         kind => {
             let exit_code = match kind {
                 // The command line was understood; a value in it cannot work.
-                ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => 64,
+                ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => {
+                    CONFIG
+                }
                 _ => USAGE,
             };
             let line = usage(error);

@@ -1,6 +1,8 @@
 //! The failures that end a process, each with the exit code that tells a supervisor whether to
 //! try again.
 
+use crate::exit::CONFIG;
+
 /// Why a process ends without having done what it was started for. The text says what
 /// is wrong and what to do about it, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -8,10 +10,10 @@ pub enum Failure {
     /// It was begun and did not succeed. Exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// A setting cannot work, now or later. Exit code 64, `EX_USAGE` of sysexits.
+    /// A setting cannot work, now or later. Exit code 78, `EX_CONFIG` of sysexits(3).
     #[error("{0}")]
     Setting(String),
-    /// Something that it needs is not there yet. Exit code 75, `EX_TEMPFAIL` of sysexits.
+    /// Something that it needs is not there yet. Exit code 75, `EX_TEMPFAIL` of sysexits(3).
     #[error("{0}")]
     TryAgain(String),
 }
@@ -22,7 +24,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
-            Self::Setting(_) => 64,
+            Self::Setting(_) => CONFIG,
             Self::TryAgain(_) => 75,
         }
     }
@@ -35,7 +37,7 @@ mod tests {
     #[test]
     fn each_failure_has_the_exit_code_that_supervisors_know() {
         assert_eq!(Failure::Failed(String::new()).exit_code(), 1);
-        assert_eq!(Failure::Setting(String::new()).exit_code(), 64);
+        assert_eq!(Failure::Setting(String::new()).exit_code(), 78);
         assert_eq!(Failure::TryAgain(String::new()).exit_code(), 75);
     }
 }

@@ -246,8 +246,8 @@ fn admit(
     if *server.phase.borrow() == Phase::Starting {
         return Err(status::unavailable(
             server.domain,
-            "DATABASE_BUSY",
-            "the database is not there yet, or not migrated yet; try again",
+            "NOT_READY",
+            "the database does not exist yet or is not migrated yet; try again",
             Metadata::new(),
         ));
     }

@@ -69,8 +69,10 @@ export function refusal(error: unknown): Refusal {
       const text = wrong?.description ?? failure.rawMessage;
       return { reason, text: sentence(text), field: wrong?.field, passing: false };
     }
+    case "NOT_READY":
     case "DATABASE_BUSY":
     case "OVERLOADED":
+    case "STORAGE_FULL":
     case "SHUTTING_DOWN":
     case "USER_SERVICE_UNAVAILABLE":
       return { reason, text: "The service is busy. Try again in a moment.", passing: true };

@@ -25,7 +25,7 @@ pub enum Exit {
     /// A backup or a restore failed.
     Backup = 9,
     /// A setting cannot work.
-    Setting = 64,
+    Setting = 78,
     /// It may succeed later.
     TryAgain = 75,
 }

@@ -53,18 +53,18 @@ fn a_volume_of_another_user_is_refused_with_what_to_do() {
     let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
 
     let new = run(&["upgrade"]);
-    assert_refused(&new, 64, &says);
+    assert_refused(&new, 78, &says);
 
     place.run(&["upgrade"]);
     for arguments in COMMANDS {
-        assert_refused(&run(arguments), 64, &says);
+        assert_refused(&run(arguments), 78, &says);
     }
     chown(place.0.path(), Some(65532), None).unwrap();
     for arguments in COMMANDS {
         let run = run(arguments);
 
-        assert_refused(&run, 64, &says);
-        assert_refused(&run, 64, &[place.path().to_str().unwrap()]);
+        assert_refused(&run, 78, &says);
+        assert_refused(&run, 78, &[place.path().to_str().unwrap()]);
     }
 }
 
@@ -83,7 +83,7 @@ fn a_folder_that_lets_nobody_through_is_named() {
     let run: ProgramOutput = program.uid(65532).gid(65532).output().unwrap().into();
 
     let says = format!("`chmod o+x {}`", place.0.path().display());
-    assert_refused(&run, 64, &[&says, "uid 65532"]);
+    assert_refused(&run, 78, &[&says, "uid 65532"]);
 }
 
 /// Runs the program with its database on a disk of its own, which `then` prepares.
@@ -127,10 +127,10 @@ fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
         return;
     };
 
-    assert_refused(&created, 64, &["mounted read-only", "mount it for writing"]);
+    assert_refused(&created, 78, &["mounted read-only", "mount it for writing"]);
     for arguments in COMMANDS {
         let run = on_a_disk(&migrated, read_only, arguments).unwrap();
-        assert_refused(&run, 64, &["mounted read-only", "mount it for writing"]);
+        assert_refused(&run, 78, &["mounted read-only", "mount it for writing"]);
     }
 }
 

@@ -183,7 +183,7 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
         .await;
     running.abort();
 
-    for (id, reason) in [("too-early", "DATABASE_BUSY"), ("too-many", "OVERLOADED")] {
+    for (id, reason) in [("too-early", "NOT_READY"), ("too-many", "OVERLOADED")] {
         log.assert_entry(id, &echo, "UNAVAILABLE", Some(reason))
             .await;
     }

@@ -204,6 +204,6 @@ async fn until_the_server_is_ready_calls_are_refused() {
     server.be_ready(Ok(())).await;
     let then = client.call("Echo", "x").await;
 
-    assert_refused(&early, Code::Unavailable, "DATABASE_BUSY");
+    assert_refused(&early, Code::Unavailable, "NOT_READY");
     assert_eq!(then.unwrap(), "x");
 }
