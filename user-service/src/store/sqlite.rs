@@ -109,11 +109,11 @@ impl UserStore for SqliteStore {
             "json_each(?1) as asked join users on users.id = asked.value",
             &asked
         )?;
-        let mut found = HashMap::with_capacity(rows.len());
+        let mut users = HashMap::with_capacity(rows.len());
         for row in rows {
-            found.insert(row.id, User::try_from(row)?);
+            users.insert(row.id, User::try_from(row)?);
         }
-        Ok(ids.iter().map(|id| found.remove(&id.get())).collect())
+        Ok(ids.iter().map(|id| users.remove(&id.get())).collect())
     }
 
     async fn list(&self, list: &List) -> Result<Page, Error> {

@@ -82,22 +82,22 @@ impl Source<'_> {
 }
 
 /// Reads the rows of a statement from a [`Source`]: in the thread of the caller if that is
-/// possible, and else on a connection. The statement is `$columns` and `$tail` joined. `$row` has a
+/// possible, and else on a connection. The literals before the arguments are joined to the statement. `$row` has a
 /// field for each column, and a function `read` that takes them from a [`Columns`].
 #[macro_export]
 macro_rules! select {
-    ($source:expr, $row:path, $columns:tt + $tail:tt $(, $argument:expr)* $(,)?) => {
+    ($source:expr, $row:path, $first:tt $(+ $more:tt)* $(, $argument:expr)* $(,)?) => {
         async {
             let source = $source;
             let inline = source.read_directly(
-                concat!($columns, $tail),
+                concat!($first $(, $more)*),
                 &[$($argument.into()),*],
                 <$row>::read,
             );
             if let Some(rows) = inline {
                 return Ok::<_, sqlx::Error>(rows);
             }
-            let rows = sqlx::query_as!($row, $columns + $tail $(, $argument)*);
+            let rows = sqlx::query_as!($row, $first $(+ $more)* $(, $argument)*);
             rows.fetch_all(source.connection().await?).await
         }
         .await

@@ -36,8 +36,7 @@ fn cursor(row: &Row, field: Field) -> Cursor {
     match field {
         // Creation times rise with the ids.
         Field::Id | Field::CreateTime => Cursor::Id(row.id),
-        Field::Nickname => Cursor::Text(row.nickname_key.clone()),
-        Field::Email => Cursor::Text(row.email_key.clone()),
+        Field::Nickname | Field::Email => Cursor::Text(row.sort_key.clone()),
     }
 }
 
@@ -64,45 +63,51 @@ pub(super) async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>
         None => (0, ""),
     };
     macro_rules! page {
-        ($after:expr, $others:tt, $admins:tt) => {
+        ($after:expr, $sort_key:tt, $others:tt, $admins:tt) => {
             if admins {
-                select_users!(source, $admins, $after, limit)
+                select_users!(source, sort_key: $sort_key, $admins, $after, limit)
             } else {
-                select_users!(source, $others, $after, role, limit)
+                select_users!(source, sort_key: $sort_key, $others, $after, role, limit)
             }
         };
     }
     match (field, descending) {
         (Field::Id | Field::CreateTime, false) => page!(
             id,
+            "''",
             "users where id > ?1 and (?2 is null or role = ?2) order by id limit ?3",
             "users where id > ?1 and role = 1 order by id limit ?2"
         ),
         (Field::Id | Field::CreateTime, true) => page!(
             id,
+            "''",
             "users where id < ?1 and (?2 is null or role = ?2) order by id desc limit ?3",
             "users where id < ?1 and role = 1 order by id desc limit ?2"
         ),
         (Field::Nickname, false) => page!(
             text,
+            "nickname_key",
             "users where nickname_key > ?1 and (?2 is null or role = ?2)
             order by nickname_key limit ?3",
             "users where nickname_key > ?1 and role = 1 order by nickname_key limit ?2"
         ),
         (Field::Nickname, true) => page!(
             text,
+            "nickname_key",
             "users where nickname_key < ?1 and (?2 is null or role = ?2)
             order by nickname_key desc limit ?3",
             "users where nickname_key < ?1 and role = 1 order by nickname_key desc limit ?2"
         ),
         (Field::Email, false) => page!(
             text,
+            "email_key",
             "users where email_key > ?1 and (?2 is null or role = ?2)
             order by email_key limit ?3",
             "users where email_key > ?1 and role = 1 order by email_key limit ?2"
         ),
         (Field::Email, true) => page!(
             text,
+            "email_key",
             "users where email_key < ?1 and (?2 is null or role = ?2)
             order by email_key desc limit ?3",
             "users where email_key < ?1 and role = 1 order by email_key desc limit ?2"

@@ -11,13 +11,13 @@ use crate::{
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) nickname: String,
-    pub(super) nickname_key: String,
     pub(super) email: String,
-    pub(super) email_key: String,
     pub(super) role: i64,
     pub(super) create_time: i64,
     pub(super) update_time: i64,
     pub(super) revision: i64,
+    /// The key by which the list is ordered, or nothing where no text orders the rows.
+    pub(super) sort_key: String,
 }
 
 impl Row {
@@ -26,31 +26,34 @@ impl Row {
         Ok(Self {
             id: columns.integer()?,
             nickname: columns.text()?,
-            nickname_key: columns.text()?,
             email: columns.text()?,
-            email_key: columns.text()?,
             role: columns.integer()?,
             create_time: columns.integer()?,
             update_time: columns.integer()?,
             revision: columns.integer()?,
+            sort_key: columns.text()?,
         })
     }
 }
 
-/// Reads users from a source, by a query whose text begins after the columns.
+/// Reads users from a source, by a query whose text begins after the columns. `sort_key`
+/// names the column that orders the rows, if they are ordered by a text.
 macro_rules! select_users {
-    ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
+    ($source:expr, sort_key: $sort_key:tt, $tail:tt $(, $argument:expr)* $(,)?) => {
         chassis::database::select!(
             $source,
             crate::store::sqlite::row::Row,
-            r#"select users.id as "id!", nickname as "nickname!",
-                        nickname_key as "nickname_key!", email as "email!",
-                        email_key as "email_key!", role as "role!",
-                        create_time as "create_time!", update_time as "update_time!",
-                        revision as "revision!"
-                    from "# + $tail
+            r#"select users.id as "id!", nickname as "nickname!", email as "email!",
+                        role as "role!", create_time as "create_time!",
+                        update_time as "update_time!", revision as "revision!", "#
+                + $sort_key
+                + r#" as "sort_key!: String" from "#
+                + $tail
             $(, $argument)*
         )
+    };
+    ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
+        select_users!($source, sort_key: "''", $tail $(, $argument)*)
     };
 }
 pub(super) use select_users;
