@@ -38,6 +38,7 @@ use proto::post::v1::{
     Author, CommitPostsRequest, DeletePostRequest, Post, PostMutation, UpdatePostRequest,
     author::State, post_mutation::Mutation,
 };
+use support::metadata;
 use tonic::{Code, Status};
 
 /// The domain of every ErrorInfo of this service.
@@ -58,14 +59,6 @@ fn assert_invalid(status: &Status, fields: &[&str]) {
 #[track_caller]
 fn assert_violation(status: &Status, reason: &str, field: &str) {
     support::assert_violations(DOMAIN, status, reason, &[field]);
-}
-
-/// What a failure says for programs under `key`.
-fn metadata(status: &Status, key: &str) -> Option<String> {
-    use tonic_types::StatusExt;
-
-    let info = status.get_details_error_info()?;
-    info.metadata.get(key).cloned()
 }
 
 /// A post to create.

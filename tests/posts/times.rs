@@ -6,9 +6,9 @@ use chassis::process::clock::Clock;
 use chrono::{DateTime, Utc};
 use futures::{future::join_all, join};
 use prost_types::Timestamp;
-use proto::post::v1::{ListPostsRequest, Post};
+use proto::post::v1::{CreatePostRequest, ListPostsRequest, Post, post_mutation::Mutation};
 
-use super::{blog::Blog, bodies, draft, rewrite};
+use super::{blog::Blog, bodies, commit, draft, rewrite};
 
 fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap()
@@ -31,6 +31,46 @@ async fn times_are_those_of_the_clock_to_the_microsecond() {
 
     assert_eq!(micros(created.create_time), noon().timestamp_micros());
     assert_eq!(micros(updated.update_time), noon().timestamp_micros() + 7);
+}
+
+#[tokio::test]
+async fn a_post_that_waited_for_the_lock_has_the_time_of_its_execution() {
+    let clock = Clock::manual(noon());
+    let blog = Blog::at(clock.clone()).await;
+    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let posts = &blog.posts;
+    let creation = || Mutation::Create(draft(blog.susan, "2"));
+    let validated = CreatePostRequest {
+        post: Some(draft(blog.susan, "2")),
+        validate_only: true,
+        ..CreatePostRequest::default()
+    };
+    let lock = blog.system.database().lock().await;
+
+    let (created, validated, several, mixed, ()) = join!(
+        posts.create(draft(blog.susan, "2")),
+        posts.create_by(validated),
+        posts.commit(commit([creation(), creation()])),
+        posts.commit(commit([
+            creation(),
+            Mutation::Update(rewrite(first.id, "3"))
+        ])),
+        async {
+            // The server starts the calls of one connection in their order. When this call
+            // returns, the calls before it are in the write queue.
+            posts.get(first.id).await.unwrap();
+            clock.advance(Duration::from_secs(60));
+            lock.release().await;
+        }
+    );
+
+    let mut written = vec![created.unwrap(), validated.unwrap()];
+    let committed = [several.unwrap(), mixed.unwrap()].concat();
+    written.extend(committed.into_iter().map(Option::unwrap));
+    let waited = written
+        .iter()
+        .map(|post| micros(post.update_time) - noon().timestamp_micros());
+    assert_eq!(waited.collect::<Vec<_>>(), [60_000_000; 6]);
 }
 
 #[tokio::test]

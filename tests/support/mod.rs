@@ -38,7 +38,7 @@ use tonic::{
 
 pub use self::{
     database::TestDatabase,
-    refusal::{assert_refused, assert_violations},
+    refusal::{assert_refused, assert_violations, metadata},
 };
 
 /// Longer than anything takes that goes well.

@@ -43,3 +43,9 @@ pub fn assert_violations(domain: &str, status: &Status, reason: &str, fields: &[
     assert_eq!(named, fields, "{}", status.message());
     assert!(violations.iter().all(|v| !v.description.is_empty()));
 }
+
+/// Returns the value that the ErrorInfo of a failure has under `key`.
+pub fn metadata(status: &Status, key: &str) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    info.metadata.get(key).cloned()
+}

@@ -29,7 +29,7 @@ use proto::user::v1::{
     CommitUsersRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest,
     ListUsersResponse, UpdateUserRequest, User, UserMutation, user_mutation::Mutation,
 };
-use support::System;
+use support::{System, metadata};
 use tonic::{Code, Status};
 
 /// The domain of every ErrorInfo of this service.
@@ -50,14 +50,6 @@ fn assert_invalid(status: &Status, fields: &[&str]) {
 #[track_caller]
 fn assert_violation(status: &Status, reason: &str, field: &str) {
     support::assert_violations(DOMAIN, status, reason, &[field]);
-}
-
-/// What a failure says for programs under `key`.
-fn metadata(status: &Status, key: &str) -> Option<String> {
-    use tonic_types::StatusExt;
-
-    let info = status.get_details_error_info()?;
-    info.metadata.get(key).cloned()
 }
 
 /// A user to create.

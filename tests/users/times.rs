@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chassis::process::clock::Clock;
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::{future::join_all, join};
 use prost_types::Timestamp;
-use proto::user::v1::{ListUsersRequest, User};
+use proto::user::v1::{CreateUserRequest, ListUsersRequest, User, user_mutation::Mutation};
 
-use super::{named, nicknames, update};
+use super::{commit, named, nicknames, update};
 use crate::support::System;
 
 fn noon() -> DateTime<Utc> {
@@ -36,6 +36,41 @@ async fn times_are_those_of_the_clock_to_the_microsecond() {
 
     assert_eq!(micros(created.create_time), noon().timestamp_micros());
     assert_eq!(micros(updated.update_time), noon().timestamp_micros() + 7);
+}
+
+#[tokio::test]
+async fn a_user_that_waited_for_the_lock_has_the_time_of_its_execution() {
+    let clock = Clock::manual(noon());
+    let system = System::at(clock.clone()).await;
+    let first = system.create(named("first")).await.unwrap();
+    let creation = |name| Mutation::Create(named(name));
+    let validated = CreateUserRequest {
+        user: Some(named("validated")),
+        validate_only: true,
+        ..CreateUserRequest::default()
+    };
+    let lock = system.database().lock().await;
+
+    let (created, validated, committed, ()) = join!(
+        system.create(named("second")),
+        system.create_by(validated),
+        system.commit(commit([creation("third"), creation("fourth")])),
+        async {
+            // The server starts the calls of one connection in their order. When this call
+            // returns, the calls before it are in the write queue.
+            system.get(first.id).await.unwrap();
+            clock.advance(Duration::from_secs(60));
+            lock.release().await;
+        }
+    );
+
+    let mut written = vec![created.unwrap(), validated.unwrap()];
+    written.extend(committed.unwrap().into_iter().map(Option::unwrap));
+    // In milliseconds: the creation times of a batch are one microsecond apart.
+    let waited = written
+        .iter()
+        .map(|user| (micros(user.create_time) - noon().timestamp_micros()) / 1000);
+    assert_eq!(waited.collect::<Vec<_>>(), [60_000; 4]);
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 use chassis::database::sqlite::Source;
 use sqlx::SqliteConnection;
 
-use super::row::{Row, posts, select_posts};
+use super::row::{Row, select_posts};
 use crate::{
     error::Error,
-    post::{AuthorId, Order, PostId, Selection},
+    post::{AuthorId, Order, Post, PostId, Selection},
     store::{List, Page},
 };
 
@@ -21,7 +21,11 @@ pub(super) const FEED_READ_LIMIT: usize = 200;
 pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
     let more = list.size.cut(&mut rows);
     let next = rows.last().filter(|_| more).map(|last| last.id);
-    Ok(Page::new(posts(rows)?, next, total))
+    let posts = rows
+        .into_iter()
+        .map(Post::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Page::new(posts, next, total))
 }
 
 /// The row of one post.

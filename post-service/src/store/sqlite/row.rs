@@ -63,8 +63,3 @@ impl TryFrom<Row> for Post {
         })
     }
 }
-
-/// The posts that rows mean.
-pub(super) fn posts(rows: Vec<Row>) -> Result<Vec<Post>, Error> {
-    rows.into_iter().map(Post::try_from).collect()
-}
