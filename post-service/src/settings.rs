@@ -94,21 +94,3 @@ impl Default for Settings {
         chassis::process::settings::defaults()
     }
 }
-
-impl Default for PageSettings {
-    fn default() -> Self {
-        chassis::process::settings::defaults()
-    }
-}
-
-impl Default for AuthorSettings {
-    fn default() -> Self {
-        chassis::process::settings::defaults()
-    }
-}
-
-impl Default for WatchSettings {
-    fn default() -> Self {
-        chassis::process::settings::defaults()
-    }
-}
