@@ -31,8 +31,7 @@ use database::{settings::DatabaseUrl, sqlite::volume};
 pub use self::{
     commands::{
         check::CheckReport,
-        generate::{Asked, Generate, NewMigration, NewMigrations},
-        wait::Await,
+        generate::{Generate, NewMigration, NewMigrations},
     },
     error::{Error, exit::Exit, generate::GenerateError, run::RunError},
     project::{
@@ -48,6 +47,7 @@ pub use self::{
     sqlite::{
         backup::{self, Backup, Backups, Listing, Restored},
         execute::ExecuteError,
+        planner::Question,
     },
     state::{catalog::Difference, database_name::DatabaseName, error::DatabaseError},
 };

@@ -33,10 +33,7 @@ mod syntax;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
@@ -198,40 +195,20 @@ impl Scripts {
     ///
     /// [`Invalid`], but not because half of a pair is missing.
     pub(crate) fn of(project: &Project) -> Result<Self, Invalid> {
-        let mut files = BTreeMap::new();
-        for owner in &project.owners {
-            for file in &owner.migrations {
-                let key = (owner.name.as_str(), file.name.clone());
-                files.insert(key, file.text.as_str());
-            }
-        }
-        let mut halves = BTreeSet::new();
-        let mut findings = Vec::new();
-        for (owner, name) in files.keys().cloned().collect::<Vec<_>>() {
-            let (stem, other) = match name.strip_suffix(".up.sql") {
-                Some(stem) => (stem, ".down.sql"),
-                None => (name.strip_suffix(".down.sql").unwrap_or(&name), ".up.sql"),
-            };
-            let missing = format!("{stem}{other}");
-            if files.contains_key(&(owner, missing.clone())) {
-                continue;
-            }
-            let digits = stem.split_once('_').map(|(digits, _)| digits);
-            halves.extend(digits.and_then(|digits| digits.parse::<i64>().ok()));
-            findings.push(Finding::at(
+        let (migrations, missing) = Migrations::with_missing(project.migration_files())?;
+        let findings = missing.iter().map(|half| {
+            let file = half.file.rsplit('/').next().unwrap_or_default();
+            Finding::at(
                 Code::Pair,
-                &SourceLocation::beginning(&format!("{owner}/migrations/{name}")),
-                format!("{missing} is missing"),
+                &SourceLocation::beginning(&half.other),
+                format!("{file} is missing"),
                 "write it, or restore it".into(),
-            ));
-            files.insert((owner, missing), "");
-        }
-        let files = files.iter();
-        let files = files.map(|((owner, name), text)| (*owner, name.as_str(), *text));
+            )
+        });
         Ok(Self {
-            migrations: Migrations::from_files(files)?,
-            halves,
-            findings,
+            migrations,
+            halves: missing.iter().map(|half| half.number).collect(),
+            findings: findings.collect(),
         })
     }
 

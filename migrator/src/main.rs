@@ -4,7 +4,7 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use migrator::{Await, Error, Exit, Migrations, Migrator, NewMigrations, Project, Run};
+use migrator::{Error, Exit, Migrations, Migrator, NewMigrations, Project, Run};
 use process::{
     self, Failure,
     settings::{LogFormat, LogSettings},
@@ -113,11 +113,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             output.say(&migrator()?.baseline(*version).await?, Exit::Done)
         }
         Command::Wait { version, timeout } => {
-            let wanted = Await {
-                version: *version,
-                timeout: *timeout,
-            };
-            output.say(&migrator()?.wait(wanted).await?, Exit::Done)
+            output.say(&migrator()?.wait(*version, *timeout).await?, Exit::Done)
         }
         Command::Dump => output.say(&migrator()?.dump().await?, Exit::Done),
         Command::Release => output.say(&Project::release(source_tree(settings))?, Exit::Done),

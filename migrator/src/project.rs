@@ -218,11 +218,15 @@ impl Project {
     ///
     /// [`Invalid`], as of [`Migrations::from_files`].
     pub fn migrations(&self) -> Result<Migrations, Invalid> {
-        let files = self.owners.iter().flat_map(|owner| {
+        Migrations::from_files(self.migration_files())
+    }
+
+    /// Returns the files of all migrations, each with its owner, its name and its text.
+    pub(crate) fn migration_files(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.owners.iter().flat_map(|owner| {
             let files = owner.migrations.iter();
             files.map(|file| (owner.name.as_str(), file.name.as_str(), file.text.as_str()))
-        });
-        Migrations::from_files(files)
+        })
     }
 
     /// The number that no migration has yet.

@@ -246,21 +246,6 @@ pub struct DriftReport {
 }
 
 impl DriftReport {
-    pub(crate) fn new(
-        database: DatabaseName,
-        version: i64,
-        differences: Vec<Difference>,
-        ddl: String,
-    ) -> Self {
-        Self {
-            database,
-            version,
-            drift: !differences.is_empty(),
-            differences,
-            ddl,
-        }
-    }
-
     /// 4 if there is a difference.
     #[must_use]
     pub fn exit_code(&self) -> Exit {

@@ -240,7 +240,7 @@ impl Migrator {
     }
 
     /// The report of a run that has done nothing yet.
-    fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> Report {
+    pub(crate) fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> Report {
         let version = plan::version(applied);
         Report {
             database: self.name(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use migrator::Asked;
+use migrator::Question;
 
 /// Whether there is somebody to ask.
 pub fn can_ask() -> bool {
@@ -10,13 +10,11 @@ pub fn can_ask() -> bool {
 }
 
 /// Which of the old names a new one had, or `None` if it is another thing.
-pub fn renamed(asked: &Asked) -> Option<String> {
-    let new = &asked.new;
-    let mut renamed = asked
-        .candidates
-        .iter()
-        .filter(|old| yes(&format!("Is {new} what was called {old} before?")));
-    renamed.next().cloned()
+pub fn renamed(question: &Question) -> Option<String> {
+    let new = question.subject();
+    let mut candidates = question.candidates();
+    let old = candidates.find(|old| yes(&format!("Is {new} what was called {old} before?")));
+    old.map(str::to_owned)
 }
 
 /// Asks, and waits for `y` or `n`. The end of the input is a no.

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use migrator::{Await, Error, Exit, Migrator, PlanError};
+use migrator::{Error, Exit, Migrator, PlanError};
 
 use super::output::Output;
 
@@ -24,12 +24,7 @@ pub async fn back_up(migrator: &Migrator, every: Duration, output: Output) -> Ex
 
 /// Waits for the database, however long it takes.
 async fn there(migrator: &Migrator) -> Result<(), Error> {
-    let look = |timeout| {
-        migrator.wait(Await {
-            version: Some(0),
-            timeout,
-        })
-    };
+    let look = |timeout| migrator.wait(Some(0), timeout);
     match look(Duration::ZERO).await {
         Err(Error::Plan(PlanError::Behind { database, .. })) => {
             tracing::info!(%database, "waiting for the database");

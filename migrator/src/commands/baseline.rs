@@ -113,17 +113,9 @@ impl Migrator {
             }
         }
         Ok(Report {
-            database: self.name(),
-            dry_run: false,
-            created: false,
             adopted,
-            backup: None,
-            steps: Vec::new(),
-            locked: Duration::ZERO,
-            losses: Vec::new(),
-            orphans: 0,
-            version_before: 0,
             version,
+            ..self.report(false, &[])
         })
     }
 }

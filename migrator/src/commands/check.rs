@@ -13,17 +13,14 @@ use crate::{
     scratch::{RoundTrip, Scratch, desired::DesiredSchema},
     sql::location::SourceLocation,
     sqlite::{execute::prepares, schema::Schema},
-    state::{
-        catalog::{Difference, changed_lines},
-        error::DatabaseError,
-    },
+    state::{catalog::Difference, error::DatabaseError},
 };
 
 /// What was checked, and what was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
     /// The migrations lead to what is declared.
-    pub(crate) declared: Check<Undeclared>,
+    pub(crate) declared: Check<Difference>,
     /// Each migration can be applied, undone and applied again.
     pub(crate) steps: Check<Irregularity>,
     /// Each statement of the services fits the migrated schema.
@@ -45,17 +42,6 @@ pub(crate) struct Check<T> {
     pub(crate) findings: Vec<T>,
 }
 
-/// An object that is not as it is declared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Undeclared {
-    /// Its kind and name, such as `table users`.
-    pub(crate) object: String,
-    /// Its declaration, unless it is not declared.
-    pub(crate) declared: Option<String>,
-    /// What the migrations make, unless they do not make it.
-    pub(crate) migrated: Option<String>,
-}
-
 /// A migration that does not lead there and back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,7 +57,7 @@ pub(crate) enum Irregularity {
     NotUndone {
         /// As the repository has it.
         file: String,
-        differences: Vec<Undeclared>,
+        differences: Vec<Difference>,
     },
 }
 
@@ -98,7 +84,7 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
     let mut executed = ExecutedScripts::run(project, &steps).await?;
     let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
     Ok(CheckReport {
-        declared: undeclared(&declared, &executed.scratch.schema()).into(),
+        declared: differences(&declared, &executed.scratch.schema()).into(),
         steps: irregularities(&executed.trips).into(),
         statements: misfits(project, &mut executed.scratch).await.into(),
         lint: findings.into(),
@@ -203,30 +189,6 @@ impl<T: fmt::Display> Check<T> {
     }
 }
 
-impl From<Difference> for Undeclared {
-    fn from(difference: Difference) -> Self {
-        Self {
-            object: difference.object,
-            declared: difference.expected,
-            migrated: difference.actual,
-        }
-    }
-}
-
-impl fmt::Display for Undeclared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let object = &self.object;
-        match (&self.declared, &self.migrated) {
-            (Some(_), None) => write!(f, "{object} is declared, and no migration makes it"),
-            (None, _) => write!(f, "{object} is made by migrations, and not declared"),
-            (Some(declared), Some(migrated)) => {
-                let lines = changed_lines(declared, migrated);
-                write!(f, "{object} is not as it is declared{lines}")
-            }
-        }
-    }
-}
-
 impl fmt::Display for Irregularity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -247,10 +209,8 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// What the migrations do not make as it is declared.
-fn undeclared(declared: &Schema, migrated: &Schema) -> Vec<Undeclared> {
-    let differences = declared.catalog().differences(&migrated.catalog());
-    differences.into_iter().map(Undeclared::from).collect()
+fn differences(expected: &Schema, actual: &Schema) -> Vec<Difference> {
+    expected.catalog().differences(&actual.catalog())
 }
 
 fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
@@ -264,7 +224,7 @@ fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
             (None, Some(expected)) if *run.after != *expected => {
                 found.push(Irregularity::NotUndone {
                     file: run.migration.file(run.direction),
-                    differences: undeclared(expected, &run.after),
+                    differences: differences(expected, &run.after),
                 });
             }
             (None, _) => {}
@@ -329,10 +289,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "table a is made by migrations, and not declared",
-                "table c is declared, and no migration makes it",
-                "table users is not as it is declared\n+ bio text not null\n- bio text",
-                "index users_by_bio is made by migrations, and not declared",
+                "table a should not be there",
+                "table c is missing",
+                "table users is not as it should be\n+ bio text not null\n- bio text",
+                "index users_by_bio should not be there",
             ]
         );
     }

@@ -18,8 +18,12 @@ impl Migrator {
         let version = plan::version(&applied);
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
         let differences = expected.catalog().differences(&live.catalog());
-        let ddl = planner::repair(&live, &expected);
-        let database = self.name();
-        Ok(DriftReport::new(database, version, differences, ddl))
+        Ok(DriftReport {
+            database: self.name(),
+            version,
+            drift: !differences.is_empty(),
+            differences,
+            ddl: planner::repair(&live, &expected),
+        })
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     sqlite::{
         execute::ignore,
         guard::Policy,
-        planner::{self, Plan, Question, Renames},
+        planner::{self, Question, Renames},
         schema::{Name, ObjectKind, Schema},
     },
     state::owners::Owners,
@@ -67,15 +67,6 @@ pub struct Generate<'a> {
     pub allow_data_loss: bool,
 }
 
-/// Something that only the person who changed the schema can say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// What is new, as `table accounts` or `column users.bio`.
-    pub new: String,
-    /// What it may have been called before.
-    pub candidates: Vec<String>,
-}
-
 impl NewMigrations {
     fn new(migrations: Vec<NewMigration>) -> Self {
         Self {
@@ -86,15 +77,16 @@ impl NewMigrations {
     }
 
     /// Generates what is missing in a source tree, or an empty migration, and writes it unless
-    /// it is only checked. `answer` is that of [`Project::missing_migrations`].
+    /// it is only checked. `answer` says which of the candidates something was called before,
+    /// or none of them; or `None` if nobody can be asked.
     ///
     /// # Errors
     ///
-    /// Those of [`Project::missing_migrations`] and of [`NewMigrations::write`].
+    /// [`Error`]: above all [`GenerateError`].
     pub async fn generate(
         folder: &Path,
         options: Generate<'_>,
-        answer: impl Fn(&Asked) -> Option<Option<String>>,
+        answer: impl Fn(&Question) -> Option<Option<String>>,
     ) -> Result<Self, Error> {
         let project = Project::read(folder)?;
         let Generate {
@@ -124,18 +116,12 @@ impl NewMigrations {
         }
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.migrations.is_empty()
     }
 
     /// Puts the files into a source tree. None that is there is written over.
-    ///
-    /// # Errors
-    ///
-    /// [`GenerateError::Unwritten`].
-    pub fn write(mut self, folder: &Path) -> Result<Self, Error> {
+    fn write(mut self, folder: &Path) -> Result<Self, Error> {
         for new in &mut self.migrations {
             let (up, down) = (&new.up_sql, &new.down_sql);
             Project::write_migration(folder, &new.owner, new.number, &new.name, up, down).map_err(
@@ -176,18 +162,12 @@ impl fmt::Display for NewMigrations {
 
 impl Project {
     /// The migrations that lead from what there is to what is declared: one for each
-    /// service whose declarations changed. `answer` says which of the candidates something
-    /// was called before, or none of them; or `None` if nobody can be asked.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]: above all [`GenerateError::Ambiguous`], [`GenerateError::Destroys`] and
-    /// [`GenerateError::Unplannable`].
-    pub async fn missing_migrations(
+    /// service whose declarations changed.
+    async fn missing_migrations(
         &self,
         name: &str,
         allow_data_loss: bool,
-        answer: impl Fn(&Asked) -> Option<Option<String>>,
+        answer: impl Fn(&Question) -> Option<Option<String>>,
     ) -> Result<NewMigrations, Error> {
         let declared = DesiredSchema::of(self).await?;
         let mut project = self.clone();
@@ -203,7 +183,7 @@ impl Project {
             }
             let renames = renames(&newest, &target, &answer)?;
             let up = planner::plan(&newest, &target, &renames)?;
-            let destroys = destroys(&up);
+            let destroys: Vec<_> = up.losses().map(ToString::to_string).collect();
             if !allow_data_loss && !destroys.is_empty() {
                 return Err(GenerateError::Destroys {
                     owner: owner.name.clone(),
@@ -228,11 +208,7 @@ impl Project {
     }
 
     /// A migration of `owner` without a statement, to be filled by hand.
-    ///
-    /// # Errors
-    ///
-    /// [`GenerateError::Unwritten`] if there is no such owner, or no word in the name.
-    pub fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
+    fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
         let up = "-- What changes, and why.\n".to_owned();
         let down = "-- The way back. If there is none: `-- @irreversible`, and why.\n".to_owned();
         let new = self.new_migration(owner, name, (up, down), Vec::new())?;
@@ -247,7 +223,7 @@ impl Project {
         destroys: Vec<String>,
     ) -> Result<NewMigration, Error> {
         let number = self.next_number();
-        let [up, down] = Self::migration_files(owner, number, name).map_err(|source| {
+        let [up, down] = Self::migration_paths(owner, number, name).map_err(|source| {
             GenerateError::Unwritten {
                 file: Path::new(owner).join("migrations"),
                 source,
@@ -276,10 +252,6 @@ impl Project {
         }
         project
     }
-}
-
-fn destroys(plan: &Plan) -> Vec<String> {
-    plan.losses().map(ToString::to_string).collect()
 }
 
 /// A table stays whose it is: no migration can give it away.
@@ -329,31 +301,17 @@ fn part(schema: &Schema, owners: &Owners, declared: &DesiredSchema, owner: &str)
 fn renames(
     from: &Schema,
     to: &Schema,
-    answer: impl Fn(&Asked) -> Option<Option<String>>,
+    answer: impl Fn(&Question) -> Option<Option<String>>,
 ) -> Result<Renames, Error> {
     let (mut renames, mut questions) = Renames::find(from, to)?;
     while let Some(question) = questions.first() {
-        let asked = Asked::from(question);
-        let Some(old) = answer(&asked) else {
+        let Some(old) = answer(question) else {
             return Err(planner::Error::Ambiguous(question.clone()).into());
         };
         let old = old.as_deref().map(Name::new);
         questions = renames.answer(from, to, question, old)?;
     }
     Ok(renames)
-}
-
-impl From<&Question> for Asked {
-    fn from(question: &Question) -> Self {
-        Self {
-            new: question.subject(),
-            candidates: question
-                .candidates
-                .iter()
-                .map(|name| name.spelled().to_owned())
-                .collect(),
-        }
-    }
 }
 
 /// Applies the newest migration of a project, reverts it and applies it again.

@@ -13,22 +13,14 @@ use crate::{
 /// Between two looks at a database that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What to wait for.
-#[derive(Clone, Copy, Debug)]
-pub struct Await {
-    /// The version that the database has to be at, or later; instead of the newest.
-    pub version: Option<i64>,
-    /// How long to wait.
-    pub timeout: Duration,
-}
-
 impl Migrator {
-    /// Returns when the database is there, at a version or a later one, and says at which.
+    /// Waits up to `timeout` until the database exists at `version`, by default the newest, or
+    /// at a later one. Returns the version that it is at.
     ///
     /// # Errors
     ///
     /// [`PlanError::Behind`] if it is not there in time; at once, if waiting does not help.
-    pub async fn wait(&self, Await { version, timeout }: Await) -> Result<There, Error> {
+    pub async fn wait(&self, version: Option<i64>, timeout: Duration) -> Result<There, Error> {
         let wanted = version.unwrap_or_else(|| self.migrations.newest());
         let began = Instant::now();
         let mut said = false;

@@ -31,47 +31,40 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All of them, in ascending order.
-    pub const ALL: [Self; 11] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::Pending,
-        Self::Drift,
-        Self::Rule,
-        Self::History,
-        Self::Refused,
-        Self::Backup,
-        Self::Setting,
-        Self::TryAgain,
+    /// Every code with its meaning, in ascending order: a line of the help each.
+    pub const MEANINGS: [(Self, &'static str); 11] = [
+        (Self::Done, "done, or nothing to do"),
+        (Self::Failed, "failed, and the database is as it was"),
+        (
+            Self::Usage,
+            "the command line cannot be understood, or asks for what there is not",
+        ),
+        (
+            Self::Pending,
+            "something is pending, or there is a difference",
+        ),
+        (Self::Drift, "the live schema is not that of its version"),
+        (Self::Rule, "a rule of the lint is broken"),
+        (
+            Self::History,
+            "the history and the migrations do not fit: changed, missing, out of order, newer",
+        ),
+        (
+            Self::Refused,
+            "refused: loses data, irreversible, another owner's table, a foreign database",
+        ),
+        (Self::Backup, "a backup or a restore failed"),
+        (Self::Setting, "a setting cannot work"),
+        (
+            Self::TryAgain,
+            "try again: the database is locked, or not there yet",
+        ),
     ];
 
     /// Returns its number.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
-    }
-
-    /// Returns its line in the help.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "done, or nothing to do",
-            Self::Failed => "failed, and the database is as it was",
-            Self::Usage => "the command line cannot be understood, or asks for what there is not",
-            Self::Pending => "something is pending, or there is a difference",
-            Self::Drift => "the live schema is not that of its version",
-            Self::Rule => "a rule of the lint is broken",
-            Self::History => {
-                "the history and the migrations do not fit: changed, missing, out of order, newer"
-            }
-            Self::Refused => {
-                "refused: loses data, irreversible, another owner's table, a foreign database"
-            }
-            Self::Backup => "a backup or a restore failed",
-            Self::Setting => "a setting cannot work",
-            Self::TryAgain => "try again: the database is locked, or not there yet",
-        }
     }
 }
 

@@ -107,7 +107,7 @@ impl fmt::Display for Direction {
 pub struct Migrations(Vec<Migration>);
 
 impl Migrations {
-    /// Those of some files, each given by its owner, its name and its text.
+    /// Reads the migrations from files, each given by its owner, its name and its text.
     ///
     /// # Errors
     ///
@@ -116,6 +116,21 @@ impl Migrations {
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<Self, Invalid> {
+        let (migrations, missing) = Self::with_missing(files)?;
+        match missing.into_iter().next() {
+            None => Ok(migrations),
+            Some(MissingFile { file, .. }) => Err(Invalid::Missing { file }),
+        }
+    }
+
+    /// Reads the migrations from files, with an empty script for each file that is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], except [`Invalid::Missing`].
+    pub(crate) fn with_missing<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<(Self, Vec<MissingFile>), Invalid> {
         let mut pairs: BTreeMap<_, [Option<&str>; 2]> = BTreeMap::new();
         for (owner, file, text) in files {
             let (number, name, direction) = parse(file).ok_or_else(|| Invalid::Name {
@@ -125,16 +140,14 @@ impl Migrations {
         }
 
         let mut migrations: Vec<Migration> = Vec::with_capacity(pairs.len());
+        let mut missing = Vec::new();
         for ((number, owner, name), [up, down]) in pairs {
-            let missing = |direction: Direction| Invalid::Missing {
-                file: path(owner, &format!("{number:04}_{name}{}", direction.suffix())),
-            };
             let migration = Migration {
                 number,
                 name: name.to_owned(),
                 owner: owner.to_owned(),
-                up: up.ok_or_else(|| missing(Direction::Up))?.to_owned(),
-                down: down.ok_or_else(|| missing(Direction::Down))?.to_owned(),
+                up: up.unwrap_or_default().to_owned(),
+                down: down.unwrap_or_default().to_owned(),
             };
             if let Some(first) = migrations.last()
                 && first.number == number
@@ -145,9 +158,20 @@ impl Migrations {
                     second: format!("{name} of {owner}"),
                 });
             }
+            let half = |file, other| MissingFile {
+                number,
+                file: migration.file(file),
+                other: migration.file(other),
+            };
+            if up.is_none() {
+                missing.push(half(Direction::Up, Direction::Down));
+            }
+            if down.is_none() {
+                missing.push(half(Direction::Down, Direction::Up));
+            }
             migrations.push(migration);
         }
-        Ok(Self(migrations))
+        Ok((Self(migrations), missing))
     }
 
     /// All of them, from the oldest to the newest.
@@ -175,6 +199,16 @@ impl<'a> IntoIterator for &'a Migrations {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// A file of a pair whose other file exists.
+#[derive(Debug)]
+pub(crate) struct MissingFile {
+    pub(crate) number: i64,
+    /// As the repository would have it.
+    pub(crate) file: String,
+    /// The other file of the pair.
+    pub(crate) other: String,
 }
 
 /// Why some files are no valid set of migrations.

@@ -52,7 +52,7 @@ impl Project {
         down: &str,
     ) -> io::Result<[PathBuf; 2]> {
         let [up_path, down_path] =
-            Self::migration_files(owner, number, name)?.map(|path| folder.join(path));
+            Self::migration_paths(owner, number, name)?.map(|path| folder.join(path));
         create(&up_path, up)?;
         create(&down_path, down).inspect_err(|_| remove(&up_path))?;
         Ok([up_path, down_path])
@@ -64,7 +64,7 @@ impl Project {
     ///
     /// [`io::ErrorKind::InvalidInput`] if there is no such owner, or no letter or digit in
     /// the name.
-    pub(crate) fn migration_files(
+    pub(crate) fn migration_paths(
         owner: &str,
         number: i64,
         name: &str,

@@ -24,6 +24,7 @@ mod table_change;
 mod tests;
 mod transition;
 
+pub use self::question::Question;
 use self::{
     dependents::DependentObjects,
     plan::Step,
@@ -31,7 +32,7 @@ use self::{
     table_change::TableChange,
     transition::{Transition, by_reference},
 };
-pub(crate) use self::{error::Error, plan::Plan, question::Question, renames::Renames};
+pub(crate) use self::{error::Error, plan::Plan, renames::Renames};
 use crate::{
     project::migrations::Direction,
     sql::{destructive_change::DestructiveChange, name::Name},

@@ -149,7 +149,7 @@ impl fmt::Display for Difference {
 
 /// The lines that only one of two statements has, each after a line break: with `+` those
 /// that are expected, with `-` the others.
-pub(crate) fn changed_lines(expected: &str, actual: &str) -> String {
+fn changed_lines(expected: &str, actual: &str) -> String {
     let bare = |line: &str| line.trim_end_matches(',').to_owned();
     let mut changed = String::new();
     for (sign, lines, others) in [('+', expected, actual), ('-', actual, expected)] {

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use migrator::{Await, DatabaseError, Error, PlanError, Run, State};
+use migrator::{DatabaseError, Error, PlanError, Run, State};
 
 use crate::{PATIENCE, Place, migrations};
 
-const SOON: Await = Await {
-    version: None,
-    timeout: Duration::from_millis(50),
-};
+const SOON: Duration = Duration::from_millis(50);
 
 #[tokio::test]
 async fn the_status_tells_each_state_with_its_time() {
@@ -73,23 +70,16 @@ async fn the_status_tells_each_state_with_its_time() {
 async fn a_wait_ends_when_the_database_is_at_the_version() {
     let place = Place::new();
     let migrator = place.migrator();
-    let patient = Await {
-        version: None,
-        timeout: PATIENCE,
-    };
 
-    let (waited, ()) = tokio::join!(migrator.wait(patient), async {
+    let (waited, ()) = tokio::join!(migrator.wait(None, PATIENCE), async {
         migrator.create().await.unwrap();
         migrator.run(Run::upgrade_to(1)).await.unwrap();
         migrator.run(Run::upgrade()).await.unwrap();
     });
-    let later = Await {
-        version: Some(1),
-        timeout: Duration::ZERO,
-    };
+    let later = migrator.wait(Some(1), Duration::ZERO).await;
 
     assert_eq!(waited.unwrap().version, 2);
-    assert_eq!(migrator.wait(later).await.unwrap().version, 2);
+    assert_eq!(later.unwrap().version, 2);
 }
 
 #[tokio::test]
@@ -97,9 +87,9 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
     let place = Place::new();
     let migrator = place.migrator();
 
-    let missing = migrator.wait(SOON).await.unwrap_err();
+    let missing = migrator.wait(None, SOON).await.unwrap_err();
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    let behind = migrator.wait(SOON).await.unwrap_err();
+    let behind = migrator.wait(None, SOON).await.unwrap_err();
 
     assert_eq!((missing.exit_code(), missing.reason()), (75, "BEHIND"));
     let database = place.path();
@@ -124,12 +114,9 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
 async fn a_wait_for_what_never_comes_ends_at_once() {
     let place = Place::new();
     place.execute("pragma application_id = 7").await;
-    let patient = Await {
-        version: None,
-        timeout: Duration::from_secs(3600),
-    };
+    let patience = Duration::from_secs(3600);
 
-    let error = place.migrator().wait(patient).await.unwrap_err();
+    let error = place.migrator().wait(None, patience).await.unwrap_err();
 
     assert!(
         matches!(

@@ -6,7 +6,7 @@ use crate::sql::name::Name;
 
 /// Whether something is new, or something that went under another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
+pub struct Question {
     pub(crate) kind: QuestionKind,
     /// The table as it is called now.
     pub(crate) table: Name,
@@ -24,13 +24,19 @@ pub(crate) enum QuestionKind {
 }
 
 impl Question {
-    /// What is new, as `table accounts` or `column users.bio`.
-    pub(crate) fn subject(&self) -> String {
+    /// Returns the new object, as `table accounts` or `column users.bio`.
+    #[must_use]
+    pub fn subject(&self) -> String {
         let new = self.new.quoted();
         match self.kind {
             QuestionKind::Table => format!("table {new}"),
             QuestionKind::Column => format!("column {}.{new}", self.table.quoted()),
         }
+    }
+
+    /// Returns the old names that the new object may have had, at least one.
+    pub fn candidates(&self) -> impl Iterator<Item = &str> {
+        self.candidates.iter().map(Name::spelled)
     }
 
     /// What it may have been called, with "or" between.
