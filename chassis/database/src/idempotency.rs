@@ -46,7 +46,7 @@ impl RequestId {
 pub struct Request {
     id: RequestId,
     fingerprint: [u8; 32],
-    now: i64, // microseconds
+    time: DateTime<Utc>,
 }
 
 /// Why a request is not answered with what was answered before.
@@ -70,7 +70,7 @@ impl Request {
         id: Option<RequestId>,
         method: &str,
         payload: &impl Serialize,
-        now: DateTime<Utc>,
+        time: DateTime<Utc>,
     ) -> Result<Option<Self>, NoAnswer> {
         let Some(id) = id else {
             return Ok(None);
@@ -82,7 +82,7 @@ impl Request {
         Ok(Some(Self {
             id,
             fingerprint: hash.finalize().into(),
-            now: now.timestamp_micros(),
+            time,
         }))
     }
 
@@ -113,13 +113,13 @@ impl Request {
     /// When it came, in microseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self) -> i64 {
-        self.now
+        self.time.timestamp_micros()
     }
 
     /// The time since which answers are kept for it.
     #[must_use]
     pub fn kept_since(&self) -> i64 {
-        before(self.now)
+        forgotten_until(self.time)
     }
 
     /// The answer that was kept for a request with the same id, if it was the same request.
@@ -189,11 +189,8 @@ fn hex(bytes: &[u8]) -> String {
 /// The time up to which answers are forgotten, in microseconds since the Unix epoch.
 #[must_use]
 pub fn forgotten_until(now: DateTime<Utc>) -> i64 {
-    before(now.timestamp_micros())
-}
-
-fn before(now: i64) -> i64 {
-    now.saturating_sub(i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX))
+    let kept_for = i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
+    now.timestamp_micros().saturating_sub(kept_for)
 }
 
 #[cfg(test)]

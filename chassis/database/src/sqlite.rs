@@ -38,7 +38,7 @@ use tokio::time::timeout;
 pub use self::{
     action::{Action, Code},
     fair_lock::{Acquire, FairLock},
-    ffi::{Copied, CopyError, PageCopy, Pages},
+    ffi::{Copied, CopyError, PageCopy, Pages, error_offset},
     inline_reads::{Columns, Parameter, Version, WrongType},
     json::{inserted, json, large_json},
     read_source::Source,

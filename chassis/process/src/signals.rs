@@ -18,19 +18,16 @@ pub(crate) const LEFT_BEHIND: Duration = Duration::from_millis(100);
 ///
 /// [`Failure::Failed`] if the handlers cannot be installed.
 pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
-    let (mut interrupt, mut terminate) = signals()?;
+    let mut signals = Signals::install()?;
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     tokio::spawn(async move {
         let mut first = true;
         loop {
-            let code = tokio::select! {
-                _ = interrupt.recv() => 130,
-                _ = terminate.recv() => 143,
-            };
+            let code = signals.next().await;
             if !first {
                 tracing::warn!("a second signal: ending at once");
-                std::process::exit(code);
+                std::process::exit(code.into());
             }
             first = false;
             tracing::info!("draining; a second signal ends at once");
@@ -40,14 +37,31 @@ pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
     Ok(shutdown)
 }
 
-/// SIGINT and SIGTERM, which do nothing by themselves from now on.
-fn signals() -> Result<(Signal, Signal), Failure> {
-    let install =
-        |kind| signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")));
-    Ok((
-        install(SignalKind::interrupt())?,
-        install(SignalKind::terminate())?,
-    ))
+/// The handlers of SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Installs the handlers. They replace the default action, which ends the process.
+    fn install() -> Result<Self, Failure> {
+        let install = |kind| {
+            signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")))
+        };
+        Ok(Self {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for a signal. Returns the exit code that shells give to a process that it ends.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
 }
 
 /// Does `work` until it is done or the first SIGINT or SIGTERM comes, which drops it: what
@@ -64,19 +78,16 @@ pub async fn until_signal<T>(
     work: impl Future<Output = T>,
     endless: bool,
 ) -> Result<Result<T, ExitCode>, Failure> {
-    let (mut interrupt, mut terminate) = signals()?;
+    let mut signals = Signals::install()?;
     let (send, ended) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
-        let code = tokio::select! {
-            _ = interrupt.recv() => 130,
-            _ = terminate.recv() => 143,
-        };
+        let code = signals.next().await;
         let code = if endless { 0 } else { code };
         tracing::debug!("a signal: ending at once");
         // What was begun is dropped; it may be in the middle of what cannot be left.
         let _ = send.send(code);
         tokio::time::sleep(2 * LEFT_BEHIND).await;
-        std::process::exit(i32::from(code));
+        std::process::exit(code.into());
     });
     let work = pin!(work);
     Ok(tokio::select! {

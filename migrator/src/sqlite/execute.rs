@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use database::sqlite::authorizer;
+use database::sqlite::{authorizer, error_offset};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::guard::{Denial, Guard, MIGRATOR, Made, Policy};
@@ -290,7 +290,7 @@ impl Guarded<'_> {
         let elapsed = began.elapsed();
         let offset = match result {
             Ok(_) => None,
-            Err(_) => authorizer::error_offset(self.connection).await?,
+            Err(_) => error_offset(self.connection).await?,
         };
         let place = self.script.place(statement.offset + offset.unwrap_or(0));
         let (mut denial, made) = self.guard.take();

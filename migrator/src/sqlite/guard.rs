@@ -194,8 +194,6 @@ mod tests {
             code,
             first: Some(first),
             second: Some("id"),
-            database: Some("main"),
-            trigger: None,
         };
 
         assert!(guard.allows(action(Code::Read, "posts")));

@@ -37,7 +37,6 @@ impl Access {
             code,
             first,
             second,
-            ..
         } = action;
         let owned = || first.is_some_and(|table| self.tables.contains(&table));
         match code {

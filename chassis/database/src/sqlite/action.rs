@@ -112,8 +112,4 @@ pub struct Action<'a> {
     pub first: Option<&'a str>,
     /// What [`Action::code`] says.
     pub second: Option<&'a str>,
-    /// The database: `main`, `temp`, or one that is attached.
-    pub database: Option<&'a str>,
-    /// The innermost trigger or view through which it is done.
-    pub trigger: Option<&'a str>,
 }

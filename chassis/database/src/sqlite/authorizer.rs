@@ -30,16 +30,6 @@ pub async fn remove(connection: &mut SqliteConnection) -> Result<(), sqlx::Error
     ffi::authorize(connection, None).await
 }
 
-/// Where in its statement the latest failure of a connection is, in bytes from the
-/// statement's beginning; `None` if SQLite cannot say, or if there was none.
-///
-/// # Errors
-///
-/// The connection is lost.
-pub async fn error_offset(connection: &mut SqliteConnection) -> Result<Option<usize>, sqlx::Error> {
-    ffi::error_offset(connection).await
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -93,18 +83,5 @@ mod tests {
 
         assert_eq!(counts, (1, 2));
         assert_eq!(Arc::strong_count(&second), 1);
-    }
-
-    #[tokio::test]
-    async fn a_failure_says_where_in_its_statement_it_is() {
-        let mut connection = memory().await;
-
-        run(&mut connection, "select 1, nowhere").await.unwrap_err();
-        let at = error_offset(&mut connection).await.unwrap();
-        run(&mut connection, "select 1").await.unwrap();
-        let nowhere = error_offset(&mut connection).await.unwrap();
-
-        assert_eq!(at, Some(10));
-        assert_eq!(nowhere, None);
     }
 }

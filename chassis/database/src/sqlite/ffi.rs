@@ -16,12 +16,6 @@ use sqlx::SqliteConnection;
 pub use self::backup::{Copied, CopyError, PageCopy, Pages};
 use super::action::{Action, Code};
 
-/// The version of the library that is linked in, such as `3_051_003` for 3.51.3.
-pub(super) fn library_version() -> i32 {
-    // SAFETY: it takes nothing and returns a constant of the library.
-    unsafe { sqlite::sqlite3_libversion_number() }
-}
-
 /// A rule on what the statements of a connection may do.
 pub(super) type Rule = Box<dyn Fn(Action<'_>) -> bool + Send + Sync>;
 
@@ -76,8 +70,8 @@ unsafe extern "C" fn ask(
     code: c_int,
     first: *const c_char,
     second: *const c_char,
-    database: *const c_char,
-    trigger: *const c_char,
+    _database: *const c_char,
+    _trigger: *const c_char,
 ) -> c_int {
     // SAFETY: it is the pointer that `authorize` passed, and the connection, which is open,
     // keeps what is behind it.
@@ -88,8 +82,6 @@ unsafe extern "C" fn ask(
             code: Code::of(code),
             first: text(first),
             second: text(second),
-            database: text(database),
-            trigger: text(trigger),
         }
     };
     if rule(action) {
@@ -99,10 +91,13 @@ unsafe extern "C" fn ask(
     }
 }
 
-/// Where in its statement the latest failure of a connection is, in bytes.
-pub(super) async fn error_offset(
-    connection: &mut SqliteConnection,
-) -> Result<Option<usize>, sqlx::Error> {
+/// Returns the position in its statement of a connection's latest failure, in bytes. Returns
+/// `None` if SQLite does not know the position, or if the latest call did not fail.
+///
+/// # Errors
+///
+/// If the connection is lost.
+pub async fn error_offset(connection: &mut SqliteConnection) -> Result<Option<usize>, sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
     // SAFETY: the handle is open, and its lock keeps the connection's own thread out of it.
     let offset = unsafe { sqlite::sqlite3_error_offset(handle.as_raw_handle().as_ptr().cast()) };
@@ -122,4 +117,25 @@ unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
     }
     // SAFETY: as the caller promises.
     Some(unsafe { CStr::from_ptr(text) }.to_str().unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn error_offset_is_the_position_in_the_latest_failed_statement() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+
+        let failed = sqlx::raw_sql("select 1, nowhere").execute(&mut connection);
+        failed.await.unwrap_err();
+        let at = error_offset(&mut connection).await.unwrap();
+        let succeeded = sqlx::raw_sql("select 1").execute(&mut connection);
+        succeeded.await.unwrap();
+        let none = error_offset(&mut connection).await.unwrap();
+
+        assert_eq!((at, none), (Some(10), None));
+    }
 }

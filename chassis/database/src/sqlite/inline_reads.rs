@@ -354,8 +354,6 @@ fn action(action: AuthAction<'_>) -> Option<Action<'_>> {
         code,
         first,
         second,
-        database: None,
-        trigger: None,
     })
 }
 

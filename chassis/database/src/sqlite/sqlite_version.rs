@@ -2,8 +2,6 @@
 
 use process::Failure;
 
-use super::ffi;
-
 /// The first version, as `sqlite3_libversion_number` has it, in which two processes
 /// that write to and checkpoint one WAL database at once cannot corrupt it.
 const FIRST_SAFE: i32 = 3_051_003;
@@ -14,7 +12,7 @@ const FIRST_SAFE: i32 = 3_051_003;
 ///
 /// [`Failure::Failed`] if the library is older than 3.51.3.
 pub fn check() -> Result<(), Failure> {
-    check_number(ffi::library_version())
+    check_number(rusqlite::version_number())
 }
 
 fn check_number(number: i32) -> Result<(), Failure> {
