@@ -3,15 +3,12 @@
 //! It only puts together what the services offer, and so do the tests of `tests/`: the
 //! two services talk to each other over TCP here as they do when they are apart.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chassis::{
     database::settings::DatabaseSettings,
     process::{Failure, clock::Clock},
-    serving::settings::ServerSettings,
+    serving::{loopback_for_unspecified, settings::ServerSettings},
 };
 use clap::Args;
 use http::Uri;
@@ -136,17 +133,8 @@ fn url_of(listener: &TcpListener) -> Result<Uri, Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::Failed(format!("the user service has no address: {error}"))
     };
-    let mut address = listener.local_addr().map_err(|error| failed(&error))?;
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            address.set_ip(Ipv6Addr::LOCALHOST.into());
-        }
-        _ => {}
-    }
-    format!("http://{address}")
+    let address = listener.local_addr().map_err(|error| failed(&error))?;
+    format!("http://{}", loopback_for_unspecified(address))
         .parse()
         .map_err(|error: http::uri::InvalidUri| failed(&error))
 }

@@ -20,12 +20,9 @@ tokio::task_local! {
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
     pub(super) id: RequestId,
-    pub(super) deadline: Option<Deadline>,
+    /// The time at which the client stops waiting, or the server gives up.
+    pub(super) deadline: Option<Instant>,
 }
-
-/// When the client no longer waits for the answer, or the server gives up on it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(pub(super) Instant);
 
 impl CallContext {
     /// Handles `call` as this one.
@@ -56,8 +53,8 @@ pub fn request_id() -> Option<String> {
 /// earlier.
 #[must_use]
 pub fn remaining() -> Option<Duration> {
-    let Deadline(at) = with_current(|call| call.deadline)??;
-    Some(at.saturating_duration_since(Instant::now()))
+    let deadline = with_current(|call| call.deadline)??;
+    Some(deadline.saturating_duration_since(Instant::now()))
 }
 
 /// Gives a call to another service the id of the call that is being handled, so that

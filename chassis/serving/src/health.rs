@@ -3,11 +3,7 @@
 //!
 //! The whole server has the name `""`, the service its own, and both have one health.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::Pin, time::Duration};
 
 use futures::Stream;
 use tokio::sync::watch;
@@ -17,7 +13,10 @@ use self::v1::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
     health_check_response::ServingStatus, health_client::HealthClient,
 };
-use crate::status::{self, Metadata};
+use crate::{
+    listen::accept::loopback_for_unspecified,
+    status::{self, Metadata},
+};
 use process::Failure;
 
 /// The package `grpc.health.v1`.
@@ -124,7 +123,7 @@ impl v1::health_server::Health for Health {
                 let now = if known {
                     response(*phase.borrow_and_update())
                 } else {
-                    status_response(ServingStatus::ServiceUnknown)
+                    response(ServingStatus::ServiceUnknown)
                 };
                 if last.replace(now) != Some(now) {
                     yield Ok(now);
@@ -137,13 +136,9 @@ impl v1::health_server::Health for Health {
     }
 }
 
-fn response(phase: Phase) -> HealthCheckResponse {
-    status_response(phase.into())
-}
-
-fn status_response(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: impl Into<ServingStatus>) -> HealthCheckResponse {
     HealthCheckResponse {
-        status: status.into(),
+        status: status.into().into(),
     }
 }
 
@@ -155,7 +150,7 @@ fn status_response(status: ServingStatus) -> HealthCheckResponse {
 ///
 /// [`Failure::Failed`] unless it answers that it is serving.
 pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure> {
-    let address = reachable(address);
+    let address = loopback_for_unspecified(address);
     let answer = match tokio::time::timeout(ANSWER_WITHIN, ask(address, name)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!(
@@ -181,33 +176,5 @@ async fn ask(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {
     match HealthClient::new(channel).check(request).await {
         Ok(response) => Ok(response.into_inner().status()),
         Err(status) => Err(status.message().to_owned()),
-    }
-}
-
-/// The address under which a server that listens on `address` is found on its own
-/// machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    address
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_on_every_address_is_asked_on_the_loopback_one() {
-        for (listens, asked) in [
-            ("0.0.0.0:5", "127.0.0.1:5"),
-            ("[::]:5", "[::1]:5"),
-            ("192.0.2.1:5", "192.0.2.1:5"),
-        ] {
-            assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
-        }
     }
 }

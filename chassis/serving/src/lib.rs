@@ -48,7 +48,11 @@ mod tests;
 pub mod update_mask;
 pub mod violation;
 
-pub use self::{call::Handlers, health::healthcheck, listen::accept::listen};
+pub use self::{
+    call::Handlers,
+    health::healthcheck,
+    listen::accept::{listen, loopback_for_unspecified},
+};
 
 /// How long connections that are cut may take to notice it.
 const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(100);

@@ -6,10 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::{
-    call_context::Deadline,
-    status::{self, Metadata},
-};
+use crate::status::{self, Metadata};
 
 /// The header in which a client says how long it will wait.
 static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -27,7 +24,7 @@ pub(crate) fn from_headers(
     limit: Option<Duration>,
     now: Instant,
     domain: &str,
-) -> Result<Option<Deadline>, Status> {
+) -> Result<Option<Instant>, Status> {
     let asked = match headers.get(&HEADER) {
         None => None,
         Some(value) => Some(parse(value).ok_or_else(|| invalid(value, domain))?),
@@ -37,9 +34,7 @@ pub(crate) fn from_headers(
         (asked, limit) => asked.or(limit),
     };
     // A deadline past the end of the clock is none.
-    Ok(shorter
-        .and_then(|timeout| now.checked_add(timeout))
-        .map(Deadline))
+    Ok(shorter.and_then(|timeout| now.checked_add(timeout)))
 }
 
 /// What a call gets that was not done in time.
@@ -126,8 +121,8 @@ mod tests {
         headers.insert(&HEADER, HeaderValue::from_static("10S"));
         let now = Instant::now();
         let within = |limit| {
-            let Deadline(at) = from_headers(&headers, limit, now, "test").unwrap().unwrap();
-            at - now
+            let deadline = from_headers(&headers, limit, now, "test").unwrap();
+            deadline.unwrap() - now
         };
 
         assert_eq!(within(Some(Duration::from_secs(5))), Duration::from_secs(5));

@@ -15,12 +15,12 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::{deadline, methods::MethodInfo, server_context::ServerContext};
-use crate::{call_context::Deadline, stall::PendingResponse};
+use crate::stall::PendingResponse;
 
 /// The guards of a call: what ends it early, and what it holds while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct CallGuards {
-    pub(crate) deadline: Option<Deadline>,
+    pub(crate) deadline: Option<Instant>,
     // Most calls have their response in their first poll, and need none.
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -59,17 +59,17 @@ impl CallGuards {
     }
 
     pub(crate) fn is_over_at(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|Deadline(at)| at <= now)
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Resolves when the deadline is over, and has the task woken then.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(Deadline(at)) = self.deadline else {
+        let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         timer.as_mut().poll(cx)
     }
 

@@ -44,7 +44,9 @@ impl RequestKind {
         // Asked first: it is what nearly all are.
         if http2 && is_grpc(headers) {
             Self::Grpc
-        } else if request.method() == Method::POST && is_web(headers) {
+        } else if request.method() == Method::POST
+            && headers.get(CONTENT_TYPE).is_some_and(is_web_type)
+        {
             Self::GrpcWeb
         } else if request.method() == Method::OPTIONS
             && headers.contains_key(ORIGIN)
@@ -77,11 +79,6 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
         .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
-}
-
-/// Whether headers, such as those of a request, have a content type of gRPC-Web.
-fn is_web(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(is_web_type)
 }
 
 /// Whether a media type is one of gRPC-Web.

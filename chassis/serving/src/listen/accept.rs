@@ -1,6 +1,11 @@
 //! Accepts connections: at most as many as the settings allow, and each with a way to end it.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::Stream;
 use tokio::{
@@ -44,6 +49,19 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
             )),
             _ => Failure::Failed(format!("{address} cannot be listened on: {error}")),
         })
+}
+
+/// Returns the address at which this machine reaches a server that listens on `address`: the
+/// loopback address, if that is every address of the machine.
+#[must_use]
+pub fn loopback_for_unspecified(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// The connections of a server.
@@ -163,6 +181,24 @@ async fn accept_with_backoff(listener: &TcpListener) -> TcpStream {
                 failed = Some(wait);
                 tokio::time::sleep(wait).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unspecified_address_becomes_the_loopback_address() {
+        for (listens, reached) in [
+            ("0.0.0.0:5", "127.0.0.1:5"),
+            ("[::]:5", "[::1]:5"),
+            ("192.0.2.1:5", "192.0.2.1:5"),
+        ] {
+            let address = loopback_for_unspecified(listens.parse().unwrap());
+
+            assert_eq!(address, reached.parse().unwrap());
         }
     }
 }

@@ -176,8 +176,7 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
         .await;
     server.be_ready(Ok(())).await;
     let client = server.client().await;
-    let running = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let running = server.spawn_wait(&client).await;
     server
         .raw(&echo, &headers("too-many", &[]), EMPTY_MESSAGE)
         .await;
@@ -200,7 +199,7 @@ async fn a_call_that_its_client_cancels_leaves_one_entry() {
     request.metadata_mut().insert(request_id::HEADER, id);
 
     let call = tokio::spawn(async move { client.send(&path("Wait"), request).await });
-    server.waiting(1).await;
+    server.wait_begins().await;
     call.abort();
 
     log.assert_entry("cancelled", &path("Wait"), "CANCELLED", None)

@@ -171,14 +171,10 @@ async fn a_call_too_many_is_refused_until_another_ends() {
     })
     .await;
     let client = server.client().await;
-    let first = tokio::spawn({
-        let client = client.clone();
-        async move { client.call("Wait", "").await }
-    });
-    server.waiting(1).await;
+    let first = server.spawn_wait(&client).await;
 
     let status = client.call("Echo", "x").await.unwrap_err();
-    let health = super::super::healthcheck(server.address, NAME).await;
+    let health = healthcheck(server.address, NAME).await;
     let streamed = client.stream("Follow", None).await.message().await;
     server.handlers.done.cancel();
     let first = soon(first).await.unwrap();

@@ -117,7 +117,7 @@ async fn a_connection_too_many_waits_until_another_closes() {
 async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
     let server = TestServer::start(settings()).await;
 
-    let failure = super::super::listen(server.address).await.unwrap_err();
+    let failure = listen(server.address).await.unwrap_err();
 
     assert!(matches!(failure, Failure::Setting(_)));
     assert!(failure.to_string().contains(&server.address.to_string()));
@@ -127,7 +127,7 @@ async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
 async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
     let elsewhere = "192.0.2.1:0".parse().unwrap();
 
-    let failure = super::super::listen(elsewhere).await.unwrap_err();
+    let failure = listen(elsewhere).await.unwrap_err();
 
     assert!(matches!(failure, Failure::Setting(_)));
 }

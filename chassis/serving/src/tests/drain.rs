@@ -9,8 +9,7 @@ use crate::health::v1::{HealthCheckRequest, health_client::HealthClient};
 async fn a_drain_waits_for_the_calls_that_run() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
-    let call = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let call = server.spawn_wait(&client).await;
 
     server.shutdown.cancel();
     soon(server.draining.cancelled()).await;
@@ -64,8 +63,7 @@ async fn a_drain_cuts_what_runs_after_its_limit() {
     })
     .await;
     let client = server.client().await;
-    let call = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let call = server.spawn_wait(&client).await;
 
     server.shutdown.cancel();
 
@@ -77,8 +75,7 @@ async fn a_drain_cuts_what_runs_after_its_limit() {
 async fn a_drained_server_accepts_no_connection() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
-    let call = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let call = server.spawn_wait(&client).await;
 
     server.shutdown.cancel();
     soon(server.draining.cancelled()).await;
@@ -101,10 +98,7 @@ async fn while_it_pauses_a_draining_server_serves() {
     let client = server.client().await;
 
     server.shutdown.cancel();
-    while super::super::healthcheck(server.address, NAME)
-        .await
-        .is_ok()
-    {
+    while healthcheck(server.address, NAME).await.is_ok() {
         tokio::task::yield_now().await;
     }
 
@@ -144,8 +138,7 @@ async fn a_database_that_does_not_get_ready_ends_the_server_with_its_failure() {
 async fn a_server_that_is_dropped_leaves_no_connection() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
-    let call = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let call = server.spawn_wait(&client).await;
 
     server.running.abort();
 

@@ -7,11 +7,7 @@ use super::{log::Log, *};
 async fn a_panic_is_internal_for_that_call_alone() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
-    let other = tokio::spawn({
-        let client = client.clone();
-        async move { client.call("Wait", "").await }
-    });
-    server.waiting(1).await;
+    let other = server.spawn_wait(&client).await;
 
     let status = client.call("Panic", "").await.unwrap_err();
     let next = client.call("Echo", "x").await;

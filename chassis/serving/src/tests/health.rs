@@ -117,12 +117,10 @@ async fn a_watch_on_a_service_that_is_not_there_stays_open() {
 async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
     let mut server = TestServer::start_unready(settings()).await;
 
-    let early = super::super::healthcheck(server.address, NAME)
-        .await
-        .unwrap_err();
+    let early = healthcheck(server.address, NAME).await.unwrap_err();
     server.be_ready(Ok(())).await;
-    let then = super::super::healthcheck(server.address, NAME).await;
-    let unknown = super::super::healthcheck(server.address, "missing.v1.X")
+    let then = healthcheck(server.address, NAME).await;
+    let unknown = healthcheck(server.address, "missing.v1.X")
         .await
         .unwrap_err();
 
@@ -136,20 +134,14 @@ async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
 
 #[tokio::test]
 async fn a_healthcheck_fails_where_nobody_listens_or_answers() {
-    let silent = super::super::listen(([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let silent = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let silent_address = silent.local_addr().unwrap();
-    let closed = super::super::listen(([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let closed = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let closed_address = closed.local_addr().unwrap();
     drop(closed);
 
     for address in [silent_address, closed_address] {
-        let failure = soon(super::super::healthcheck(address, NAME))
-            .await
-            .unwrap_err();
+        let failure = soon(healthcheck(address, NAME)).await.unwrap_err();
 
         assert!(matches!(failure, Failure::Failed(_)));
     }

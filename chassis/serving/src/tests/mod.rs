@@ -30,9 +30,9 @@ use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
 use super::{
-    Service, call_context,
+    Service, call_context, healthcheck,
     length_prefixed::{PrefixedMessages, stream_response},
-    request_id,
+    listen, request_id,
 };
 use process::Failure;
 
@@ -233,7 +233,7 @@ impl TestServer {
 
     /// One that waits for its database.
     async fn start_unready(settings: ServerSettings) -> Self {
-        let listener = super::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let handlers = Test {
             waiting: Arc::new(Semaphore::new(0)),
@@ -266,17 +266,25 @@ impl TestServer {
     async fn be_ready(&mut self, ready: Result<(), Failure>) {
         let succeeds = ready.is_ok();
         self.ready.take().unwrap().send(ready).unwrap();
-        while succeeds && super::healthcheck(self.address, NAME).await.is_err() {
+        while succeeds && healthcheck(self.address, NAME).await.is_err() {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Waits until `count` calls of Wait have begun since the last time.
-    async fn waiting(&self, count: u32) {
-        soon(self.handlers.waiting.acquire_many(count))
+    /// Waits until the handler of another call of Wait runs.
+    async fn wait_begins(&self) {
+        soon(self.handlers.waiting.acquire())
             .await
             .unwrap()
             .forget();
+    }
+
+    /// Starts a call of Wait, and waits until its handler runs.
+    async fn spawn_wait(&self, client: &Client) -> JoinHandle<Result<String, Status>> {
+        let client = client.clone();
+        let call = tokio::spawn(async move { client.call("Wait", "").await });
+        self.wait_begins().await;
+        call
     }
 
     /// How the server ended, which it must do now.

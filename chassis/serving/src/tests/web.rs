@@ -132,8 +132,7 @@ async fn the_limits_of_calls_hold() {
     })
     .await;
     let client = server.client().await;
-    let first = tokio::spawn(async move { client.call("Wait", "").await });
-    server.waiting(1).await;
+    let first = server.spawn_wait(&client).await;
 
     let too_many = server.web("Echo", &[], "x").await;
     let _ = soon(first).await.unwrap();
