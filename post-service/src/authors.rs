@@ -1,10 +1,10 @@
-//! The user service as seen from here: who the authors are, looked up in batches,
-//! remembered for a moment, and never waited for without a bound.
+//! Resolves author ids to nicknames with the user service: cached, batched, and with a bound on
+//! every wait.
 //!
-//! It is the only client of the user service, and knows nothing else of the wire.
+//! It is the only client of the user service, and knows nothing of how posts are stored or sent.
 
-mod flight;
-mod known;
+mod lookup;
+mod nickname_cache;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,75 +13,75 @@ use http::Uri;
 use tokio::time::{Instant, timeout_at};
 
 use self::{
-    flight::{Answer, Departures},
-    known::Fresh,
+    lookup::{AuthorLoader, LookupResult},
+    nickname_cache::Hit,
 };
 use crate::{post::AuthorId, settings::AuthorSettings};
 
-/// What is left of a call's time for the way back.
-const MARGIN: Duration = Duration::from_millis(5);
+/// The part of the caller's deadline that is left for encoding and sending the response.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
 
-/// What is known of an author.
+/// An author as a response shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// As the user service said it just now, or a moment ago.
+    /// The nickname is younger than `AUTHOR_TTL`.
     Resolved(Arc<str>),
-    /// The user service says that there is no such user.
-    Missing,
-    /// The user service did not answer in time. The nickname is the last one known.
+    /// The user service has no such user.
+    Deleted,
+    /// The user service did not respond in time. The nickname is the last one that was cached.
     Unavailable(Option<Arc<str>>),
 }
 
-/// The user service did not answer in time, and nothing is known of this author.
+/// The user service did not respond in time, and the author is not cached.
 #[derive(Clone, Copy, Debug)]
 pub struct Unavailable(pub AuthorId);
 
-/// Resolves authors. Copies of it are cheap and share what is known.
+/// A resolver of authors. Clones share the cache and the calls.
 #[derive(Clone, Debug)]
 pub struct Authors {
-    departures: Departures,
+    loader: AuthorLoader,
     settings: AuthorSettings,
 }
 
 impl Authors {
-    /// Resolves by the user service at `url`, which need not be there yet.
+    /// Returns a resolver that asks the user service at `url`, which need not run yet.
     ///
     /// # Errors
     ///
-    /// [`Failure::Setting`] if the URL is none that can be connected to.
+    /// [`Failure::Setting`] if no user service can have this URL.
     pub fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, Failure> {
         Ok(Self {
-            departures: Departures::new(url, settings)?,
+            loader: AuthorLoader::new(url, settings)?,
             settings: settings.clone(),
         })
     }
 
-    /// The authors with these ids, in their order. It waits only briefly: a reader would rather
-    /// have the page without them.
+    /// Resolves authors for a read, in the order of `ids`. It waits for
+    /// `AUTHOR_LOOKUP_TIMEOUT` at most: a reader prefers posts without nicknames to a delay.
     ///
-    /// All those who must be asked for are asked for in one call. `remaining` is what is
-    /// left of the caller's time.
+    /// `remaining` is the time until the caller's deadline.
     pub async fn resolve(&self, ids: &[AuthorId], remaining: Option<Duration>) -> Vec<Author> {
         self.look_up(ids, |_| self.settings.author_lookup_timeout, remaining)
             .await
     }
 
-    /// The authors of what is to be written, in the order of their ids. For one of whom
-    /// nothing is known it waits as long as a call to the user service may take; one who is
-    /// known, if only from before, is not waited for long, since the foreign key has the last
-    /// word.
+    /// Resolves the authors of new posts, in the order of `ids`.
+    ///
+    /// If an author is not cached, it waits for `USER_SERVICE_TIMEOUT`. If all authors are
+    /// cached, even beyond their TTL, it waits only as long as a read: the foreign key decides
+    /// whether they still exist.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] for the first of whom nothing could be learnt.
+    /// [`Unavailable`] for the first author that is not cached and could not be looked up.
     pub async fn resolve_for_write(
         &self,
         ids: &[AuthorId],
         remaining: Option<Duration>,
     ) -> Result<Vec<Author>, Unavailable> {
-        let known = self.departures.known();
-        let wait = |wanted: &[AuthorId]| {
-            if wanted.iter().all(|&id| known.last(id).is_some()) {
+        let cache = self.loader.cache();
+        let wait = |uncached: &[AuthorId]| {
+            if uncached.iter().all(|&id| cache.get_stale(id).is_some()) {
                 self.settings.author_lookup_timeout
             } else {
                 self.settings.user_service_timeout
@@ -95,95 +95,96 @@ impl Authors {
         }
     }
 
-    /// Until when these authors need not be looked up anew: nothing, if there is one of whom
-    /// nothing was learnt.
-    pub fn known_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
-        let known = self.departures.known();
-        // Nothing is less than any time.
-        ids.into_iter().map(|id| known.until(id)).min()?
+    /// Returns the time until which none of these authors has to be refreshed, or `None` if one
+    /// of them is not cached.
+    pub fn fresh_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
+        let cache = self.loader.cache();
+        // `None` is less than any time.
+        ids.into_iter().map(|id| cache.fresh_until(id)).min()?
     }
 
-    /// Forgets an author who turned out to be gone.
-    pub fn forget(&self, id: AuthorId) {
-        self.departures.known().forget(id);
+    /// Removes an author from the cache.
+    pub fn evict(&self, id: AuthorId) {
+        self.loader.cache().remove(id);
     }
 
-    /// What is known of authors, in the order of their ids, after waiting for as long as `wait`
-    /// says of those who must be asked for.
+    /// Resolves authors in the order of `ids`. `wait` gets the ids that are not cached or beyond
+    /// their TTL, and returns how long to wait for them.
     async fn look_up(
         &self,
         ids: &[AuthorId],
         wait: impl FnOnce(&[AuthorId]) -> Duration,
         remaining: Option<Duration>,
     ) -> Vec<Author> {
-        let known = self.departures.known();
+        let cache = self.loader.cache();
         let now = Instant::now();
-        let (mut wanted, mut aging) = (Vec::new(), Vec::new());
+        let (mut missed, mut to_refresh) = (Vec::new(), Vec::new());
         let mut author = |&id| {
-            let Some(Fresh { nickname, ages }) = known.fresh(id, now) else {
-                wanted.push(id);
+            let Some(Hit { nickname, refresh }) = cache.get(id, now) else {
+                missed.push(id);
                 return Author::Unavailable(None);
             };
-            aging.extend(ages.then_some(id));
+            to_refresh.extend(refresh.then_some(id));
             Author::Resolved(nickname)
         };
         let mut authors: Vec<_> = ids.iter().map(&mut author).collect();
-        if !aging.is_empty() {
-            self.departures.renew(aging);
+        if !to_refresh.is_empty() {
+            self.loader.refresh_ahead(to_refresh);
         }
-        if wanted.is_empty() {
+        if missed.is_empty() {
             return authors;
         }
 
-        wanted.sort_unstable();
-        wanted.dedup();
-        let left = remaining.map_or(Duration::MAX, |left| left.saturating_sub(MARGIN));
-        let wait = wait(&wanted).min(left);
-        let answers = self.ask(wanted, wait, left).await;
+        missed.sort_unstable();
+        missed.dedup();
+        let left = remaining.map_or(Duration::MAX, |left| left.saturating_sub(DEADLINE_MARGIN));
+        let wait = wait(&missed).min(left);
+        let found = self.ask(missed, wait, left).await;
         for (id, author) in ids.iter().zip(&mut authors) {
             if *author == Author::Unavailable(None) {
-                let answer = answers.get(id).cloned();
-                *author = answer.unwrap_or_else(|| Author::Unavailable(known.last(*id)));
+                let found = found.get(id).cloned();
+                *author = found.unwrap_or_else(|| Author::Unavailable(cache.get_stale(*id)));
             }
         }
         authors
     }
 
-    /// Waits for what the user service says of `wanted`, each of whom is named once.
+    /// Asks the user service for `ids`, which are distinct, and waits for `wait` at most. An
+    /// author without a result in this time is not in the map.
     ///
-    /// It makes one call, and none for those that others are asking for already. Only where
-    /// such a call of others failed, perhaps since they were in a greater hurry, or said that
-    /// a user is missing, who may have been created since it set out, is asked once more.
+    /// It makes one call, and joins the calls of other callers. A joined call is repeated once
+    /// for an author if it failed, perhaps by the shorter deadline of its caller. It is also
+    /// repeated if it found the author missing: the user may have been created since.
     async fn ask(
         &self,
-        mut wanted: Vec<AuthorId>,
+        mut ids: Vec<AuthorId>,
         wait: Duration,
         left: Duration,
     ) -> HashMap<AuthorId, Author> {
-        let mut authors = HashMap::with_capacity(wanted.len());
+        let mut authors = HashMap::with_capacity(ids.len());
         let deadline = Instant::now() + wait;
         let limit = self.settings.user_service_timeout.min(left);
         for _ in 0..2 {
-            if wanted.is_empty() || Instant::now() >= deadline {
+            if ids.is_empty() || Instant::now() >= deadline {
                 break;
             }
-            let mut again = Vec::new();
-            for mut flight in self.departures.board(&wanted, limit) {
-                let (id, own) = (flight.id(), flight.is_own());
-                // One that landed in time counts, even if another one kept us waiting.
-                match timeout_at(deadline, flight.land()).await {
-                    Ok(Some(Answer::Nickname(nickname))) => {
+            let mut retry = Vec::new();
+            for mut lookup in self.loader.join_or_start(&ids, limit) {
+                let (id, own) = (lookup.id(), lookup.is_own());
+                // A result that is there counts, even if an earlier lookup used up the wait.
+                match timeout_at(deadline, lookup.wait()).await {
+                    Ok(Some(LookupResult::Nickname(nickname))) => {
                         authors.insert(id, Author::Resolved(nickname));
                     }
-                    Ok(Some(Answer::Missing)) => {
-                        authors.insert(id, Author::Missing);
-                        again.extend((!own).then_some(id));
+                    Ok(Some(LookupResult::Missing)) => {
+                        authors.insert(id, Author::Deleted);
+                        retry.extend((!own).then_some(id));
                     }
-                    Ok(None) => again.extend((!own).then_some(id)),
-                    Err(_late) => {}
+                    Ok(None) => retry.extend((!own).then_some(id)),
+                    Err(_elapsed) => {}
                 }
             }
-            wanted = again;
+            ids = retry;
         }
         authors
     }

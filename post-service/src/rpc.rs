@@ -74,13 +74,13 @@ impl<S: PostStore> PostService for Rpc<S> {
         };
         // Whether there is the author is for the foreign key to say, which knows it now.
         let created = self.store.create(write).await;
-        let created = created.inspect_err(|error| self.forget_missing(error));
+        let created = created.inspect_err(|error| self.evict_missing(error));
         self.feed.wake();
 
         let post = created?;
         let authors = match authors.as_slice() {
             // Created in the meantime.
-            [Author::Missing] => self.authors.resolve(&author, remaining).await,
+            [Author::Deleted] => self.authors.resolve(&author, remaining).await,
             _ => authors,
         };
         Ok(Response::new(CreatePostResponse {
@@ -157,7 +157,7 @@ impl<S: PostStore> PostService for Rpc<S> {
             self.check_authors(write.payload(), remaining).await?;
         }
         let posts = self.store.commit(write).await;
-        let posts = posts.inspect_err(|error| self.forget_missing(error));
+        let posts = posts.inspect_err(|error| self.evict_missing(error));
         self.feed.wake();
 
         Ok(Response::new(encode::results(&posts?)))
@@ -227,7 +227,7 @@ impl<S: PostStore> Rpc<S> {
         }
         let ids = page.posts.iter().map(|post| post.author);
         // The authors that are resolved below are known at least until then.
-        let expires = self.authors.known_until(ids);
+        let expires = self.authors.fresh_until(ids);
         let authors = self.authors_of(&page.posts, View::Full, remaining).await;
 
         let response = Encoded::from(encode::page(list, View::Full, page, &authors)?);
@@ -268,10 +268,10 @@ impl<S: PostStore> Rpc<S> {
 
     /// Forgets the author of whom the foreign key told that it is gone: it was known from
     /// before, and was deleted since.
-    fn forget_missing(&self, error: &Error) {
+    fn evict_missing(&self, error: &Error) {
         match error {
-            Error::AuthorNotFound(author) => self.authors.forget(*author),
-            Error::Mutation { error, .. } => self.forget_missing(error),
+            Error::AuthorNotFound(author) => self.authors.evict(*author),
+            Error::Mutation { error, .. } => self.evict_missing(error),
             _ => {}
         }
     }

@@ -81,7 +81,7 @@ impl From<&Author> for v1::Author {
             Author::Resolved(nickname) => (State::Resolved, &**nickname),
             // The post was there when it was read, and its foreign key is never broken: both
             // are gone by now.
-            Author::Missing => (State::Deleted, ""),
+            Author::Deleted => (State::Deleted, ""),
             Author::Unavailable(last) => (State::Unavailable, last.as_deref().unwrap_or_default()),
         };
         Self {
