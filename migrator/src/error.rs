@@ -13,7 +13,7 @@ use process::Failure;
 
 use self::{exit::Exit, generate::GenerateError, run::RunError};
 use crate::{
-    project::{self, migrations::Invalid},
+    project::{self, migrations::InvalidMigrations},
     run::plan::PlanError,
     sql::location::SourceLocation,
     sqlite::{
@@ -31,7 +31,7 @@ pub enum Error {
     Library(Failure),
     /// Correct the names of the migrations, and build again.
     #[error("the migrations of this program are not valid")]
-    Invalid(#[from] Invalid),
+    InvalidMigrations(#[from] InvalidMigrations),
     /// Name the right folder, or correct what is in it.
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -122,27 +122,27 @@ impl Error {
     /// Returns the code with which the program `migrator` exits.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        self.told().0.code()
+        self.exit_and_reason().0.code()
     }
 
     /// Returns one word for programs, which stays as it is when the text changes.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        self.told().1
+        self.exit_and_reason().1
     }
 
-    fn told(&self) -> (Exit, &'static str) {
+    fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Library(_) => (Exit::Failed, "UNSAFE_LIBRARY"),
-            Self::Invalid(_) => (Exit::History, "INVALID_MIGRATIONS"),
-            Self::Project(error) => error.told(),
-            Self::Database(error) => error.told(),
-            Self::Plan(error) => error.told(),
-            Self::Execute(error) => error.told(),
-            Self::Run(error) => error.told(),
-            Self::Generate(error) => error.told(),
-            Self::Backup(error) => error.told(),
-            Self::RolledBack(error) => error.told(),
+            Self::InvalidMigrations(_) => (Exit::History, "INVALID_MIGRATIONS"),
+            Self::Project(error) => error.exit_and_reason(),
+            Self::Database(error) => error.exit_and_reason(),
+            Self::Plan(error) => error.exit_and_reason(),
+            Self::Execute(error) => error.exit_and_reason(),
+            Self::Run(error) => error.exit_and_reason(),
+            Self::Generate(error) => error.exit_and_reason(),
+            Self::Backup(error) => error.exit_and_reason(),
+            Self::RolledBack(error) => error.exit_and_reason(),
         }
     }
 
@@ -168,7 +168,7 @@ impl Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let line = error.line();
-        match (error.told().0, error.into_cause()) {
+        match (error.exit_and_reason().0, error.into_cause()) {
             (_, Error::Library(failure)) => failure,
             (Exit::TryAgain, _) => Self::TryAgain(line),
             (Exit::Usage | Exit::Setting, _)

@@ -35,12 +35,13 @@ pub use self::{
     },
     error::{Error, exit::Exit, generate::GenerateError, run::RunError},
     project::{
-        Error as ProjectError, Project, Releases,
-        migrations::{Direction, Invalid, Migration, Migrations},
+        Error as ProjectError, Project, ReleaseReport,
+        migrations::{Direction, InvalidMigrations, Migration, Migrations},
     },
     report::{
-        DriftReport, Dump, Entry, Executed, Report, State, Status, Step, Subject, There,
-        progress::{Event, Progress},
+        DriftReport, Dump, Entry, MigrationRef, RunReport, State, StatementReport, Status,
+        StepReport, WaitReport,
+        progress::{Progress, ProgressEvent},
     },
     run::{data_loss::DataLoss, options::Run, plan::PlanError},
     sql::location::SourceLocation,
@@ -71,7 +72,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if what was compiled in is no valid set of migrations.
+    /// [`Error::InvalidMigrations`] if what was compiled in is no valid set of migrations.
     pub fn new(database: &DatabaseUrl, lock_timeout: Duration) -> Result<Self, Error> {
         Ok(Self::with_migrations(
             database,
@@ -93,7 +94,7 @@ impl Migrator {
             database,
             lock_timeout,
             migrations,
-            progress: Progress::silent(),
+            progress: Progress::noop(),
         }
     }
 

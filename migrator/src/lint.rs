@@ -37,12 +37,12 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
-pub(crate) use self::{execution::ExecutedScripts, script::Step};
+pub(crate) use self::{execution::ExecutedScripts, script::ParsedMigration};
 use crate::{
     error::Error,
     project::{
         Project,
-        migrations::{Invalid, Migrations},
+        migrations::{InvalidMigrations, Migrations},
     },
     sql::location::SourceLocation,
     sqlite::{
@@ -193,8 +193,8 @@ impl Scripts {
     ///
     /// # Errors
     ///
-    /// [`Invalid`], but not because half of a pair is missing.
-    pub(crate) fn of(project: &Project) -> Result<Self, Invalid> {
+    /// [`InvalidMigrations`], but not because half of a pair is missing.
+    pub(crate) fn of(project: &Project) -> Result<Self, InvalidMigrations> {
         let (migrations, missing) = Migrations::with_missing(project.migration_files())?;
         let findings = missing.iter().map(|half| {
             let file = half.file.rsplit('/').next().unwrap_or_default();
@@ -213,10 +213,12 @@ impl Scripts {
     }
 
     /// Taken apart.
-    pub(crate) fn steps(&self) -> Vec<Step<'_>> {
+    pub(crate) fn steps(&self) -> Vec<ParsedMigration<'_>> {
         let migrations = self.migrations.iter();
         migrations
-            .map(|migration| Step::new(migration, self.halves.contains(&migration.number())))
+            .map(|migration| {
+                ParsedMigration::new(migration, self.halves.contains(&migration.number()))
+            })
             .collect()
     }
 }
@@ -240,7 +242,7 @@ pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
 pub(crate) async fn findings(
     project: &Project,
     scripts: &Scripts,
-    steps: &[Step<'_>],
+    steps: &[ParsedMigration<'_>],
     executed: &ExecutedScripts<'_>,
     declared: &Schema,
 ) -> Result<Vec<Finding>, Error> {

@@ -13,12 +13,12 @@ use std::{
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
-use self::migrations::{Invalid, Migrations};
-pub use self::write::Releases;
+use self::migrations::{InvalidMigrations, Migrations};
+pub use self::write::ReleaseReport;
 use crate::error::exit::Exit;
 
 /// A service's folder, as it was when this program was compiled.
-struct Embedded {
+struct EmbeddedService {
     name: &'static str,
     schema: &'static str,
     released: &'static str,
@@ -28,15 +28,15 @@ struct Embedded {
 
 /// The services. The numbers of the migrations are one sequence over all of them; the
 /// folder says who owns the change.
-static OWNERS: [Embedded; 2] = [
-    Embedded {
+static OWNERS: [EmbeddedService; 2] = [
+    EmbeddedService {
         name: "user-service",
         schema: include_str!("../../user-service/schema.sql"),
         released: include_str!("../../user-service/released.json"),
         migrations: include_dir!("$CARGO_MANIFEST_DIR/../user-service/migrations"),
         recorded: include_dir!("$CARGO_MANIFEST_DIR/../user-service/.sqlx"),
     },
-    Embedded {
+    EmbeddedService {
         name: "post-service",
         schema: include_str!("../../post-service/schema.sql"),
         released: include_str!("../../post-service/released.json"),
@@ -67,7 +67,7 @@ pub(crate) struct Owner {
     /// Its migrations, in the order of their names.
     pub(crate) migrations: Vec<File>,
     /// The statements that it runs, in the order of their files.
-    pub(crate) recorded: Vec<Recorded>,
+    pub(crate) recorded: Vec<RecordedStatement>,
     /// What its last release ran.
     pub(crate) released: Released,
 }
@@ -82,7 +82,7 @@ pub(crate) struct File {
 
 /// A statement that sqlx checked and wrote down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedStatement {
     /// As the repository has it.
     pub(crate) file: String,
     /// The line in it on which the statement stands, from 1.
@@ -126,7 +126,7 @@ pub enum Error {
     },
     /// Correct the names of the migrations.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    InvalidMigrations(#[from] InvalidMigrations),
     /// Make the place writable.
     #[error("{} cannot be written", path.display())]
     Unwritable {
@@ -139,10 +139,10 @@ pub enum Error {
 
 impl Error {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         let exit = match self {
             Self::Unreadable { .. } => Exit::Setting,
-            Self::Invalid(_) => Exit::History,
+            Self::InvalidMigrations(_) => Exit::History,
             Self::Malformed { .. } | Self::Unwritable { .. } => Exit::Failed,
         };
         (exit, "PROJECT")
@@ -182,8 +182,8 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// [`Invalid`]. A test keeps such a program from being delivered.
-    pub fn embedded_migrations() -> Result<Migrations, Invalid> {
+    /// [`InvalidMigrations`]. A test keeps such a program from being delivered.
+    pub fn embedded_migrations() -> Result<Migrations, InvalidMigrations> {
         let files = OWNERS.iter().flat_map(|owner| {
             let files = embedded_texts(&owner.migrations);
             files.map(|(name, text)| (owner.name, name, text))
@@ -197,7 +197,7 @@ impl Project {
     ///
     /// [`Error::Unreadable`] if something is missing, [`Error::Malformed`].
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let owners = OWNERS.iter().map(|Embedded { name, .. }| {
+        let owners = OWNERS.iter().map(|EmbeddedService { name, .. }| {
             let folder = folder.join(name);
             Owner::new(
                 name,
@@ -216,8 +216,8 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// [`Invalid`], as of [`Migrations::from_files`].
-    pub fn migrations(&self) -> Result<Migrations, Invalid> {
+    /// [`InvalidMigrations`], as of [`Migrations::from_files`].
+    pub fn migrations(&self) -> Result<Migrations, InvalidMigrations> {
         Migrations::from_files(self.migration_files())
     }
 
@@ -269,7 +269,7 @@ impl Owner {
 }
 
 /// The statements in the files that sqlx wrote for a service, without other files.
-fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<Recorded>, Error> {
+fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<RecordedStatement>, Error> {
     /// What is of interest in such a file.
     #[derive(Deserialize)]
     struct Record {
@@ -285,7 +285,7 @@ fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<Recorded>, Error>
         match serde_json::from_str::<Record>(&file.text) {
             Ok(Record { query }) => {
                 let before = file.text.find("\"query\"").unwrap_or_default();
-                Ok(Recorded {
+                Ok(RecordedStatement {
                     file: path,
                     line: file.text[..before].matches('\n').count() + 1,
                     query,

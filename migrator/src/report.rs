@@ -20,7 +20,7 @@ use crate::{
 
 /// A migration as people know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Subject {
+pub struct MigrationRef {
     /// Its place in the sequence, from 1.
     pub number: i64,
     /// What it does, in words joined by `_`.
@@ -29,7 +29,7 @@ pub struct Subject {
     pub owner: Option<String>,
 }
 
-impl From<&Migration> for Subject {
+impl From<&Migration> for MigrationRef {
     fn from(migration: &Migration) -> Self {
         Self {
             number: migration.number(),
@@ -39,7 +39,7 @@ impl From<&Migration> for Subject {
     }
 }
 
-impl From<&AppliedMigration> for Subject {
+impl From<&AppliedMigration> for MigrationRef {
     fn from(applied: &AppliedMigration) -> Self {
         Self {
             number: applied.number,
@@ -49,13 +49,13 @@ impl From<&AppliedMigration> for Subject {
     }
 }
 
-impl Subject {
+impl MigrationRef {
     fn owner(&self) -> &str {
         self.owner.as_deref().unwrap_or(UNKNOWN)
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for MigrationRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04} {} ({})", self.number, self.name, self.owner())
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Subject {
 
 /// What a run did. Its text ends with the version.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct RunReport {
     /// Its name.
     pub database: DatabaseName,
     /// Whether all of it was undone at the end, as was asked for.
@@ -71,11 +71,11 @@ pub struct Report {
     /// Whether the run made the database.
     pub created: bool,
     /// What was there already, and is now known to be.
-    pub adopted: Vec<Subject>,
+    pub adopted: Vec<MigrationRef>,
     /// The state before, if there was one and it was to be kept.
     pub backup: Option<Backup>,
     /// What was applied or undone, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepReport>,
     /// How long the write lock was held, from the beginning of the transaction to its end.
     #[serde(skip)]
     pub locked: Duration,
@@ -92,13 +92,13 @@ pub struct Report {
 
 /// One migration that a run applied or undid.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct StepReport {
     /// Which.
-    pub migration: Subject,
+    pub migration: MigrationRef,
     /// Whether it was applied or undone.
     pub direction: Direction,
     /// Its statements, in order.
-    pub statements: Vec<Executed>,
+    pub statements: Vec<StatementReport>,
     /// How long its script took.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
@@ -106,7 +106,7 @@ pub struct Step {
 
 /// One statement of a script.
 #[derive(Clone, Debug, Serialize)]
-pub struct Executed {
+pub struct StatementReport {
     /// Where it begins in its script, from 1.
     pub line: usize,
     /// Without the comments before it and without the semicolon.
@@ -118,11 +118,11 @@ pub struct Executed {
     pub elapsed: Duration,
 }
 
-impl Step {
+impl StepReport {
     pub(crate) fn new(
         migration: &Migration,
         direction: Direction,
-        statements: Vec<Executed>,
+        statements: Vec<StatementReport>,
     ) -> Self {
         Self {
             migration: migration.into(),
@@ -133,7 +133,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for StepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let did = match self.direction {
             Direction::Up => "Applied",
@@ -144,7 +144,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Executed {
+impl fmt::Display for StatementReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in self.sql.lines() {
             writeln!(f, "    {}", line.trim_end())?;
@@ -155,7 +155,7 @@ impl fmt::Display for Executed {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let database = &self.database;
         let done = !self.steps.is_empty() || !self.adopted.is_empty();
@@ -204,14 +204,14 @@ impl fmt::Display for Report {
 
 /// A database that is there.
 #[derive(Clone, Debug, Serialize)]
-pub struct There {
+pub struct WaitReport {
     /// Its name.
     pub database: DatabaseName,
     /// The number of the newest migration that is applied, or 0.
     pub version: i64,
 }
 
-impl fmt::Display for There {
+impl fmt::Display for WaitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_version(f, self.version)
     }

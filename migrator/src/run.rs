@@ -20,7 +20,7 @@ use crate::{
     Migrator,
     error::{Error, run::RunError},
     project::migrations::Direction,
-    report::{Report, Step},
+    report::{RunReport, StepReport},
     scratch::preflight::Preflight,
     sqlite::{
         backup::Backup,
@@ -40,8 +40,8 @@ use crate::{
 };
 
 /// What the scripts of a run did.
-struct Executed {
-    steps: Vec<Step>,
+struct ExecutedSteps {
+    steps: Vec<StepReport>,
     /// How many rows referred to nothing before.
     orphans: usize,
 }
@@ -53,13 +53,13 @@ impl Migrator {
     /// # Errors
     ///
     /// [`Error`]; the database is then as it was.
-    pub async fn run(&self, run: Run) -> Result<Report, Error> {
+    pub async fn run(&self, run: Run) -> Result<RunReport, Error> {
         self.execute(Some(run)).await
     }
 
     /// Does a run; `None` only creates the database. What does not touch the database comes
     /// first, so that a wrong number creates none.
-    pub(crate) async fn execute(&self, run: Option<Run>) -> Result<Report, Error> {
+    pub(crate) async fn execute(&self, run: Option<Run>) -> Result<RunReport, Error> {
         sqlite_version::check().map_err(Error::Library)?;
         if let Some(target) = run.and_then(|run| run.to) {
             plan::check_target(&self.migrations, target)?;
@@ -83,7 +83,11 @@ impl Migrator {
         result
     }
 
-    async fn execute_in(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
+    async fn execute_in(
+        &self,
+        session: &mut Session,
+        run: Option<Run>,
+    ) -> Result<RunReport, Error> {
         let DatabaseState { identity, applied } = session.look().await?;
         match (identity, run) {
             (Identity::Foreign(why), _) => return Err(self.foreign(why)),
@@ -119,7 +123,7 @@ impl Migrator {
 
     /// Everything between BEGIN and COMMIT. What was seen before may be out of date by
     /// now: another migrator can have been here.
-    async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<Report, Error> {
+    async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<RunReport, Error> {
         let connection = session.connection();
         let DatabaseState { identity, applied } = history::view(connection).await?;
         let mut report = self.report(is_dry(run), &applied);
@@ -149,7 +153,7 @@ impl Migrator {
         run: Run,
         applied: &[AppliedMigration],
         steps: &Steps<'_>,
-        report: &mut Report,
+        report: &mut RunReport,
     ) -> Result<(), Error> {
         let mut preflight = self.preflight(connection, applied, steps).await?;
         let (losses, rows) = guard_downgrade(connection, run, steps, &mut preflight).await?;
@@ -186,7 +190,7 @@ impl Migrator {
         Err(RunError::Drift {
             database: self.name(),
             version: steps.from,
-            difference: preflight.before.names_of_differences(&live),
+            difference: preflight.before.difference_names(&live),
         }
         .into())
     }
@@ -214,7 +218,7 @@ impl Migrator {
         connection: &mut SqliteConnection,
         steps: &Steps<'_>,
         owners: &[Owners],
-    ) -> Result<Executed, Error> {
+    ) -> Result<ExecutedSteps, Error> {
         let work = self.progress.begin("migrating", 0);
         let direction = steps.direction;
         let before = Orphans::read(connection).await?;
@@ -224,7 +228,7 @@ impl Migrator {
             let mut execution =
                 execute(connection, &script, owners, Policy::Enforce, ignore).await?;
             execution.refuse(migration, direction)?;
-            let step = Step::new(migration, direction, execution.statements);
+            let step = StepReport::new(migration, direction, execution.statements);
             match direction {
                 Direction::Up => history::record(connection, migration, step.elapsed).await?,
                 Direction::Down => history::erase(connection, migration).await?,
@@ -233,16 +237,16 @@ impl Migrator {
         }
         Orphans::read(connection).await?.refuse_new(&before)?;
         work.end();
-        Ok(Executed {
+        Ok(ExecutedSteps {
             steps: executed,
             orphans: before.count(),
         })
     }
 
     /// The report of a run that has done nothing yet.
-    pub(crate) fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> Report {
+    pub(crate) fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> RunReport {
         let version = plan::version(applied);
-        Report {
+        RunReport {
             database: self.name(),
             dry_run,
             created: false,
@@ -296,7 +300,7 @@ async fn verify_reached(
     }
     Err(RunError::NotReached {
         version: steps.to,
-        difference: expected.names_of_differences(&reached),
+        difference: expected.difference_names(&reached),
     }
     .into())
 }

@@ -13,7 +13,7 @@ mod token;
 
 pub(crate) use self::{
     keywords::is_keyword,
-    token::{Kind, Token, quoted, significant_tokens, tokens},
+    token::{Token, TokenKind, quoted, significant_tokens, tokens},
 };
 
 /// One statement of a script.
@@ -45,7 +45,7 @@ pub(crate) fn statements(script: &str) -> Vec<Statement<'_>> {
         *comments = None;
     };
     for token in tokens(script) {
-        if token.kind == Kind::Comment {
+        if token.kind == TokenKind::Comment {
             // What stands on the line on which a statement ends belongs to that one.
             let own_line = ended == 0 || script[ended..token.offset].contains('\n');
             if body.is_empty() && own_line {
@@ -112,13 +112,13 @@ fn apart(before: &[Token<'_>], token: &Token<'_>) -> bool {
         .iter()
         .any(|symbol| token.is_symbol(symbol));
     // A function and its arguments.
-    let named =
-        matches!(before.kind, Kind::Word | Kind::Quoted) && !is_keyword(&before.canonical());
+    let named = matches!(before.kind, TokenKind::Word | TokenKind::Quoted)
+        && !is_keyword(&before.canonical());
     let call = token.is_symbol("(") && named;
     // A sign, not the operator between two operands.
     let operand = earlier.last().is_some_and(|earlier| {
         earlier.is_symbol(")")
-            || (earlier.kind != Kind::Symbol && !is_keyword(&earlier.canonical()))
+            || (earlier.kind != TokenKind::Symbol && !is_keyword(&earlier.canonical()))
     });
     let sign = (before.is_symbol("-") || before.is_symbol("+")) && !operand;
     !tight_after && !tight_before && !call && !sign

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use migrator::{Event, Progress};
+use migrator::{Progress, ProgressEvent};
 
 /// Work that is done sooner is not worth a line.
 const WORTH_A_LINE: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ fn bars() -> Progress {
     Progress::new(move |event| {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Began { what, total } => {
+            ProgressEvent::Began { what, total } => {
                 let template = if total == 0 {
                     "{spinner} {msg} {elapsed}"
                 } else {
@@ -45,12 +45,12 @@ fn bars() -> Progress {
                 bar.enable_steady_tick(Duration::from_millis(100));
                 open.insert(what, bar);
             }
-            Event::Advanced { what, done } => {
+            ProgressEvent::Advanced { what, done } => {
                 if let Some(bar) = open.get(what) {
                     bar.set_position(done);
                 }
             }
-            Event::Ended { what } => {
+            ProgressEvent::Ended { what } => {
                 if let Some(bar) = open.remove(what) {
                     bar.finish_and_clear();
                 }
@@ -72,7 +72,7 @@ fn lines() -> Progress {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match event {
-            Event::Began { what, total } => {
+            ProgressEvent::Began { what, total } => {
                 let line = Line {
                     total,
                     began: now,
@@ -80,7 +80,7 @@ fn lines() -> Progress {
                 };
                 open.insert(what, line);
             }
-            Event::Advanced { what, done } => {
+            ProgressEvent::Advanced { what, done } => {
                 if let Some(line) = open.get_mut(what)
                     && now - line.said.unwrap_or(line.began) > BETWEEN_LINES
                 {
@@ -89,7 +89,7 @@ fn lines() -> Progress {
                     eprintln!("{what}: {percent} %");
                 }
             }
-            Event::Ended { what } => {
+            ProgressEvent::Ended { what } => {
                 if let Some(line) = open.remove(what)
                     && now - line.began > WORTH_A_LINE
                 {

@@ -8,7 +8,7 @@ use database::sqlite::sqlite_version;
 use crate::{
     Migrator,
     error::{Error, run::RunError},
-    report::{Report, Subject},
+    report::{MigrationRef, RunReport},
     run::plan::{self, PlanError},
     scratch::Scratch,
     sqlite::{history, lock_backoff::Wait, schema::Schema, session::Session},
@@ -25,7 +25,7 @@ impl Migrator {
     /// [`PlanError::Adopted`] if there is a history, and
     /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database. The
     /// database is then as it was.
-    pub async fn baseline(&self, version: i64) -> Result<Report, Error> {
+    pub async fn baseline(&self, version: i64) -> Result<RunReport, Error> {
         sqlite_version::check().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;
         if !self.exists()? {
@@ -45,7 +45,7 @@ impl Migrator {
         session: &mut Session,
         version: i64,
         expected: &Schema,
-    ) -> Result<Report, Error> {
+    ) -> Result<RunReport, Error> {
         session.begin().await?;
         let looked = self.compare(session, version, expected).await;
         session.rollback().await;
@@ -91,7 +91,7 @@ impl Migrator {
         Err(RunError::Drift {
             database: self.name(),
             version,
-            difference: expected.catalog().names_of_differences(&live.catalog()),
+            difference: expected.catalog().difference_names(&live.catalog()),
         }
         .into())
     }
@@ -101,7 +101,7 @@ impl Migrator {
         session: &mut Session,
         version: i64,
         expected: &Schema,
-    ) -> Result<Report, Error> {
+    ) -> Result<RunReport, Error> {
         self.compare(session, version, expected).await?;
         let connection = session.connection();
         history::create(connection).await?;
@@ -109,10 +109,10 @@ impl Migrator {
         for migration in &self.migrations {
             if migration.number() <= version {
                 history::record(connection, migration, Duration::ZERO).await?;
-                adopted.push(Subject::from(migration));
+                adopted.push(MigrationRef::from(migration));
             }
         }
-        Ok(Report {
+        Ok(RunReport {
             adopted,
             version,
             ..self.report(false, &[])

@@ -22,9 +22,9 @@ pub struct CheckReport {
     /// The migrations lead to what is declared.
     pub(crate) declared: Check<Difference>,
     /// Each migration can be applied, undone and applied again.
-    pub(crate) steps: Check<Irregularity>,
+    pub(crate) steps: Check<RoundTripFailure>,
     /// Each statement of the services fits the migrated schema.
-    pub(crate) statements: Check<Misfit>,
+    pub(crate) statements: Check<BrokenStatement>,
     /// The rules for migrations are kept.
     pub(crate) lint: Check<Finding>,
     /// What was applied to the database is what the migrations are; `None` without one.
@@ -45,7 +45,7 @@ pub(crate) struct Check<T> {
 /// A migration that does not lead there and back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Irregularity {
+pub(crate) enum RoundTripFailure {
     /// A script that SQLite refuses.
     Refused {
         #[serde(flatten)]
@@ -63,7 +63,7 @@ pub(crate) enum Irregularity {
 
 /// A statement that SQLite refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Misfit {
+pub(crate) struct BrokenStatement {
     /// Where it is recorded.
     pub(crate) file: String,
     /// In one line.
@@ -85,8 +85,10 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
     let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
     Ok(CheckReport {
         declared: differences(&declared, &executed.scratch.schema()).into(),
-        steps: irregularities(&executed.trips).into(),
-        statements: misfits(project, &mut executed.scratch).await.into(),
+        steps: round_trip_failures(&executed.trips).into(),
+        statements: broken_statements(project, &mut executed.scratch)
+            .await
+            .into(),
         lint: findings.into(),
         history: None,
         speed: None,
@@ -189,7 +191,7 @@ impl<T: fmt::Display> Check<T> {
     }
 }
 
-impl fmt::Display for Irregularity {
+impl fmt::Display for RoundTripFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { place, message } => write!(f, "{place}: {message}"),
@@ -203,7 +205,7 @@ impl fmt::Display for Irregularity {
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for BrokenStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.file, self.message, self.statement)
     }
@@ -213,16 +215,16 @@ fn differences(expected: &Schema, actual: &Schema) -> Vec<Difference> {
     expected.catalog().differences(&actual.catalog())
 }
 
-fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
+fn round_trip_failures(trips: &[RoundTrip<'_>]) -> Vec<RoundTripFailure> {
     let mut found = Vec::new();
     for (run, expected) in trips.iter().flat_map(RoundTrip::runs) {
         match (&run.failure, expected) {
-            (Some(failure), _) => found.push(Irregularity::Refused {
+            (Some(failure), _) => found.push(RoundTripFailure::Refused {
                 place: failure.place.clone(),
                 message: failure.message(),
             }),
             (None, Some(expected)) if *run.after != *expected => {
-                found.push(Irregularity::NotUndone {
+                found.push(RoundTripFailure::NotUndone {
                     file: run.migration.file(run.direction),
                     differences: differences(expected, &run.after),
                 });
@@ -233,19 +235,19 @@ fn irregularities(trips: &[RoundTrip<'_>]) -> Vec<Irregularity> {
     found
 }
 
-async fn misfits(project: &Project, scratch: &mut Scratch) -> Vec<Misfit> {
-    let mut misfits = Vec::new();
+async fn broken_statements(project: &Project, scratch: &mut Scratch) -> Vec<BrokenStatement> {
+    let mut broken_statements = Vec::new();
     for recorded in project.owners.iter().flat_map(|owner| &owner.recorded) {
         if let Err(message) = prepares(scratch.connection(), &recorded.query).await {
             let words: Vec<_> = recorded.query.split_whitespace().collect();
-            misfits.push(Misfit {
+            broken_statements.push(BrokenStatement {
                 file: recorded.file.clone(),
                 statement: words.join(" "),
                 message,
             });
         }
     }
-    misfits
+    broken_statements
 }
 
 #[cfg(test)]
@@ -253,7 +255,7 @@ mod tests {
     use super::*;
     use crate::{
         lint::tests::{project, with},
-        project::Recorded,
+        project::RecordedStatement,
     };
 
     #[tokio::test]
@@ -313,14 +315,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n- a text"), "{text}");
-        assert!(matches!(refused, Irregularity::Refused { .. }), "{refused}");
+        assert!(
+            matches!(refused, RoundTripFailure::Refused { .. }),
+            "{refused}"
+        );
         assert!(report.lint.ok && report.statements.ok, "{report}");
     }
 
     #[tokio::test]
     async fn a_statement_that_does_not_fit_is_found() {
         let mut project = project();
-        project.owners[1].recorded.push(Recorded {
+        project.owners[1].recorded.push(RecordedStatement {
             file: "posts/.sqlx/query-0.json".into(),
             line: 3,
             query: "select body,\n none from posts".into(),

@@ -1,6 +1,6 @@
 //! `create`: an empty database.
 
-use crate::{Migrator, error::Error, report::Report};
+use crate::{Migrator, error::Error, report::RunReport};
 
 impl Migrator {
     /// Makes the file, readable and writable by its owner only, and an empty history in
@@ -9,7 +9,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`Error`]: above all, that the file belongs to something else.
-    pub async fn create(&self) -> Result<Report, Error> {
+    pub async fn create(&self) -> Result<RunReport, Error> {
         self.execute(None).await
     }
 }

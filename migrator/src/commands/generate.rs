@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     error::{Error, exit::Exit, generate::GenerateError},
     project::{Project, migrations::Direction},
-    report::Report,
+    report::RunReport,
     scratch::{Scratch, desired::DesiredSchema},
     sqlite::{
         execute::ignore,
@@ -51,7 +51,7 @@ pub struct NewMigrations {
     /// Whether they are in the source tree by now.
     pub written: bool,
     /// The upgrade that followed, if one was asked for.
-    pub upgrade: Option<Report>,
+    pub upgrade: Option<RunReport>,
 }
 
 /// What `migrate` can be told.

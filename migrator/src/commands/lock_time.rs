@@ -8,7 +8,7 @@ use crate::{
     error::{Error, run::RunError},
     lint::{Code, Finding},
     project::migrations::{Direction, Migration, Migrations},
-    report::{Report, progress::Progress},
+    report::{RunReport, StepReport, progress::Progress},
     sql::location::SourceLocation,
     sqlite::{
         execute::{ExecuteError, Failure},
@@ -28,7 +28,7 @@ impl Migrator {
     /// [`Error`]: above all, that there is no room for the copy.
     pub(crate) async fn lock_time(&self, limit: Duration) -> Result<Vec<Finding>, Error> {
         // Nothing is done to the database whose progress could be told.
-        let progress = Progress::silent();
+        let progress = Progress::noop();
         let copy = self.backups.copy(self.lock_timeout, &progress).await?;
         let migrator = Self {
             database: copy.path().to_owned(),
@@ -90,7 +90,7 @@ impl Migrator {
 }
 
 /// M006, at the scripts that take too long; if none does, at the one that takes longest.
-fn too_long(report: &Report, known: &Migrations, limit: Duration) -> Vec<Finding> {
+fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Finding> {
     let locked = report.locked;
     if locked <= limit {
         return Vec::new();
@@ -108,7 +108,7 @@ fn too_long(report: &Report, known: &Migrations, limit: Duration) -> Vec<Finding
     } else {
         ("", "")
     };
-    let finding = |step: &crate::Step| {
+    let finding = |step: &StepReport| {
         Finding::at(
             Code::Slow,
             &begin(known.get(step.migration.number)),

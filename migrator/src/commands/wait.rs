@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     Migrator,
     error::Error,
-    report::There,
+    report::WaitReport,
     run::plan::{self, PlanError},
     state::error::DatabaseError,
 };
@@ -20,7 +20,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`PlanError::Behind`] if it is not there in time; at once, if waiting does not help.
-    pub async fn wait(&self, version: Option<i64>, timeout: Duration) -> Result<There, Error> {
+    pub async fn wait(&self, version: Option<i64>, timeout: Duration) -> Result<WaitReport, Error> {
         let wanted = version.unwrap_or_else(|| self.migrations.newest());
         let began = Instant::now();
         let mut said = false;
@@ -36,7 +36,7 @@ impl Migrator {
             match found {
                 Some(version) if version >= wanted => {
                     let database = self.name();
-                    return Ok(There { database, version });
+                    return Ok(WaitReport { database, version });
                 }
                 _ if began.elapsed() >= timeout => {
                     return Err(PlanError::Behind {

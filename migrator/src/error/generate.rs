@@ -71,7 +71,7 @@ pub enum GenerateError {
 
 impl GenerateError {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Declaration { .. } => (Exit::Failed, "INVALID_DECLARATION"),
             Self::Moved { .. } => (Exit::Refused, "MOVED_TABLE"),

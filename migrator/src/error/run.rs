@@ -79,7 +79,7 @@ pub enum RunError {
 
 impl RunError {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::NothingToDowngrade { .. } => (Exit::Setting, "NOTHING_TO_DOWNGRADE"),
             Self::Drift { .. } => (Exit::Drift, "DRIFT"),

@@ -1,6 +1,6 @@
 //! Columns that a table with rows refuses (M001). SQL stands here.
 
-use super::{Code, Finding, script};
+use super::{Code, Finding, script::ParsedScript};
 use crate::{
     error::Error,
     scratch::Scratch,
@@ -14,7 +14,7 @@ use crate::{
 
 /// M001: what can be added to a table in a test, where it is empty, and not in use.
 pub(super) async fn columns(
-    script: &script::Script<'_>,
+    script: &ParsedScript<'_>,
     before: &Schema,
 ) -> Result<Vec<Finding>, Error> {
     let mut tracker = RenameTracker::new(&before.catalog());

@@ -3,7 +3,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Code, Finding, script::Step};
+use super::{Code, Finding, script::ParsedMigration};
 use crate::{
     error::Error,
     project::Project,
@@ -67,7 +67,7 @@ impl<'a> Compatibility<'a> {
     pub(super) async fn begin(
         &mut self,
         scratch: &mut Scratch,
-        step: &Step<'_>,
+        step: &ParsedMigration<'_>,
     ) -> Result<(), Error> {
         // What a script of this number or a later one breaks, its release did not know.
         let in_use = self.number..step.migration.number();
@@ -103,7 +103,7 @@ impl<'a> Compatibility<'a> {
     }
 
     /// M005: after a migration was applied, the statements that it breaks.
-    pub(super) fn end(&mut self, step: &Step<'_>) -> Vec<Finding> {
+    pub(super) fn end(&mut self, step: &ParsedMigration<'_>) -> Vec<Finding> {
         let broken = |statement: &mut Released<'_>| statement.broken.is_some();
         let broken = self.working.extract_if(.., broken);
         broken
@@ -137,7 +137,7 @@ async fn fails(
     Ok(missing.map(|column| format!("it gives no {table}.{column}, which is NOT NULL")))
 }
 
-fn finding(step: &Step<'_>, statement: &Released<'_>) -> Option<Finding> {
+fn finding(step: &ParsedMigration<'_>, statement: &Released<'_>) -> Option<Finding> {
     let (at, why) = statement.broken.as_ref()?;
     let one_line = statement.query.split_whitespace().collect::<Vec<_>>();
     let one_line = one_line.join(" ");

@@ -3,7 +3,7 @@
 use super::{
     Code, Finding,
     rebuild::{Rebuild, source},
-    script::Script,
+    script::ParsedScript,
 };
 use crate::{
     sql::{
@@ -23,7 +23,11 @@ use crate::{
 ///
 /// A table that is rebuilt stays, as far as its rows and columns are copied. What the
 /// script itself has made may go.
-pub(super) fn losses(script: &Script<'_>, before: &Schema, rebuilds: &[Rebuild]) -> Vec<Finding> {
+pub(super) fn losses(
+    script: &ParsedScript<'_>,
+    before: &Schema,
+    rebuilds: &[Rebuild],
+) -> Vec<Finding> {
     let mut losses = Losses {
         script,
         findings: Vec::new(),
@@ -72,7 +76,7 @@ fn tracks(tracker: &RenameTracker, table: &Name, column: &Name) -> bool {
 }
 
 struct Losses<'a> {
-    script: &'a Script<'a>,
+    script: &'a ParsedScript<'a>,
     findings: Vec<Finding>,
 }
 

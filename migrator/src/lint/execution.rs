@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Finding, compatibility::Compatibility, script::Step};
+use super::{Finding, compatibility::Compatibility, script::ParsedMigration};
 use crate::{
     error::Error,
     project::{Project, migrations::Direction},
@@ -26,7 +26,10 @@ impl<'a> ExecutedScripts<'a> {
     /// # Errors
     ///
     /// [`Error`], but not because a script fails.
-    pub(crate) async fn run(project: &Project, steps: &[Step<'a>]) -> Result<Self, Error> {
+    pub(crate) async fn run(
+        project: &Project,
+        steps: &[ParsedMigration<'a>],
+    ) -> Result<Self, Error> {
         let mut scratch = Scratch::new().await?;
         let mut compatibility = Compatibility::new(project);
         let mut trips = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Finding, script::Script};
+use super::{Code, Finding, script::ParsedScript};
 use crate::{
     scratch::ScriptRun,
     sql::{
@@ -41,7 +41,7 @@ struct Made {
 
 /// The tables that a script makes anew. A table that is dropped and made at once under the
 /// same name, with nothing copied in between, is another one.
-pub(super) fn rebuilds(script: &Script<'_>, before: &Schema) -> Vec<Rebuild> {
+pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuild> {
     let mut made: Vec<Made> = Vec::new();
     let mut tracker = RenameTracker::new(&before.catalog());
     let mut dropped = Vec::new();
@@ -96,12 +96,12 @@ pub(super) fn rebuilds(script: &Script<'_>, before: &Schema) -> Vec<Rebuild> {
 }
 
 /// Whether an INSERT takes what it inserts from a table.
-fn reads(script: &Script<'_>, statement: usize, table: &Name) -> bool {
+fn reads(script: &ParsedScript<'_>, statement: usize, table: &Name) -> bool {
     source(script, statement).is_some_and(|source| table.is_in(source))
 }
 
 /// What an INSERT inserts.
-pub(super) fn source<'a>(script: &Script<'a>, statement: usize) -> Option<&'a str> {
+pub(super) fn source<'a>(script: &ParsedScript<'a>, statement: usize) -> Option<&'a str> {
     match &script.operations[statement] {
         Operation::Insert { source, .. } => script.statements[statement].text.get(*source..),
         _ => None,
@@ -109,7 +109,11 @@ pub(super) fn source<'a>(script: &Script<'a>, statement: usize) -> Option<&'a st
 }
 
 /// M009: what was there before a script, and is not afterwards, though nothing said so.
-pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
+pub(super) fn lost(
+    script: &ParsedScript<'_>,
+    run: &ScriptRun<'_>,
+    rebuilds: &[Rebuild],
+) -> Vec<Finding> {
     let (before, after) = (&*run.before, &*run.after);
     let mut findings = vanished(script, run, rebuilds);
     let mut add = |at: usize, message: String, remedy: String| {
@@ -156,7 +160,7 @@ pub(super) fn lost(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild
 
 impl Rebuild {
     /// What the new table is called at first.
-    fn statements_name(&self, script: &Script<'_>) -> String {
+    fn statements_name(&self, script: &ParsedScript<'_>) -> String {
         let created = self.statements.first().map(|at| &script.operations[*at]);
         match created {
             Some(Operation::Create(_, name)) => name.to_string(),
@@ -166,7 +170,7 @@ impl Rebuild {
 }
 
 /// The indexes and triggers that went with a table or view that is there again.
-fn vanished(script: &Script<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
+fn vanished(script: &ParsedScript<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
     let (before, after) = (&*run.before, &*run.after);
     let indexes = before.indexes.iter().map(|(name, index)| {
         let kept = after.indexes.contains_key(name);
@@ -228,7 +232,7 @@ fn dangling(schema: &Schema) -> BTreeSet<(Name, Name, Name)> {
 
 /// The last statement that drops or renames something of that name, or else the last that
 /// names it.
-fn last_change(script: &Script<'_>, name: &Name) -> usize {
+fn last_change(script: &ParsedScript<'_>, name: &Name) -> usize {
     let changes = |operation: &Operation| match operation {
         Operation::Drop(_, dropped) => dropped == name,
         Operation::RenameTable { from, to } => from == name || to == name,

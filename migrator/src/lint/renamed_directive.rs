@@ -6,7 +6,7 @@ use super::{Code, Finding};
 use crate::{
     project::Project,
     sql::{
-        self, Kind,
+        self, TokenKind,
         directives::{self, Directive, Directives},
         location::SourceLocation,
         name::Name,
@@ -20,7 +20,7 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
     let mut findings = Vec::new();
     for owner in &project.owners {
         let comments = sql::tokens(&owner.schema).into_iter();
-        let comments = comments.filter(|token| token.kind == Kind::Comment);
+        let comments = comments.filter(|token| token.kind == TokenKind::Comment);
         let renames = comments.flat_map(|comment| {
             directives::parse(comment.text).filter_map(move |directive| match directive {
                 Directive::Renamed { from } => Some((comment.offset, from)),

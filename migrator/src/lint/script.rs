@@ -11,17 +11,17 @@ use crate::{
 
 /// A migration whose scripts were taken apart.
 #[derive(Debug)]
-pub(crate) struct Step<'a> {
+pub(crate) struct ParsedMigration<'a> {
     pub(crate) migration: &'a Migration,
-    pub(crate) up: Script<'a>,
-    pub(crate) down: Script<'a>,
+    pub(crate) up: ParsedScript<'a>,
+    pub(crate) down: ParsedScript<'a>,
     /// Whether one of the files is missing, and an empty script stands for it.
     pub(crate) half: bool,
 }
 
 /// A script that was taken apart.
 #[derive(Debug)]
-pub(crate) struct Script<'a> {
+pub(crate) struct ParsedScript<'a> {
     /// As the repository has it.
     pub(crate) file: String,
     pub(crate) text: &'a str,
@@ -30,12 +30,12 @@ pub(crate) struct Script<'a> {
     pub(super) operations: Vec<Operation>,
 }
 
-impl<'a> Step<'a> {
+impl<'a> ParsedMigration<'a> {
     pub(crate) fn new(migration: &'a Migration, half: bool) -> Self {
         Self {
             migration,
-            up: Script::new(migration, Direction::Up),
-            down: Script::new(migration, Direction::Down),
+            up: ParsedScript::new(migration, Direction::Up),
+            down: ParsedScript::new(migration, Direction::Down),
             half,
         }
     }
@@ -46,7 +46,7 @@ impl<'a> Step<'a> {
     }
 }
 
-impl<'a> Script<'a> {
+impl<'a> ParsedScript<'a> {
     fn new(migration: &'a Migration, direction: Direction) -> Self {
         let text = migration.script(direction);
         let statements = sql::statements(text);

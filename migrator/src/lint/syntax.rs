@@ -3,7 +3,7 @@
 
 use super::{
     Code, Finding,
-    script::{Script, Step},
+    script::{ParsedMigration, ParsedScript},
 };
 use crate::{
     project::Project,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What is wrong with the text of a script.
-pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
+pub(super) fn script(script: &ParsedScript<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, statement) in script.statements.iter().enumerate() {
         let tokens = significant_tokens(statement.text);
@@ -31,8 +31,8 @@ pub(super) fn script(script: &Script<'_>) -> Vec<Finding> {
 }
 
 /// What is wrong with a way back.
-pub(super) fn way_back(step: &Step<'_>) -> Option<Finding> {
-    let Step { up, down, .. } = step;
+pub(super) fn way_back(step: &ParsedMigration<'_>) -> Option<Finding> {
+    let ParsedMigration { up, down, .. } = step;
     let missing = !step.half && !up.statements.is_empty() && down.statements.is_empty();
     let why = down.irreversible().unwrap_or_default();
     (missing && why.is_empty()).then(|| {

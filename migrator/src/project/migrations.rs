@@ -111,15 +111,15 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if a name is not of the form `0001_name.up.sql` or
+    /// [`InvalidMigrations`] if a name is not of the form `0001_name.up.sql` or
     /// `0001_name.down.sql`, if one of the two is missing, or if a number is used twice.
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, InvalidMigrations> {
         let (migrations, missing) = Self::with_missing(files)?;
         match missing.into_iter().next() {
             None => Ok(migrations),
-            Some(MissingFile { file, .. }) => Err(Invalid::Missing { file }),
+            Some(MissingFile { file, .. }) => Err(InvalidMigrations::Missing { file }),
         }
     }
 
@@ -127,13 +127,13 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// [`Invalid`], except [`Invalid::Missing`].
+    /// [`InvalidMigrations`], except [`InvalidMigrations::Missing`].
     pub(crate) fn with_missing<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
-    ) -> Result<(Self, Vec<MissingFile>), Invalid> {
+    ) -> Result<(Self, Vec<MissingFile>), InvalidMigrations> {
         let mut pairs: BTreeMap<_, [Option<&str>; 2]> = BTreeMap::new();
         for (owner, file, text) in files {
-            let (number, name, direction) = parse(file).ok_or_else(|| Invalid::Name {
+            let (number, name, direction) = parse(file).ok_or_else(|| InvalidMigrations::Name {
                 file: path(owner, file),
             })?;
             pairs.entry((number, owner, name)).or_default()[direction as usize] = Some(text);
@@ -152,7 +152,7 @@ impl Migrations {
             if let Some(first) = migrations.last()
                 && first.number == number
             {
-                return Err(Invalid::Duplicate {
+                return Err(InvalidMigrations::Duplicate {
                     number,
                     first: format!("{} of {}", first.name, first.owner),
                     second: format!("{name} of {owner}"),
@@ -213,7 +213,7 @@ pub(crate) struct MissingFile {
 
 /// Why some files are no valid set of migrations.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidMigrations {
     /// A file that is none, or whose name does not say which.
     #[error("{file} is not a text file named like 0001_create_users.up.sql")]
     Name {
@@ -281,7 +281,7 @@ mod tests {
             let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
 
             let file = format!("users/migrations/{file}");
-            assert_eq!(refusal, Invalid::Name { file });
+            assert_eq!(refusal, InvalidMigrations::Name { file });
         }
     }
 
@@ -294,7 +294,7 @@ mod tests {
             let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
 
             let file = format!("users/migrations/{missing}");
-            assert_eq!(refusal, Invalid::Missing { file });
+            assert_eq!(refusal, InvalidMigrations::Missing { file });
         }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let refusal = Migrations::from_files(files).unwrap_err();
 
         assert!(
-            matches!(refusal, Invalid::Duplicate { number: 1, .. }),
+            matches!(refusal, InvalidMigrations::Duplicate { number: 1, .. }),
             "{refusal}"
         );
     }

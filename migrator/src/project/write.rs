@@ -12,20 +12,20 @@ use super::{Error, OWNERS, Project, RELEASED, Released, parse_recorded, texts};
 
 /// What was recorded of a release.
 #[derive(Clone, Debug, Serialize)]
-pub struct Releases {
+pub struct ReleaseReport {
     /// The number of the newest migration that it knows.
     pub version: i64,
     /// Where it was written down, one file for each service.
     pub files: Vec<PathBuf>,
 }
 
-impl fmt::Display for Releases {
+impl fmt::Display for ReleaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for file in &self.files {
             let file = file.display();
             writeln!(
                 f,
-                "Recorded the statements of version {} in {file}",
+                "RecordedStatement the statements of version {} in {file}",
                 self.version
             )?;
         }
@@ -94,7 +94,7 @@ impl Project {
     /// # Errors
     ///
     /// [`Error`]: something is missing or cannot be written.
-    pub fn release(folder: &Path) -> Result<Releases, Error> {
+    pub fn release(folder: &Path) -> Result<ReleaseReport, Error> {
         let mut files = Vec::new();
         // What was released before does not matter, not even whether it can be read.
         let mut project = Self { owners: Vec::new() };
@@ -124,7 +124,7 @@ impl Project {
             })?;
             files.push(path);
         }
-        Ok(Releases { version, files })
+        Ok(ReleaseReport { version, files })
     }
 }
 

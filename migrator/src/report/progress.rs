@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 /// What there is to say of a piece of long work. Each that begins also ends, if it does not
 /// fail; two may go on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ProgressEvent {
     /// It begins.
     Began {
         /// What it is, in a word or two for people.
@@ -30,25 +30,25 @@ pub enum Event {
 
 /// Who wants to know. Copies of it tell the same one.
 #[derive(Clone)]
-pub struct Progress(Arc<dyn Fn(Event) + Send + Sync>);
+pub struct Progress(Arc<dyn Fn(ProgressEvent) + Send + Sync>);
 
 impl Progress {
     /// Calls `tell` for each event, from whichever thread does the work; it should return
     /// at once.
-    pub fn new(tell: impl Fn(Event) + Send + Sync + 'static) -> Self {
+    pub fn new(tell: impl Fn(ProgressEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 
     /// Nobody wants to know.
     #[must_use]
-    pub fn silent() -> Self {
+    pub fn noop() -> Self {
         Self::new(|_| ())
     }
 
     /// A piece of work begins.
-    pub(crate) fn begin(&self, what: &'static str, total: u64) -> Work {
-        (self.0)(Event::Began { what, total });
-        Work {
+    pub(crate) fn begin(&self, what: &'static str, total: u64) -> Task {
+        (self.0)(ProgressEvent::Began { what, total });
+        Task {
             what,
             progress: self.clone(),
         }
@@ -63,19 +63,19 @@ impl fmt::Debug for Progress {
 
 /// A piece of work that goes on.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Task {
     what: &'static str,
     progress: Progress,
 }
 
-impl Work {
+impl Task {
     pub(crate) fn advance(&self, done: u64) {
         let what = self.what;
-        (self.progress.0)(Event::Advanced { what, done });
+        (self.progress.0)(ProgressEvent::Advanced { what, done });
     }
 
     pub(crate) fn end(self) {
         let what = self.what;
-        (self.progress.0)(Event::Ended { what });
+        (self.progress.0)(ProgressEvent::Ended { what });
     }
 }

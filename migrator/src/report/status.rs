@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Subject, optional_milliseconds, table, write_version};
+use super::{MigrationRef, optional_milliseconds, table, write_version};
 use crate::{
     error::exit::Exit,
     project::migrations::Migrations,
@@ -28,7 +28,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Which.
-    pub migration: Subject,
+    pub migration: MigrationRef,
     /// What it is.
     pub state: State,
     /// When it was applied, if it was: RFC 3339, UTC.
@@ -112,7 +112,7 @@ impl Status {
         let applied = history.iter().map(|row| {
             let migration = known.get(row.number);
             Entry {
-                migration: migration.map_or_else(|| row.into(), Subject::from),
+                migration: migration.map_or_else(|| row.into(), MigrationRef::from),
                 state: match migration {
                     _ if !row.success => State::Failed,
                     None => State::Missing,

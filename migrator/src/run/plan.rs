@@ -129,7 +129,7 @@ pub enum PlanError {
 
 impl PlanError {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::UnknownTarget { .. } => (Exit::Usage, "UNKNOWN_TARGET"),
             Self::AboveTarget { .. } => (Exit::Usage, "ABOVE_TARGET"),

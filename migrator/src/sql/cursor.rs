@@ -2,7 +2,7 @@
 
 use super::{
     name::Name,
-    token::{Kind, Token, tokens},
+    token::{Token, TokenKind, tokens},
 };
 
 /// What is in the way of understanding a statement.
@@ -20,7 +20,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(sql: &'a str) -> Self {
         let (comments, tokens) = tokens(sql)
             .into_iter()
-            .partition(|token| token.kind == Kind::Comment);
+            .partition(|token| token.kind == TokenKind::Comment);
         Self {
             sql,
             tokens,

@@ -16,7 +16,7 @@ use std::ops::Range;
 use super::{
     destructive_change::DestructiveChange,
     name::Name,
-    token::{Kind, Token, tokens},
+    token::{Token, TokenKind, tokens},
 };
 
 /// A directive of a comment.
@@ -152,7 +152,7 @@ fn line_indent(text: &str, offset: usize) -> Range<usize> {
 
 fn comments(sql: &str) -> impl Iterator<Item = Token<'_>> {
     let tokens = tokens(sql).into_iter();
-    tokens.filter(|token| token.kind == Kind::Comment)
+    tokens.filter(|token| token.kind == TokenKind::Comment)
 }
 
 /// Where the directives about a declaration are in its comment.

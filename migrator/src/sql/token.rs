@@ -7,7 +7,7 @@ use super::keywords::is_keyword;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// A keyword or a name without quotes.
     Word,
     /// A name in `"…"`, `` `…` `` or `[…]`.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 /// A piece of SQL that has no smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: TokenKind,
     /// As it is written.
     pub(crate) text: &'a str,
     /// Where it begins, in bytes.
@@ -44,23 +44,26 @@ impl Token<'_> {
 
     /// Whether it is this keyword, given in lower case.
     pub(crate) fn is(&self, keyword: &str) -> bool {
-        self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
+        self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
     /// Whether it is this operator or punctuation mark.
     pub(crate) fn is_symbol(&self, symbol: &str) -> bool {
-        self.kind == Kind::Symbol && self.text == symbol
+        self.kind == TokenKind::Symbol && self.text == symbol
     }
 
     /// Whether it can stand for a name. SQLite takes texts for names as well.
     pub(crate) fn is_name(&self) -> bool {
-        matches!(self.kind, Kind::Word | Kind::Quoted | Kind::Text)
+        matches!(
+            self.kind,
+            TokenKind::Word | TokenKind::Quoted | TokenKind::Text
+        )
     }
 
     /// What it says, without its quotes.
     pub(crate) fn unquoted(&self) -> String {
         let quote = match self.kind {
-            Kind::Quoted | Kind::Text => self.text.chars().next(),
+            TokenKind::Quoted | TokenKind::Text => self.text.chars().next(),
             _ => None,
         };
         let Some(open) = quote else {
@@ -79,14 +82,14 @@ impl Token<'_> {
     /// case, quotes that are not needed, and the operators that SQLite has twice.
     pub(crate) fn canonical(&self) -> String {
         match self.kind {
-            Kind::Word | Kind::Blob | Kind::Number => self.text.to_ascii_lowercase(),
-            Kind::Quoted => quoted(&self.unquoted().to_ascii_lowercase()),
-            Kind::Symbol => match self.text {
+            TokenKind::Word | TokenKind::Blob | TokenKind::Number => self.text.to_ascii_lowercase(),
+            TokenKind::Quoted => quoted(&self.unquoted().to_ascii_lowercase()),
+            TokenKind::Symbol => match self.text {
                 "==" => "=".into(),
                 "!=" => "<>".into(),
                 symbol => symbol.into(),
             },
-            Kind::Text | Kind::Parameter | Kind::Comment => self.text.into(),
+            TokenKind::Text | TokenKind::Parameter | TokenKind::Comment => self.text.into(),
         }
     }
 }
@@ -116,35 +119,35 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
 /// All tokens of `sql` but its comments, in order.
 pub(crate) fn significant_tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = tokens(sql);
-    tokens.retain(|token| token.kind != Kind::Comment);
+    tokens.retain(|token| token.kind != TokenKind::Comment);
     tokens
 }
 
 /// The kind and the length in bytes of the token that `rest` begins with.
-fn first(rest: &str) -> (Kind, usize) {
+fn first(rest: &str) -> (TokenKind, usize) {
     let bytes = rest.as_bytes();
     let second = bytes.get(1).copied().unwrap_or_default();
     match bytes[0] {
-        b'-' if second == b'-' => (Kind::Comment, rest.find('\n').unwrap_or(rest.len())),
+        b'-' if second == b'-' => (TokenKind::Comment, rest.find('\n').unwrap_or(rest.len())),
         b'/' if second == b'*' => {
             let end = rest[2..].find("*/").map_or(rest.len(), |at| at + 4);
-            (Kind::Comment, end)
+            (TokenKind::Comment, end)
         }
-        b'\'' => (Kind::Text, closed(rest, b'\'')),
-        quote @ (b'"' | b'`') => (Kind::Quoted, closed(rest, quote)),
+        b'\'' => (TokenKind::Text, closed(rest, b'\'')),
+        quote @ (b'"' | b'`') => (TokenKind::Quoted, closed(rest, quote)),
         b'[' => (
-            Kind::Quoted,
+            TokenKind::Quoted,
             rest.find(']').map_or(rest.len(), |end| end + 1),
         ),
-        b'x' | b'X' if second == b'\'' => (Kind::Blob, 1 + closed(&rest[1..], b'\'')),
-        b'0'..=b'9' => (Kind::Number, number(bytes)),
-        b'.' if second.is_ascii_digit() => (Kind::Number, number(bytes)),
+        b'x' | b'X' if second == b'\'' => (TokenKind::Blob, 1 + closed(&rest[1..], b'\'')),
+        b'0'..=b'9' => (TokenKind::Number, number(bytes)),
+        b'.' if second.is_ascii_digit() => (TokenKind::Number, number(bytes)),
         b'?' | b':' | b'@' | b'$' | b'#' => (
-            Kind::Parameter,
+            TokenKind::Parameter,
             1 + word(&rest[1..]).max(digits(&bytes[1..])),
         ),
-        byte if begins_word(byte) => (Kind::Word, word(rest)),
-        _ => (Kind::Symbol, symbol(rest)),
+        byte if begins_word(byte) => (TokenKind::Word, word(rest)),
+        _ => (TokenKind::Symbol, symbol(rest)),
     }
 }
 
@@ -227,33 +230,33 @@ pub(crate) fn quoted(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn kinds(sql: &str) -> Vec<(Kind, &str)> {
+    fn kinds(sql: &str) -> Vec<(TokenKind, &str)> {
         tokens(sql).iter().map(|t| (t.kind, t.text)).collect()
     }
 
     #[test]
     fn each_kind_of_token_is_told_apart() {
         for (sql, expected) in [
-            ("users", Kind::Word),
-            ("größe", Kind::Word),
-            ("a$1", Kind::Word),
-            ("\"a \"\" b\"", Kind::Quoted),
-            ("[a b]", Kind::Quoted),
-            ("`a``b`", Kind::Quoted),
-            ("'it''s; -- no comment'", Kind::Text),
-            ("x'00ff'", Kind::Blob),
-            ("1_000.5e-3", Kind::Number),
-            (".5", Kind::Number),
-            ("0xFF", Kind::Number),
-            ("?12", Kind::Parameter),
-            (":name", Kind::Parameter),
-            ("->>", Kind::Symbol),
-            ("||", Kind::Symbol),
-            ("-- to the end", Kind::Comment),
-            ("/* a\nb */", Kind::Comment),
-            ("/* without an end", Kind::Comment),
-            ("'without an end", Kind::Text),
-            ("\u{1}", Kind::Symbol),
+            ("users", TokenKind::Word),
+            ("größe", TokenKind::Word),
+            ("a$1", TokenKind::Word),
+            ("\"a \"\" b\"", TokenKind::Quoted),
+            ("[a b]", TokenKind::Quoted),
+            ("`a``b`", TokenKind::Quoted),
+            ("'it''s; -- no comment'", TokenKind::Text),
+            ("x'00ff'", TokenKind::Blob),
+            ("1_000.5e-3", TokenKind::Number),
+            (".5", TokenKind::Number),
+            ("0xFF", TokenKind::Number),
+            ("?12", TokenKind::Parameter),
+            (":name", TokenKind::Parameter),
+            ("->>", TokenKind::Symbol),
+            ("||", TokenKind::Symbol),
+            ("-- to the end", TokenKind::Comment),
+            ("/* a\nb */", TokenKind::Comment),
+            ("/* without an end", TokenKind::Comment),
+            ("'without an end", TokenKind::Text),
+            ("\u{1}", TokenKind::Symbol),
         ] {
             assert_eq!(kinds(sql), [(expected, sql)], "{sql}");
         }

@@ -32,7 +32,7 @@ pub use self::{
     manifest::Record,
 };
 use crate::{
-    report::progress::{Progress, Work},
+    report::progress::{Progress, Task},
     state::database_name::DatabaseName,
 };
 
@@ -235,7 +235,7 @@ impl Backups {
 }
 
 /// Copies all but the last page, and tells how far that is.
-async fn copy_pages(mut pages: PageCopy, work: Work) -> Result<Result<PageCopy, CopyError>, Error> {
+async fn copy_pages(mut pages: PageCopy, work: Task) -> Result<Result<PageCopy, CopyError>, Error> {
     let copy = move || {
         while !pages.is_ready() {
             work.advance(pages.copy(PAGES)?.done);

@@ -10,7 +10,7 @@ use super::guard::{Denial, Guard, MIGRATOR, Made, Policy};
 use crate::{
     error::exit::Exit,
     project::migrations::{Direction, Migration},
-    report::Executed,
+    report::StatementReport,
     sql::{self, Token, forbidden::forbidden, location::SourceLocation, quoted},
     state::owners::Owners,
 };
@@ -44,7 +44,7 @@ impl<'a> Script<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Execution {
     /// The statements that succeeded, in order.
-    pub(crate) statements: Vec<Executed>,
+    pub(crate) statements: Vec<StatementReport>,
     /// Everything that the rule denies, in order: at most one for each statement.
     pub(crate) denials: Vec<Denied>,
     /// The statement that SQLite rejected. It is the last that was tried.
@@ -151,7 +151,7 @@ pub enum ExecuteError {
 
 impl ExecuteError {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Script { .. } => (Exit::Failed, "FAILED_STATEMENT"),
             Self::Ownership { .. } => (Exit::Refused, "OWNERSHIP"),
@@ -306,7 +306,7 @@ impl Guarded<'_> {
             denial,
         }));
         match result {
-            Ok(_) => execution.statements.push(Executed {
+            Ok(_) => execution.statements.push(StatementReport {
                 line: place.line,
                 sql: statement.text.to_owned(),
                 rows: self.changes().await? - rows_before,

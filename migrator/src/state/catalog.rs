@@ -99,7 +99,7 @@ impl Catalog {
     }
 
     /// The names of all that is not the same in `actual`, for a message.
-    pub(crate) fn names_of_differences(&self, actual: &Self) -> String {
+    pub(crate) fn difference_names(&self, actual: &Self) -> String {
         let differences = self.differences(actual).into_iter();
         let objects: Vec<_> = differences.map(|difference| difference.object).collect();
         objects.join(", ")
@@ -216,7 +216,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            expected.names_of_differences(&actual),
+            expected.difference_names(&actual),
             "table a, index i, view a"
         );
         assert_ne!(expected.hash(), actual.hash());

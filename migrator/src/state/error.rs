@@ -77,7 +77,7 @@ pub enum DatabaseError {
 
 impl DatabaseError {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::NotFound { .. } => (Exit::TryAgain, "DATABASE_NOT_FOUND"),
             Self::Foreign { .. } => (Exit::Refused, "FOREIGN_DATABASE"),

@@ -84,14 +84,14 @@ impl Place {
     async fn back_up(&self) -> Result<Backup, Error> {
         let backups = self.backups();
         backups
-            .back_up(None, "on demand", PATIENCE, &Progress::silent())
+            .back_up(None, "on demand", PATIENCE, &Progress::noop())
             .await
     }
 
     async fn restore(&self, file: &Path) -> Result<Restored, Error> {
         let backups = self.backups();
         backups
-            .restore(file, &KNOWN, PATIENCE, &Progress::silent())
+            .restore(file, &KNOWN, PATIENCE, &Progress::noop())
             .await
     }
 

@@ -1,7 +1,7 @@
 //! What the texts say: M003, M004, M007, M008 and M010.
 
 use super::{BACK, USERS, codes, lint, project, with};
-use crate::{lint::Code, project::Recorded};
+use crate::{lint::Code, project::RecordedStatement};
 
 #[tokio::test]
 async fn m003_what_belongs_to_another_service_is_left_alone() {
@@ -61,7 +61,7 @@ async fn m004_columns_are_named() {
     assert_eq!(codes(up).await, []);
 
     let mut project = project();
-    project.owners[0].recorded.push(Recorded {
+    project.owners[0].recorded.push(RecordedStatement {
         file: "users/.sqlx/query-0.json".into(),
         line: 3,
         query: "select * from users".into(),

@@ -214,15 +214,15 @@ pub enum Error {
 
 impl Error {
     /// Returns the exit code, and the word for programs.
-    pub(crate) fn told(&self) -> (Exit, &'static str) {
+    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Database(error) => match error {
-                DatabaseError::Locked(_) | DatabaseError::Foreign { .. } => error.told(),
+                DatabaseError::Locked(_) | DatabaseError::Foreign { .. } => error.exit_and_reason(),
                 DatabaseError::Unusable { .. } | DatabaseError::NoWriteAheadLog { .. } => {
                     (Exit::Backup, "UNUSABLE")
                 }
                 DatabaseError::NotFound { .. } | DatabaseError::Full(_) => {
-                    (Exit::Backup, error.told().1)
+                    (Exit::Backup, error.exit_and_reason().1)
                 }
                 _ => (Exit::Backup, "BACKUP_FAILED"),
             },
@@ -267,13 +267,13 @@ impl Error {
     /// Returns one word for programs, which stays as it is when the text changes.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        self.told().1
+        self.exit_and_reason().1
     }
 
     /// Returns the code with which the process exits.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        self.told().0.code()
+        self.exit_and_reason().0.code()
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::renames::Renames;
 use crate::{
-    sql::{self, Kind},
+    sql::{self, TokenKind},
     sqlite::schema::{Column, Index, KeyColumn, Name, Schema, Table},
 };
 
@@ -155,7 +155,7 @@ impl Rewriter {
         let mut rewritten = String::new();
         let mut copied = 0;
         for (at, token) in tokens.iter().enumerate() {
-            if !matches!(token.kind, Kind::Word | Kind::Quoted) {
+            if !matches!(token.kind, TokenKind::Word | TokenKind::Quoted) {
                 continue;
             }
             let name = Name::new(&token.unquoted());
@@ -169,7 +169,7 @@ impl Rewriter {
             let Some(new) = new else { continue };
             let function = after.is_some_and(|after| after.is_symbol("(")) && at > 0;
             let other = before.is_some_and(|before| before.is("collate") || before.is("as"));
-            let keyword = token.kind == Kind::Word && sql::is_keyword(token.text);
+            let keyword = token.kind == TokenKind::Word && sql::is_keyword(token.text);
             if function || other || keyword {
                 self.unsure = true;
                 continue;

@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::{
     sql::{
-        self, Kind,
+        self, TokenKind,
         destructive_change::DestructiveChange,
         directives::{
             Directives, declaration_without_directives, destroys_comment, without_directives,
@@ -101,7 +101,10 @@ pub(super) fn column(column: &Column) -> String {
 /// The CREATE TABLE of a table under another name, with its comments.
 pub(super) fn create_table(table: &Table, name: &Name) -> String {
     let tokens = sql::tokens(&table.sql);
-    let words: Vec<_> = tokens.iter().filter(|t| t.kind != Kind::Comment).collect();
+    let words: Vec<_> = tokens
+        .iter()
+        .filter(|t| t.kind != TokenKind::Comment)
+        .collect();
     let Some(declared) = words.get(2) else {
         return table.ddl();
     };
@@ -111,7 +114,7 @@ pub(super) fn create_table(table: &Table, name: &Name) -> String {
     for pair in words.windows(2).skip(3) {
         if let [before, after] = pair
             && after.is_symbol(".")
-            && matches!(before.kind, Kind::Word | Kind::Quoted)
+            && matches!(before.kind, TokenKind::Word | TokenKind::Quoted)
             && Name::new(&before.unquoted()) == table.name
         {
             text.push_str(&table.sql[copied..before.offset]);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     project::migrations::Direction,
-    sql::{self, Kind, Token},
+    sql::{self, Token, TokenKind},
     sqlite::schema::{Column, Name, Schema, Table},
 };
 
@@ -205,12 +205,12 @@ fn refers(table: &Table, name: &Name) -> bool {
 fn is_constant(default: &str, affinity: Affinity) -> bool {
     let is_numeric = affinity != Affinity::Text;
     let is_number = |number: &Token<'_>| {
-        number.kind == Kind::Number && (is_numeric || number.text.parse::<i64>().is_ok())
+        number.kind == TokenKind::Number && (is_numeric || number.text.parse::<i64>().is_ok())
     };
     let tokens = sql::tokens(default);
     match tokens.as_slice() {
         [only] => {
-            matches!(only.kind, Kind::Text | Kind::Blob)
+            matches!(only.kind, TokenKind::Text | TokenKind::Blob)
                 || is_number(only)
                 || only.is("true")
                 || only.is("false")
@@ -227,8 +227,8 @@ fn is_commented(table: &Table, name: &Name) -> bool {
     let mut comma = false;
     for token in sql::tokens(&table.sql) {
         match token.kind {
-            Kind::Comment => comma |= token.text.contains(','),
-            Kind::Symbol => comma &= !matches!(token.text, "," | "("),
+            TokenKind::Comment => comma |= token.text.contains(','),
+            TokenKind::Symbol => comma &= !matches!(token.text, "," | "("),
             _ if token.is_name() && Name::new(&token.unquoted()) == *name && comma => return true,
             _ => {}
         }

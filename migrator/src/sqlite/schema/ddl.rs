@@ -7,7 +7,7 @@ use super::{
     Table, Trigger, View,
 };
 use crate::{
-    sql::{self, Kind, Token},
+    sql::{self, Token, TokenKind},
     state::catalog::{self, Catalog, Object},
 };
 
@@ -182,10 +182,15 @@ impl fmt::Display for Column {
 /// A default as it has to be written: an expression, unlike a literal, in parentheses.
 fn default_ddl(default: &str) -> String {
     let tokens = sql::tokens(default);
-    let literal = |token: &Token<'_>| matches!(token.kind, Kind::Text | Kind::Number | Kind::Blob);
+    let literal = |token: &Token<'_>| {
+        matches!(
+            token.kind,
+            TokenKind::Text | TokenKind::Number | TokenKind::Blob
+        )
+    };
     let bare = match tokens.as_slice() {
         [only] => literal(only),
-        [sign, number] => sign.kind == Kind::Symbol && number.kind == Kind::Number,
+        [sign, number] => sign.kind == TokenKind::Symbol && number.kind == TokenKind::Number,
         _ => false,
     };
     if bare {

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use migrator::{Event, Progress, backup::Error};
+use migrator::{Progress, ProgressEvent, backup::Error};
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
@@ -49,7 +49,7 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
     execute(&mut holder, "insert into debits (note) values ('early')").await;
 
     let taken = backups
-        .take("upgrade from 2 to 3", &Progress::silent())
+        .take("upgrade from 2 to 3", &Progress::noop())
         .await
         .unwrap();
     execute(
@@ -57,7 +57,7 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
         "drop index credits_by_note; delete from credits; delete from debits; commit",
     )
     .await;
-    let backup = taken.verify(&Progress::silent()).await.unwrap();
+    let backup = taken.verify(&Progress::noop()).await.unwrap();
 
     assert_eq!(place.counts().await, "0 0");
     assert_eq!(query_in(&backup.path, COUNTS).await, ["10 10"]);
@@ -119,8 +119,8 @@ async fn a_file_of_its_own_gets_the_backup_and_is_never_overwritten() {
     let place = Place::with_rows(10).await;
     let file = place.0.path().join("mine.sqlite");
     let backups = place.backups();
-    let silent = Progress::silent();
-    let make = || backups.back_up(Some(&file), "on demand", PATIENCE, &silent);
+    let noop = Progress::noop();
+    let make = || backups.back_up(Some(&file), "on demand", PATIENCE, &noop);
 
     let backup = make().await.unwrap();
     let refusal = make().await.unwrap_err();
@@ -147,11 +147,11 @@ async fn a_backup_tells_how_far_it_is() {
     let told: Vec<_> = told.iter().collect();
     let what = "copying the database";
     let total = backup.record.bytes;
-    assert_eq!(told.first(), Some(&Event::Began { what, total }));
-    assert!(told.contains(&Event::Ended { what }));
+    assert_eq!(told.first(), Some(&ProgressEvent::Began { what, total }));
+    assert!(told.contains(&ProgressEvent::Ended { what }));
     assert_eq!(
         told.last(),
-        Some(&Event::Ended {
+        Some(&ProgressEvent::Ended {
             what: "verifying the backup"
         })
     );

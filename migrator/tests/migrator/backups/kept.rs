@@ -14,19 +14,19 @@ use crate::{PATIENCE, Place, execute};
 async fn the_newest_are_kept_and_files_of_their_own_too() {
     let place = Place::with_rows(10).await;
     let backups = place.backups_kept(NonZeroUsize::new(2).unwrap());
-    let silent = Progress::silent();
+    let noop = Progress::noop();
     let mine = backups.folder().join("mine.db");
     fs::create_dir(backups.folder()).unwrap();
 
     backups
-        .back_up(Some(&mine), "mine", PATIENCE, &silent)
+        .back_up(Some(&mine), "mine", PATIENCE, &noop)
         .await
         .unwrap();
     let mut made = Vec::new();
     for _ in 0..4 {
         made.push(
             backups
-                .back_up(None, "on demand", PATIENCE, &silent)
+                .back_up(None, "on demand", PATIENCE, &noop)
                 .await
                 .unwrap(),
         );
@@ -67,7 +67,7 @@ async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
             None,
             "on demand",
             Duration::from_millis(50),
-            &Progress::silent(),
+            &Progress::noop(),
         )
         .await
         .unwrap_err();

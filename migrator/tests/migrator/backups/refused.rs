@@ -94,7 +94,7 @@ async fn a_folder_that_cannot_be_used_is_named() {
     let file = place.0.path().join("missing/mine.db");
     let result = place
         .backups()
-        .back_up(Some(&file), "on demand", PATIENCE, &Progress::silent())
+        .back_up(Some(&file), "on demand", PATIENCE, &Progress::noop())
         .await;
     assert_refused(result, "BACKUP_FOLDER", "missing cannot be used");
     assert_eq!(place.counts().await, "10 10");
@@ -194,10 +194,10 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
 async fn a_backup_of_a_version_that_is_not_known_is_not_restored() {
     let (place, file) = place_with_backup().await;
     let backups = place.backups();
-    let silent = Progress::silent();
+    let noop = Progress::noop();
 
-    let newer = backups.restore(&file, &[1], PATIENCE, &silent).await;
-    let unknown = backups.restore(&file, &[1, 3], PATIENCE, &silent).await;
+    let newer = backups.restore(&file, &[1], PATIENCE, &noop).await;
+    let unknown = backups.restore(&file, &[1, 3], PATIENCE, &noop).await;
 
     assert_untouched(
         &place,

@@ -12,7 +12,7 @@ use std::{
 
 use database::sqlite::PageCopy;
 use migrator::{
-    DatabaseError, Event, Progress,
+    DatabaseError, Progress, ProgressEvent,
     backup::{Error, State},
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -105,7 +105,7 @@ async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
     let limit = Duration::from_millis(50);
     let backups = place.backups();
     let locked = backups
-        .restore(&backup.path, &KNOWN, limit, &Progress::silent())
+        .restore(&backup.path, &KNOWN, limit, &Progress::noop())
         .await
         .unwrap_err();
     let mut restore = Box::pin(place.restore(&backup.path));
@@ -251,14 +251,17 @@ async fn a_restore_tells_how_far_it_is() {
         "verifying the backup",
         "verifying the database",
     ] {
-        let began = |event: &Event| matches!(event, Event::Began { what: w, .. } if *w == what);
+        let began = |event: &ProgressEvent| matches!(event, ProgressEvent::Began { what: w, .. } if *w == what);
         assert!(told.iter().any(began), "{what}: {told:?}");
-        assert!(told.contains(&Event::Ended { what }), "{what}: {told:?}");
+        assert!(
+            told.contains(&ProgressEvent::Ended { what }),
+            "{what}: {told:?}"
+        );
     }
     let pages: Vec<_> = told
         .iter()
         .filter_map(|event| match event {
-            Event::Advanced {
+            ProgressEvent::Advanced {
                 what: "restoring",
                 done,
             } => Some(*done),

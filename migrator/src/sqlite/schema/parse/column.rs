@@ -3,7 +3,7 @@
 use super::expression::{bare, key_columns, single_default};
 use crate::{
     sql::{
-        self, Kind,
+        self, TokenKind,
         cursor::{self, Cursor, ParseError},
         directives::Directives,
         name::Name,
@@ -393,7 +393,7 @@ fn default(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
         return Ok(bare(cursor.parenthesised()?));
     }
     let first = cursor.any()?;
-    if first.kind == Kind::Symbol {
+    if first.kind == TokenKind::Symbol {
         return Ok(sql::join(&[first, cursor.any()?]));
     }
     Ok(single_default(&first))

@@ -2,7 +2,7 @@
 
 use crate::{
     sql::{
-        self, Kind, Token,
+        self, Token, TokenKind,
         cursor::{self, Cursor, ParseError},
         name::Name,
     },
@@ -73,7 +73,7 @@ pub(super) fn single_default(token: &Token<'_>) -> String {
         "current_timestamp",
     ];
     let meant = MEANT.iter().any(|word| token.is(word));
-    let name = matches!(token.kind, Kind::Word | Kind::Quoted);
+    let name = matches!(token.kind, TokenKind::Word | TokenKind::Quoted);
     if name && !meant {
         return format!("'{}'", token.unquoted().replace('\'', "''"));
     }
