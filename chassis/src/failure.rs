@@ -1,6 +1,6 @@
 //! Failures of the database, as the statuses that callers get for them.
 
-use serving::status::{Metadata, internal, refused, shutting_down, unavailable};
+use serving::status::{Metadata, internal, shutting_down, unavailable, with_error_info};
 use tonic::{Code, Status};
 
 /// A failure of the database: one of the moment, or an internal one.
@@ -26,7 +26,7 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             metadata,
         ),
         database::Error::ShuttingDown => shutting_down(domain),
-        database::Error::OutcomeUnknown => refused(
+        database::Error::OutcomeUnknown => with_error_info(
             domain,
             Code::Unknown,
             "OUTCOME_UNKNOWN",

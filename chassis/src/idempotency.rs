@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use database::{Scope, idempotency::RequestId};
-use serving::violation::Violations;
+use serving::violation::FieldViolations;
 
 /// The interval between two searches for expired records.
 const PRUNED_EVERY: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ impl Write {
     /// What the fields `request_id` and `validate_only` of a request ask for, or `None`
     /// and a violation.
     pub fn decode(
-        violations: &mut Violations,
+        violations: &mut FieldViolations,
         request_id: &str,
         validate_only: bool,
     ) -> Option<Self> {

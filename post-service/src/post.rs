@@ -34,7 +34,7 @@ impl Post {
     /// Tells this state of the post from every other one.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag::of(self.revision)
+        Etag::from_revision(self.revision)
     }
 }
 

@@ -11,10 +11,10 @@ use tonic_prost::ProstDecoder;
 
 /// How large a buffer is at first, in bytes: most messages are smaller. A larger one gets what
 /// it needs, and in one piece.
-const AT_FIRST: usize = 512;
+const INITIAL_BUFFER_BYTES: usize = 512;
 
 /// From how many bytes on the messages of a stream that are there at once are sent in pieces.
-const PIECE: usize = 32 * 1024;
+const YIELD_THRESHOLD: usize = 32 * 1024;
 
 /// Sends `T` and receives `U`, as prost encodes them.
 ///
@@ -44,7 +44,7 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(BufferSettings::new(AT_FIRST, PIECE))
+        ProstDecoder::new(BufferSettings::new(INITIAL_BUFFER_BYTES, YIELD_THRESHOLD))
     }
 }
 
@@ -64,6 +64,6 @@ impl<T: Message> codec::Encoder for Encoder<T> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(AT_FIRST, PIECE)
+        BufferSettings::new(INITIAL_BUFFER_BYTES, YIELD_THRESHOLD)
     }
 }

@@ -7,7 +7,7 @@ use chassis::{
     serving::{
         etag::EtagMismatch,
         status::{self, Metadata},
-        violation::Violations,
+        violation::FieldViolations,
     },
 };
 use tonic::{Code, Status};
@@ -20,7 +20,7 @@ pub const DOMAIN: &str = "microblog.user.v1";
 pub enum Error {
     /// The request is wrong.
     #[error("{0}")]
-    Invalid(Violations),
+    Invalid(FieldViolations),
     /// There is no user with this id.
     #[error("there is no user with the id {0}")]
     NotFound(i64),
@@ -58,8 +58,8 @@ pub enum Error {
     Corrupt(String),
 }
 
-impl From<Violations> for Error {
-    fn from(violations: Violations) -> Self {
+impl From<FieldViolations> for Error {
+    fn from(violations: FieldViolations) -> Self {
         Self::Invalid(violations)
     }
 }
@@ -78,7 +78,9 @@ impl Error {
     fn status(&self, message: String, mut metadata: Metadata) -> Status {
         let mut tell = |key: &str, value: String| metadata.insert(key.into(), value);
         let (code, reason) = match self {
-            Self::Invalid(violations) => return status::invalid(DOMAIN, violations, metadata),
+            Self::Invalid(violations) => {
+                return status::invalid_argument(DOMAIN, violations, metadata);
+            }
             Self::NotFound(id) => {
                 tell("id", id.to_string());
                 (Code::NotFound, "USER_NOT_FOUND")
@@ -100,8 +102,8 @@ impl Error {
             Self::HasPosts(_) => (Code::FailedPrecondition, "USER_HAS_POSTS"),
             Self::RequestIdReused => {
                 let reason = "REQUEST_ID_REUSED";
-                let violations = Violations::special(reason, "request_id", self);
-                return status::invalid(DOMAIN, &violations, metadata);
+                let violations = FieldViolations::with_reason(reason, "request_id", self);
+                return status::invalid_argument(DOMAIN, &violations, metadata);
             }
             Self::Mutation { index, error } => {
                 tell("mutation_index", index.to_string());
@@ -110,7 +112,7 @@ impl Error {
             Self::Database(error) => return failure::from_database_error(DOMAIN, error, metadata),
             Self::Corrupt(_) => return status::internal(DOMAIN, self),
         };
-        status::refused(DOMAIN, code, reason, message, metadata)
+        status::with_error_info(DOMAIN, code, reason, message, metadata)
     }
 }
 

@@ -40,7 +40,7 @@ impl User {
     /// Tells this state of the user from every other one.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag::of(self.revision)
+        Etag::from_revision(self.revision)
     }
 }
 

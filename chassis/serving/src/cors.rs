@@ -15,7 +15,7 @@ use http::{
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    settings::WebOrigins,
+    settings::AllowedOrigins,
     status::{self, Metadata},
 };
 
@@ -46,11 +46,11 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    pub(crate) fn from_headers(headers: &HeaderMap, allowed: &WebOrigins) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap, allowed: &AllowedOrigins) -> Self {
         match headers.get(ORIGIN) {
             None => Self::Absent,
-            Some(_) if *allowed == WebOrigins::Any => Self::Wildcard,
-            Some(origin) if allowed.has(origin.as_bytes()) => Self::Allowed(origin.clone()),
+            Some(_) if *allowed == AllowedOrigins::Any => Self::Wildcard,
+            Some(origin) if allowed.allows(origin.as_bytes()) => Self::Allowed(origin.clone()),
             Some(origin) => Self::Rejected(origin.clone()),
         }
     }
@@ -98,7 +98,7 @@ pub(crate) fn preflight(origin: &Origin) -> Response<Body> {
 
 /// Returns the rejection of a call from a page that may not call.
 pub(crate) fn origin_not_allowed(domain: &str) -> Response<Body> {
-    let mut response = Status::into_http(status::refused(
+    let mut response = Status::into_http(status::with_error_info(
         domain,
         Code::PermissionDenied,
         "ORIGIN_NOT_ALLOWED",

@@ -12,7 +12,7 @@ pub struct Etag(String);
 impl Etag {
     /// The state of a row that was changed so many times.
     #[must_use]
-    pub fn of(revision: i64) -> Self {
+    pub fn from_revision(revision: i64) -> Self {
         Self(revision.to_string())
     }
 

@@ -72,11 +72,11 @@ pub(super) fn name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Metadata, refused};
+    use crate::status::{Metadata, with_error_info};
 
     #[test]
     fn the_reason_is_read_from_the_details() {
-        let status = refused(
+        let status = with_error_info(
             "test",
             Code::NotFound,
             "NO_SUCH_THING",

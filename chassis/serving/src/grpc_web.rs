@@ -27,7 +27,7 @@ use crate::{
         request_kind::{RequestKind, RequestMeta, is_web_type},
     },
     cors::{Origin, preflight},
-    settings::WebOrigins,
+    settings::AllowedOrigins,
     stall::StallDetector,
 };
 
@@ -35,7 +35,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcWeb<S> {
     pub(crate) calls: CallService<S>,
-    pub(crate) origins: Arc<WebOrigins>,
+    pub(crate) origins: Arc<AllowedOrigins>,
 }
 
 /// A response that is not there yet. It is boxed, since it is large and handed around.

@@ -38,7 +38,7 @@ pub mod v1 {
 
 /// How long a question about another process's health may take, connecting included. A
 /// supervisor that gets no answer by then should act as if it were the wrong one.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where a server is between its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    fn knows(&self, name: &str) -> bool {
+    fn serves(&self, name: &str) -> bool {
         name.is_empty() || name == self.name
     }
 }
@@ -84,8 +84,8 @@ impl v1::health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let HealthCheckRequest { service } = request.into_inner();
-        if !self.knows(&service) {
-            return Err(status::refused(
+        if !self.serves(&service) {
+            return Err(status::with_error_info(
                 self.domain,
                 Code::NotFound,
                 "UNKNOWN_SERVICE",
@@ -115,12 +115,12 @@ impl v1::health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let HealthCheckRequest { service } = request.into_inner();
-        let known = self.knows(&service);
+        let served = self.serves(&service);
         let mut phase = self.phase.clone();
         Ok(Response::new(Box::pin(async_stream::stream! {
             let mut last = None;
             loop {
-                let now = if known {
+                let now = if served {
                     response(*phase.borrow_and_update())
                 } else {
                     response(ServingStatus::ServiceUnknown)
@@ -151,11 +151,11 @@ fn response(status: impl Into<ServingStatus>) -> HealthCheckResponse {
 /// [`Failure::Failed`] unless it answers that it is serving.
 pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure> {
     let address = loopback_for_unspecified(address);
-    let answer = match tokio::time::timeout(ANSWER_WITHIN, ask(address, name)).await {
+    let answer = match tokio::time::timeout(HEALTHCHECK_TIMEOUT, check_once(address, name)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!(
             "no answer within {}",
-            humantime::format_duration(ANSWER_WITHIN)
+            humantime::format_duration(HEALTHCHECK_TIMEOUT)
         )),
     };
     match answer {
@@ -166,7 +166,7 @@ pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure>
     .map_err(|said| Failure::Failed(format!("{name} on {address} is not serving: {said}")))
 }
 
-async fn ask(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {
+async fn check_once(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
     let connect = async { endpoint?.connect().await };
     let channel = connect.await.map_err(|error| status::chain(&error))?;

@@ -27,7 +27,6 @@ use self::{
     listen::{accept::Connections, http, workers::Workers},
 };
 
-pub mod batch;
 mod call;
 pub mod call_context;
 mod cors;
@@ -39,6 +38,7 @@ pub mod length_prefixed;
 mod listen;
 pub mod pagination;
 mod reflection;
+pub mod repeated;
 pub mod request_id;
 pub mod settings;
 mod stall;
@@ -196,7 +196,7 @@ fn build_call_service<S: Handlers>(
     };
     let health = HealthServer::new(health).max_decoding_message_size(max_message_bytes);
     let admin_routes =
-        reflection::add(Routes::new(health), name, descriptor_set, max_message_bytes)
+        reflection::add_reflection(Routes::new(health), name, descriptor_set, max_message_bytes)
             .map_err(|error| invalid(&error))?;
     let descriptor_sets = [
         descriptor_set,

@@ -6,10 +6,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 /// The size of a page if the caller names none.
-const DEFAULT_SIZE: i64 = 50;
+const DEFAULT_PAGE_SIZE: i64 = 50;
 
 /// The largest page.
-const LARGEST_SIZE: i64 = 1000;
+const MAX_PAGE_SIZE: i64 = 1000;
 
 /// The form of the tokens. One of another form is refused rather than misread.
 const VERSION: u8 = 1;
@@ -19,10 +19,10 @@ const VERSION: u8 = 1;
 const CHECKSUM: usize = 8;
 
 /// No token of ours is longer, in characters: the longest key of a page is far shorter.
-const LONGEST: usize = 4096;
+const MAX_TOKEN_LEN: usize = 4096;
 
 /// What is wrong with a token that [`decode`] finds no cursor in.
-pub const FOREIGN: &str = "it was not given out for this list; repeat the request of the page \
+pub const INVALID_TOKEN: &str = "it was not given out for this list; repeat the request of the page \
                            before with its next_page_token, or begin again without one";
 
 /// How many items a page has at most: 1 to 1000.
@@ -37,21 +37,21 @@ impl PageSize {
     /// What is wrong with it, if it is negative.
     pub fn parse(size: i32) -> Result<Self, String> {
         match i64::from(size) {
-            0 => Ok(Self(DEFAULT_SIZE)),
-            1.. => Ok(Self(i64::from(size).min(LARGEST_SIZE))),
+            0 => Ok(Self(DEFAULT_PAGE_SIZE)),
+            1.. => Ok(Self(i64::from(size).min(MAX_PAGE_SIZE))),
             _ => Err(format!(
-                "{size} is negative; leave it out for {DEFAULT_SIZE}"
+                "{size} is negative; leave it out for {DEFAULT_PAGE_SIZE}"
             )),
         }
     }
 
     /// A size that no caller asked for, cut down to what a page may have.
     #[must_use]
-    pub fn of(size: usize) -> Self {
+    pub fn clamped(size: usize) -> Self {
         Self(
             i64::try_from(size)
-                .unwrap_or(LARGEST_SIZE)
-                .clamp(1, LARGEST_SIZE),
+                .unwrap_or(MAX_PAGE_SIZE)
+                .clamp(1, MAX_PAGE_SIZE),
         )
     }
 
@@ -69,7 +69,7 @@ impl PageSize {
     }
 
     /// Cuts what was read down to the page, and says whether there is more.
-    pub fn cut<T>(self, rows: &mut Vec<T>) -> bool {
+    pub fn truncate<T>(self, rows: &mut Vec<T>) -> bool {
         let size = usize::try_from(self.0).unwrap_or(usize::MAX);
         let more = rows.len() > size;
         rows.truncate(size);
@@ -99,7 +99,7 @@ pub fn encode(
 /// `context`.
 #[must_use]
 pub fn decode<C: DeserializeOwned>(context: &impl Serialize, token: &str) -> Option<C> {
-    if token.len() > LONGEST {
+    if token.len() > MAX_TOKEN_LEN {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
@@ -168,8 +168,8 @@ mod tests {
         let two = PageSize::parse(2).unwrap();
         let mut rows = vec![1, 2, 3];
 
-        assert!(two.cut(&mut rows));
+        assert!(two.truncate(&mut rows));
         assert_eq!(rows, [1, 2]);
-        assert!(!two.cut(&mut rows));
+        assert!(!two.truncate(&mut rows));
     }
 }

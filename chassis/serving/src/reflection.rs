@@ -10,7 +10,7 @@ use tonic_types::pb::FILE_DESCRIPTOR_SET as ERROR_DETAILS;
 use super::health;
 
 /// What a server lists beside its own service.
-const OPERATIONAL: [&str; 3] = [
+const ADMIN_SERVICES: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -22,7 +22,7 @@ const OPERATIONAL: [&str; 3] = [
 /// # Errors
 ///
 /// If `descriptor_set` is no `google.protobuf.FileDescriptorSet`.
-pub(super) fn add(
+pub(super) fn add_reflection(
     routes: Routes,
     name: &str,
     descriptor_set: &[u8],
@@ -37,7 +37,7 @@ pub(super) fn add(
             // Without it grpcurl prints the details of a failure as base64.
             .register_encoded_file_descriptor_set(ERROR_DETAILS)
             .with_service_name(name);
-        OPERATIONAL
+        ADMIN_SERVICES
             .into_iter()
             .fold(builder, Builder::with_service_name)
     };

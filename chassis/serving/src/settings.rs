@@ -5,9 +5,9 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero, within};
 
-pub use self::origins::WebOrigins;
+pub use self::allowed_origins::AllowedOrigins;
 
-mod origins;
+mod allowed_origins;
 
 /// The limits of a server. Each holds for one service of one process.
 #[derive(Args, Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct ServerSettings {
     /// The origins whose pages may call by gRPC-Web, separated by commas, such as
     /// `https://app.example`; `*` lets every page call, and `none` no page.
     #[arg(long, env, value_name = "ORIGINS", default_value = "none")]
-    pub cors_allowed_origins: WebOrigins,
+    pub cors_allowed_origins: AllowedOrigins,
 
     /// Threads that serve connections, each with a loop of its own, which they are given to in
     /// turn; `auto` is as many as there are processors. The database has threads besides.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{call_context, violation::Violations};
+use crate::{call_context, violation::FieldViolations};
 
 /// How long a caller should wait before it tries again what failed for the load of the
 /// moment.
@@ -14,18 +14,18 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How much of what is wrong is told, in bytes. A status travels in headers, of which some
 /// clients take no more than 8 KiB, and in base64, which is a third longer.
-const TOLD: usize = 3000;
+const MAX_DETAIL_BYTES: usize = 3000;
 
 /// The longest message, in bytes as it travels: percent-encoded, and once more in the
 /// details.
-const LONGEST_MESSAGE: usize = 1000;
+const MAX_MESSAGE_BYTES: usize = 1000;
 
 /// Facts of a failure beyond its reason, for programs.
 pub type Metadata = HashMap<String, String>;
 
 /// A failure that a caller can do something about.
 #[must_use]
-pub fn refused(
+pub fn with_error_info(
     domain: &str,
     code: Code,
     reason: &str,
@@ -33,7 +33,7 @@ pub fn refused(
     metadata: Metadata,
 ) -> Status {
     let details = ErrorDetails::with_error_info(reason, domain, metadata);
-    Status::with_error_details(code, fitting(message.into()), details)
+    Status::with_error_details(code, truncate_for_headers(message.into()), details)
 }
 
 /// A request with fields that are wrong: `INVALID_ARGUMENT` with a
@@ -42,8 +42,12 @@ pub fn refused(
 /// Of very many only the first are named, as far as headers can hold them; the ErrorInfo
 /// then has the metadata `violations`, how many there are.
 #[must_use]
-pub fn invalid(domain: &str, violations: &Violations, mut metadata: Metadata) -> Status {
-    let mut left = TOLD;
+pub fn invalid_argument(
+    domain: &str,
+    violations: &FieldViolations,
+    mut metadata: Metadata,
+) -> Status {
+    let mut left = MAX_DETAIL_BYTES;
     let told: Vec<_> = violations
         .iter()
         .map_while(|violation| {
@@ -59,7 +63,7 @@ pub fn invalid(domain: &str, violations: &Violations, mut metadata: Metadata) ->
     }
     let mut details = ErrorDetails::with_error_info(violations.reason(), domain, metadata);
     details.set_bad_request(told);
-    let message = fitting(violations.to_string());
+    let message = truncate_for_headers(violations.to_string());
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
@@ -73,7 +77,11 @@ pub fn unavailable(
 ) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
     details.set_retry_info(Some(RETRY_DELAY));
-    Status::with_error_details(Code::Unavailable, fitting(message.into()), details)
+    Status::with_error_details(
+        Code::Unavailable,
+        truncate_for_headers(message.into()),
+        details,
+    )
 }
 
 /// What a server that is about to end answers to what it no longer does.
@@ -92,27 +100,27 @@ pub fn shutting_down(domain: &str) -> Status {
 #[must_use]
 pub fn internal(domain: &str, error: &dyn Error) -> Status {
     tracing::error!(error = chain(error), "an internal failure");
-    internal_logged(domain)
+    internal_already_logged(domain)
 }
 
 /// The `INTERNAL` status of a failure that is in the log already.
-pub(crate) fn internal_logged(domain: &str) -> Status {
+pub(crate) fn internal_already_logged(domain: &str) -> Status {
     let mut metadata = Metadata::new();
     let mut message = "an internal failure".to_owned();
     if let Some(id) = call_context::request_id() {
         let _ = write!(message, "; the log tells more of request {id}");
         metadata.insert("request_id".into(), id);
     }
-    refused(domain, Code::Internal, "INTERNAL", message, metadata)
+    with_error_info(domain, Code::Internal, "INTERNAL", message, metadata)
 }
 
 /// The message, cut if headers could not hold it.
-fn fitting(mut message: String) -> String {
+fn truncate_for_headers(mut message: String) -> String {
     let mut length = 0;
     let end = message.char_indices().find_map(|(index, c)| {
         // What is not plain ASCII takes three bytes for each of its own.
         length += if c.is_ascii() { 1 } else { 3 * c.len_utf8() };
-        (length > LONGEST_MESSAGE).then_some(index)
+        (length > MAX_MESSAGE_BYTES).then_some(index)
     });
     if let Some(end) = end {
         message.truncate(end);
@@ -148,13 +156,13 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_is_told_in_less_than_8_kib_of_headers() {
-        let mut violations = Violations::new();
+        let mut violations = FieldViolations::new();
         for index in 0..2000 {
             violations.add(format!("things[{index}]"), "😀".repeat(300));
         }
 
-        let invalid = invalid("test", &violations, Metadata::new());
-        let refused = refused(
+        let invalid = invalid_argument("test", &violations, Metadata::new());
+        let failure = with_error_info(
             "test",
             Code::NotFound,
             "NONE",
@@ -163,12 +171,15 @@ mod tests {
         );
 
         assert!(size(&invalid) < 8192, "{}", size(&invalid));
-        assert!(size(&refused) < 8192, "{}", size(&refused));
+        assert!(size(&failure) < 8192, "{}", size(&failure));
     }
 
     #[test]
     fn a_message_that_fits_is_left_alone() {
-        assert_eq!(fitting("é".repeat(166)), "é".repeat(166));
-        assert_eq!(fitting("a".repeat(1001)), "a".repeat(1000) + "…");
+        assert_eq!(truncate_for_headers("é".repeat(166)), "é".repeat(166));
+        assert_eq!(
+            truncate_for_headers("a".repeat(1001)),
+            "a".repeat(1000) + "…"
+        );
     }
 }

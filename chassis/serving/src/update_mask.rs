@@ -3,7 +3,7 @@
 
 use prost_types::FieldMask;
 
-use crate::violation::Violations;
+use crate::violation::FieldViolations;
 
 /// The reason of a path that names no field that can be changed.
 const UNKNOWN_PATH: &str = "UNKNOWN_MASK_PATH";
@@ -19,7 +19,7 @@ impl UpdateMask {
     /// Decodes the field `update_mask` of a request, and adds a violation for each path that is
     /// neither in `changeable` nor `*`. A path that is repeated counts once.
     pub fn decode(
-        violations: &mut Violations,
+        violations: &mut FieldViolations,
         update_mask: Option<FieldMask>,
         changeable: &[&str],
     ) -> Self {
@@ -29,7 +29,7 @@ impl UpdateMask {
         for path in &paths {
             if path != ALL && !changeable.contains(&path.as_str()) {
                 let fields = changeable.join(", ");
-                violations.append(Violations::special(
+                violations.append(FieldViolations::with_reason(
                     UNKNOWN_PATH,
                     "update_mask",
                     format!("`{path}` cannot be changed; there are {fields} and {ALL}"),
@@ -55,8 +55,8 @@ impl UpdateMask {
 mod tests {
     use super::*;
 
-    fn decode(paths: &[&str]) -> (UpdateMask, Violations) {
-        let mut violations = Violations::new();
+    fn decode(paths: &[&str]) -> (UpdateMask, FieldViolations) {
+        let mut violations = FieldViolations::new();
         let mask = FieldMask {
             paths: paths.iter().map(|&path| path.to_owned()).collect(),
         };
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn without_a_mask_the_fields_that_are_set_are_changed() {
-        let none = UpdateMask::decode(&mut Violations::new(), None, &["name"]);
+        let none = UpdateMask::decode(&mut FieldViolations::new(), None, &["name"]);
         let (empty, _) = decode(&[]);
 
         for mask in [none, empty] {

@@ -1,53 +1,51 @@
-//! What is wrong with a request's fields, gathered, so that a caller learns of all of
-//! it at once.
+//! The violations of a request: every field that is invalid, collected, so that the caller learns
+//! of all of them from one response.
 
 use std::fmt::Display;
 
-/// The reason of a violation that has no more special one.
+/// The reason of a violation that has no more specific one.
 pub const INVALID_FIELD: &str = "INVALID_FIELD";
 
-/// The longest description, in code points. One can quote what the caller sent, which may
-/// be longer than what fits into the headers that tell of a failure.
-const LONGEST: usize = 200;
+/// The longest description of a violation, in code points. A description can quote the request,
+/// and the whole status has to fit into headers.
+const MAX_DESCRIPTION_CHARS: usize = 200;
 
-/// One thing that is wrong with one field.
+/// The largest number of violations of one request that are kept. Further ones are only counted: a
+/// request can have a million, and a caller does not read more than these.
+const MAX_KEPT: usize = 100;
+
+/// A field of a request that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The path of the field from the request, such as `user.nickname`.
     pub field: String,
     /// The stable reason, for programs.
     pub reason: &'static str,
-    /// What is wrong and what would be right, for people.
+    /// The fault and the valid values, for people.
     pub description: String,
 }
 
-/// How many violations of one request are kept. The rest is only counted: no caller reads
-/// so many, and a request can have a million.
-const KEPT: usize = 100;
-
-/// The violations of a request. Decoding goes on after the first, to find them all.
+/// The violations of a request. Decoding continues after the first one, to find them all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations {
+pub struct FieldViolations {
     kept: Vec<Violation>,
     count: usize,
 }
 
-impl Violations {
-    /// None yet.
+impl FieldViolations {
+    /// Creates an empty collection.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Just one, with the reason [`INVALID_FIELD`].
-    pub fn one(field: impl Into<String>, description: impl Display) -> Self {
-        let mut violations = Self::new();
-        violations.add(field, description);
-        violations
+    /// Creates a collection of one violation with the reason [`INVALID_FIELD`].
+    pub fn single(field: impl Into<String>, description: impl Display) -> Self {
+        Self::with_reason(INVALID_FIELD, field, description)
     }
 
-    /// Just one, with a reason of its own.
-    pub fn special(
+    /// Creates a collection of one violation with a more specific reason.
+    pub fn with_reason(
         reason: &'static str,
         field: impl Into<String>,
         description: impl Display,
@@ -55,7 +53,7 @@ impl Violations {
         let violation = Violation {
             field: field.into(),
             reason,
-            description: shortened(&description.to_string()),
+            description: truncated(&description.to_string()),
         };
         Self {
             kept: vec![violation],
@@ -63,31 +61,31 @@ impl Violations {
         }
     }
 
-    /// Adds one with the reason [`INVALID_FIELD`].
+    /// Adds a violation with the reason [`INVALID_FIELD`].
     pub fn add(&mut self, field: impl Into<String>, description: impl Display) {
-        self.append(Self::special(INVALID_FIELD, field, description));
+        self.append(Self::single(field, description));
     }
 
-    /// Adds those of a part of the request.
+    /// Adds the violations of a part of the request.
     pub fn append(&mut self, others: Self) {
-        let room = KEPT.saturating_sub(self.kept.len());
+        let room = MAX_KEPT.saturating_sub(self.kept.len());
         self.kept.extend(others.kept.into_iter().take(room));
         self.count += others.count;
     }
 
-    /// The value of a field, or `None` and a violation that says why there is none.
+    /// Returns the value of a field, or adds its violation and returns `None`.
     pub fn check<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(field, error)).ok()
     }
 
-    /// The value of a part of the request, or `None` and its violations.
+    /// Returns the value of a part of the request, or adds its violations and returns `None`.
     pub fn collect<T>(&mut self, decoded: Result<T, Self>) -> Option<T> {
         decoded.map_err(|others| self.append(others)).ok()
     }
 
-    /// The same, with `prefix` and a dot before each path.
+    /// Puts `prefix` and a dot before the path of each violation.
     #[must_use]
-    pub fn within(mut self, prefix: &str) -> Self {
+    pub fn nested_under(mut self, prefix: &str) -> Self {
         for violation in &mut self.kept {
             violation.field = if violation.field.is_empty() {
                 prefix.to_owned()
@@ -98,8 +96,8 @@ impl Violations {
         self
     }
 
-    /// What was decoded, if there is no violation. A part is `None` only after one was
-    /// added for it.
+    /// Returns the decoded request if it has no violation. `decoded` is `None` only if a violation
+    /// was added for the missing part.
     ///
     /// # Errors
     ///
@@ -111,7 +109,7 @@ impl Violations {
         }
     }
 
-    /// The reason of the whole: the one that all share, or [`INVALID_FIELD`].
+    /// Returns the reason that all violations share, or [`INVALID_FIELD`].
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self.kept.as_slice() {
@@ -120,27 +118,27 @@ impl Violations {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of violations.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The first of them, up to 100, in the order in which they were found.
+    /// Iterates over the first 100 violations, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.kept.iter()
     }
 }
 
-/// The first three, and how many more there are.
-impl Display for Violations {
+/// Writes the first three violations, and the number of further ones.
+impl Display for FieldViolations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const TOLD: usize = 3;
-        for (index, violation) in self.kept.iter().take(TOLD).enumerate() {
+        const MAX_IN_MESSAGE: usize = 3;
+        for (index, violation) in self.kept.iter().take(MAX_IN_MESSAGE).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{violation}")?;
         }
-        match self.count.saturating_sub(TOLD) {
+        match self.count.saturating_sub(MAX_IN_MESSAGE) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
@@ -153,8 +151,8 @@ impl Display for Violation {
     }
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+fn truncated(text: &str) -> String {
+    match text.char_indices().nth(MAX_DESCRIPTION_CHARS) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
@@ -165,8 +163,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_all_share_is_the_reason_of_the_whole() {
-        let mut violations = Violations::special("UNKNOWN_MASK_PATH", "update_mask", "no `x`");
+    fn a_shared_reason_is_the_reason_of_the_request() {
+        let mut violations =
+            FieldViolations::with_reason("UNKNOWN_MASK_PATH", "update_mask", "no `x`");
         assert_eq!(violations.reason(), "UNKNOWN_MASK_PATH");
 
         violations.add("user.nickname", "it is empty");
@@ -175,24 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_from_the_request_on() {
-        let violations = Violations::one("nickname", "it is empty").within("user");
+    fn nested_violations_have_the_path_from_the_request() {
+        let violations = FieldViolations::single("nickname", "it is empty").nested_under("user");
 
         assert_eq!(violations.to_string(), "user.nickname: it is empty");
     }
 
     #[test]
-    fn a_description_that_quotes_a_long_text_is_cut() {
-        let violations = Violations::one("order_by", "ä".repeat(100_000));
+    fn a_long_description_is_truncated() {
+        let violations = FieldViolations::single("order_by", "ä".repeat(100_000));
 
         let description = &violations.iter().next().unwrap().description;
 
-        assert_eq!(description.chars().count(), LONGEST + 1);
+        assert_eq!(description.chars().count(), MAX_DESCRIPTION_CHARS + 1);
     }
 
     #[test]
-    fn many_violations_are_told_in_one_line() {
-        let mut violations = Violations::new();
+    fn many_violations_fit_in_one_line() {
+        let mut violations = FieldViolations::new();
         for index in 0..1000 {
             violations.add(format!("ids[{index}]"), "0 is no id");
         }

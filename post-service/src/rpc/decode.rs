@@ -4,11 +4,11 @@
 use chassis::{
     idempotency::Write,
     serving::{
-        batch,
         etag::Etag,
         pagination::{self, PageSize},
+        repeated,
         update_mask::UpdateMask,
-        violation::Violations,
+        violation::FieldViolations,
     },
 };
 use proto::post::v1::{
@@ -30,15 +30,15 @@ pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, Write), Err
         request_id,
         validate_only,
     } = request;
-    let mut violations = Violations::new();
-    let draft = violations.collect(new_post(post).map_err(|v| v.within("post")));
+    let mut violations = FieldViolations::new();
+    let draft = violations.collect(new_post(post).map_err(|v| v.nested_under("post")));
     let write = Write::decode(&mut violations, &request_id, validate_only);
     Ok(violations.finish(draft.zip(write))?)
 }
 
 pub(super) fn get(request: GetPostRequest) -> Result<(PostId, View), Error> {
     let GetPostRequest { id, view } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let id = violations.check("id", PostId::parse(id));
     let view = violations.check("view", wire_view(view));
     Ok(violations.finish(id.zip(view))?)
@@ -53,12 +53,13 @@ pub(super) fn list(request: ListPostsRequest) -> Result<(List, View), Error> {
         view,
         return_total_size,
     } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let size = violations.check("page_size", PageSize::parse(page_size));
-    let order = violations.collect(
-        Order::parse(&order_by)
-            .map_err(|error| Violations::special(reason::ORDER_BY, "order_by", error)),
-    );
+    let order =
+        violations
+            .collect(Order::parse(&order_by).map_err(|error| {
+                FieldViolations::with_reason(reason::ORDER_BY, "order_by", error)
+            }));
     let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
     let view = violations.check("view", wire_view(view));
     let list = match (size, order, author) {
@@ -84,9 +85,10 @@ pub(super) fn page_context(list: &List, view: View) -> impl Serialize {
     ("ListPosts", list.order, list.author, view, list.count)
 }
 
-fn cursor(list: &List, view: View, token: &str) -> Result<i64, Violations> {
-    pagination::decode(&page_context(list, view), token)
-        .ok_or_else(|| Violations::special(reason::PAGE_TOKEN, "page_token", pagination::FOREIGN))
+fn cursor(list: &List, view: View, token: &str) -> Result<i64, FieldViolations> {
+    pagination::decode(&page_context(list, view), token).ok_or_else(|| {
+        FieldViolations::with_reason(reason::PAGE_TOKEN, "page_token", pagination::INVALID_TOKEN)
+    })
 }
 
 pub(super) fn update(request: UpdatePostRequest) -> Result<(Change, bool), Error> {
@@ -104,9 +106,9 @@ pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Writ
         request_id,
         validate_only,
     } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let write = Write::decode(&mut violations, &request_id, validate_only);
-    let (parsed, first_wrong) = batch::decode(&mut violations, "mutations", mutations, mutation);
+    let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
         .finish(Some(parsed).zip(write))
         .map_err(|violations| {
@@ -121,17 +123,17 @@ pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Writ
 pub(super) fn purge(request: PurgePostsRequest) -> Result<(Selection, bool), Error> {
     let PurgePostsRequest { selection, force } = request;
     let selection = match selection {
-        None => Err(Violations::one(
+        None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or an author_id",
         )),
         Some(purge_posts_request::Selection::All(true)) => Ok(Selection::All),
         Some(purge_posts_request::Selection::All(false)) => {
-            Err(Violations::one("all", "it must be true"))
+            Err(FieldViolations::single("all", "it must be true"))
         }
         Some(purge_posts_request::Selection::AuthorId(id)) => AuthorId::parse(id)
             .map(Selection::Author)
-            .map_err(|error| Violations::one("author_id", error)),
+            .map_err(|error| FieldViolations::single("author_id", error)),
     };
     Ok((selection?, force))
 }
@@ -144,7 +146,7 @@ pub(super) fn watch(
         after_id,
         view,
     } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
     if let Some(after) = after_id
         && after < 0
@@ -157,7 +159,7 @@ pub(super) fn watch(
     Ok((author, after_id, view))
 }
 
-fn new_post(post: Option<v1::Post>) -> Result<NewPost, Violations> {
+fn new_post(post: Option<v1::Post>) -> Result<NewPost, FieldViolations> {
     let v1::Post {
         body,
         author_id,
@@ -167,8 +169,8 @@ fn new_post(post: Option<v1::Post>) -> Result<NewPost, Violations> {
         author: _,
         update_time: _,
         etag: _,
-    } = post.ok_or_else(|| Violations::one("", "it is not set"))?;
-    let mut violations = Violations::new();
+    } = post.ok_or_else(|| FieldViolations::single("", "it is not set"))?;
+    let mut violations = FieldViolations::new();
     let body = violations.check("body", Body::parse(&body));
     let author = violations.check("author_id", AuthorId::parse(author_id));
     violations.finish(
@@ -177,7 +179,7 @@ fn new_post(post: Option<v1::Post>) -> Result<NewPost, Violations> {
     )
 }
 
-fn change(request: UpdatePostRequest) -> Result<Change, Violations> {
+fn change(request: UpdatePostRequest) -> Result<Change, FieldViolations> {
     let UpdatePostRequest {
         post,
         update_mask,
@@ -193,8 +195,8 @@ fn change(request: UpdatePostRequest) -> Result<Change, Violations> {
         author_id: _,
         author: _,
         update_time: _,
-    } = post.ok_or_else(|| Violations::one("post", "it is not set"))?;
-    let mut violations = Violations::new();
+    } = post.ok_or_else(|| FieldViolations::single("post", "it is not set"))?;
+    let mut violations = FieldViolations::new();
     // The body is changed with every mask and without one: there is nothing else to name.
     UpdateMask::decode(&mut violations, update_mask, &["body"]);
     let id = violations.check("post.id", PostId::parse(id));
@@ -206,31 +208,31 @@ fn change(request: UpdatePostRequest) -> Result<Change, Violations> {
     }))
 }
 
-fn deletion(request: DeletePostRequest) -> Result<Deletion, Violations> {
+fn deletion(request: DeletePostRequest) -> Result<Deletion, FieldViolations> {
     let DeletePostRequest {
         id,
         etag,
         allow_missing,
     } = request;
     Ok(Deletion {
-        id: PostId::parse(id).map_err(|error| Violations::one("id", error))?,
+        id: PostId::parse(id).map_err(|error| FieldViolations::single("id", error))?,
         etag: Etag::parse(etag),
         allow_missing,
     })
 }
 
-fn mutation(mutation: PostMutation) -> Result<Mutation, Violations> {
+fn mutation(mutation: PostMutation) -> Result<Mutation, FieldViolations> {
     let PostMutation { mutation } = mutation;
     match mutation {
-        None => Err(Violations::one(
+        None => Err(FieldViolations::single(
             "mutation",
             "it is not set; give create, update or delete",
         )),
         Some(WireMutation::Create(post)) => new_post(Some(post))
             .map(Mutation::Create)
-            .map_err(|violations| violations.within("create")),
+            .map_err(|violations| violations.nested_under("create")),
         Some(WireMutation::Update(request)) => {
-            let mut violations = Violations::new();
+            let mut violations = FieldViolations::new();
             if request.validate_only {
                 violations.add(
                     "validate_only",
@@ -241,11 +243,11 @@ fn mutation(mutation: PostMutation) -> Result<Mutation, Violations> {
             violations
                 .finish(change)
                 .map(Mutation::Update)
-                .map_err(|violations| violations.within("update"))
+                .map_err(|violations| violations.nested_under("update"))
         }
         Some(WireMutation::Delete(request)) => deletion(request)
             .map(Mutation::Delete)
-            .map_err(|violations| violations.within("delete")),
+            .map_err(|violations| violations.nested_under("delete")),
     }
 }
 

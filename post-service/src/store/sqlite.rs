@@ -135,7 +135,7 @@ impl PostStore for SqliteStore {
         let list = List {
             order: Order::OldestFirst,
             author,
-            size: PageSize::of(FEED_READ_LIMIT),
+            size: PageSize::clamped(FEED_READ_LIMIT),
             after: Some(after),
             count: false,
         };

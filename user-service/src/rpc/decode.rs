@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use chassis::{
     idempotency::Write,
     serving::{
-        batch,
         etag::Etag,
         pagination::{self, PageSize},
+        repeated,
         update_mask::UpdateMask,
-        violation::Violations,
+        violation::FieldViolations,
     },
 };
 use proto::user::v1::{
@@ -38,43 +38,46 @@ pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, Write), Err
         request_id,
         validate_only,
     } = request;
-    let mut violations = Violations::new();
-    let draft = violations.collect(new_user(user).map_err(|v| v.within("user")));
+    let mut violations = FieldViolations::new();
+    let draft = violations.collect(new_user(user).map_err(|v| v.nested_under("user")));
     let write = Write::decode(&mut violations, &request_id, validate_only);
     Ok(violations.finish(draft.zip(write))?)
 }
 
 pub(super) fn get(request: GetUserRequest) -> Result<UserId, Error> {
     let GetUserRequest { id } = request;
-    Ok(UserId::parse(id).map_err(|error| Violations::one("id", error))?)
+    Ok(UserId::parse(id).map_err(|error| FieldViolations::single("id", error))?)
 }
 
 pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
     let LookupUserRequest { key } = request;
     let key = match key {
-        None => Err(Violations::one(
+        None => Err(FieldViolations::single(
             "key",
             "it is not set; give a nickname or an email",
         )),
         Some(lookup_user_request::Key::Nickname(nickname)) => Nickname::parse(&nickname)
             .map(Key::Nickname)
-            .map_err(|error| Violations::one("nickname", error)),
+            .map_err(|error| FieldViolations::single("nickname", error)),
         Some(lookup_user_request::Key::Email(email)) => Email::parse(&email)
             .map(Key::Email)
-            .map_err(|error| Violations::one("email", error)),
+            .map_err(|error| FieldViolations::single("email", error)),
     };
     Ok(key?)
 }
 
 pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, bool), Error> {
     let BatchGetUsersRequest { ids, allow_missing } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let mut seen = HashSet::with_capacity(ids.len());
-    let (ids, _) = batch::decode(&mut violations, "ids", ids, |id| {
+    let (ids, _) = repeated::decode(&mut violations, "ids", ids, |id| {
         if !seen.insert(id) {
-            return Err(Violations::one("", format!("{id} stands there twice")));
+            return Err(FieldViolations::single(
+                "",
+                format!("{id} stands there twice"),
+            ));
         }
-        UserId::parse(id).map_err(|error| Violations::one("", error))
+        UserId::parse(id).map_err(|error| FieldViolations::single("", error))
     });
     Ok(violations.finish(Some((ids, allow_missing)))?)
 }
@@ -87,12 +90,13 @@ pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
         role,
         return_total_size,
     } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let size = violations.check("page_size", PageSize::parse(page_size));
-    let order = violations.collect(
-        Order::parse(&order_by)
-            .map_err(|error| Violations::special(reason::ORDER_BY, "order_by", error)),
-    );
+    let order =
+        violations
+            .collect(Order::parse(&order_by).map_err(|error| {
+                FieldViolations::with_reason(reason::ORDER_BY, "order_by", error)
+            }));
     let role = violations.check("role", wire_role(role));
     let list = match (size, order, role) {
         (Some(size), Some(order), Some(role)) => Some(List {
@@ -117,10 +121,16 @@ pub(super) fn page_context(list: &List) -> impl Serialize {
     ("ListUsers", list.order.clone(), list.role, list.count)
 }
 
-fn cursor(list: &List, token: &str) -> Result<Cursor, Violations> {
+fn cursor(list: &List, token: &str) -> Result<Cursor, FieldViolations> {
     pagination::decode(&page_context(list), token)
         .filter(|cursor: &Cursor| cursor.fits(&list.order))
-        .ok_or_else(|| Violations::special(reason::PAGE_TOKEN, "page_token", pagination::FOREIGN))
+        .ok_or_else(|| {
+            FieldViolations::with_reason(
+                reason::PAGE_TOKEN,
+                "page_token",
+                pagination::INVALID_TOKEN,
+            )
+        })
 }
 
 pub(super) fn update(request: UpdateUserRequest) -> Result<(Change, bool), Error> {
@@ -138,9 +148,9 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
         request_id,
         validate_only,
     } = request;
-    let mut violations = Violations::new();
+    let mut violations = FieldViolations::new();
     let write = Write::decode(&mut violations, &request_id, validate_only);
-    let (parsed, first_wrong) = batch::decode(&mut violations, "mutations", mutations, mutation);
+    let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
         .finish(Some(parsed).zip(write))
         .map_err(|violations| {
@@ -155,24 +165,24 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
 pub(super) fn purge(request: PurgeUsersRequest) -> Result<(Selection, bool), Error> {
     let PurgeUsersRequest { selection, force } = request;
     let selection = match selection {
-        None => Err(Violations::one(
+        None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or a role",
         )),
         Some(purge_users_request::Selection::All(true)) => Ok(Selection::All),
         Some(purge_users_request::Selection::All(false)) => {
-            Err(Violations::one("all", "it must be true"))
+            Err(FieldViolations::single("all", "it must be true"))
         }
         Some(purge_users_request::Selection::Role(role)) => match wire_role(role) {
             Ok(Some(role)) => Ok(Selection::Role(role)),
-            Ok(None) => Err(Violations::one("role", "it is not set")),
-            Err(error) => Err(Violations::one("role", error)),
+            Ok(None) => Err(FieldViolations::single("role", "it is not set")),
+            Err(error) => Err(FieldViolations::single("role", error)),
         },
     };
     Ok((selection?, force))
 }
 
-fn new_user(user: Option<v1::User>) -> Result<NewUser, Violations> {
+fn new_user(user: Option<v1::User>) -> Result<NewUser, FieldViolations> {
     let v1::User {
         nickname,
         email,
@@ -182,8 +192,8 @@ fn new_user(user: Option<v1::User>) -> Result<NewUser, Violations> {
         create_time: _,
         update_time: _,
         etag: _,
-    } = user.ok_or_else(|| Violations::one("", "it is not set"))?;
-    let mut violations = Violations::new();
+    } = user.ok_or_else(|| FieldViolations::single("", "it is not set"))?;
+    let mut violations = FieldViolations::new();
     let nickname = violations.check("nickname", Nickname::parse(&nickname));
     let email = violations.check("email", Email::parse(&email));
     let role = violations.check("role", wire_role(role));
@@ -198,7 +208,7 @@ fn new_user(user: Option<v1::User>) -> Result<NewUser, Violations> {
     violations.finish(draft)
 }
 
-fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
+fn change(request: UpdateUserRequest) -> Result<Change, FieldViolations> {
     let UpdateUserRequest {
         user,
         update_mask,
@@ -214,8 +224,8 @@ fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
         // Output only.
         create_time: _,
         update_time: _,
-    } = user.ok_or_else(|| Violations::one("user", "it is not set"))?;
-    let mut violations = Violations::new();
+    } = user.ok_or_else(|| FieldViolations::single("user", "it is not set"))?;
+    let mut violations = FieldViolations::new();
     let mask = UpdateMask::decode(&mut violations, update_mask, &CHANGEABLE);
     let id = violations.check("user.id", UserId::parse(id));
     let nickname = mask
@@ -242,31 +252,31 @@ fn change(request: UpdateUserRequest) -> Result<Change, Violations> {
     }))
 }
 
-fn deletion(request: DeleteUserRequest) -> Result<Deletion, Violations> {
+fn deletion(request: DeleteUserRequest) -> Result<Deletion, FieldViolations> {
     let DeleteUserRequest {
         id,
         etag,
         allow_missing,
     } = request;
     Ok(Deletion {
-        id: UserId::parse(id).map_err(|error| Violations::one("id", error))?,
+        id: UserId::parse(id).map_err(|error| FieldViolations::single("id", error))?,
         etag: Etag::parse(etag),
         allow_missing,
     })
 }
 
-fn mutation(mutation: UserMutation) -> Result<Mutation, Violations> {
+fn mutation(mutation: UserMutation) -> Result<Mutation, FieldViolations> {
     let UserMutation { mutation } = mutation;
     match mutation {
-        None => Err(Violations::one(
+        None => Err(FieldViolations::single(
             "mutation",
             "it is not set; give create, update or delete",
         )),
         Some(WireMutation::Create(user)) => new_user(Some(user))
             .map(Mutation::Create)
-            .map_err(|violations| violations.within("create")),
+            .map_err(|violations| violations.nested_under("create")),
         Some(WireMutation::Update(request)) => {
-            let mut violations = Violations::new();
+            let mut violations = FieldViolations::new();
             if request.validate_only {
                 violations.add(
                     "validate_only",
@@ -277,11 +287,11 @@ fn mutation(mutation: UserMutation) -> Result<Mutation, Violations> {
             violations
                 .finish(change)
                 .map(Mutation::Update)
-                .map_err(|violations| violations.within("update"))
+                .map_err(|violations| violations.nested_under("update"))
         }
         Some(WireMutation::Delete(request)) => deletion(request)
             .map(Mutation::Delete)
-            .map_err(|violations| violations.within("delete")),
+            .map_err(|violations| violations.nested_under("delete")),
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn from_headers(
 
 /// What a call gets that was not done in time.
 pub(crate) fn exceeded(domain: &str) -> Status {
-    status::refused(
+    status::with_error_info(
         domain,
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
@@ -49,7 +49,7 @@ pub(crate) fn exceeded(domain: &str) -> Status {
 }
 
 fn invalid(value: &HeaderValue, domain: &str) -> Status {
-    status::refused(
+    status::with_error_info(
         domain,
         Code::InvalidArgument,
         "INVALID_TIMEOUT",

@@ -76,7 +76,7 @@ impl CallInfo<'_> {
             ),
             code => (code, grpc_status::name(code), said.to_owned()),
         };
-        status::refused(self.domain, code, reason, message, Metadata::new())
+        status::with_error_info(self.domain, code, reason, message, Metadata::new())
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_failure_with_details_stays_as_it_is() {
-        let ours = status::refused(
+        let ours = status::with_error_info(
             "ours",
             Code::Internal,
             "OURS",

@@ -15,5 +15,5 @@ pub(crate) fn panic_status(panic: &(dyn Any + Send), method: &str, domain: &str)
         .unwrap_or("of an unknown kind");
     let request_id = call_context::request_id();
     tracing::error!(panic = text, method, request_id, "a call panicked");
-    status::internal_logged(domain)
+    status::internal_already_logged(domain)
 }

@@ -120,7 +120,7 @@ pub(crate) fn reject_non_grpc_web(domain: &str, service: &str) -> Response<Body>
 }
 
 fn unsupported_media_type(domain: &str, message: &str) -> Response<Body> {
-    let status = status::refused(
+    let status = status::with_error_info(
         domain,
         Code::InvalidArgument,
         "NOT_GRPC",

@@ -7,7 +7,7 @@ use super::{
     http1::{Answer, request},
     *,
 };
-use crate::settings::WebOrigins;
+use crate::settings::AllowedOrigins;
 
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text";
@@ -214,7 +214,7 @@ async fn a_page_of_another_origin_is_not_answered_and_its_call_does_not_run() {
 #[tokio::test]
 async fn a_server_for_all_answers_every_page() {
     let server = TestServer::start(ServerSettings {
-        cors_allowed_origins: WebOrigins::Any,
+        cors_allowed_origins: AllowedOrigins::Any,
         ..settings()
     })
     .await;

@@ -19,7 +19,7 @@ pub(super) const FEED_READ_LIMIT: usize = 200;
 
 /// Makes a page of the rows that [`page`] has read.
 pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
-    let more = list.size.cut(&mut rows);
+    let more = list.size.truncate(&mut rows);
     let next = rows.last().filter(|_| more).map(|last| last.id);
     let posts = rows
         .into_iter()

@@ -19,7 +19,7 @@ const SAMPLE: i64 = 100;
 
 /// Makes a page of the rows that [`page`] has read.
 pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
-    let more = list.size.cut(&mut rows);
+    let more = list.size.truncate(&mut rows);
     let next = rows
         .last()
         .filter(|_| more)

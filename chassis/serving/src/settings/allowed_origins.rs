@@ -4,35 +4,35 @@ use std::str::FromStr;
 
 /// The origins whose pages may call: `none`, `*`, or a list of origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WebOrigins {
+pub enum AllowedOrigins {
     /// Every one.
     Any,
-    /// These, each as browsers write it.
-    These(Vec<String>),
+    /// The listed origins, each as browsers write it.
+    List(Vec<String>),
 }
 
-impl WebOrigins {
+impl AllowedOrigins {
     /// Whether the origin of a request is among them.
     #[must_use]
-    pub fn has(&self, origin: &[u8]) -> bool {
+    pub fn allows(&self, origin: &[u8]) -> bool {
         match self {
             Self::Any => true,
-            Self::These(these) => these.iter().any(|this| this.as_bytes() == origin),
+            Self::List(list) => list.iter().any(|allowed| allowed.as_bytes() == origin),
         }
     }
 }
 
-impl FromStr for WebOrigins {
+impl FromStr for AllowedOrigins {
     type Err = String;
 
     fn from_str(origins: &str) -> Result<Self, Self::Err> {
         match origins.trim() {
             "*" => return Ok(Self::Any),
-            "" | "none" => return Ok(Self::These(Vec::new())),
+            "" | "none" => return Ok(Self::List(Vec::new())),
             _ => {}
         }
-        let these = origins.split(',').map(|one| origin(one.trim()));
-        these.collect::<Result<_, _>>().map(Self::These)
+        let list = origins.split(',').map(|one| origin(one.trim()));
+        list.collect::<Result<_, _>>().map(Self::List)
     }
 }
 
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn origins_are_none_any_or_a_list() {
-        let parsed = |text: &str| text.parse::<WebOrigins>().unwrap();
+        let parsed = |text: &str| text.parse::<AllowedOrigins>().unwrap();
         let listed = parsed("https://app.example, http://localhost:8080");
 
-        assert_eq!(parsed("none"), WebOrigins::These(vec![]));
-        assert_eq!(parsed("*"), WebOrigins::Any);
-        assert!(listed.has(b"http://localhost:8080"));
-        assert!(!listed.has(b"http://localhost"));
-        assert!(!parsed("none").has(b"none"));
+        assert_eq!(parsed("none"), AllowedOrigins::List(vec![]));
+        assert_eq!(parsed("*"), AllowedOrigins::Any);
+        assert!(listed.allows(b"http://localhost:8080"));
+        assert!(!listed.allows(b"http://localhost"));
+        assert!(!parsed("none").allows(b"none"));
     }
 
     #[test]
@@ -93,7 +93,10 @@ mod tests {
             "https://a.example,,https://b.example",
             "null",
         ] {
-            assert!(text.parse::<WebOrigins>().is_err(), "{text} was accepted");
+            assert!(
+                text.parse::<AllowedOrigins>().is_err(),
+                "{text} was accepted"
+            );
         }
     }
 }
