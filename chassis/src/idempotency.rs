@@ -1,26 +1,28 @@
-//! Requests that a client may repeat ([AIP-155](https://google.aip.dev/155)): how they are asked
-//! for, and how their responses are pruned.
+//! Idempotent writes ([AIP-155](https://google.aip.dev/155)): decodes how a request is to be
+//! written, and prunes expired records.
+//!
+//! It knows no table: a service passes the step that deletes its records.
 
 use std::time::Duration;
 
 use database::{Scope, idempotency::RequestId};
 use serving::violation::FieldViolations;
 
-/// The interval between two searches for expired records.
-const PRUNED_EVERY: Duration = Duration::from_secs(10);
+/// The time between two searches for expired idempotency records.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a change is to be made.
+/// The options of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Write {
-    /// The id under which the result is kept for a repeat, if the client chose one.
+pub struct WriteOptions {
+    /// The idempotency key, if the client sent one. The result is stored under it.
     pub request_id: Option<RequestId>,
-    /// Whether everything is done and then rolled back.
+    /// Executes the write and then rolls it back.
     pub validate_only: bool,
 }
 
-impl Write {
-    /// What the fields `request_id` and `validate_only` of a request ask for, or `None`
-    /// and a violation.
+impl WriteOptions {
+    /// Decodes the fields `request_id` and `validate_only` of a request. If the id is invalid,
+    /// adds a violation and returns `None`.
     pub fn decode(
         violations: &mut FieldViolations,
         request_id: &str,
@@ -33,34 +35,34 @@ impl Write {
         })
     }
 
-    /// How far a write reaches that, but for its answer, is as `alone` says.
+    /// Returns the scope of the write, whose statements alone have the scope `statements`.
     #[must_use]
-    pub fn scope(self, alone: Scope) -> Scope {
+    pub fn scope(self, statements: Scope) -> Scope {
         match self {
             Self {
                 validate_only: true,
                 ..
             } => Scope::Trial,
-            // The answer is written too.
+            // The idempotency record is one more statement.
             Self {
                 request_id: Some(_),
                 ..
             } => Scope::Savepoint,
             Self {
                 request_id: None, ..
-            } => alone,
+            } => statements,
         }
     }
 }
 
-/// Forgets old answers for as long as it is polled: by small steps, each of which says
-/// whether there may be more to forget.
+/// Prunes expired idempotency records until it is dropped. Each call of `step` deletes a batch,
+/// and reports whether more may be expired: short transactions let other writes in between.
 pub async fn prune<F, E>(mut step: impl FnMut() -> F)
 where
     F: Future<Output = Result<bool, E>>,
     E: std::fmt::Display,
 {
-    let mut ticks = tokio::time::interval(PRUNED_EVERY);
+    let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
     loop {
         ticks.tick().await;
         loop {
@@ -68,7 +70,7 @@ where
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "old answers were not forgotten; trying again later");
+                    tracing::warn!(%error, "pruning idempotency records failed; will retry");
                     break;
                 }
             }

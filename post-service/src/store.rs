@@ -8,7 +8,7 @@ pub mod sqlite;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use chassis::{
-    database::idempotency::Request, idempotency::Write, process::clock::Clock,
+    database::idempotency::Request, idempotency::WriteOptions, process::clock::Clock,
     serving::pagination::PageSize,
 };
 use chrono::{DateTime, Utc};
@@ -165,7 +165,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct IdempotentWrite<T> {
     payload: T,
-    write: Write,
+    write: WriteOptions,
     request: Option<Request>,
 }
 
@@ -175,7 +175,7 @@ impl IdempotentWrite<NewPost> {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the draft has no fingerprint.
-    pub fn create(draft: NewPost, write: Write, now: DateTime<Utc>) -> Result<Self, Error> {
+    pub fn create(draft: NewPost, write: WriteOptions, now: DateTime<Utc>) -> Result<Self, Error> {
         Self::new("CreatePost", draft, write, now)
     }
 }
@@ -188,7 +188,7 @@ impl IdempotentWrite<Vec<Mutation>> {
     /// [`Error::Corrupt`] if the changes have no fingerprint.
     pub fn commit(
         mutations: Vec<Mutation>,
-        write: Write,
+        write: WriteOptions,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         Self::new("CommitPosts", mutations, write, now)
@@ -196,7 +196,12 @@ impl IdempotentWrite<Vec<Mutation>> {
 }
 
 impl<T: Serialize> IdempotentWrite<T> {
-    fn new(method: &str, payload: T, write: Write, now: DateTime<Utc>) -> Result<Self, Error> {
+    fn new(
+        method: &str,
+        payload: T,
+        write: WriteOptions,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
         let request = Request::of(write.request_id, method, &payload, now)?;
         Ok(Self {
             payload,

@@ -6,7 +6,7 @@ pub mod sqlite;
 
 use std::future::Future;
 
-use chassis::{idempotency::Write, serving::pagination::PageSize};
+use chassis::{idempotency::WriteOptions, serving::pagination::PageSize};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -89,7 +89,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     fn create(
         &self,
         draft: NewUser,
-        write: Write,
+        write: WriteOptions,
     ) -> impl Future<Output = Result<User, Error>> + Send;
 
     /// Changes a user, and returns it as stored. A change that changes nothing leaves the
@@ -121,7 +121,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     fn commit(
         &self,
         mutations: Vec<Mutation>,
-        write: Write,
+        write: WriteOptions,
     ) -> impl Future<Output = Result<Vec<Option<User>>, Error>> + Send;
 
     /// Deletes the users of a selection, and returns how many. Deletes all or none.

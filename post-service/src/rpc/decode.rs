@@ -2,7 +2,7 @@
 //! once.
 
 use chassis::{
-    idempotency::Write,
+    idempotency::WriteOptions,
     serving::{
         etag::Etag,
         pagination::{self, PageSize},
@@ -24,7 +24,7 @@ use crate::{
     store::List,
 };
 
-pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, Write), Error> {
+pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, WriteOptions), Error> {
     let CreatePostRequest {
         post,
         request_id,
@@ -32,7 +32,7 @@ pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, Write), Err
     } = request;
     let mut violations = FieldViolations::new();
     let draft = violations.collect(new_post(post).map_err(|v| v.nested_under("post")));
-    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
     Ok(violations.finish(draft.zip(write))?)
 }
 
@@ -100,14 +100,14 @@ pub(super) fn delete(request: DeletePostRequest) -> Result<Deletion, Error> {
     Ok(deletion(request)?)
 }
 
-pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Write), Error> {
+pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, WriteOptions), Error> {
     let CommitPostsRequest {
         mutations,
         request_id,
         validate_only,
     } = request;
     let mut violations = FieldViolations::new();
-    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
     let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
         .finish(Some(parsed).zip(write))

@@ -17,7 +17,7 @@ use chassis::{
         Access, Needs, Scope, Stop,
         sqlite::{Batcher, Database, Source},
     },
-    idempotency::Write,
+    idempotency::WriteOptions,
     process::clock::Clock,
     serving::pagination::PageSize,
 };
@@ -181,9 +181,9 @@ impl PostStore for SqliteStore {
     }
 
     async fn update(&self, change: Change, validate_only: bool) -> Result<Post, Error> {
-        let write = Write {
+        let write = WriteOptions {
             validate_only,
-            ..Write::default()
+            ..WriteOptions::default()
         };
         let now = self.clock.now();
         self.database

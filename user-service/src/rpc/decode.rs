@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use chassis::{
-    idempotency::Write,
+    idempotency::WriteOptions,
     serving::{
         etag::Etag,
         pagination::{self, PageSize},
@@ -32,7 +32,7 @@ use crate::{
 /// The fields of a user that can be changed, as an update mask names them.
 const CHANGEABLE: [&str; 3] = ["nickname", "email", "role"];
 
-pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, Write), Error> {
+pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, WriteOptions), Error> {
     let CreateUserRequest {
         user,
         request_id,
@@ -40,7 +40,7 @@ pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, Write), Err
     } = request;
     let mut violations = FieldViolations::new();
     let draft = violations.collect(new_user(user).map_err(|v| v.nested_under("user")));
-    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
     Ok(violations.finish(draft.zip(write))?)
 }
 
@@ -142,14 +142,14 @@ pub(super) fn delete(request: DeleteUserRequest) -> Result<Deletion, Error> {
     Ok(deletion(request)?)
 }
 
-pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Write), Error> {
+pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, WriteOptions), Error> {
     let CommitUsersRequest {
         mutations,
         request_id,
         validate_only,
     } = request;
     let mut violations = FieldViolations::new();
-    let write = Write::decode(&mut violations, &request_id, validate_only);
+    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
     let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
         .finish(Some(parsed).zip(write))

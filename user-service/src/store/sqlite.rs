@@ -17,7 +17,7 @@ use chassis::{
         idempotency::Request,
         sqlite::{Batcher, Database, Source, json},
     },
-    idempotency::Write,
+    idempotency::WriteOptions,
     process::clock::Clock,
 };
 use include_dir::{Dir, include_dir};
@@ -142,7 +142,7 @@ impl UserStore for SqliteStore {
         Ok(read.await?)
     }
 
-    async fn create(&self, draft: NewUser, write: Write) -> Result<User, Error> {
+    async fn create(&self, draft: NewUser, write: WriteOptions) -> Result<User, Error> {
         let clock = self.clock.clone();
         let request = Request::of(write.request_id, "CreateUser", &draft, clock.now())?;
         let creation = Creation {
@@ -163,9 +163,9 @@ impl UserStore for SqliteStore {
     }
 
     async fn update(&self, change: Change, validate_only: bool) -> Result<User, Error> {
-        let write = Write {
+        let write = WriteOptions {
             validate_only,
-            ..Write::default()
+            ..WriteOptions::default()
         };
         let now = self.clock.now();
         self.database
@@ -186,7 +186,7 @@ impl UserStore for SqliteStore {
     async fn commit(
         &self,
         mutations: Vec<Mutation>,
-        write: Write,
+        write: WriteOptions,
     ) -> Result<Vec<Option<User>>, Error> {
         let clock = self.clock.clone();
         let request = Request::of(write.request_id, "CommitUsers", &mutations, clock.now())?;
