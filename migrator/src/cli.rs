@@ -296,7 +296,7 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// The same run, as it is told.
-    pub fn of(self, run: Run) -> Run {
+    pub fn apply_to(self, run: Run) -> Run {
         Run {
             dry_run: self.dry_run,
             no_backup: self.no_backup,

@@ -39,8 +39,8 @@ pub use self::{
         migrations::{Direction, InvalidMigrations, Migration, Migrations},
     },
     report::{
-        DriftReport, Dump, Entry, MigrationRef, RunReport, State, StatementReport, Status,
-        StepReport, WaitReport,
+        DriftReport, Dump, MigrationRef, MigrationState, MigrationStatus, RunReport,
+        StatementReport, Status, StepReport, WaitReport,
         progress::{Progress, ProgressEvent},
     },
     run::{data_loss::DataLoss, options::Run, plan::PlanError},

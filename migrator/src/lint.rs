@@ -54,7 +54,7 @@ use crate::{
 
 /// What kind of thing is wrong. The table is at the head of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub(crate) enum Code {
+pub(crate) enum LintCode {
     /// A script that SQLite refuses.
     #[serde(rename = "M000")]
     Refused,
@@ -90,7 +90,7 @@ pub(crate) enum Code {
     Renamed,
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for LintCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "M{:03}", *self as u8)
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Code {
 /// Something that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    pub(crate) code: Code,
+    pub(crate) code: LintCode,
     /// As the repository has it.
     pub(crate) file: String,
     /// From 1.
@@ -114,8 +114,8 @@ pub(crate) struct Finding {
 impl Finding {
     /// M000.
     pub(crate) fn refused(failure: &Failure) -> Self {
-        Self::at(
-            Code::Refused,
+        Self::new(
+            LintCode::Refused,
             &failure.place,
             failure.message(),
             "correct the script".into(),
@@ -130,8 +130,8 @@ impl Finding {
                     MIGRATOR => "the migrator",
                     service => service,
                 };
-                Self::at(
-                    Code::Ownership,
+                Self::new(
+                    LintCode::Ownership,
                     place,
                     format!("it may not {deed}, which belongs to {whose}"),
                     format!("only migrations of {whose} may touch it"),
@@ -143,8 +143,8 @@ impl Finding {
 
     /// M008.
     fn forbidden(place: &SourceLocation, deed: &str) -> Self {
-        Self::at(
-            Code::Forbidden,
+        Self::new(
+            LintCode::Forbidden,
             place,
             format!("a migration may not {deed}"),
             "leave it out: a run is one transaction of the migrator, which makes its own settings"
@@ -152,7 +152,12 @@ impl Finding {
         )
     }
 
-    pub(crate) fn at(code: Code, place: &SourceLocation, message: String, remedy: String) -> Self {
+    pub(crate) fn new(
+        code: LintCode,
+        place: &SourceLocation,
+        message: String,
+        remedy: String,
+    ) -> Self {
         let SourceLocation { file, line, column } = place.clone();
         Self {
             code,
@@ -194,12 +199,12 @@ impl Scripts {
     /// # Errors
     ///
     /// [`InvalidMigrations`], but not because half of a pair is missing.
-    pub(crate) fn of(project: &Project) -> Result<Self, InvalidMigrations> {
+    pub(crate) fn new(project: &Project) -> Result<Self, InvalidMigrations> {
         let (migrations, missing) = Migrations::with_missing(project.migration_files())?;
         let findings = missing.iter().map(|half| {
             let file = half.file.rsplit('/').next().unwrap_or_default();
-            Finding::at(
-                Code::Pair,
+            Finding::new(
+                LintCode::Pair,
                 &SourceLocation::beginning(&half.other),
                 format!("{file} is missing"),
                 "write it, or restore it".into(),
@@ -226,8 +231,8 @@ impl Scripts {
 /// Everything that is wrong with a project.
 #[cfg(test)]
 pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
-    let declared = crate::scratch::desired::DesiredSchema::of(project).await?;
-    let scripts = Scripts::of(project)?;
+    let declared = crate::scratch::desired::DesiredSchema::new(project).await?;
+    let scripts = Scripts::new(project)?;
     let steps = scripts.steps();
     let executed = ExecutedScripts::run(project, &steps).await?;
     findings(project, &scripts, &steps, &executed, &declared.schema).await
@@ -263,7 +268,7 @@ pub(crate) async fn findings(
             } else {
                 let rebuilds = rebuild::rebuilds(script, &run.before);
                 findings.extend(destructive::losses(script, &run.before, &rebuilds));
-                findings.extend(rebuild::lost(script, run, &rebuilds));
+                findings.extend(rebuild::lost_objects(script, run, &rebuilds));
             }
             findings.extend(add_column::columns(script, &run.before).await?);
         }

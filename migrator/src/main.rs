@@ -67,7 +67,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
         Command::Upgrade { to, run } => {
             let run = Run {
                 to: *to,
-                ..run.of(Run::upgrade())
+                ..run.apply_to(Run::upgrade())
             };
             output.say(&migrator()?.run(run).await?, Exit::Done)
         }
@@ -79,7 +79,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             let run = Run {
                 to: *to,
                 allow_data_loss: *allow_data_loss,
-                ..run.of(Run::downgrade())
+                ..run.apply_to(Run::downgrade())
             };
             output.say(&migrator()?.run(run).await?, Exit::Done)
         }

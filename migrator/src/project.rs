@@ -65,16 +65,16 @@ pub(crate) struct Owner {
     /// What it declares: the text of its `schema.sql`.
     pub(crate) schema: String,
     /// Its migrations, in the order of their names.
-    pub(crate) migrations: Vec<File>,
+    pub(crate) migrations: Vec<TextFile>,
     /// The statements that it runs, in the order of their files.
     pub(crate) recorded: Vec<RecordedStatement>,
     /// What its last release ran.
-    pub(crate) released: Released,
+    pub(crate) released: ReleaseRecord,
 }
 
 /// A text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct File {
+pub(crate) struct TextFile {
     /// Without its folder.
     pub(crate) name: String,
     pub(crate) text: String,
@@ -93,7 +93,7 @@ pub(crate) struct RecordedStatement {
 /// What a release ran: a newer schema has to serve it as well, since it runs on until the
 /// new programs are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Released {
+pub(crate) struct ReleaseRecord {
     /// The number of the newest migration that it knew.
     pub(crate) version: i64,
     /// In alphabetical order.
@@ -157,7 +157,7 @@ impl Project {
     /// [`Error::Malformed`]. A test keeps such a program from being delivered.
     pub fn embedded() -> Result<Self, Error> {
         let files = |folder: &'static Dir<'static>| {
-            let files = embedded_texts(folder).map(|(name, text)| File {
+            let files = embedded_texts(folder).map(|(name, text)| TextFile {
                 name: name.to_owned(),
                 text: text.to_owned(),
             });
@@ -241,7 +241,7 @@ impl Owner {
     /// One more file of a migration.
     pub(crate) fn add(&mut self, path: &Path, text: &str) {
         let name = path.file_name().unwrap_or_default();
-        self.migrations.push(File {
+        self.migrations.push(TextFile {
             name: name.to_string_lossy().into_owned(),
             text: text.to_owned(),
         });
@@ -250,8 +250,8 @@ impl Owner {
     fn new(
         name: &str,
         schema: String,
-        migrations: Vec<File>,
-        recorded: Vec<File>,
+        migrations: Vec<TextFile>,
+        recorded: Vec<TextFile>,
         released: &str,
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -269,14 +269,14 @@ impl Owner {
 }
 
 /// The statements in the files that sqlx wrote for a service, without other files.
-fn parse_recorded(owner: &str, files: Vec<File>) -> Result<Vec<RecordedStatement>, Error> {
+fn parse_recorded(owner: &str, files: Vec<TextFile>) -> Result<Vec<RecordedStatement>, Error> {
     /// What is of interest in such a file.
     #[derive(Deserialize)]
     struct Record {
         query: String,
     }
 
-    let is_record = |file: &File| {
+    let is_record = |file: &TextFile| {
         let hash = file.name.strip_prefix("query-");
         hash.and_then(|hash| hash.strip_suffix(".json")).is_some()
     };
@@ -318,7 +318,7 @@ fn text(path: &Path) -> Result<String, Error> {
 }
 
 /// All in a folder, in the order of the names. A folder in it is an error.
-fn texts(folder: &Path) -> Result<Vec<File>, Error> {
+fn texts(folder: &Path) -> Result<Vec<TextFile>, Error> {
     let unreadable = |source| Error::Unreadable {
         path: folder.to_owned(),
         source,
@@ -326,7 +326,7 @@ fn texts(folder: &Path) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        files.push(File {
+        files.push(TextFile {
             name: entry.file_name().to_string_lossy().into_owned(),
             text: text(&entry.path())?,
         });

@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-pub use self::status::{Entry, State, Status};
+pub use self::status::{MigrationState, MigrationStatus, Status};
 use crate::{
     error::exit::Exit,
     project::migrations::{Direction, Migration},

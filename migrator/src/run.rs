@@ -182,7 +182,7 @@ impl Migrator {
         steps: &Steps<'_>,
     ) -> Result<Preflight, Error> {
         let (migrations, direction) = (&steps.migrations, steps.direction);
-        let preflight = Preflight::of(&self.migrations, applied, migrations, direction).await?;
+        let preflight = Preflight::run(&self.migrations, applied, migrations, direction).await?;
         let live = Schema::read(connection).await?.catalog();
         if live == preflight.before {
             return Ok(preflight);

@@ -120,7 +120,7 @@ impl Scratch {
             sqlx::query("commit").execute(connection).await?;
             self.read_schema().await?;
             let names = self.schema.owned_names();
-            self.owners = self.owners.after(migration.owner(), names);
+            self.owners = self.owners.after_migration(migration.owner(), names);
         }
         if policy == Policy::Enforce {
             executed.refuse(migration, direction)?;
@@ -261,7 +261,7 @@ mod tests {
         ] {
             let scratch = Scratch::replay(&migrations, number).await.unwrap();
 
-            let found = (scratch.owners().of("a"), scratch.owners().of("b"));
+            let found = (scratch.owners().owner("a"), scratch.owners().owner("b"));
             assert_eq!(found, owners, "{number}");
             assert_eq!(scratch.schema().tables.len(), tables, "{number}");
         }

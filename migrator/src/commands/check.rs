@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    Entry, Migrator, State,
+    MigrationState, MigrationStatus, Migrator,
     error::{Error, exit::Exit},
     lint::{self, ExecutedScripts, Finding, Scripts},
     project::Project,
@@ -28,7 +28,7 @@ pub struct CheckReport {
     /// The rules for migrations are kept.
     pub(crate) lint: Check<Finding>,
     /// What was applied to the database is what the migrations are; `None` without one.
-    pub(crate) history: Option<Check<Entry>>,
+    pub(crate) history: Option<Check<MigrationStatus>>,
     /// What is pending can be applied, and keeps nobody waiting for too long; `None` if
     /// nothing is.
     pub(crate) speed: Option<Check<Finding>>,
@@ -78,8 +78,8 @@ pub(crate) struct BrokenStatement {
 ///
 /// [`Error`]: it cannot be checked.
 pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
-    let declared = DesiredSchema::of(project).await?.schema;
-    let scripts = Scripts::of(project)?;
+    let declared = DesiredSchema::new(project).await?.schema;
+    let scripts = Scripts::new(project)?;
     let steps = scripts.steps();
     let mut executed = ExecutedScripts::run(project, &steps).await?;
     let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
@@ -113,13 +113,19 @@ impl Migrator {
             Err(Error::Database(DatabaseError::NotFound { .. })) => return Ok(report),
             status => status?,
         };
-        let (fits, strange): (Vec<_>, Vec<_>) = status
-            .migrations
-            .into_iter()
-            .partition(|entry| matches!(entry.state, State::Applied | State::Pending));
+        let (fits, strange): (Vec<_>, Vec<_>) = status.migrations.into_iter().partition(|entry| {
+            matches!(
+                entry.state,
+                MigrationState::Applied | MigrationState::Pending
+            )
+        });
         let intact = strange.is_empty();
         report.history = Some(strange.into());
-        if intact && fits.iter().any(|entry| entry.state == State::Pending) {
+        if intact
+            && fits
+                .iter()
+                .any(|entry| entry.state == MigrationState::Pending)
+        {
             report.speed = Some(self.lock_time(longest_wait).await?.into());
         }
         Ok(report)

@@ -169,7 +169,7 @@ impl Project {
         allow_data_loss: bool,
         answer: impl Fn(&Question) -> Option<Option<String>>,
     ) -> Result<NewMigrations, Error> {
-        let declared = DesiredSchema::of(self).await?;
+        let declared = DesiredSchema::new(self).await?;
         let mut project = self.clone();
         let migrations = self.migrations()?;
         let mut scratch = Scratch::replay(&migrations, migrations.newest()).await?;
@@ -257,7 +257,7 @@ impl Project {
 /// A table stays whose it is: no migration can give it away.
 fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> Result<(), Error> {
     for table in schema.tables.keys() {
-        let maker = owners.of(table.folded());
+        let maker = owners.owner(table.folded());
         let whose = declared.owner(ObjectKind::Table, table);
         if let (Some(maker), Some(whose)) = (maker, whose)
             && maker != whose
@@ -275,7 +275,7 @@ fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> R
 
 /// What there is, with the declarations of one owner in the place of what it had.
 fn part(schema: &Schema, owners: &Owners, declared: &DesiredSchema, owner: &str) -> Schema {
-    let others = |name: &Name| owners.of(name.folded()) != Some(owner);
+    let others = |name: &Name| owners.owner(name.folded()) != Some(owner);
     let mut part = schema.clone();
     part.tables.retain(|name, _| others(name));
     part.indexes.retain(|_, index| others(&index.table));

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     Migrator, Run,
     error::{Error, run::RunError},
-    lint::{Code, Finding},
+    lint::{Finding, LintCode},
     project::migrations::{Direction, Migration, Migrations},
     report::{RunReport, StepReport, progress::Progress},
     sql::location::SourceLocation,
@@ -80,8 +80,8 @@ impl Migrator {
             &self.database.display().to_string(),
         );
         let newest = self.migrations.iter().last();
-        Ok(Finding::at(
-            Code::Refused,
+        Ok(Finding::new(
+            LintCode::Refused,
             &begin(newest),
             format!("a copy of the database cannot be upgraded: {text}"),
             remedy.into(),
@@ -109,8 +109,8 @@ fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Find
         ("", "")
     };
     let finding = |step: &StepReport| {
-        Finding::at(
-            Code::Slow,
+        Finding::new(
+            LintCode::Slow,
             &begin(known.get(step.migration.number)),
             format!(
                 "it takes {} on a copy, and the run holds the write lock for {}{why}; \
@@ -150,7 +150,7 @@ mod tests {
 
         assert_eq!(long, []);
         assert_eq!(short.len(), 1);
-        assert_eq!(short[0].code, Code::Slow);
+        assert_eq!(short[0].code, LintCode::Slow);
         assert_eq!(short[0].file, "users/migrations/0002_more.up.sql");
         let after = fs::read(folder.path().join("microblog.db")).unwrap();
         assert_eq!(before, after);
@@ -197,7 +197,7 @@ mod tests {
 
             let found = migrator.lock_time(Duration::ZERO).await.unwrap();
 
-            assert_eq!(found[0].code, Code::Refused, "{found:?}");
+            assert_eq!(found[0].code, LintCode::Refused, "{found:?}");
             assert_eq!((found.len(), found[0].line), (1, 1));
             assert!(found[0].message.contains(why), "{found:?}");
             assert_eq!(files(&folder), ["microblog.db"]);

@@ -1,6 +1,6 @@
 //! Columns that a table with rows refuses (M001). SQL stands here.
 
-use super::{Code, Finding, script::ParsedScript};
+use super::{Finding, LintCode, script::ParsedScript};
 use crate::{
     error::Error,
     scratch::Scratch,
@@ -32,7 +32,7 @@ pub(super) async fn columns(
             && let Some(why) = refused(before, &table.to_string(), declaration).await?
         {
             findings.push(script.finding(
-                Code::AddedColumn,
+                LintCode::AddedColumn,
                 at,
                 format!("{table}.{column} cannot be added if {table} has rows: {why}"),
                 "give it a constant default that fulfils its checks, or rebuild the table".into(),

@@ -3,7 +3,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Code, Finding, script::ParsedMigration};
+use super::{Finding, LintCode, script::ParsedMigration};
 use crate::{
     error::Error,
     project::Project,
@@ -25,7 +25,7 @@ const NEEDED: &str = "select c.name
 const SHOWN: usize = 60;
 
 /// A statement of the release before.
-struct Released<'a> {
+struct ReleasedStatement<'a> {
     owner: &'a str,
     query: &'a str,
     version: i64,
@@ -37,9 +37,9 @@ struct Released<'a> {
 /// other.
 pub(super) struct Compatibility<'a> {
     /// Those whose version is not reached.
-    later: Vec<Released<'a>>,
+    later: Vec<ReleasedStatement<'a>>,
     /// Those that are in use, and work.
-    working: Vec<Released<'a>>,
+    working: Vec<ReleasedStatement<'a>>,
     /// The migration that was applied last.
     number: i64,
 }
@@ -49,7 +49,7 @@ impl<'a> Compatibility<'a> {
         let mut later = Vec::new();
         for owner in &project.owners {
             let statements = owner.released.statements.iter();
-            later.extend(statements.map(|query| Released {
+            later.extend(statements.map(|query| ReleasedStatement {
                 owner: &owner.name,
                 query,
                 version: owner.released.version,
@@ -104,7 +104,7 @@ impl<'a> Compatibility<'a> {
 
     /// M005: after a migration was applied, the statements that it breaks.
     pub(super) fn end(&mut self, step: &ParsedMigration<'_>) -> Vec<Finding> {
-        let broken = |statement: &mut Released<'_>| statement.broken.is_some();
+        let broken = |statement: &mut ReleasedStatement<'_>| statement.broken.is_some();
         let broken = self.working.extract_if(.., broken);
         broken
             .filter_map(|statement| finding(step, &statement))
@@ -137,7 +137,7 @@ async fn fails(
     Ok(missing.map(|column| format!("it gives no {table}.{column}, which is NOT NULL")))
 }
 
-fn finding(step: &ParsedMigration<'_>, statement: &Released<'_>) -> Option<Finding> {
+fn finding(step: &ParsedMigration<'_>, statement: &ReleasedStatement<'_>) -> Option<Finding> {
     let (at, why) = statement.broken.as_ref()?;
     let one_line = statement.query.split_whitespace().collect::<Vec<_>>();
     let one_line = one_line.join(" ");
@@ -145,9 +145,9 @@ fn finding(step: &ParsedMigration<'_>, statement: &Released<'_>) -> Option<Findi
     if shown.len() < one_line.len() {
         shown.push('…');
     }
-    let Released { owner, version, .. } = statement;
+    let ReleasedStatement { owner, version, .. } = statement;
     Some(step.up.finding(
-        Code::Release,
+        LintCode::Release,
         *at,
         format!("`{shown}` of the {owner} released at version {version} breaks: {why}"),
         "add first, and take away in a later release, when no program needs it any more".into(),

@@ -1,7 +1,7 @@
 //! What a script destroys, and whether it says so (M002). Knows no database.
 
 use super::{
-    Code, Finding,
+    Finding, LintCode,
     rebuild::{Rebuild, source},
     script::ParsedScript,
 };
@@ -85,7 +85,7 @@ impl Losses<'_> {
     fn add(&mut self, statements: &[usize], at: usize, change: &DestructiveChange, verb: &str) {
         if !self.script.is_intended(statements, change) {
             self.findings.push(self.script.finding(
-                Code::Destroyed,
+                LintCode::Destroyed,
                 at,
                 format!("{change} {verb}"),
                 format!(

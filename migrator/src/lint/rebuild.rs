@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Finding, script::ParsedScript};
+use super::{Finding, LintCode, script::ParsedScript};
 use crate::{
     scratch::ScriptRun,
     sql::{
@@ -32,7 +32,7 @@ pub(super) struct Rebuild {
 
 /// A table that a script makes.
 #[derive(Debug)]
-struct Made {
+struct CreatedTable {
     name: Name,
     inserts: Vec<usize>,
     statements: Vec<usize>,
@@ -42,12 +42,12 @@ struct Made {
 /// The tables that a script makes anew. A table that is dropped and made at once under the
 /// same name, with nothing copied in between, is another one.
 pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuild> {
-    let mut made: Vec<Made> = Vec::new();
+    let mut made: Vec<CreatedTable> = Vec::new();
     let mut tracker = RenameTracker::new(&before.catalog());
     let mut dropped = Vec::new();
     for (at, operation) in script.operations.iter().enumerate() {
         match operation {
-            Operation::Create(ObjectKind::Table, name) => made.push(Made {
+            Operation::Create(ObjectKind::Table, name) => made.push(CreatedTable {
                 name: name.clone(),
                 inserts: Vec::new(),
                 statements: vec![at],
@@ -109,15 +109,15 @@ pub(super) fn source<'a>(script: &ParsedScript<'a>, statement: usize) -> Option<
 }
 
 /// M009: what was there before a script, and is not afterwards, though nothing said so.
-pub(super) fn lost(
+pub(super) fn lost_objects(
     script: &ParsedScript<'_>,
     run: &ScriptRun<'_>,
     rebuilds: &[Rebuild],
 ) -> Vec<Finding> {
     let (before, after) = (&*run.before, &*run.after);
-    let mut findings = vanished(script, run, rebuilds);
+    let mut findings = objects_dropped_with_table(script, run, rebuilds);
     let mut add = |at: usize, message: String, remedy: String| {
-        findings.push(script.finding(Code::Rebuild, at, message, remedy));
+        findings.push(script.finding(LintCode::Rebuild, at, message, remedy));
     };
     for (table, column, parent) in dangling(after).difference(&dangling(before)) {
         add(
@@ -170,7 +170,11 @@ impl Rebuild {
 }
 
 /// The indexes and triggers that went with a table or view that is there again.
-fn vanished(script: &ParsedScript<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]) -> Vec<Finding> {
+fn objects_dropped_with_table(
+    script: &ParsedScript<'_>,
+    run: &ScriptRun<'_>,
+    rebuilds: &[Rebuild],
+) -> Vec<Finding> {
     let (before, after) = (&*run.before, &*run.after);
     let indexes = before.indexes.iter().map(|(name, index)| {
         let kept = after.indexes.contains_key(name);
@@ -204,7 +208,7 @@ fn vanished(script: &ParsedScript<'_>, run: &ScriptRun<'_>, rebuilds: &[Rebuild]
         };
         if let Some(at) = at {
             findings.push(script.finding(
-                Code::Rebuild,
+                LintCode::Rebuild,
                 at,
                 format!("the {word} {name} goes with the old {table}"),
                 format!("make it again at the end, or say `drop {word} {name}`"),

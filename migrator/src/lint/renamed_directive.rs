@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Finding};
+use super::{Finding, LintCode};
 use crate::{
     project::Project,
     sql::{
@@ -34,8 +34,8 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
                 None => "`@renamed` does not say from what".into(),
             };
             let file = format!("{}/schema.sql", owner.name);
-            findings.push(Finding::at(
-                Code::Renamed,
+            findings.push(Finding::new(
+                LintCode::Renamed,
                 &SourceLocation::new(&file, &owner.schema, offset),
                 message,
                 "write `@renamed from=` and the name that it has now, right above what is renamed"

@@ -1,6 +1,6 @@
 //! The scripts of a project, taken apart. Knows no database.
 
-use super::{Code, Finding};
+use super::{Finding, LintCode};
 use crate::{
     project::migrations::{Direction, Migration},
     sql::{
@@ -77,12 +77,12 @@ impl<'a> ParsedScript<'a> {
     /// Something wrong with the statement at this index.
     pub(super) fn finding(
         &self,
-        code: Code,
+        code: LintCode,
         statement: usize,
         message: String,
         remedy: String,
     ) -> Finding {
-        Finding::at(code, &self.place(statement), message, remedy)
+        Finding::new(code, &self.place(statement), message, remedy)
     }
 
     /// Returns where the statement at this index begins.

@@ -2,7 +2,7 @@
 //! (M007), and statements that no migration may use (M008). Knows no database.
 
 use super::{
-    Code, Finding,
+    Finding, LintCode,
     script::{ParsedMigration, ParsedScript},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) fn way_back(step: &ParsedMigration<'_>) -> Option<Finding> {
     let why = down.irreversible().unwrap_or_default();
     (missing && why.is_empty()).then(|| {
         down.finding(
-            Code::Pair,
+            LintCode::Pair,
             0,
             "it undoes nothing, and does not say why".into(),
             "undo what the way up does, or write `-- @irreversible` and the reason".into(),
@@ -70,8 +70,8 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
 }
 
 fn all_columns(place: &SourceLocation) -> Finding {
-    Finding::at(
-        Code::AllColumns,
+    Finding::new(
+        LintCode::AllColumns,
         place,
         "`*` stands for columns that a later migration changes under the running programs".into(),
         "name the columns".into(),

@@ -2,9 +2,9 @@ mod compatibility;
 mod destructive;
 mod rules;
 
-use super::{Code, Finding, lint};
+use super::{Finding, LintCode, lint};
 use crate::{
-    project::{File, Owner, Project, Released},
+    project::{Owner, Project, ReleaseRecord, TextFile},
     sqlite::planner::{self, Renames},
 };
 
@@ -39,7 +39,7 @@ end;
 ";
 
 fn owner(name: &str, schema: &str, files: &[(&str, &str)], released: &[&str]) -> Owner {
-    let file = |(name, text): &(&str, &str)| File {
+    let file = |(name, text): &(&str, &str)| TextFile {
         name: (*name).to_owned(),
         text: (*text).to_owned(),
     };
@@ -48,7 +48,7 @@ fn owner(name: &str, schema: &str, files: &[(&str, &str)], released: &[&str]) ->
         schema: schema.to_owned(),
         migrations: files.iter().map(file).collect(),
         recorded: Vec::new(),
-        released: Released {
+        released: ReleaseRecord {
             version: 2,
             statements: released.iter().map(|&sql| sql.to_owned()).collect(),
         },
@@ -89,7 +89,7 @@ pub(crate) fn with(owner: &str, up: &str, down: &str) -> Project {
     let owner = project.owners.iter_mut().find(|known| known.name == owner);
     let migrations = &mut owner.unwrap().migrations;
     for (name, text) in [("0003_x.up.sql", up), ("0003_x.down.sql", down)] {
-        migrations.push(File {
+        migrations.push(TextFile {
             name: name.to_owned(),
             text: text.to_owned(),
         });
@@ -106,7 +106,7 @@ async fn found(up: &str) -> Vec<Finding> {
 }
 
 /// Its codes and lines.
-async fn codes(up: &str) -> Vec<(Code, usize)> {
+async fn codes(up: &str) -> Vec<(LintCode, usize)> {
     let found = found(up).await;
     found.iter().map(|f| (f.code, f.line)).collect()
 }
@@ -140,7 +140,7 @@ async fn m000_a_script_that_sqlite_refuses_is_found_with_its_place() {
     let [finding] = findings.as_slice() else {
         panic!("{findings:?}");
     };
-    assert_eq!((finding.code, finding.line), (Code::Refused, 2));
+    assert_eq!((finding.code, finding.line), (LintCode::Refused, 2));
     assert!(finding.message.contains("none"), "{finding}");
 }
 
@@ -167,11 +167,11 @@ async fn what_the_planner_writes_keeps_the_rules() {
         for owner in &mut project.owners {
             owner.released.statements.clear();
         }
-        let scripts = super::Scripts::of(&project).unwrap();
+        let scripts = super::Scripts::new(&project).unwrap();
         let steps = scripts.steps();
         let executed = super::ExecutedScripts::run(&project, &steps).await;
         let from = executed.unwrap().scratch.schema();
-        let to = crate::scratch::desired::DesiredSchema::of(&project)
+        let to = crate::scratch::desired::DesiredSchema::new(&project)
             .await
             .unwrap()
             .schema;

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Error, OWNERS, Project, RELEASED, Released, parse_recorded, texts};
+use super::{Error, OWNERS, Project, RELEASED, ReleaseRecord, parse_recorded, texts};
 
 /// What was recorded of a release.
 #[derive(Clone, Debug, Serialize)]
@@ -106,7 +106,7 @@ impl Project {
                 schema: String::new(),
                 migrations,
                 recorded: parse_recorded(owner.name, texts(&service.join(".sqlx"))?)?,
-                released: Released::default(),
+                released: ReleaseRecord::default(),
             });
         }
         let version = project.migrations()?.newest();
@@ -114,7 +114,7 @@ impl Project {
             let mut statements: Vec<_> = owner.recorded.into_iter().map(|r| r.query).collect();
             statements.sort();
             let path = folder.join(&owner.name).join(RELEASED);
-            let released = Released {
+            let released = ReleaseRecord {
                 version,
                 statements,
             };
@@ -155,7 +155,7 @@ fn remove(path: &Path) {
 }
 
 /// Writes what was released, all of it or nothing.
-fn replace(path: &Path, released: &Released) -> io::Result<()> {
+fn replace(path: &Path, released: &ReleaseRecord) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(released)?;
     text.push('\n');
     let new = path.with_extension("json.new");

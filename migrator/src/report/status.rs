@@ -19,26 +19,26 @@ pub struct Status {
     /// Its name.
     pub database: DatabaseName,
     /// Every migration of this program and of the history, in ascending order.
-    pub migrations: Vec<Entry>,
+    pub migrations: Vec<MigrationStatus>,
     /// The number of the newest migration that is applied, or 0.
     pub version: i64,
 }
 
 /// What a migration is to a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct MigrationStatus {
     /// Which.
     pub migration: MigrationRef,
     /// What it is.
-    pub state: State,
+    pub state: MigrationState,
     /// When it was applied, if it was: RFC 3339, UTC.
     pub applied_at: Option<String>,
     /// How long it took, if it was applied and that was written down.
     #[serde(rename = "took_ms", serialize_with = "optional_milliseconds")]
-    pub took: Option<Duration>,
+    pub duration: Option<Duration>,
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for MigrationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}", self.migration, self.state)
     }
@@ -47,7 +47,7 @@ impl fmt::Display for Entry {
 /// What a migration is to a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum MigrationState {
     /// Not applied yet.
     Pending,
     /// Not applied, and a newer one is.
@@ -62,7 +62,7 @@ pub enum State {
     Failed,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for MigrationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Pending => "pending",
@@ -81,9 +81,10 @@ impl Status {
     #[must_use]
     pub fn exit_code(&self) -> Exit {
         let states = || self.migrations.iter().map(|entry| entry.state);
-        if !states().all(|state| matches!(state, State::Applied | State::Pending)) {
+        if !states().all(|state| matches!(state, MigrationState::Applied | MigrationState::Pending))
+        {
             Exit::History
-        } else if states().any(|state| state == State::Pending) {
+        } else if states().any(|state| state == MigrationState::Pending) {
             Exit::Pending
         } else {
             Exit::Done
@@ -99,28 +100,28 @@ impl Status {
         let pending = known
             .iter()
             .filter(|known| history.iter().all(|row| row.number != known.number()))
-            .map(|migration| Entry {
+            .map(|migration| MigrationStatus {
                 migration: migration.into(),
                 state: if migration.number() < version {
-                    State::OutOfOrder
+                    MigrationState::OutOfOrder
                 } else {
-                    State::Pending
+                    MigrationState::Pending
                 },
                 applied_at: None,
-                took: None,
+                duration: None,
             });
         let applied = history.iter().map(|row| {
             let migration = known.get(row.number);
-            Entry {
+            MigrationStatus {
                 migration: migration.map_or_else(|| row.into(), MigrationRef::from),
                 state: match migration {
-                    _ if !row.success => State::Failed,
-                    None => State::Missing,
-                    Some(migration) if row.is(migration) => State::Applied,
-                    Some(_) => State::Changed,
+                    _ if !row.success => MigrationState::Failed,
+                    None => MigrationState::Missing,
+                    Some(migration) if row.is(migration) => MigrationState::Applied,
+                    Some(_) => MigrationState::Changed,
                 },
                 applied_at: row.time.clone(),
-                took: row.took,
+                duration: row.execution_time,
             }
         });
         let mut migrations: Vec<_> = pending.chain(applied).collect();
@@ -137,17 +138,19 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Database: {}\n", &self.database)?;
 
-        let heads = ["number", "name", "owner", "state", "applied at", "took"];
+        let heads = ["number", "name", "owner", "state", "applied at", "duration"];
         let mut rows = vec![heads.map(String::from)];
         for entry in &self.migrations {
-            let took = entry.took.map(|took| format!("{} ms", took.as_millis()));
+            let duration = entry
+                .duration
+                .map(|duration| format!("{} ms", duration.as_millis()));
             rows.push([
                 format!("{:04}", entry.migration.number),
                 entry.migration.name.clone(),
                 entry.migration.owner().to_owned(),
                 entry.state.to_string(),
                 entry.applied_at.clone().unwrap_or_default(),
-                took.unwrap_or_default(),
+                duration.unwrap_or_default(),
             ]);
         }
         table::write(f, &rows)?;

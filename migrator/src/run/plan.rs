@@ -278,7 +278,7 @@ mod tests {
             tokens: None,
             success: true,
             time: None,
-            took: None,
+            execution_time: None,
         };
         numbers.iter().map(row).collect()
     }

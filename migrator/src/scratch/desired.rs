@@ -27,7 +27,7 @@ impl DesiredSchema {
     ///
     /// [`GenerateError::Declaration`] with its place if SQLite rejects one, and [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if
     /// what they make cannot be compared.
-    pub(crate) async fn of(project: &Project) -> Result<Self, Error> {
+    pub(crate) async fn new(project: &Project) -> Result<Self, Error> {
         let mut scratch = Scratch::new().await?;
         for owner in &project.owners {
             let script = Script {

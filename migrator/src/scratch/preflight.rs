@@ -37,7 +37,7 @@ impl Preflight {
     /// # Errors
     ///
     /// Those of the script that fails.
-    pub(crate) async fn of(
+    pub(crate) async fn run(
         known: &Migrations,
         applied: &[AppliedMigration],
         steps: &[&Migration],

@@ -209,7 +209,7 @@ pub(crate) async fn execute(
             place: sequence_statement(script),
             denial: Denial::Theirs {
                 deed: format!("change which ids of {table} were in use"),
-                whose: owners.of(table).unwrap_or_default().to_owned(),
+                whose: owners.owner(table).unwrap_or_default().to_owned(),
             },
         }));
     }
@@ -233,7 +233,8 @@ async fn foreign_sequences(
     let sequences: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")
         .fetch_all(connection)
         .await?;
-    let foreign = |(table, _): &(String, i64)| owners.of(table).is_some_and(|whose| whose != owner);
+    let foreign =
+        |(table, _): &(String, i64)| owners.owner(table).is_some_and(|whose| whose != owner);
     Ok(sequences.into_iter().filter(foreign).collect())
 }
 

@@ -173,9 +173,10 @@ impl Rule {
             // sequence in `sqlite_sequence`; it guards the others by itself.
             Some(Keeper::Sqlite) => return None,
             Some(Keeper::Migrator) => MIGRATOR,
-            Some(Keeper::Litestream) | None => {
-                self.owners.of(name).filter(|whose| *whose != self.owner)?
-            }
+            Some(Keeper::Litestream) | None => self
+                .owners
+                .owner(name)
+                .filter(|whose| *whose != self.owner)?,
         };
         let whose = whose.to_owned();
         Some(Denial::Theirs { deed, whose })
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_first_denial_is_told() {
-        let owners = Owners::default().after("users", ["users"].into_iter());
+        let owners = Owners::default().after_migration("users", ["users"].into_iter());
         let guard = Guard::new("posts", owners, Policy::Enforce);
         let action = |code, first| Action {
             code,

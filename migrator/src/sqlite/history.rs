@@ -80,16 +80,17 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
     .fetch_all(&mut *connection)
     .await?;
     let mut tokens = tokens(connection).await?;
-    let applied = |(number, description, checksum, success, time, took): Row| AppliedMigration {
-        number,
-        name: description.replace(' ', "_"),
-        checksum,
-        tokens: tokens.remove(&number),
-        success,
-        time,
-        // In nanoseconds; -1 while it runs.
-        took: u64::try_from(took).ok().map(Duration::from_nanos),
-    };
+    let applied =
+        |(number, description, checksum, success, time, execution_time): Row| AppliedMigration {
+            number,
+            name: description.replace(' ', "_"),
+            checksum,
+            tokens: tokens.remove(&number),
+            success,
+            time,
+            // In nanoseconds; -1 while it runs.
+            execution_time: u64::try_from(execution_time).ok().map(Duration::from_nanos),
+        };
     Ok(rows.into_iter().map(applied).collect())
 }
 

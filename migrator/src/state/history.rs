@@ -33,7 +33,7 @@ pub(crate) struct AppliedMigration {
     /// When it was applied: RFC 3339, UTC.
     pub(crate) time: Option<String>,
     /// How long it took, if that was written down.
-    pub(crate) took: Option<Duration>,
+    pub(crate) execution_time: Option<Duration>,
 }
 
 impl AppliedMigration {

@@ -1,6 +1,6 @@
 //! A migration that was applied may be spelled differently, and say nothing else.
 
-use migrator::{Error, PlanError, Run, State};
+use migrator::{Error, MigrationState, PlanError, Run};
 
 use crate::{Place, migrations};
 
@@ -22,7 +22,11 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
         let up = migrator.run(Run::upgrade()).await.unwrap();
         let down = migrator.run(Run::downgrade_to(0)).await.unwrap();
 
-        assert_eq!(status.migrations[0].state, State::Applied, "{status}");
+        assert_eq!(
+            status.migrations[0].state,
+            MigrationState::Applied,
+            "{status}"
+        );
         assert_eq!((up.version, down.version), (2, 0));
     }
 }
@@ -61,7 +65,7 @@ async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_ru
         changed.cause(),
         Error::Plan(PlanError::Changed { number: 1, .. })
     ));
-    assert_eq!(status.migrations[0].state, State::Changed);
+    assert_eq!(status.migrations[0].state, MigrationState::Changed);
     assert_eq!(report.version, 1);
     let rows = place
         .query("select version || ' ' || length(up) || ' ' || length(down) from _migrator_tokens")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{DatabaseError, Error, PlanError, Run, State};
+use migrator::{DatabaseError, Error, MigrationState, PlanError, Run};
 
 use crate::{PATIENCE, Place, migrations};
 
@@ -35,17 +35,17 @@ async fn the_status_tells_each_state_with_its_time() {
     assert_eq!(
         found,
         [
-            State::OutOfOrder,
-            State::Applied,
-            State::Changed,
-            State::Applied,
-            State::Failed
+            MigrationState::OutOfOrder,
+            MigrationState::Applied,
+            MigrationState::Changed,
+            MigrationState::Applied,
+            MigrationState::Failed
         ]
     );
     let second = &status.migrations[1];
     assert_eq!(second.applied_at.as_deref(), Some("2026-01-02T03:04:05Z"));
-    assert_eq!(second.took, Some(Duration::from_millis(17)));
-    assert_eq!(status.migrations[4].took, None);
+    assert_eq!(second.duration, Some(Duration::from_millis(17)));
+    assert_eq!(status.migrations[4].duration, None);
     assert_eq!(status.version, 4);
     let text = status.to_string();
     assert!(

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use migrator::{Error, PlanError, Run, State};
+use migrator::{Error, MigrationState, PlanError, Run};
 
 use crate::{Place, migrations};
 
@@ -130,7 +130,7 @@ async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
         "{down}"
     );
     assert!(
-        matches!(status.migrations[0].state, State::Changed),
+        matches!(status.migrations[0].state, MigrationState::Changed),
         "{status}"
     );
     assert_eq!(status.version, 1);
@@ -167,7 +167,7 @@ async fn a_database_of_a_newer_migrator_is_refused() {
         "{down}"
     );
     assert!(
-        matches!(status.migrations[2].state, State::Missing),
+        matches!(status.migrations[2].state, MigrationState::Missing),
         "{status}"
     );
     assert_eq!(status.version, 3);

@@ -1,7 +1,7 @@
 //! What the programs meet that run meanwhile: M005.
 
 use super::{BACK, REBUILD, codes, found, lint, with};
-use crate::{lint::Code, project::Released};
+use crate::{lint::LintCode, project::ReleaseRecord};
 
 #[tokio::test]
 async fn m005_the_release_before_runs_on() {
@@ -26,7 +26,7 @@ async fn m005_the_release_before_runs_on() {
     ] {
         let findings = found(up).await;
 
-        let broken = findings.iter().filter(|f| f.code == Code::Release);
+        let broken = findings.iter().filter(|f| f.code == LintCode::Release);
         let first = broken
             .into_iter()
             .next()
@@ -47,7 +47,7 @@ async fn m005_what_did_not_work_in_its_own_release_cannot_break() {
     let mut project = with("users", up, BACK);
     project.owners[0].released.statements = vec!["select bio, none from users".into()];
     let never = lint(&project).await.unwrap();
-    project.owners[0].released = Released {
+    project.owners[0].released = ReleaseRecord {
         version: 3,
         statements: vec!["select bio from users".into()],
     };

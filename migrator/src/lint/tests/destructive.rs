@@ -1,7 +1,7 @@
 //! What fails or gets lost on tables with rows: M001, M002 and M009.
 
 use super::{BACK, REBUILD, codes, found, lint, with};
-use crate::lint::Code;
+use crate::lint::LintCode;
 
 #[tokio::test]
 async fn m001_a_column_that_a_table_with_rows_refuses_is_found() {
@@ -13,12 +13,12 @@ async fn m001_a_column_that_a_table_with_rows_refuses_is_found() {
     ] {
         let up = format!("alter table users add column {column};");
 
-        assert_eq!(codes(&up).await, [(Code::AddedColumn, 1)], "{column}");
+        assert_eq!(codes(&up).await, [(LintCode::AddedColumn, 1)], "{column}");
     }
     // An INSERT of the release before lacks it, too.
     assert_eq!(
         codes("alter table users add a text not null").await,
-        [(Code::AddedColumn, 1), (Code::Release, 1)]
+        [(LintCode::AddedColumn, 1), (LintCode::Release, 1)]
     );
     for up in [
         "alter table users add column a text not null default ''",
@@ -45,10 +45,10 @@ async fn m002_what_is_destroyed_has_its_mark_right_above() {
         let marked = format!("create table a (b);\n-- It is.\n-- @destroys {what}\n{statement}");
 
         assert_eq!(unmarked.len(), 1, "{statement}: {unmarked:?}");
-        assert_eq!(unmarked[0].code, Code::Destroyed);
-        assert!(codes(&elsewhere).await.contains(&(Code::Destroyed, 4)));
+        assert_eq!(unmarked[0].code, LintCode::Destroyed);
+        assert!(codes(&elsewhere).await.contains(&(LintCode::Destroyed, 4)));
         let marked = codes(&marked).await;
-        assert!(!marked.iter().any(|(code, _)| *code == Code::Destroyed));
+        assert!(!marked.iter().any(|(code, _)| *code == LintCode::Destroyed));
     }
     for up in [
         "create table a (b); insert into a values (1); delete from a; drop table a",
@@ -73,7 +73,7 @@ async fn m002_a_way_back_needs_marks_as_well() {
         panic!("one is found");
     };
     assert_eq!(finding.file, "users/migrations/0003_x.down.sql");
-    assert_eq!(finding.code, Code::Destroyed);
+    assert_eq!(finding.code, LintCode::Destroyed);
     assert_eq!(marked.unwrap(), []);
 }
 
@@ -106,7 +106,7 @@ async fn m002_a_rebuild_destroys_what_it_does_not_copy() {
         let [finding] = unmarked.as_slice() else {
             panic!("{instead}: {unmarked:?}");
         };
-        assert_eq!(finding.code, Code::Destroyed);
+        assert_eq!(finding.code, LintCode::Destroyed);
         assert!(finding.message.starts_with(what), "{finding}");
         assert_eq!(codes(&marked).await, [], "{instead}");
         assert_eq!(codes(&above_another).await, [], "{instead}");
@@ -118,7 +118,7 @@ async fn m002_a_rebuild_destroys_what_it_does_not_copy() {
 async fn m002_a_table_that_is_dropped_and_only_made_again_is_destroyed() {
     let up = "drop table users; create table users (id integer primary key, name, bio)";
 
-    assert_eq!(codes(up).await, [(Code::Destroyed, 1)]);
+    assert_eq!(codes(up).await, [(LintCode::Destroyed, 1)]);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn m009_a_rebuild_keeps_what_belongs_to_the_table() {
         let [finding] = findings.as_slice() else {
             panic!("{what}: {findings:?}");
         };
-        assert_eq!(finding.code, Code::Rebuild);
+        assert_eq!(finding.code, LintCode::Rebuild);
         assert!(finding.message.contains(what), "{finding}");
     }
     let meant = format!("drop index users_by_name;{}", REBUILD.replace(index, ""));
@@ -169,7 +169,7 @@ async fn m009_a_view_goes_on_working() {
     let findings = lint(&project).await.unwrap();
 
     assert_eq!(findings.len(), 1, "{findings:?}");
-    assert_eq!((findings[0].code, findings[0].line), (Code::Rebuild, 2));
+    assert_eq!((findings[0].code, findings[0].line), (LintCode::Rebuild, 2));
     assert!(
         findings[0].message.contains("view bodies"),
         "{}",

@@ -1,7 +1,7 @@
 //! What the texts say: M003, M004, M007, M008 and M010.
 
 use super::{BACK, USERS, codes, lint, project, with};
-use crate::{lint::Code, project::RecordedStatement};
+use crate::{lint::LintCode, project::RecordedStatement};
 
 #[tokio::test]
 async fn m003_what_belongs_to_another_service_is_left_alone() {
@@ -22,7 +22,7 @@ async fn m003_what_belongs_to_another_service_is_left_alone() {
         let [finding] = findings.as_slice() else {
             panic!("{up}: {findings:?}");
         };
-        assert_eq!(finding.code, Code::Ownership, "{finding}");
+        assert_eq!(finding.code, LintCode::Ownership, "{finding}");
         let whose = if up.contains("_sqlx_") {
             "the migrator"
         } else {
@@ -55,7 +55,7 @@ async fn m004_columns_are_named() {
         "create trigger a after insert on users begin select distinct * from users; end",
         "create table a (b); insert into a values (1) returning *",
     ] {
-        assert_eq!(codes(up).await, [(Code::AllColumns, 1)], "{up}");
+        assert_eq!(codes(up).await, [(LintCode::AllColumns, 1)], "{up}");
     }
     let up = "create view a as select count(*), max(id * 2), 2 * id from users";
     assert_eq!(codes(up).await, []);
@@ -74,7 +74,7 @@ async fn m004_columns_are_named() {
             findings[0].file.as_str(),
             findings[0].line
         ),
-        (Code::AllColumns, "users/.sqlx/query-0.json", 3)
+        (LintCode::AllColumns, "users/.sqlx/query-0.json", 3)
     );
 }
 
@@ -87,7 +87,7 @@ async fn m007_each_migration_has_a_way_back_or_a_reason() {
         let [finding] = findings.as_slice() else {
             panic!("{back}: {findings:?}");
         };
-        assert_eq!(finding.code, Code::Pair);
+        assert_eq!(finding.code, LintCode::Pair);
         assert_eq!(finding.file, "users/migrations/0003_x.down.sql");
     }
     for (up, back) in [("-- nothing", ""), (up, BACK)] {
@@ -105,7 +105,7 @@ async fn m007_each_migration_has_a_way_back_or_a_reason() {
         let [finding] = findings.as_slice() else {
             panic!("{missing}: {findings:?}");
         };
-        assert_eq!(finding.code, Code::Pair);
+        assert_eq!(finding.code, LintCode::Pair);
         assert_eq!(finding.file, format!("users/migrations/0003_x.{there}.sql"));
         assert!(
             finding.message.contains(&format!("0003_x.{missing}.sql")),
@@ -134,7 +134,7 @@ async fn m008_a_migration_leaves_transactions_and_settings_to_the_migrator() {
     ] {
         let up = format!("create table c (d);\n{statement};");
 
-        assert_eq!(codes(&up).await, [(Code::Forbidden, 2)], "{statement}");
+        assert_eq!(codes(&up).await, [(LintCode::Forbidden, 2)], "{statement}");
     }
     let up = "create trigger a after insert on users begin select 'pragma'; end; reindex users";
     assert_eq!(codes(up).await, []);
@@ -158,7 +158,7 @@ async fn m010_what_was_renamed_was_there() {
         let [finding] = findings.as_slice() else {
             panic!("{remark}: {findings:?}");
         };
-        assert_eq!((finding.code, finding.line), (Code::Renamed, 2));
+        assert_eq!((finding.code, finding.line), (LintCode::Renamed, 2));
         assert_eq!(finding.file, "users/schema.sql");
     }
     for (column, remark) in [
