@@ -19,7 +19,7 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             "another process kept the database locked; try again",
             metadata,
         ),
-        database::Error::NoRoom => unavailable(
+        database::Error::DiskFull => unavailable(
             domain,
             "STORAGE_FULL",
             "the disk of the database is full; writes fail until space is freed",

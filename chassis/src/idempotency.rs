@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use database::{Scope, idempotency::RequestId};
+use database::{Atomicity, idempotency::RequestId};
 use serving::violation::FieldViolations;
 
 /// The time between two searches for expired idempotency records.
@@ -35,19 +35,19 @@ impl WriteOptions {
         })
     }
 
-    /// Returns the scope of the write, whose statements alone have the scope `statements`.
+    /// Returns the atomicity of the write, whose statements alone have the atomicity `statements`.
     #[must_use]
-    pub fn scope(self, statements: Scope) -> Scope {
+    pub fn atomicity(self, statements: Atomicity) -> Atomicity {
         match self {
             Self {
                 validate_only: true,
                 ..
-            } => Scope::Trial,
+            } => Atomicity::ValidateOnly,
             // The idempotency record is one more statement.
             Self {
                 request_id: Some(_),
                 ..
-            } => Scope::Savepoint,
+            } => Atomicity::Savepoint,
             Self {
                 request_id: None, ..
             } => statements,

@@ -25,7 +25,7 @@ use std::{
 };
 
 use database::{
-    Access, Error, Lifecycle, Needs, Scope,
+    AccessPolicy, Atomicity, Error, Lifecycle, Requirements,
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
@@ -94,13 +94,13 @@ const ADD: (&str, &str) = (
 const REBUILD: (&str, &str) = (rebuild!("between 1 and 280"), rebuild!("between 1 and 140"));
 
 /// What the service does that writes meanwhile.
-static NEEDS: Needs = Needs {
-    access: &Access {
-        tables: &["posts"],
-        columns: &[("users", "id")],
+static REQUIREMENTS: Requirements = Requirements {
+    access: &AccessPolicy {
+        owned_tables: &["posts"],
+        readable_columns: &[("users", "id")],
     },
-    version: 2,
-    queries: Vec::new,
+    min_schema_version: 2,
+    statements: Vec::new,
 };
 
 /// What one piece of work took.
@@ -260,7 +260,7 @@ async fn beside<T, E: std::fmt::Debug>(
         ..DatabaseSettings::default()
     };
     let DatabaseUrl::Sqlite(path) = url;
-    let database = Database::new(path, &settings, &NEEDS);
+    let database = Database::new(path, &settings, &REQUIREMENTS);
     database.ready().await.unwrap();
     let end = CancellationToken::new();
     let longest = Arc::new(AtomicU64::new(0));
@@ -298,7 +298,7 @@ async fn beside<T, E: std::fmt::Debug>(
 
 async fn write(database: &Database) -> Result<(), Error> {
     database
-        .write(Scope::Statement, |connection| {
+        .write(Atomicity::SingleStatement, |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "insert into posts (body, create_time, update_time, revision, user_id)

@@ -8,7 +8,7 @@ pub(crate) mod run;
 
 use std::{error, path::Path};
 
-use database::sqlite::volume::Unfit;
+use database::sqlite::volume::VolumeError;
 use process::Failure;
 
 use self::{exit::Exit, generate::GenerateError, run::RunError};
@@ -58,8 +58,8 @@ pub enum Error {
     RolledBack(#[source] Box<Error>),
 }
 
-impl From<Unfit> for Error {
-    fn from(error: Unfit) -> Self {
+impl From<VolumeError> for Error {
+    fn from(error: VolumeError) -> Self {
         DatabaseError::from(error).into()
     }
 }

@@ -26,7 +26,10 @@ use std::{
     time::Duration,
 };
 
-use database::{settings::DatabaseUrl, sqlite::volume};
+use database::{
+    settings::DatabaseUrl,
+    sqlite::{disk_space, volume},
+};
 
 pub use self::{
     commands::{
@@ -120,7 +123,7 @@ impl Migrator {
     /// to close it would drop the locks that this process may hold on it.
     fn exists(&self) -> Result<bool, Error> {
         volume::check(&self.database)?;
-        volume::check_room(&self.database)?;
+        disk_space::check_free_space(&self.database)?;
         match std::fs::metadata(&self.database) {
             // SQLite takes a file of one byte for an empty one, and would write over it.
             Ok(file) if file.is_file() && (1..SMALLEST_DATABASE).contains(&file.len()) => {

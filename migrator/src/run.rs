@@ -60,7 +60,7 @@ impl Migrator {
     /// Does a run; `None` only creates the database. What does not touch the database comes
     /// first, so that a wrong number creates none.
     pub(crate) async fn execute(&self, run: Option<Run>) -> Result<RunReport, Error> {
-        sqlite_version::check().map_err(Error::Library)?;
+        sqlite_version::check_minimum().map_err(Error::Library)?;
         if let Some(target) = run.and_then(|run| run.to) {
             plan::check_target(&self.migrations, target)?;
         }

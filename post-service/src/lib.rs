@@ -63,7 +63,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = Database::new(path, database, &sqlite::NEEDS);
+            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
             let (pages, poll) = (
                 settings.pages.list_cache_capacity,
                 settings.watch.watch_poll_interval,

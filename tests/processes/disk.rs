@@ -67,7 +67,7 @@ async fn on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on()
         let read = soon(users.get_user(GetUserRequest { id })).await;
         fs::remove_file(filled).unwrap();
         let again = soon(create_user(&mut users, "mary")).await;
-        service.says("there is room again").await;
+        service.says("free disk space recovered").await;
 
         let refused = refused.unwrap();
         assert_refused(

@@ -105,7 +105,9 @@ async fn steps() -> Vec<Step> {
 fn scans_a_table(detail: &str) -> bool {
     let scanned = detail.strip_prefix("SCAN ");
     let name = scanned.and_then(|rest| rest.split_whitespace().next());
-    let tables = services().map(|service| service.access.tables).concat();
+    let tables = services()
+        .map(|service| service.access.owned_tables)
+        .concat();
     name.is_some_and(|name| tables.contains(&name))
 }
 

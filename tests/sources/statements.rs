@@ -1,6 +1,6 @@
 //! The statements of the services, as sqlx recorded them in `.sqlx/` when it checked them.
 
-use chassis::database::Access;
+use chassis::database::AccessPolicy;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqliteConnection};
@@ -17,7 +17,7 @@ pub struct Service {
     /// Its folder.
     pub folder: &'static str,
     /// What it may touch.
-    pub access: &'static Access,
+    pub access: &'static AccessPolicy,
 }
 
 /// Both of them.
@@ -25,11 +25,11 @@ pub fn services() -> [Service; 2] {
     [
         Service {
             folder: "user-service",
-            access: user_service::store::sqlite::NEEDS.access,
+            access: user_service::store::sqlite::REQUIREMENTS.access,
         },
         Service {
             folder: "post-service",
-            access: post_service::store::sqlite::NEEDS.access,
+            access: post_service::store::sqlite::REQUIREMENTS.access,
         },
     ]
 }
@@ -97,7 +97,7 @@ fn what_a_statement_yields_comes_from_tables_of_its_own_service() {
         let tables = columns
             .iter()
             .filter_map(|column| column["origin"]["Table"]["table"].as_str());
-        let mut others = tables.filter(|table| !service.access.tables.contains(table));
+        let mut others = tables.filter(|table| !service.access.owned_tables.contains(table));
         others.next().map(|table| format!("it reads {table}"))
     });
 

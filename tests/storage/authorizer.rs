@@ -1,13 +1,13 @@
 //! SQLite itself keeps each service to its own tables, on every connection that it has.
 
-use chassis::database::{Error, Needs, Scope, sqlite::Database};
+use chassis::database::{Atomicity, Error, Requirements, sqlite::Database};
 use sqlx::AssertSqlSafe;
 
 use super::Place;
 
 /// A service, and what it must not touch.
 pub(super) struct Service {
-    pub(super) needs: &'static Needs,
+    pub(super) requirements: &'static Requirements,
     /// A table of its own, and a text column of that.
     pub(super) own: (&'static str, &'static str),
     /// A table of the other service, and a text column of that.
@@ -21,14 +21,14 @@ pub(super) struct Service {
 pub(super) fn services() -> [Service; 2] {
     [
         Service {
-            needs: &user_service::store::sqlite::NEEDS,
+            requirements: &user_service::store::sqlite::REQUIREMENTS,
             own: ("users", "nickname"),
             other: ("posts", "body"),
             requests: "post_requests",
             key: "user_id",
         },
         Service {
-            needs: &post_service::store::sqlite::NEEDS,
+            requirements: &post_service::store::sqlite::REQUIREMENTS,
             own: ("posts", "body"),
             other: ("users", "nickname"),
             requests: "user_requests",
@@ -126,7 +126,7 @@ async fn read(database: &Database, statement: &str) -> Result<(), sqlx::Error> {
 async fn write(database: &Database, statement: &str) -> Result<(), Error> {
     let statement = statement.to_owned();
     database
-        .write(Scope::Savepoint, move |connection| {
+        .write(Atomicity::Savepoint, move |connection| {
             Box::pin(async move {
                 let statement = sqlx::query(AssertSqlSafe(statement));
                 statement.fetch_all(connection).await?;
@@ -159,7 +159,7 @@ fn code(failed: Result<(), Error>) -> Option<String> {
 async fn a_connection_that_reads_reaches_nothing_beyond_its_service() {
     for service in services() {
         let place = Place::migrated().await;
-        let database = place.ready(service.needs).await;
+        let database = place.ready(service.requirements).await;
 
         // In a transaction there is no VACUUM anyway.
         let vacuum = "vacuum into '/dev/null/x'".to_owned();
@@ -174,7 +174,7 @@ async fn a_connection_that_reads_reaches_nothing_beyond_its_service() {
 async fn the_connection_that_writes_reaches_nothing_beyond_its_service() {
     for service in services() {
         let place = Place::migrated().await;
-        let database = place.ready(service.needs).await;
+        let database = place.ready(service.requirements).await;
 
         for statement in denied(&service) {
             match write(&database, &statement).await {
@@ -209,7 +209,7 @@ async fn what_is_denied_is_valid_and_possible_without_the_authorizer() {
 async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
     for service in services() {
         let place = Place::migrated().await;
-        let database = place.ready(service.needs).await;
+        let database = place.ready(service.requirements).await;
         let (own, column) = service.own;
 
         for statement in [
@@ -234,8 +234,12 @@ async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
 #[tokio::test]
 async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
     let place = Place::migrated().await;
-    let users = place.ready(&user_service::store::sqlite::NEEDS).await;
-    let posts = place.ready(&post_service::store::sqlite::NEEDS).await;
+    let users = place
+        .ready(&user_service::store::sqlite::REQUIREMENTS)
+        .await;
+    let posts = place
+        .ready(&post_service::store::sqlite::REQUIREMENTS)
+        .await;
 
     let authors = read(&users, "select user_id from posts").await;
     assert!(authors.is_ok(), "{authors:?}");
@@ -253,7 +257,7 @@ async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
 async fn a_connection_that_reads_does_not_write() {
     for service in services() {
         let place = Place::migrated().await;
-        let database = place.ready(service.needs).await;
+        let database = place.ready(service.requirements).await;
         let statement = format!("delete from {}", service.own.0);
 
         let error = read(&database, &statement).await.unwrap_err();
@@ -276,7 +280,9 @@ const TWO_USERS: &str = "
 async fn the_user_service_deletes_a_user_only_without_posts() {
     let place = Place::migrated().await;
     place.execute(TWO_USERS).await;
-    let database = place.ready(&user_service::store::sqlite::NEEDS).await;
+    let database = place
+        .ready(&user_service::store::sqlite::REQUIREMENTS)
+        .await;
 
     let author = write(&database, "delete from users where id = 1").await;
     let everybody = write(&database, "delete from users").await;
@@ -293,7 +299,9 @@ async fn the_user_service_deletes_a_user_only_without_posts() {
 async fn the_post_service_writes_a_post_only_of_a_user_who_is_there() {
     let place = Place::migrated().await;
     place.execute(TWO_USERS).await;
-    let database = place.ready(&post_service::store::sqlite::NEEDS).await;
+    let database = place
+        .ready(&post_service::store::sqlite::REQUIREMENTS)
+        .await;
     let insert = |author: i64| {
         format!(
             "insert into posts (body, create_time, update_time, revision, user_id)

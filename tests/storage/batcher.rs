@@ -9,8 +9,8 @@ use std::{
 
 use chassis::{
     database::{
-        Error, Lifecycle, Scope, Stop,
-        sqlite::{BatchOps, Batcher, Database, json, unless_constraint},
+        Atomicity, Error, Lifecycle, WriteError,
+        sqlite::{BatchOps, Batcher, Database, json_param, none_on_constraint_violation},
     },
     process::clock::Clock,
 };
@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
-use user_service::store::sqlite::NEEDS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{Place, soon};
 
@@ -62,11 +62,11 @@ fn insert_all<'c>(
                 case value when 'check' then 0 when 'engine' then value ->> '$' else 1 end
             from json_each(?1)",
         )
-        .bind(json(&together)?)
+        .bind(json_param(&together)?)
         .bind(now.timestamp_micros())
         .execute(connection)
         .await;
-        let inserted = unless_constraint(written.map(Some))?.is_some();
+        let inserted = none_on_constraint_violation(written.map(Some))?.is_some();
         let results = names
             .iter()
             .map(|name| (inserted && is_together(&name)).then_some(names.len()));
@@ -79,7 +79,7 @@ fn insert_one<'c>(
     connection: &'c mut SqliteConnection,
     name: &'c &'static str,
     now: DateTime<Utc>,
-) -> BoxFuture<'c, Result<usize, Stop<Failure>>> {
+) -> BoxFuture<'c, Result<usize, WriteError<Failure>>> {
     Box::pin(async move {
         sqlx::query(
             "insert into users
@@ -94,7 +94,7 @@ fn insert_one<'c>(
         .await?;
         assert_ne!(*name, "left to panic", "a deliberate panic");
         if *name == "refused" {
-            return Err(Stop::Refused(Failure::Refused));
+            return Err(WriteError::Rejected(Failure::Refused));
         }
         Ok(ALONE)
     })
@@ -102,9 +102,9 @@ fn insert_one<'c>(
 
 const OPS: BatchOps<&str, usize, Failure> = BatchOps {
     row_count: |_| 1,
-    scope: |name| match *name {
-        "refused" => Scope::Savepoint,
-        _ => Scope::Statement,
+    atomicity: |name| match *name {
+        "refused" => Atomicity::Savepoint,
+        _ => Atomicity::SingleStatement,
     },
     insert_all,
     insert_one,
@@ -121,7 +121,7 @@ async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure
 #[tokio::test]
 async fn batched_writes_return_individual_results() {
     let place = Place::migrated().await;
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
 
     let results = write(&names, &["a", "refused", "b"]).await;
     let afterwards = write(&names, &["c"]).await;
@@ -137,7 +137,7 @@ async fn batched_writes_return_individual_results() {
 #[tokio::test]
 async fn writes_from_the_same_runtime_tick_share_a_commit() {
     let place = Place::migrated().await;
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
     write(&names, &["z"]).await;
 
     let later = async {
@@ -153,7 +153,7 @@ async fn writes_from_the_same_runtime_tick_share_a_commit() {
 async fn a_batch_never_exceeds_write_batch() {
     let mut place = Place::migrated().await;
     place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
 
     let results = write(&names, &["a", "b", "c", "d", "e"]).await;
 
@@ -168,13 +168,13 @@ async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
         let place = Place::migrated().await;
         let ops = BatchOps {
             row_count: |rows| *rows,
-            scope: |_| Scope::Statement,
+            atomicity: |_| Atomicity::SingleStatement,
             insert_all: |_, writes, _| {
                 Box::pin(async { Ok(vec![Some(writes.len()); writes.len()]) })
             },
-            insert_one: |_, _, _| Box::pin(async { Ok::<_, Stop<Failure>>(ALONE) }),
+            insert_one: |_, _, _| Box::pin(async { Ok::<_, WriteError<Failure>>(ALONE) }),
         };
-        let database = place.ready(&NEEDS).await;
+        let database = place.ready(&REQUIREMENTS).await;
         let bulk = database.batcher(ops, Clock::system());
 
         let results = soon(join_all([rows; 3].map(|rows| bulk.write(rows)))).await;
@@ -188,14 +188,14 @@ async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
 async fn no_more_are_committed_together_than_a_batch_has() {
     let mut place = Place::migrated().await;
     place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let names = names(&database);
-    let alone = database.write(Scope::Statement, |connection| {
+    let alone = database.write(Atomicity::SingleStatement, |connection| {
         Box::pin(async move {
             sqlx::query("delete from users where nickname = 'a'")
                 .execute(connection)
                 .await?;
-            Ok::<_, Stop<Failure>>(())
+            Ok::<_, WriteError<Failure>>(())
         })
     });
 
@@ -213,7 +213,7 @@ async fn no_more_are_committed_together_than_a_batch_has() {
 async fn an_engine_failure_or_a_panic_undoes_the_batch_and_the_queue_goes_on() {
     for fault in ["engine", "panic", "left to panic"] {
         let place = Place::migrated().await;
-        let names = names(&place.ready(&NEEDS).await);
+        let names = names(&place.ready(&REQUIREMENTS).await);
 
         let results = write(&names, &["a", fault, "b"]).await;
         let afterwards = write(&names, &["c"]).await;
@@ -230,7 +230,7 @@ async fn an_engine_failure_or_a_panic_undoes_the_batch_and_the_queue_goes_on() {
 #[tokio::test]
 async fn writes_that_violate_a_constraint_together_are_executed_alone_in_their_order() {
     let place = Place::migrated().await;
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
     write(&names, &["taken"]).await;
 
     let results = write(
@@ -258,7 +258,7 @@ async fn writes_that_violate_a_constraint_together_are_executed_alone_in_their_o
 #[tokio::test]
 async fn a_batch_waits_for_another_process() {
     let place = Place::migrated().await;
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
     let lock = place.lock().await;
     let mut waiting = pin!(names.write("a"));
     for _ in 0..100 {
@@ -277,7 +277,7 @@ async fn writes_receive_the_time_of_their_execution() {
     for name in ["a", "left"] {
         let place = Place::migrated().await;
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        let names: Names = place.ready(&NEEDS).await.batcher(OPS, clock.clone());
+        let names: Names = place.ready(&REQUIREMENTS).await.batcher(OPS, clock.clone());
         let mut write = pin!(names.write(name));
 
         assert!(poll!(&mut write).is_pending());
@@ -298,7 +298,7 @@ async fn writes_receive_the_time_of_their_execution() {
 async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
     let mut place = Place::migrated().await;
     place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
 
     let results = write(&names, &["a", "b", "c", "d"]).await;
 
@@ -315,7 +315,7 @@ async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
 async fn a_cancelled_write_of_a_batch_is_not_executed() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_secs(3600);
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
     let lock = place.lock().await;
     let mut stays = pin!(names.write("susan"));
 
@@ -338,7 +338,7 @@ async fn a_cancelled_write_of_a_batch_is_not_executed() {
 async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_millis(300);
-    let names = names(&place.ready(&NEEDS).await);
+    let names = names(&place.ready(&REQUIREMENTS).await);
     let lock = place.lock().await;
     let later = Duration::from_millis(150);
 
@@ -362,7 +362,7 @@ async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
 #[tokio::test]
 async fn a_batch_that_never_runs_fails_its_callers_and_later_ones() {
     let place = Place::migrated().await;
-    let never_ready = place.database(&NEEDS);
+    let never_ready = place.database(&REQUIREMENTS);
     let names = names(&never_ready);
     let mut waiting = pin!(names.write("a"));
     assert!(poll!(&mut waiting).is_pending());

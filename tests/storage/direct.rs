@@ -3,10 +3,10 @@
 
 use chassis::database::{
     Lifecycle,
-    sqlite::{Columns, Database, WrongType},
+    sqlite::{Database, RowCursor, WrongType},
 };
 use sqlx::Connection;
-use user_service::store::sqlite::NEEDS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{
     Place,
@@ -15,15 +15,15 @@ use super::{
 
 const NICKNAMES: &str = "select nickname from users order by id";
 
-fn text_of(columns: &mut Columns<'_>) -> Result<String, WrongType> {
+fn text_of(columns: &mut RowCursor<'_>) -> Result<String, WrongType> {
     columns.text()
 }
 
 /// The first columns that a statement finds when it is read directly, if it can be.
 fn texts(database: &Database, statement: &str) -> Option<Vec<String>> {
     let statement = statement.to_owned().leak();
-    let source = database.source(1);
-    source.read_directly(statement, &[], text_of)
+    let source = database.read_source(1);
+    source.try_read_inline(statement, &[], text_of)
 }
 
 /// Users with these nicknames, from outside.
@@ -43,7 +43,7 @@ fn insert(names: &[&str]) -> String {
 #[tokio::test]
 async fn every_read_sees_what_was_committed_before_it() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let before = texts(&database, NICKNAMES);
     place.execute(&insert(&["susan"])).await;
@@ -64,7 +64,7 @@ async fn every_read_sees_what_was_committed_before_it() {
 #[tokio::test]
 async fn a_statement_goes_on_when_the_schema_changes() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     place.execute(&insert(&["susan"])).await;
     assert_eq!(texts(&database, NICKNAMES).unwrap(), ["susan"]);
 
@@ -79,7 +79,7 @@ async fn a_statement_goes_on_when_the_schema_changes() {
 async fn what_is_denied_to_a_service_is_denied_here_too() {
     for service in services() {
         let place = Place::migrated().await;
-        let database = place.ready(service.needs).await;
+        let database = place.ready(service.requirements).await;
         let (own, column) = service.own;
 
         let owned = texts(&database, &format!("select {column} from {own}"));
@@ -103,16 +103,16 @@ async fn what_is_denied_to_a_service_is_denied_here_too() {
 async fn what_cannot_be_read_directly_is_read_on_a_connection() {
     let mut off = Place::migrated().await;
     off.settings.inline_reads = false;
-    let off = (off.ready(&NEEDS).await, off);
+    let off = (off.ready(&REQUIREMENTS).await, off);
     let on = Place::migrated().await;
-    let on = (on.ready(&NEEDS).await, on);
+    let on = (on.ready(&REQUIREMENTS).await, on);
 
     for (database, mut source, directly) in [
-        (&on.0, on.0.source(101), true),
-        (&on.0, on.0.source(102), false),
-        (&off.0, off.0.source(1), false),
+        (&on.0, on.0.read_source(101), true),
+        (&on.0, on.0.read_source(102), false),
+        (&off.0, off.0.read_source(1), false),
     ] {
-        let read = source.read_directly(NICKNAMES, &[], text_of);
+        let read = source.try_read_inline(NICKNAMES, &[], text_of);
         assert_eq!(read.is_some(), directly, "{source:?} of {database:?}");
 
         let connection = source.connection().await.unwrap();
@@ -124,13 +124,13 @@ async fn what_cannot_be_read_directly_is_read_on_a_connection() {
 #[tokio::test]
 async fn nothing_is_read_any_more_when_the_database_is_closed() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     assert!(texts(&database, NICKNAMES).is_some());
 
     database.close().await;
 
     assert!(texts(&database, NICKNAMES).is_none());
-    let mut source = database.source(1);
+    let mut source = database.read_source(1);
     let refused = source.connection().await.map(drop);
     assert!(matches!(refused, Err(sqlx::Error::PoolClosed)));
 }
@@ -138,11 +138,11 @@ async fn nothing_is_read_any_more_when_the_database_is_closed() {
 #[tokio::test]
 async fn a_column_of_another_type_is_no_row() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     place.execute(&insert(&["susan"])).await;
 
-    let source = database.source(1);
-    let read = source.read_directly(NICKNAMES, &[], |columns| columns.integer().map(drop));
+    let source = database.read_source(1);
+    let read = source.try_read_inline(NICKNAMES, &[], |columns| columns.integer().map(drop));
 
     assert_eq!(read, None);
 }

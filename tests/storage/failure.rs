@@ -11,7 +11,7 @@ fn every_database_failure_has_its_code_and_reason() {
     let expected = [
         (Error::Overloaded, Code::Unavailable, "OVERLOADED"),
         (Error::Busy, Code::Unavailable, "DATABASE_BUSY"),
-        (Error::NoRoom, Code::Unavailable, "STORAGE_FULL"),
+        (Error::DiskFull, Code::Unavailable, "STORAGE_FULL"),
         (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN"),
         (Error::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN"),
         (

@@ -17,7 +17,7 @@ mod ready;
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use chassis::database::{
-    Lifecycle, Needs,
+    Lifecycle, Requirements,
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
@@ -71,14 +71,14 @@ impl Place {
     }
 
     /// What a service holds, which has not yet waited for it.
-    fn database(&self, needs: &'static Needs) -> Database {
+    fn database(&self, requirements: &'static Requirements) -> Database {
         let DatabaseUrl::Sqlite(path) = &self.settings.database_url;
-        Database::new(path, &self.settings, needs)
+        Database::new(path, &self.settings, requirements)
     }
 
     /// What a service holds that can do its work.
-    async fn ready(&self, needs: &'static Needs) -> Database {
-        let database = self.database(needs);
+    async fn ready(&self, requirements: &'static Requirements) -> Database {
+        let database = self.database(requirements);
         soon(database.ready()).await.unwrap();
         database
     }

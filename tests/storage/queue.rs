@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::database::{Error, Lifecycle, Scope, Stop, sqlite::Database};
+use chassis::database::{Atomicity, Error, Lifecycle, WriteError, sqlite::Database};
 use futures::{future::join_all, join, poll};
 use migrator::Run;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
-use user_service::store::sqlite::NEEDS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{Place, soon};
 
@@ -50,11 +50,11 @@ async fn insert_into(connection: &mut SqliteConnection, name: &str) -> Result<i6
 /// Inserts users, one by a statement, and gives the id of the last.
 async fn write(
     database: &Database,
-    scope: Scope,
+    atomicity: Atomicity,
     names: &'static [&'static str],
     then: Then,
 ) -> Result<i64, Failure> {
-    let work = database.write(scope, move |connection| {
+    let work = database.write(atomicity, move |connection| {
         Box::pin(async move {
             let mut id = 0;
             for name in names {
@@ -62,7 +62,7 @@ async fn write(
             }
             match then {
                 Then::Done => Ok(id),
-                Then::Refused => Err(Stop::Refused(Failure::Refused)),
+                Then::Refused => Err(WriteError::Rejected(Failure::Refused)),
                 Then::Panic => panic!("a deliberate panic"),
             }
         })
@@ -71,7 +71,7 @@ async fn write(
 }
 
 async fn insert(database: &Database, name: &'static [&'static str]) -> Result<i64, Failure> {
-    write(database, Scope::Statement, name, Then::Done).await
+    write(database, Atomicity::SingleStatement, name, Then::Done).await
 }
 
 /// Whether it was refused by a constraint.
@@ -83,13 +83,13 @@ fn is_constraint(failure: &Failure) -> bool {
 #[tokio::test]
 async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     insert(&database, &["a"]).await.unwrap();
 
     // It fails with all that is committed with it.
     let later = async {
         yield_now().await;
-        write(&database, Scope::Statement, &["c"], Then::Panic).await
+        write(&database, Atomicity::SingleStatement, &["c"], Then::Panic).await
     };
     let (first, later) = join!(insert(&database, &["b"]), later);
 
@@ -100,7 +100,7 @@ async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
 #[tokio::test]
 async fn what_is_acknowledged_is_there_for_every_connection() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let id = insert(&database, &["susan"]).await.unwrap();
 
@@ -117,14 +117,24 @@ async fn what_is_acknowledged_is_there_for_every_connection() {
 #[tokio::test]
 async fn a_piece_that_is_refused_or_fails_undoes_itself_and_nothing_else() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let (first, refused, taken, half, last) = join!(
         insert(&database, &["first"]),
-        write(&database, Scope::Savepoint, &["refused"], Then::Refused),
+        write(&database, Atomicity::Savepoint, &["refused"], Then::Refused),
         insert(&database, &["first"]),
-        write(&database, Scope::Savepoint, &["half", "first"], Then::Done),
-        write(&database, Scope::Savepoint, &["last", "of all"], Then::Done),
+        write(
+            &database,
+            Atomicity::Savepoint,
+            &["half", "first"],
+            Then::Done
+        ),
+        write(
+            &database,
+            Atomicity::Savepoint,
+            &["last", "of all"],
+            Then::Done
+        ),
     );
 
     assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
@@ -137,12 +147,22 @@ async fn a_piece_that_is_refused_or_fails_undoes_itself_and_nothing_else() {
 #[tokio::test]
 async fn a_trial_says_what_would_be_and_leaves_nothing() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let (first, tried, taken, last) = join!(
         insert(&database, &["first"]),
-        write(&database, Scope::Trial, &["one", "two"], Then::Done),
-        write(&database, Scope::Trial, &["one", "first"], Then::Done),
+        write(
+            &database,
+            Atomicity::ValidateOnly,
+            &["one", "two"],
+            Then::Done
+        ),
+        write(
+            &database,
+            Atomicity::ValidateOnly,
+            &["one", "first"],
+            Then::Done
+        ),
         insert(&database, &["one"]),
     );
 
@@ -155,11 +175,11 @@ async fn a_trial_says_what_would_be_and_leaves_nothing() {
 #[tokio::test]
 async fn a_panic_in_a_savepoint_undoes_itself_and_nothing_else() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let (first, panicked, last) = join!(
         insert(&database, &["first"]),
-        write(&database, Scope::Savepoint, &["panicked"], Then::Panic),
+        write(&database, Atomicity::Savepoint, &["panicked"], Then::Panic),
         insert(&database, &["last"]),
     );
 
@@ -171,11 +191,16 @@ async fn a_panic_in_a_savepoint_undoes_itself_and_nothing_else() {
 #[tokio::test]
 async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let (first, panicked, last) = join!(
         insert(&database, &["first"]),
-        write(&database, Scope::Statement, &["panicked"], Then::Panic),
+        write(
+            &database,
+            Atomicity::SingleStatement,
+            &["panicked"],
+            Then::Panic
+        ),
         insert(&database, &["last"]),
     );
     let stored = place.nicknames().await;
@@ -194,7 +219,7 @@ async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
 async fn what_the_queue_has_no_room_for_is_refused_at_once() {
     let mut place = Place::migrated().await;
     place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let names: [&[&str]; 5] = [&["a"], &["b"], &["c"], &["d"], &["e"]];
 
     let results = join_all(names.map(|name| insert(&database, name))).await;
@@ -212,7 +237,7 @@ async fn what_the_queue_has_no_room_for_is_refused_at_once() {
 async fn a_write_waits_for_another_process_up_to_its_limit() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_millis(100);
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let lock = place.lock().await;
 
     let (one, other) = join!(insert(&database, &["a"]), insert(&database, &["b"]));
@@ -233,7 +258,7 @@ async fn a_write_waits_for_another_process_up_to_its_limit() {
 async fn a_write_is_done_as_soon_as_another_process_lets_it() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_secs(3600);
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let lock = place.lock().await;
     let mut write = pin!(insert(&database, &["susan"]));
 
@@ -251,7 +276,7 @@ async fn a_write_is_done_as_soon_as_another_process_lets_it() {
 async fn nothing_is_written_for_a_caller_who_went_away_while_another_process_wrote() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_secs(3600);
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let lock = place.lock().await;
 
     {
@@ -271,7 +296,7 @@ async fn nothing_is_written_for_a_caller_who_went_away_while_another_process_wro
 #[tokio::test]
 async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
     let place = Place::new();
-    let database = place.database(&NEEDS);
+    let database = place.database(&REQUIREMENTS);
 
     let (written, ready, _) = join!(
         insert(&database, &["susan"]),
@@ -288,7 +313,7 @@ async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
 async fn closing_finishes_what_is_queued_and_takes_no_more() {
     let mut place = Place::migrated().await;
     place.settings.max_write_batch = NonZeroUsize::MIN;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
 
     let (a, b, c, ()) = join!(
         insert(&database, &["a"]),
@@ -313,7 +338,7 @@ async fn closing_finishes_what_is_queued_and_takes_no_more() {
 #[tokio::test]
 async fn closing_what_never_was_ready_answers_everybody() {
     let place = Place::new();
-    let database = place.database(&NEEDS);
+    let database = place.database(&REQUIREMENTS);
 
     let (queued, ()) = join!(insert(&database, &["a"]), soon(database.close()));
 
@@ -328,7 +353,7 @@ async fn a_read_waits_for_a_connection_up_to_its_limit() {
     let mut place = Place::migrated().await;
     place.settings.max_read_connections = NonZeroUsize::MIN;
     place.settings.read_pool_timeout = Duration::from_millis(50);
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let held = database.reader().await.unwrap();
 
     let refused = soon(database.reader()).await;
@@ -342,7 +367,7 @@ async fn a_read_waits_for_a_connection_up_to_its_limit() {
 #[tokio::test]
 async fn closing_leaves_all_in_the_one_file() {
     let place = Place::migrated().await;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     insert(&database, &["a"]).await.unwrap();
     let mut reader = database.reader().await.unwrap();
     let read: Vec<i64> = sqlx::query_scalar("select id from users")
@@ -363,7 +388,7 @@ async fn a_write_waits_no_longer_since_others_waited_before_it() {
     let mut place = Place::migrated().await;
     place.settings.lock_timeout = Duration::from_millis(300);
     place.settings.max_write_batch = NonZeroUsize::MIN;
-    let database = place.ready(&NEEDS).await;
+    let database = place.ready(&REQUIREMENTS).await;
     let lock = place.lock().await;
     let names: [&[&str]; 8] = [
         &["a"],

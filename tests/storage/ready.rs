@@ -3,12 +3,12 @@
 use std::{fs, time::Duration};
 
 use chassis::{
-    database::{Lifecycle, Needs},
+    database::{Lifecycle, Requirements},
     process::Failure,
 };
 use migrator::Run;
 use tokio::join;
-use user_service::store::sqlite::NEEDS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{Place, soon};
 
@@ -26,8 +26,10 @@ fn place(wait: Duration) -> Place {
 }
 
 /// Why a service does not start, which it finds out soon.
-async fn failure(place: &Place, needs: &'static Needs) -> Failure {
-    soon(place.database(needs).ready()).await.unwrap_err()
+async fn failure(place: &Place, requirements: &'static Requirements) -> Failure {
+    soon(place.database(requirements).ready())
+        .await
+        .unwrap_err()
 }
 
 #[track_caller]
@@ -49,7 +51,7 @@ async fn a_missing_database_is_waited_for_and_not_created() {
     let place = place(SHORT);
     let begun = tokio::time::Instant::now();
 
-    let failure = failure(&place, &NEEDS).await;
+    let failure = failure(&place, &REQUIREMENTS).await;
 
     assert_try_again(&failure);
     assert!(begun.elapsed() >= SHORT);
@@ -61,7 +63,7 @@ async fn a_database_that_is_not_migrated_is_waited_for() {
     let place = place(SHORT);
     place.migrator().create().await.unwrap();
 
-    let failure = failure(&place, &NEEDS).await;
+    let failure = failure(&place, &REQUIREMENTS).await;
 
     assert_try_again(&failure);
 }
@@ -71,8 +73,8 @@ async fn a_database_that_is_behind_is_waited_for() {
     let place = place(SHORT);
     place.migrator().run(Run::upgrade_to(1)).await.unwrap();
 
-    for needs in [&NEEDS, &post_service::store::sqlite::NEEDS] {
-        let failure = failure(&place, needs).await;
+    for requirements in [&REQUIREMENTS, &post_service::store::sqlite::REQUIREMENTS] {
+        let failure = failure(&place, requirements).await;
 
         assert_try_again(&failure);
     }
@@ -83,7 +85,7 @@ async fn an_empty_file_is_waited_for_and_left_empty() {
     let place = place(SHORT);
     fs::write(place.path(), "").unwrap();
 
-    let failure = failure(&place, &NEEDS).await;
+    let failure = failure(&place, &REQUIREMENTS).await;
 
     assert_try_again(&failure);
     assert_eq!(fs::read(place.path()).unwrap(), b"");
@@ -93,8 +95,8 @@ async fn an_empty_file_is_waited_for_and_left_empty() {
 async fn a_service_goes_on_as_soon_as_the_migrator_came_by() {
     let place = place(LONG);
     let (users, posts) = (
-        place.database(&NEEDS),
-        place.database(&post_service::store::sqlite::NEEDS),
+        place.database(&REQUIREMENTS),
+        place.database(&post_service::store::sqlite::REQUIREMENTS),
     );
 
     let (users, posts, ()) = join!(soon(users.ready()), soon(posts.ready()), async {
@@ -120,7 +122,7 @@ async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
         place.execute(script).await;
         let before = fs::read(place.path()).unwrap();
 
-        let failure = failure(&place, &NEEDS).await;
+        let failure = failure(&place, &REQUIREMENTS).await;
 
         assert_setting(&failure);
         assert_eq!(fs::read(place.path()).unwrap(), before, "{script}");
@@ -133,7 +135,7 @@ async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
     let garbage = "no database\n".repeat(1000);
     fs::write(place.path(), &garbage).unwrap();
 
-    let failure = failure(&place, &NEEDS).await;
+    let failure = failure(&place, &REQUIREMENTS).await;
 
     assert_setting(&failure);
     assert_eq!(fs::read_to_string(place.path()).unwrap(), garbage);
@@ -144,7 +146,7 @@ async fn what_is_no_file_is_refused_at_once() {
     let place = place(LONG);
     fs::create_dir(place.path()).unwrap();
 
-    let failure = failure(&place, &NEEDS).await;
+    let failure = failure(&place, &REQUIREMENTS).await;
 
     assert!(matches!(failure, Failure::Setting(_)), "{failure:?}");
 }
@@ -163,8 +165,8 @@ async fn a_newer_database_is_worked_with_as_long_as_every_statement_can_be() {
         .execute(&format!("{LATER} alter table users add column age integer"))
         .await;
 
-    for needs in [&NEEDS, &post_service::store::sqlite::NEEDS] {
-        let ready = soon(place.database(needs).ready()).await;
+    for requirements in [&REQUIREMENTS, &post_service::store::sqlite::REQUIREMENTS] {
+        let ready = soon(place.database(requirements).ready()).await;
 
         assert!(ready.is_ok(), "{ready:?}");
     }
@@ -172,16 +174,19 @@ async fn a_newer_database_is_worked_with_as_long_as_every_statement_can_be() {
 
 #[tokio::test]
 async fn a_newer_database_without_a_column_that_is_needed_is_refused_at_once() {
-    for (needs, change) in [
-        (&NEEDS, "alter table users rename column email to address"),
-        (&NEEDS, "alter table users drop column email"),
-        (&NEEDS, "drop table user_requests"),
+    for (requirements, change) in [
         (
-            &post_service::store::sqlite::NEEDS,
+            &REQUIREMENTS,
+            "alter table users rename column email to address",
+        ),
+        (&REQUIREMENTS, "alter table users drop column email"),
+        (&REQUIREMENTS, "drop table user_requests"),
+        (
+            &post_service::store::sqlite::REQUIREMENTS,
             "alter table posts rename column body to text",
         ),
         (
-            &post_service::store::sqlite::NEEDS,
+            &post_service::store::sqlite::REQUIREMENTS,
             "drop table post_requests",
         ),
     ] {
@@ -189,7 +194,7 @@ async fn a_newer_database_without_a_column_that_is_needed_is_refused_at_once() {
         place.settings.database_startup_timeout = LONG;
         place.execute(&format!("{LATER} {change}")).await;
 
-        let failure = failure(&place, needs).await;
+        let failure = failure(&place, requirements).await;
 
         assert_setting(&failure);
     }

@@ -57,7 +57,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = Database::new(path, database, &sqlite::NEEDS);
+            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
             let store = SqliteStore::new(database.clone(), clock);
             serve(settings, listener, database, store, shutdown).await
         }

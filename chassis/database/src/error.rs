@@ -13,7 +13,7 @@ pub enum Error {
     Busy,
     /// Its disk is full, or nearly so: try again when somebody has made room.
     #[error("the disk of the database is full")]
-    NoRoom,
+    DiskFull,
     /// This process is about to end: try another.
     #[error("the database is being closed")]
     ShuttingDown,

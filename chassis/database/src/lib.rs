@@ -7,16 +7,16 @@ mod access_policy;
 mod error;
 pub mod idempotency;
 mod lifecycle;
-mod needs;
 mod readiness;
+mod requirements;
 pub mod settings;
 pub mod sqlite;
 mod write;
 
 pub use self::{
-    access_policy::Access,
+    access_policy::AccessPolicy,
     error::Error,
     lifecycle::Lifecycle,
-    needs::Needs,
-    write::{Scope, Stop},
+    requirements::Requirements,
+    write::{Atomicity, WriteError},
 };

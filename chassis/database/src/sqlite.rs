@@ -6,6 +6,7 @@
 mod access_rule;
 mod action;
 pub mod authorizer;
+pub mod disk_space;
 mod fair_lock;
 mod ffi;
 mod history;
@@ -36,18 +37,18 @@ use sqlx::{
 use tokio::time::timeout;
 
 pub use self::{
-    action::{Action, Code},
+    action::{Action, ActionCode},
     fair_lock::{Acquire, FairLock},
-    ffi::{Copied, CopyError, PageCopy, Pages, error_offset},
-    inline_reads::{Columns, Parameter, Version, WrongType},
-    json::{inserted, json, large_json},
-    read_source::Source,
-    result_code::unless_constraint,
+    ffi::{BackupProgress, CommittedBackup, OnlineBackup, OnlineBackupError, error_offset},
+    inline_reads::{DataVersion, Parameter, RowCursor, WrongType},
+    json::{inserted_ids, json_param, json_param_with_capacity},
+    read_source::ReadSource,
+    result_code::none_on_constraint_violation,
     time::time,
-    write_queue::{BatchOps, Batcher, InsertAll, InsertOne, Work},
+    write_queue::{BatchOps, Batcher, InsertAll, InsertOne, WriteFn},
 };
-use self::{inline_reads::Direct, write_queue::Queue};
-use crate::{Access, Error, Lifecycle, Needs, Scope, settings::DatabaseSettings};
+use self::{inline_reads::InlineReaders, write_queue::WriteQueue};
+use crate::{AccessPolicy, Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings};
 
 /// What `PRAGMA application_id` says of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
@@ -60,13 +61,13 @@ const JOURNAL_SIZE_LIMIT: &str = "134217728"; // bytes
 /// writers wait for that, and most pages are in the log many times by then, so it is done seldom:
 /// SQLite's 1000 cost a fifth of the rate of writes, and most of their p99. With these, fewer
 /// than one in a hundred of writes waits. A larger log is more to read after a crash.
-const CHECKPOINT: &str = "20000"; // pages
+const WAL_AUTOCHECKPOINT_PAGES: &str = "20000"; // pages
 
 /// How much of the database the connection that writes keeps in memory, which SQLite takes as a
 /// negative number. A large batch changes more pages than the 500 that SQLite keeps by itself: those
 /// that find no room are written to the log, read again and written again, which cost a fifth of
 /// the rows a second.
-const WRITE_CACHE: &str = "-4096"; // KiB
+const WRITER_CACHE_SIZE: &str = "-4096"; // KiB
 
 /// A handle on the database. Copies of it are cheap and share its connections.
 #[derive(Clone, Debug)]
@@ -74,29 +75,33 @@ pub struct Database {
     path: PathBuf,
     wait: Duration,
     read_pool_timeout: Duration,
-    needs: &'static Needs,
+    requirements: &'static Requirements,
     reads: SqlitePool,
-    direct: Arc<Direct>,
-    writes: Queue,
+    inline_readers: Arc<InlineReaders>,
+    writes: WriteQueue,
 }
 
 impl Database {
     /// The database of a service in the file at `path`, which need not be there yet:
     /// [`Lifecycle::ready`] waits for it, and only then is it read or written.
     #[must_use]
-    pub fn new(path: &Path, settings: &DatabaseSettings, needs: &'static Needs) -> Self {
+    pub fn new(
+        path: &Path,
+        settings: &DatabaseSettings,
+        requirements: &'static Requirements,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             wait: settings.database_startup_timeout,
             read_pool_timeout: settings.read_pool_timeout,
-            needs,
-            reads: read_pool(path, settings, needs.access),
-            direct: Arc::new(Direct::new(
+            requirements,
+            reads: read_pool(path, settings, requirements.access),
+            inline_readers: Arc::new(InlineReaders::new(
                 path.to_owned(),
-                needs.access,
+                requirements.access,
                 settings.inline_reads,
             )),
-            writes: Queue::new(settings),
+            writes: WriteQueue::new(settings),
         }
     }
 
@@ -143,17 +148,17 @@ impl Database {
     /// # Errors
     ///
     /// What the work was refused for; or [`Error::Overloaded`] at once if the queue is
-    /// full, [`Error::NoRoom`] if the disk is, [`Error::Busy`] if another process kept the
+    /// full, [`Error::DiskFull`] if the disk is, [`Error::Busy`] if another process kept the
     /// database locked,
     /// [`Error::ShuttingDown`] after [`Lifecycle::close`], and [`Error::Engine`] if the
     /// work or its COMMIT failed. In all of them nothing was written.
-    pub async fn write<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>
+    pub async fn write<T, E, W>(&self, atomicity: Atomicity, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        W: Work<T, E>,
+        W: WriteFn<T, E>,
     {
-        self.writes.push(scope, work).await
+        self.writes.push(atomicity, work).await
     }
 
     /// Returns a batcher of writes of one type, which executes them at the time that the clock
@@ -172,8 +177,8 @@ impl Database {
             // SQLite's own wait starves one of two busy processes: the queue waits itself.
             .busy_timeout(Duration::ZERO)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
-            .pragma("wal_autocheckpoint", CHECKPOINT)
-            .pragma("cache_size", WRITE_CACHE)
+            .pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)
+            .pragma("cache_size", WRITER_CACHE_SIZE)
     }
 }
 
@@ -187,7 +192,7 @@ impl Lifecycle for Database {
     }
 
     async fn close(&self) {
-        self.direct.close();
+        self.inline_readers.close();
         // The last connection to close empties the log into the file and removes it, which
         // one that only reads cannot do.
         if timeout(self.read_pool_timeout, self.reads.close())
@@ -201,7 +206,11 @@ impl Lifecycle for Database {
 }
 
 /// Few connections that cannot write, opened when they are needed and kept.
-fn read_pool(path: &Path, settings: &DatabaseSettings, access: &'static Access) -> SqlitePool {
+fn read_pool(
+    path: &Path,
+    settings: &DatabaseSettings,
+    access: &'static AccessPolicy,
+) -> SqlitePool {
     let count = u32::try_from(settings.max_read_connections.get()).unwrap_or(u32::MAX);
     let options = options(path.to_owned())
         .read_only(true)

@@ -1,40 +1,41 @@
-//! The vocabulary of a write: how far it reaches, and why it ends early.
+//! The vocabulary of a write: its atomicity within a shared transaction, and its failures.
 
-/// How much a piece of work can leave half done, and whether any of it stays.
+/// The means by which a failed write is rolled back without the other writes of its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// It writes by one statement at the most, which a failure undoes by itself, and is
-    /// never refused after it.
-    Statement,
-    /// It writes by several: it gets a savepoint of its own.
+pub enum Atomicity {
+    /// The write executes at most one statement, which rolls itself back if it fails. It is not
+    /// rejected after that statement.
+    SingleStatement,
+    /// The write executes several statements, in a savepoint.
     Savepoint,
-    /// All of it is done, and then undone: whoever asks wants to know whether it could be.
-    Trial,
+    /// The write is executed in a savepoint and then rolled back, since the caller only asks
+    /// whether it would succeed (AIP-163).
+    ValidateOnly,
 }
 
-/// Why a piece of work ended early.
+/// The reason that a write failed. What it wrote is rolled back.
 #[derive(Debug)]
-pub enum Stop<E> {
-    /// It was refused: what it wrote is undone, and the caller is told why. Others in the
-    /// same transaction are not touched.
-    Refused(E),
-    /// The engine failed: what it wrote is undone, and perhaps the whole transaction.
-    Engine(sqlx::Error),
+pub enum WriteError<E> {
+    /// The write was rejected, for a reason that its caller is told. The other writes of the
+    /// transaction are not affected.
+    Rejected(E),
+    /// The database failed. The whole transaction may be rolled back.
+    Database(sqlx::Error),
 }
 
-impl<E> From<sqlx::Error> for Stop<E> {
+impl<E> From<sqlx::Error> for WriteError<E> {
     fn from(error: sqlx::Error) -> Self {
-        Self::Engine(error)
+        Self::Database(error)
     }
 }
 
-impl<E> Stop<E> {
-    /// The same, with what the caller is told of a refusal changed.
+impl<E> WriteError<E> {
+    /// Applies `change` to the reason of a rejection.
     #[must_use]
-    pub fn map_refusal(self, change: impl FnOnce(E) -> E) -> Self {
+    pub fn map_rejection(self, change: impl FnOnce(E) -> E) -> Self {
         match self {
-            Self::Refused(refusal) => Self::Refused(change(refusal)),
-            Self::Engine(error) => Self::Engine(error),
+            Self::Rejected(rejection) => Self::Rejected(change(rejection)),
+            Self::Database(error) => Self::Database(error),
         }
     }
 }

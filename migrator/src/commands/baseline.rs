@@ -26,7 +26,7 @@ impl Migrator {
     /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database. The
     /// database is then as it was.
     pub async fn baseline(&self, version: i64) -> Result<RunReport, Error> {
-        sqlite_version::check().map_err(Error::Library)?;
+        sqlite_version::check_minimum().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;
         if !self.exists()? {
             return Err(self.not_created());

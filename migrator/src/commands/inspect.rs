@@ -32,7 +32,7 @@ impl Migrator {
     }
 
     async fn open(&self, patience: Duration) -> Result<Session, Error> {
-        sqlite_version::check().map_err(Error::Library)?;
+        sqlite_version::check_minimum().map_err(Error::Library)?;
         if !self.exists()? {
             return Err(self.not_created());
         }

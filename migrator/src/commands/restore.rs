@@ -14,7 +14,7 @@ impl Migrator {
     ///
     /// [`Error::Backup`].
     pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
-        sqlite_version::check().map_err(Error::Library)?;
+        sqlite_version::check_minimum().map_err(Error::Library)?;
         volume::check_new(&self.database)?;
         let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();
         let timeout = self.lock_timeout;

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use database::sqlite::{CopyError, PageCopy};
+use database::sqlite::{OnlineBackup, OnlineBackupError};
 use serde::Serialize;
 
 pub(crate) use self::copy::TrialCopy;
@@ -235,7 +235,10 @@ impl Backups {
 }
 
 /// Copies all but the last page, and tells how far that is.
-async fn copy_pages(mut pages: PageCopy, work: Task) -> Result<Result<PageCopy, CopyError>, Error> {
+async fn copy_pages(
+    mut pages: OnlineBackup,
+    work: Task,
+) -> Result<Result<OnlineBackup, OnlineBackupError>, Error> {
     let copy = move || {
         while !pages.is_ready() {
             work.advance(pages.copy(PAGES)?.done);

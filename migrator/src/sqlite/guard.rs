@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use database::sqlite::{Action, Code};
+use database::sqlite::{Action, ActionCode};
 
 use super::internal::{self, Keeper};
 use crate::state::owners::Owners;
@@ -103,10 +103,10 @@ impl Guard {
         }
         let mut seen = self.seen();
         let denial = self.0.denies(action, seen.alters);
-        seen.alters |= action.code == Code::AlterTable;
-        match (action.code, action.first, action.second) {
-            (Code::CreateView, Some(view), _) => seen.made.push(Made::View(view.to_owned())),
-            (Code::CreateTrigger, _, Some(table)) => {
+        seen.alters |= action.code == ActionCode::AlterTable;
+        match (action.code, action.arg1, action.arg2) {
+            (ActionCode::CreateView, Some(view), _) => seen.made.push(Made::View(view.to_owned())),
+            (ActionCode::CreateTrigger, _, Some(table)) => {
                 seen.made.push(Made::TriggerOn(table.to_owned()));
             }
             _ => {}
@@ -125,44 +125,44 @@ impl Guard {
 
 impl Rule {
     fn denies(&self, action: Action<'_>, alters: bool) -> Option<Denial> {
-        let first = action.first.unwrap_or_default();
-        let second = action.second.unwrap_or_default();
+        let first = action.arg1.unwrap_or_default();
+        let second = action.arg2.unwrap_or_default();
         let forbidden = |what: &str| Some(Denial::Forbidden(what.to_owned()));
         let touch = |name: &str, deed: String| self.touch(name, deed);
         match action.code {
             // ADD COLUMN with a CHECK looks through the rows like this.
-            Code::Pragma if alters && first == "quick_check" => None,
-            Code::Function if second.eq_ignore_ascii_case("load_extension") => {
+            ActionCode::Pragma if alters && first == "quick_check" => None,
+            ActionCode::Function if second.eq_ignore_ascii_case("load_extension") => {
                 forbidden("load an extension")
             }
-            Code::Select | Code::Recursive | Code::Function => None,
-            Code::Read if second.is_empty() => touch(first, format!("read {first}")),
-            Code::Read => touch(first, format!("read {first}.{second}")),
-            Code::Insert => touch(first, format!("insert into {first}")),
-            Code::Update => touch(first, format!("update {first}.{second}")),
-            Code::Delete => touch(first, format!("delete from {first}")),
-            Code::CreateTable => touch(first, format!("create the table {first}")),
-            Code::CreateView => touch(first, format!("create the view {first}")),
-            Code::CreateIndex => touch(second, format!("create an index on {second}")),
-            Code::CreateTrigger => touch(second, format!("create a trigger on {second}")),
-            Code::DropTable => touch(first, format!("drop the table {first}")),
-            Code::DropView => touch(first, format!("drop the view {first}")),
-            Code::DropIndex => touch(second, format!("drop an index of {second}")),
-            Code::DropTrigger => touch(second, format!("drop a trigger of {second}")),
-            Code::AlterTable => touch(second, format!("alter {second}")),
-            Code::Reindex => touch(first, format!("reindex {first}")),
-            Code::Analyze => touch(first, format!("analyze {first}")),
-            Code::Attach => forbidden("attach a database"),
-            Code::Detach => forbidden("detach a database"),
-            Code::Pragma => forbidden(&format!("run pragma {first}")),
-            Code::Temporary => forbidden("make or drop what is temporary"),
-            Code::VirtualTable => forbidden("make or drop a virtual table"),
-            Code::Transaction => forbidden(&format!(
+            ActionCode::Select | ActionCode::Recursive | ActionCode::Function => None,
+            ActionCode::Read if second.is_empty() => touch(first, format!("read {first}")),
+            ActionCode::Read => touch(first, format!("read {first}.{second}")),
+            ActionCode::Insert => touch(first, format!("insert into {first}")),
+            ActionCode::Update => touch(first, format!("update {first}.{second}")),
+            ActionCode::Delete => touch(first, format!("delete from {first}")),
+            ActionCode::CreateTable => touch(first, format!("create the table {first}")),
+            ActionCode::CreateView => touch(first, format!("create the view {first}")),
+            ActionCode::CreateIndex => touch(second, format!("create an index on {second}")),
+            ActionCode::CreateTrigger => touch(second, format!("create a trigger on {second}")),
+            ActionCode::DropTable => touch(first, format!("drop the table {first}")),
+            ActionCode::DropView => touch(first, format!("drop the view {first}")),
+            ActionCode::DropIndex => touch(second, format!("drop an index of {second}")),
+            ActionCode::DropTrigger => touch(second, format!("drop a trigger of {second}")),
+            ActionCode::AlterTable => touch(second, format!("alter {second}")),
+            ActionCode::Reindex => touch(first, format!("reindex {first}")),
+            ActionCode::Analyze => touch(first, format!("analyze {first}")),
+            ActionCode::Attach => forbidden("attach a database"),
+            ActionCode::Detach => forbidden("detach a database"),
+            ActionCode::Pragma => forbidden(&format!("run pragma {first}")),
+            ActionCode::Temporary => forbidden("make or drop what is temporary"),
+            ActionCode::VirtualTable => forbidden("make or drop a virtual table"),
+            ActionCode::Transaction => forbidden(&format!(
                 "say {}, since a run is one transaction",
                 first.to_ascii_lowercase()
             )),
-            Code::Savepoint => forbidden("use savepoints, since a run is one transaction"),
-            Code::Unknown => forbidden("do what this migrator does not know"),
+            ActionCode::Savepoint => forbidden("use savepoints, since a run is one transaction"),
+            ActionCode::Unknown => forbidden("do what this migrator does not know"),
         }
     }
 
@@ -193,13 +193,13 @@ mod tests {
         let guard = Guard::new("posts", owners, Policy::Enforce);
         let action = |code, first| Action {
             code,
-            first: Some(first),
-            second: Some("id"),
+            arg1: Some(first),
+            arg2: Some("id"),
         };
 
-        assert!(guard.allows(action(Code::Read, "posts")));
-        assert!(!guard.allows(action(Code::Read, "users")));
-        assert!(!guard.allows(action(Code::Pragma, "user_version")));
+        assert!(guard.allows(action(ActionCode::Read, "posts")));
+        assert!(!guard.allows(action(ActionCode::Read, "users")));
+        assert!(!guard.allows(action(ActionCode::Pragma, "user_version")));
 
         let first = Denial::Theirs {
             deed: "read users.id".into(),

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use database::sqlite::CopyError;
+use database::sqlite::OnlineBackupError;
 
 use crate::state::error::DatabaseError;
 
@@ -58,8 +58,8 @@ impl From<&sqlx::Error> for ResultCode {
     }
 }
 
-impl From<&CopyError> for ResultCode {
-    fn from(error: &CopyError) -> Self {
+impl From<&OnlineBackupError> for ResultCode {
+    fn from(error: &OnlineBackupError) -> Self {
         Self::from(error.primary_code())
     }
 }

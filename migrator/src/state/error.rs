@@ -2,7 +2,7 @@
 
 use std::{error, time::Duration};
 
-use database::sqlite::volume::Unfit;
+use database::sqlite::volume::VolumeError;
 
 use super::database_name::DatabaseName;
 use crate::error::exit::Exit;
@@ -40,7 +40,7 @@ pub enum DatabaseError {
     },
     /// Put the database where it can be, or let this process use it.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Volume(#[from] VolumeError),
     /// Put the database on a local file system.
     #[error(
         "{database} cannot have a write-ahead log, SQLite uses `{mode}` instead; \
@@ -82,12 +82,14 @@ impl DatabaseError {
             Self::NotFound { .. } => (Exit::TryAgain, "DATABASE_NOT_FOUND"),
             Self::Foreign { .. } => (Exit::Refused, "FOREIGN_DATABASE"),
             Self::Unusable { .. } => (Exit::Setting, "UNUSABLE_FILE"),
-            Self::Unfit(Unfit::Network { .. }) => (Exit::Setting, "NETWORK_FILE_SYSTEM"),
-            Self::Unfit(Unfit::ReadOnly { .. }) => (Exit::Setting, "READ_ONLY"),
-            Self::Unfit(Unfit::NotOurs { .. } | Unfit::Mode { .. } | Unfit::Hidden { .. }) => {
-                (Exit::Setting, "NOT_PERMITTED")
-            }
-            Self::Unfit(Unfit::Full { .. }) | Self::Full(_) => (Exit::Failed, "DISK_FULL"),
+            Self::Volume(VolumeError::Network { .. }) => (Exit::Setting, "NETWORK_FILE_SYSTEM"),
+            Self::Volume(VolumeError::ReadOnly { .. }) => (Exit::Setting, "READ_ONLY"),
+            Self::Volume(
+                VolumeError::WrongOwner { .. }
+                | VolumeError::Mode { .. }
+                | VolumeError::Unreachable { .. },
+            ) => (Exit::Setting, "NOT_PERMITTED"),
+            Self::Volume(VolumeError::Full { .. }) | Self::Full(_) => (Exit::Failed, "DISK_FULL"),
             Self::NoWriteAheadLog { .. } => (Exit::Setting, "NO_WRITE_AHEAD_LOG"),
             Self::Locked(_) => (Exit::TryAgain, "LOCKED"),
             Self::Unsupported { .. } => (Exit::Failed, "UNSUPPORTED_DECLARATION"),

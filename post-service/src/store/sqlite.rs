@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{
     database::{
-        Access, Needs, Scope, Stop,
-        sqlite::{Batcher, Database, Source},
+        AccessPolicy, Atomicity, Requirements, WriteError,
+        sqlite::{Batcher, Database, ReadSource},
     },
     idempotency::WriteOptions,
     process::clock::Clock,
@@ -39,14 +39,14 @@ use crate::{
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
 
 /// What the service needs of the database.
-pub static NEEDS: Needs = Needs {
-    access: &Access {
-        tables: &["posts", "post_requests"],
+pub static REQUIREMENTS: Requirements = Requirements {
+    access: &AccessPolicy {
+        owned_tables: &["posts", "post_requests"],
         // Creating a post looks up whether there is its author.
-        columns: &[("users", "id")],
+        readable_columns: &[("users", "id")],
     },
-    version: 2,
-    queries: || {
+    min_schema_version: 2,
+    statements: || {
         QUERIES
             .files()
             .filter_map(include_dir::File::contents_utf8)
@@ -95,7 +95,7 @@ impl PostStore for SqliteStore {
     }
 
     async fn get(&self, id: PostId) -> Result<Post, Error> {
-        find(self.database.source(1), id)
+        find(self.database.read_source(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
@@ -105,7 +105,7 @@ impl PostStore for SqliteStore {
         if list.count {
             return self.list_and_count(list).await.map(Arc::new);
         }
-        let source = self.database.source(list.size.rows());
+        let source = self.database.read_source(list.size.rows());
         let wanted = self.pages.wants(list);
         let version = wanted.then(|| source.version()).flatten();
         if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
@@ -142,7 +142,7 @@ impl PostStore for SqliteStore {
         // Ids are given out in the order of the commits, so a snapshot that has one id has
         // all lower ones.
         let read = self.database.snapshot(async |connection| {
-            let rows = page(Source::Connection(&mut *connection), &list).await?;
+            let rows = page(ReadSource::Transaction(&mut *connection), &list).await?;
             Ok((rows, max_id(connection).await?))
         });
         let (rows, max_id) = read.await?;
@@ -158,20 +158,20 @@ impl PostStore for SqliteStore {
         let Some(request) = write.request else {
             return Ok(false);
         };
-        requests::is_recorded(self.database.source(1), request).await
+        requests::is_recorded(self.database.read_source(1), request).await
     }
 
     async fn create(&self, write: IdempotentWrite<NewPost>) -> Result<Post, Error> {
         let creation = Creation {
             drafts: Drafts::Single(write.payload),
             request: write.request,
-            scope: write.write.scope(Scope::Statement),
+            atomicity: write.write.atomicity(Atomicity::SingleStatement),
         };
         if !write.write.validate_only {
             return single(self.creations.write(creation).await?);
         }
         let clock = self.clock.clone();
-        let posts = self.database.write(creation.scope, move |connection| {
+        let posts = self.database.write(creation.atomicity, move |connection| {
             Box::pin(async move { create_one(connection, &creation, clock.now()).await })
         });
         Ok(Post {
@@ -187,15 +187,16 @@ impl PostStore for SqliteStore {
         };
         let now = self.clock.now();
         self.database
-            .write(write.scope(Scope::Statement), move |connection| {
-                Box::pin(update(connection, change, now))
-            })
+            .write(
+                write.atomicity(Atomicity::SingleStatement),
+                move |connection| Box::pin(update(connection, change, now)),
+            )
             .await
     }
 
     async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
         self.database
-            .write(Scope::Statement, move |connection| {
+            .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(delete(connection, deletion))
             })
             .await
@@ -210,14 +211,14 @@ impl PostStore for SqliteStore {
             write,
             request,
         } = write;
-        let scope = write.scope(Scope::Savepoint);
+        let atomicity = write.atomicity(Atomicity::Savepoint);
         if !write.validate_only
             && let Some(drafts) = only_creations(&mutations)
         {
             let creation = Creation {
                 drafts: Drafts::List(drafts),
                 request,
-                scope,
+                atomicity,
             };
             let posts = self.creations.write(creation).await?;
             return Ok(posts.into_iter().map(Some).collect());
@@ -226,7 +227,7 @@ impl PostStore for SqliteStore {
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut posts: Vec<Option<Post>> = self
             .database
-            .write(scope, move |connection| {
+            .write(atomicity, move |connection| {
                 Box::pin(requests::once(
                     connection,
                     request,
@@ -247,7 +248,7 @@ impl PostStore for SqliteStore {
 
     async fn purge(&self, selection: Selection) -> Result<i64, Error> {
         self.database
-            .write(Scope::Statement, move |connection| {
+            .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(purge(connection, selection))
             })
             .await
@@ -256,10 +257,10 @@ impl PostStore for SqliteStore {
     async fn prune_requests(&self) -> Result<bool, Error> {
         let now = self.clock.now();
         self.database
-            .write(Scope::Statement, move |connection| {
-                Box::pin(
-                    async move { Ok::<_, Stop<Error>>(requests::prune(connection, now).await?) },
-                )
+            .write(Atomicity::SingleStatement, move |connection| {
+                Box::pin(async move {
+                    Ok::<_, WriteError<Error>>(requests::prune(connection, now).await?)
+                })
             })
             .await
     }
@@ -269,7 +270,7 @@ impl SqliteStore {
     async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
         let selection = list.author.map_or(Selection::All, Selection::Author);
         let read = self.database.snapshot(async |connection| {
-            let rows = page(Source::Connection(&mut *connection), list).await?;
+            let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
             Ok((rows, count(connection, selection).await?))
         });
         let (rows, total) = read.await?;
@@ -283,8 +284,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-impl From<Error> for Stop<Error> {
+impl From<Error> for WriteError<Error> {
     fn from(refusal: Error) -> Self {
-        Self::Refused(refusal)
+        Self::Rejected(refusal)
     }
 }

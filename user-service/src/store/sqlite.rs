@@ -13,9 +13,9 @@ use std::collections::HashMap;
 
 use chassis::{
     database::{
-        Access, Needs, Scope, Stop,
+        AccessPolicy, Atomicity, Requirements, WriteError,
         idempotency::Request,
-        sqlite::{Batcher, Database, Source, json},
+        sqlite::{Batcher, Database, ReadSource, json_param},
     },
     idempotency::WriteOptions,
     process::clock::Clock,
@@ -38,15 +38,15 @@ use crate::{
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
 
 /// What the service needs of the database.
-pub static NEEDS: Needs = Needs {
-    access: &Access {
-        tables: &["users", "user_requests"],
+pub static REQUIREMENTS: Requirements = Requirements {
+    access: &AccessPolicy {
+        owned_tables: &["users", "user_requests"],
         // Deleting a user looks up who refers to it.
-        columns: &[("posts", "user_id")],
+        readable_columns: &[("posts", "user_id")],
     },
     // The foreign key of the posts is there, so a user with posts cannot be deleted.
-    version: 2,
-    queries: || {
+    min_schema_version: 2,
+    statements: || {
         QUERIES
             .files()
             .filter_map(include_dir::File::contents_utf8)
@@ -76,14 +76,14 @@ impl SqliteStore {
 
 impl UserStore for SqliteStore {
     async fn get(&self, id: UserId) -> Result<User, Error> {
-        find(self.database.source(1), id)
+        find(self.database.read_source(1), id)
             .await?
             .ok_or(Error::NotFound(id.get()))?
             .try_into()
     }
 
     async fn lookup(&self, key: &Key) -> Result<User, Error> {
-        let mut source = self.database.source(1);
+        let mut source = self.database.read_source(1);
         let (rows, name) = match key {
             Key::Nickname(nickname) => {
                 let key = nickname.key();
@@ -101,8 +101,8 @@ impl UserStore for SqliteStore {
     }
 
     async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
-        let mut source = self.database.source(ids.len());
-        let asked = json(&ids)?;
+        let mut source = self.database.read_source(ids.len());
+        let asked = json_param(&ids)?;
         // One statement, and so one snapshot.
         let rows = select_users!(
             &mut source,
@@ -119,15 +119,15 @@ impl UserStore for SqliteStore {
     async fn list(&self, list: &List) -> Result<Page, Error> {
         if !list.count {
             let source = match list.role {
-                None => self.database.source(list.size.rows()),
+                None => self.database.read_source(list.size.rows()),
                 // They may be few, and far apart.
-                Some(_) => Source::Many(&self.database),
+                Some(_) => ReadSource::Pool(&self.database),
             };
             return page_of(page(source, list).await?, list, None);
         }
         let selection = list.role.map_or(Selection::All, Selection::Role);
         let read = self.database.snapshot(async |connection| {
-            let rows = page(Source::Connection(&mut *connection), list).await?;
+            let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
             Ok((rows, count(connection, selection).await?))
         });
         let (rows, total) = read.await?;
@@ -148,12 +148,12 @@ impl UserStore for SqliteStore {
         let creation = Creation {
             draft,
             request,
-            scope: write.scope(Scope::Statement),
+            atomicity: write.atomicity(Atomicity::SingleStatement),
         };
         if !write.validate_only {
             return self.creations.write(creation).await;
         }
-        let user = self.database.write(creation.scope, move |connection| {
+        let user = self.database.write(creation.atomicity, move |connection| {
             Box::pin(async move { create_one(connection, &creation, clock.now()).await })
         });
         Ok(User {
@@ -169,15 +169,16 @@ impl UserStore for SqliteStore {
         };
         let now = self.clock.now();
         self.database
-            .write(write.scope(Scope::Statement), move |connection| {
-                Box::pin(update(connection, change, now))
-            })
+            .write(
+                write.atomicity(Atomicity::SingleStatement),
+                move |connection| Box::pin(update(connection, change, now)),
+            )
             .await
     }
 
     async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
         self.database
-            .write(Scope::Statement, move |connection| {
+            .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(delete(connection, deletion))
             })
             .await
@@ -193,7 +194,7 @@ impl UserStore for SqliteStore {
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
-            .write(write.scope(Scope::Savepoint), move |connection| {
+            .write(write.atomicity(Atomicity::Savepoint), move |connection| {
                 Box::pin(requests::once(
                     connection,
                     request,
@@ -214,7 +215,7 @@ impl UserStore for SqliteStore {
 
     async fn purge(&self, selection: Selection) -> Result<i64, Error> {
         self.database
-            .write(Scope::Statement, move |connection| {
+            .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(purge(connection, selection))
             })
             .await
@@ -223,10 +224,10 @@ impl UserStore for SqliteStore {
     async fn prune_requests(&self) -> Result<bool, Error> {
         let now = self.clock.now();
         self.database
-            .write(Scope::Statement, move |connection| {
-                Box::pin(
-                    async move { Ok::<_, Stop<Error>>(requests::prune(connection, now).await?) },
-                )
+            .write(Atomicity::SingleStatement, move |connection| {
+                Box::pin(async move {
+                    Ok::<_, WriteError<Error>>(requests::prune(connection, now).await?)
+                })
             })
             .await
     }
@@ -238,8 +239,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-impl From<Error> for Stop<Error> {
+impl From<Error> for WriteError<Error> {
     fn from(refusal: Error) -> Self {
-        Self::Refused(refusal)
+        Self::Rejected(refusal)
     }
 }

@@ -3,10 +3,10 @@
 use sqlx::SqliteConnection;
 
 use super::{
-    action::{Action, Code},
+    action::{Action, ActionCode},
     authorizer, history,
 };
-use crate::Access;
+use crate::AccessPolicy;
 
 /// Functions that a statement may call. None of them reaches outside the database.
 const FUNCTIONS: [&str; 10] = [
@@ -22,7 +22,7 @@ const FUNCTIONS: [&str; 10] = [
     "->>",
 ];
 
-impl Access {
+impl AccessPolicy {
     /// Lets a connection do this, and nothing else, for as long as it is open.
     pub(super) async fn install(
         &'static self,
@@ -33,17 +33,13 @@ impl Access {
 
     /// Whether a statement may do it.
     pub(super) fn allows(&self, action: Action<'_>) -> bool {
-        let Action {
-            code,
-            first,
-            second,
-        } = action;
-        let owned = || first.is_some_and(|table| self.tables.contains(&table));
+        let Action { code, arg1, arg2 } = action;
+        let owned = || arg1.is_some_and(|table| self.owned_tables.contains(&table));
         match code {
-            Code::Select | Code::Transaction | Code::Savepoint => true,
-            Code::Insert | Code::Update | Code::Delete => owned(),
-            Code::Read => owned() || self.reads(first, second),
-            Code::Function => second.is_some_and(|name| FUNCTIONS.contains(&name)),
+            ActionCode::Select | ActionCode::Transaction | ActionCode::Savepoint => true,
+            ActionCode::Insert | ActionCode::Update | ActionCode::Delete => owned(),
+            ActionCode::Read => owned() || self.reads(arg1, arg2),
+            ActionCode::Function => arg2.is_some_and(|name| FUNCTIONS.contains(&name)),
             _ => false,
         }
     }
@@ -52,10 +48,10 @@ impl Access {
         let (Some(table), Some(column)) = (table, column) else {
             return false;
         };
-        // Lists come as one JSON array, which these table-valued functions read: the second
+        // Lists come as one JSON array, which these table-valued functions read: the arg2
         // one gives arrays in it in the form that takes SQLite no time to read again.
         ["json_each", "jsonb_each"].contains(&table)
             || history::COLUMNS.contains(&(table, column))
-            || self.columns.contains(&(table, column))
+            || self.readable_columns.contains(&(table, column))
     }
 }

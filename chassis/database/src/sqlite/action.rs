@@ -5,7 +5,7 @@ use libsqlite3_sys as sqlite;
 /// What a part of a statement does. What the names of an [`Action`] are follows from it:
 /// see <https://sqlite.org/c3ref/c_alter_table.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum ActionCode {
     /// ALTER TABLE: the database, the table.
     AlterTable,
     /// ANALYZE: the table.
@@ -61,9 +61,9 @@ pub enum Code {
     Unknown,
 }
 
-impl Code {
+impl ActionCode {
     /// What SQLite means by a number.
-    pub(super) fn of(number: i32) -> Self {
+    pub(super) fn from_number(number: i32) -> Self {
         match number {
             sqlite::SQLITE_ALTER_TABLE => Self::AlterTable,
             sqlite::SQLITE_ANALYZE => Self::Analyze,
@@ -107,9 +107,9 @@ impl Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action<'a> {
     /// What it does.
-    pub code: Code,
+    pub code: ActionCode,
     /// What [`Action::code`] says.
-    pub first: Option<&'a str>,
+    pub arg1: Option<&'a str>,
     /// What [`Action::code`] says.
-    pub second: Option<&'a str>,
+    pub arg2: Option<&'a str>,
 }

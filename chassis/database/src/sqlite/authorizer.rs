@@ -37,7 +37,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Connection};
 
     use super::*;
-    use crate::sqlite::action::Code;
+    use crate::sqlite::action::ActionCode;
 
     async fn memory() -> SqliteConnection {
         SqliteConnection::connect("sqlite::memory:").await.unwrap()
@@ -56,7 +56,7 @@ mod tests {
         run(&mut connection, "create table a (id)").await.unwrap();
 
         install(&mut connection, |action| {
-            !(action.code == Code::Read && action.first == Some("a"))
+            !(action.code == ActionCode::Read && action.arg1 == Some("a"))
         })
         .await
         .unwrap();

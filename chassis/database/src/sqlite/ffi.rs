@@ -13,8 +13,8 @@ use std::{
 use libsqlite3_sys as sqlite;
 use sqlx::SqliteConnection;
 
-pub use self::backup::{Copied, CopyError, PageCopy, Pages};
-use super::action::{Action, Code};
+pub use self::backup::{BackupProgress, CommittedBackup, OnlineBackup, OnlineBackupError};
+use super::action::{Action, ActionCode};
 
 /// A rule on what the statements of a connection may do.
 pub(super) type Rule = Box<dyn Fn(Action<'_>) -> bool + Send + Sync>;
@@ -68,8 +68,8 @@ unsafe extern "C" fn forget(rule: *mut c_void) {
 unsafe extern "C" fn ask(
     rule: *mut c_void,
     code: c_int,
-    first: *const c_char,
-    second: *const c_char,
+    arg1: *const c_char,
+    arg2: *const c_char,
     _database: *const c_char,
     _trigger: *const c_char,
 ) -> c_int {
@@ -79,9 +79,9 @@ unsafe extern "C" fn ask(
     // SAFETY: SQLite passes null or a text that ends with a zero and outlives the call.
     let action = unsafe {
         Action {
-            code: Code::of(code),
-            first: text(first),
-            second: text(second),
+            code: ActionCode::from_number(code),
+            arg1: text(arg1),
+            arg2: text(arg2),
         }
     };
     if rule(action) {

@@ -12,8 +12,8 @@ macro_rules! idempotency_table {
         pub(super) async fn once<T: serde::Serialize + serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
             request: Option<$crate::idempotency::Request>,
-            work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> Result<T, $crate::Stop<$error>>,
-        ) -> Result<T, $crate::Stop<$error>> {
+            work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> Result<T, $crate::WriteError<$error>>,
+        ) -> Result<T, $crate::WriteError<$error>> {
             let Some(request) = request else {
                 return work(connection).await;
             };
@@ -29,7 +29,7 @@ macro_rules! idempotency_table {
         async fn find_response<T: serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
             request: $crate::idempotency::Request,
-        ) -> Result<Option<T>, $crate::Stop<$error>> {
+        ) -> Result<Option<T>, $crate::WriteError<$error>> {
             let (id, since) = (request.id(), request.kept_since());
             let record = sqlx::query!(
                 "select fingerprint, result from "
@@ -51,7 +51,7 @@ macro_rules! idempotency_table {
             request: $crate::idempotency::Request,
             response: &impl serde::Serialize,
         ) -> Result<(), sqlx::Error> {
-            let response = $crate::sqlite::json(response)?;
+            let response = $crate::sqlite::json_param(response)?;
             let (id, fingerprint, time) = (request.id(), request.fingerprint(), request.time());
             sqlx::query!(
                 "insert or replace into "
@@ -79,7 +79,7 @@ macro_rules! idempotency_table {
             if ids.is_empty() {
                 return Ok(vec![true; requests.len()]);
             }
-            let ids = $crate::sqlite::json(&ids)?;
+            let ids = $crate::sqlite::json_param(&ids)?;
             let recorded = sqlx::query_scalar!(
                 "select request_id from "
                     + $table
@@ -101,7 +101,7 @@ macro_rules! idempotency_table {
                 return Ok(());
             }
             let size = $crate::idempotency::size_of_rows(responses);
-            let rows = $crate::sqlite::large_json(size, $crate::idempotency::rows(responses))?;
+            let rows = $crate::sqlite::json_param_with_capacity(size, $crate::idempotency::rows(responses))?;
             sqlx::query!(
                 "insert into "
                     + $table

@@ -29,16 +29,16 @@ use rusqlite::{
     types::{FromSql, ToSqlOutput, ValueRef},
 };
 
-use super::action::{Action, Code};
-use crate::Access;
+use super::action::{Action, ActionCode};
+use crate::AccessPolicy;
 
 /// Statements that a connection keeps prepared: more than a service reads by.
-const PREPARED: usize = 64;
+const STATEMENT_CACHE_CAPACITY: usize = 64;
 
 /// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
 /// negative number: what it does not keep it reads from the file, page by page. There is a
 /// connection for each thread that serves.
-const PAGES: i64 = -2048;
+const CACHE_SIZE_KIB: i64 = -2048;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ impl ToSql for Parameter<'_> {
 
 /// One row that was read: its columns from the first to the last.
 #[derive(Debug)]
-pub struct Columns<'a> {
+pub struct RowCursor<'a> {
     row: &'a rusqlite::Row<'a>,
     next: usize,
 }
@@ -95,7 +95,7 @@ pub struct Columns<'a> {
 #[error(transparent)]
 pub struct WrongType(#[from] rusqlite::Error);
 
-impl Columns<'_> {
+impl RowCursor<'_> {
     /// The next column, an INTEGER.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Columns<'_> {
 /// A state of the database, as one of the connections counts them: between two moments at which
 /// there is the same, nothing was committed, by whomever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Version {
+pub struct DataVersion {
     /// Which of the connections counts.
     pub connection: u64,
     /// SQLite's `data_version`, which only this connection knows the meaning of.
@@ -128,35 +128,35 @@ pub struct Version {
 }
 
 /// The connections, of which a thread takes one for each read: as many as read at once.
-pub(super) struct Direct {
+pub(super) struct InlineReaders {
     path: PathBuf,
-    access: &'static Access,
+    access: &'static AccessPolicy,
     // None if it is off, or closed.
-    idle: Mutex<Option<Vec<Reader>>>,
+    idle: Mutex<Option<Vec<InlineConnection>>>,
     opened: AtomicU64,
     failing: AtomicBool,
 }
 
 /// One of the connections.
-struct Reader {
+struct InlineConnection {
     // Large, and handed around.
     connection: Box<Connection>,
     // How many were opened before it.
     number: u64,
     // Whether it may begin or end a transaction, or look at the version: not for the asking of
     // a caller.
-    ours: Arc<AtomicBool>,
+    internal: Arc<AtomicBool>,
     // That of the snapshot which has begun, once it was asked for.
     version: Cell<Option<i64>>,
 }
 
-impl Direct {
+impl InlineReaders {
     /// Reads of the database at `path`, which need not be there yet.
-    pub(super) fn new(path: PathBuf, access: &'static Access, on: bool) -> Self {
+    pub(super) fn new(path: PathBuf, access: &'static AccessPolicy, enabled: bool) -> Self {
         Self {
             path,
             access,
-            idle: Mutex::new(on.then(Vec::new)),
+            idle: Mutex::new(enabled.then(Vec::new)),
             opened: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         }
@@ -168,19 +168,22 @@ impl Direct {
         self: &Arc<Self>,
         statement: &'static str,
         parameters: &[Parameter<'_>],
-        row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
+        row: impl FnMut(&mut RowCursor<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
         self.with(|reader| read(&reader.connection, statement, parameters, row))
     }
 
     /// Returns the state of the database, or that of the shared snapshot. Returns `None` if it
     /// cannot be read in this thread.
-    pub(super) fn version(self: &Arc<Self>) -> Option<Version> {
-        self.with(Reader::version)
+    pub(super) fn version(self: &Arc<Self>) -> Option<DataVersion> {
+        self.with(InlineConnection::version)
     }
 
     /// Does something with a connection, if there is one, and if nothing fails.
-    fn with<R>(self: &Arc<Self>, f: impl FnOnce(&Reader) -> rusqlite::Result<R>) -> Option<R> {
+    fn with<R>(
+        self: &Arc<Self>,
+        f: impl FnOnce(&InlineConnection) -> rusqlite::Result<R>,
+    ) -> Option<R> {
         let done = self.take_shared().and_then(|reader| {
             let Some(reader) = reader else {
                 return Ok(None);
@@ -205,7 +208,7 @@ impl Direct {
     }
 
     /// A connection that nobody else uses, if there are any at all.
-    fn take(&self) -> rusqlite::Result<Option<Reader>> {
+    fn take(&self) -> rusqlite::Result<Option<InlineConnection>> {
         let taken = match self.idle().as_mut() {
             None => return Ok(None),
             Some(idle) => idle.pop(),
@@ -214,7 +217,7 @@ impl Direct {
     }
 
     /// Keeps a connection for the next read. If they were closed meanwhile, so is this one.
-    fn give_back(&self, reader: Reader) {
+    fn give_back(&self, reader: InlineConnection) {
         if let Some(idle) = self.idle().as_mut() {
             idle.push(reader);
         }
@@ -225,28 +228,28 @@ impl Direct {
         *self.idle() = None;
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Reader>>> {
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<InlineConnection>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that reads what the service may read. It waits for nobody: the thread
     /// has other calls to serve.
-    fn open(&self) -> rusqlite::Result<Reader> {
+    fn open(&self) -> rusqlite::Result<InlineConnection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(std::time::Duration::ZERO)?;
-        connection.pragma_update(None, "cache_size", PAGES)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED);
+        connection.pragma_update(None, "cache_size", CACHE_SIZE_KIB)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
         let access = self.access;
-        let ours = Arc::new(AtomicBool::new(false));
-        let is_ours = Arc::clone(&ours);
+        let internal = Arc::new(AtomicBool::new(false));
+        let is_internal = Arc::clone(&internal);
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             let allowed = match context.action {
                 AuthAction::Transaction { .. }
                 | AuthAction::Pragma {
                     pragma_name: "data_version",
                     pragma_value: None,
-                } => is_ours.load(Ordering::Relaxed),
+                } => is_internal.load(Ordering::Relaxed),
                 other => action(other).is_some_and(|action| access.allows(action)),
             };
             if allowed {
@@ -255,19 +258,19 @@ impl Direct {
                 Authorization::Deny
             }
         }))?;
-        Ok(Reader {
+        Ok(InlineConnection {
             connection: Box::new(connection),
             number: self.opened.fetch_add(1, Ordering::Relaxed),
-            ours,
+            internal,
             version: Cell::new(None),
         })
     }
 }
 
-impl Reader {
+impl InlineConnection {
     /// From now on it reads what its first read finds.
     fn begin(&self) -> rusqlite::Result<()> {
-        self.own("begin", |statement| statement.execute([]).map(drop))
+        self.internal_statement("begin", |statement| statement.execute([]).map(drop))
     }
 
     /// Whether it does.
@@ -278,43 +281,43 @@ impl Reader {
     /// From now on it reads what is there, again.
     fn end(&self) -> rusqlite::Result<()> {
         self.version.set(None);
-        self.own("commit", |statement| statement.execute([]).map(drop))
+        self.internal_statement("commit", |statement| statement.execute([]).map(drop))
     }
 
     /// The state that it reads.
-    fn version(&self) -> rusqlite::Result<Version> {
+    fn version(&self) -> rusqlite::Result<DataVersion> {
         let number = match self.version.get() {
             Some(number) => number,
-            None => self.own("pragma data_version", |statement| {
+            None => self.internal_statement("pragma data_version", |statement| {
                 statement.query_row([], |row| row.get(0))
             })?,
         };
         if self.has_begun() {
             self.version.set(Some(number));
         }
-        Ok(Version {
+        Ok(DataVersion {
             connection: self.number,
             number,
         })
     }
 
     /// Does what is not for a caller to ask for.
-    fn own<R>(
+    fn internal_statement<R>(
         &self,
         statement: &str,
         f: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<R> {
-        self.ours.store(true, Ordering::Relaxed);
+        self.internal.store(true, Ordering::Relaxed);
         let done = self.connection.prepare_cached(statement);
         let done = done.and_then(|mut statement| f(&mut statement));
-        self.ours.store(false, Ordering::Relaxed);
+        self.internal.store(false, Ordering::Relaxed);
         done
     }
 }
 
-impl fmt::Debug for Direct {
+impl fmt::Debug for InlineReaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Direct")
+        f.debug_struct("InlineReaders")
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
@@ -324,13 +327,13 @@ fn read<R>(
     connection: &Connection,
     statement: &'static str,
     parameters: &[Parameter<'_>],
-    mut row: impl FnMut(&mut Columns<'_>) -> Result<R, WrongType>,
+    mut row: impl FnMut(&mut RowCursor<'_>) -> Result<R, WrongType>,
 ) -> rusqlite::Result<Vec<R>> {
     let mut statement = connection.prepare_cached(statement)?;
     let mut rows = statement.query(params_from_iter(parameters))?;
     let mut read = Vec::new();
     while let Some(found) = rows.next()? {
-        let mut columns = Columns {
+        let mut columns = RowCursor {
             row: found,
             next: 0,
         };
@@ -341,20 +344,16 @@ fn read<R>(
 
 /// What a statement that reads does, in the words of our rules; nothing for all else.
 fn action(action: AuthAction<'_>) -> Option<Action<'_>> {
-    let (code, first, second) = match action {
-        AuthAction::Select => (Code::Select, None, None),
+    let (code, arg1, arg2) = match action {
+        AuthAction::Select => (ActionCode::Select, None, None),
         AuthAction::Read {
             table_name,
             column_name,
-        } => (Code::Read, Some(table_name), Some(column_name)),
-        AuthAction::Function { function_name } => (Code::Function, None, Some(function_name)),
+        } => (ActionCode::Read, Some(table_name), Some(column_name)),
+        AuthAction::Function { function_name } => (ActionCode::Function, None, Some(function_name)),
         _ => return None,
     };
-    Some(Action {
-        code,
-        first,
-        second,
-    })
+    Some(Action { code, arg1, arg2 })
 }
 
 #[cfg(test)]

@@ -11,18 +11,18 @@ use sqlx::sqlite::SqliteQueryResult;
 /// # Errors
 ///
 /// If they have no form as JSON, which is a fault of ours.
-pub fn json(values: &impl Serialize) -> Result<String, sqlx::Error> {
+pub fn json_param(values: &impl Serialize) -> Result<String, sqlx::Error> {
     serde_json::to_string(values).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// As [`json`], of so many values that they take a megabyte: a text that grew to that would leave
+/// As [`json_param`], of so many values that they take a megabyte: a text that grew to that would leave
 /// half a megabyte behind, and a quarter, for other threads to reuse. The `size` is about what
 /// they take, in bytes.
 ///
 /// # Errors
 ///
-/// As [`json`].
-pub fn large_json(
+/// As [`json_param`].
+pub fn json_param_with_capacity(
     size: usize,
     values: impl IntoIterator<Item = impl Serialize>,
 ) -> Result<String, sqlx::Error> {
@@ -35,7 +35,7 @@ pub fn large_json(
 /// The ids that an INSERT gave out to its rows, which it does one after the other: none if it
 /// inserted nothing.
 #[must_use]
-pub fn inserted(written: &SqliteQueryResult) -> Option<RangeInclusive<i64>> {
+pub fn inserted_ids(written: &SqliteQueryResult) -> Option<RangeInclusive<i64>> {
     let last = written.last_insert_rowid();
     let more = written.rows_affected().checked_sub(1)?;
     Some(last - i64::try_from(more).ok()?..=last)

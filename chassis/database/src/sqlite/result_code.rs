@@ -10,7 +10,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut => Self::Overloaded,
             sqlx::Error::PoolClosed => Self::ShuttingDown,
             error if is_busy(&error) => Self::Busy,
-            error if is_full(&error) => Self::NoRoom,
+            error if is_full(&error) => Self::DiskFull,
             error => Self::Engine(Arc::new(error)),
         }
     }
@@ -32,7 +32,7 @@ pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
 /// # Errors
 ///
 /// All other failures.
-pub fn unless_constraint<T>(
+pub fn none_on_constraint_violation<T>(
     done: Result<Option<T>, sqlx::Error>,
 ) -> Result<Option<T>, sqlx::Error> {
     match done {

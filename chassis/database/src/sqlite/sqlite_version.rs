@@ -4,19 +4,19 @@ use process::Failure;
 
 /// The first version, as `sqlite3_libversion_number` has it, in which two processes
 /// that write to and checkpoint one WAL database at once cannot corrupt it.
-const FIRST_SAFE: i32 = 3_051_003;
+const MIN_VERSION: i32 = 3_051_003;
 
 /// Refuses a library that could corrupt the database.
 ///
 /// # Errors
 ///
 /// [`Failure::Failed`] if the library is older than 3.51.3.
-pub fn check() -> Result<(), Failure> {
+pub fn check_minimum() -> Result<(), Failure> {
     check_number(rusqlite::version_number())
 }
 
 fn check_number(number: i32) -> Result<(), Failure> {
-    if number >= FIRST_SAFE {
+    if number >= MIN_VERSION {
         return Ok(());
     }
     Err(Failure::Failed(format!(
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_library_that_is_linked_in_is_safe() {
-        assert!(check().is_ok());
+        assert!(check_minimum().is_ok());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use process::Failure;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 
-use super::{APPLICATION_ID, Database, history, result_code::primary_code, sqlite_version, volume};
+use super::{
+    APPLICATION_ID, Database, disk_space, history, result_code::primary_code, sqlite_version,
+    volume,
+};
 use crate::{
     readiness::{NotReady, wait_until_ready},
     settings::DatabaseUrl,
@@ -22,16 +25,16 @@ struct Recorded {
 impl Database {
     /// Waits until the database is ready, and starts the queue of writes.
     pub(super) async fn start(&self) -> Result<(), Failure> {
-        sqlite_version::check()?;
-        let connection = wait_until_ready(self.wait, || self.look()).await?;
+        sqlite_version::check_minimum()?;
+        let connection = wait_until_ready(self.wait, || self.check()).await?;
         self.writes
-            .start(connection, self.write_options(), self.needs.access)
+            .start(connection, self.write_options(), self.requirements.access)
             .await;
         Ok(())
     }
 
     /// A connection that may write, to a database that is as it should be.
-    async fn look(&self) -> Result<SqliteConnection, NotReady> {
+    async fn check(&self) -> Result<SqliteConnection, NotReady> {
         let path = self.path.as_path();
         volume::check(path)
             .map_err(|unfit| NotReady::Fatal(Failure::Setting(unfit.to_string())))?;
@@ -43,7 +46,7 @@ impl Database {
                     path.display()
                 )));
             }
-            Err(error) => return Err(self.never(&error)),
+            Err(error) => return Err(self.cannot_open(&error)),
             Ok(file) if !file.is_file() => {
                 return Err(NotReady::Fatal(Failure::Setting(format!(
                     "{} is no file; set DATABASE_URL to the database file itself",
@@ -52,51 +55,51 @@ impl Database {
             }
             Ok(_) => {}
         }
-        volume::check_room(path).map_err(|full| NotReady::Retry(full.to_string()))?;
+        disk_space::check_free_space(path).map_err(|full| NotReady::Retry(full.to_string()))?;
         let opened = self.write_options().connect().await;
-        let mut connection = opened.map_err(|error| self.unopened(&error))?;
-        self.look_at_owner(&mut connection).await?;
-        self.look_at_version(&mut connection).await?;
-        self.needs
+        let mut connection = opened.map_err(|error| self.open_error(&error))?;
+        self.check_owner(&mut connection).await?;
+        self.check_version(&mut connection).await?;
+        self.requirements
             .access
             .install(&mut connection)
             .await
-            .map_err(|error| self.never(&error))?;
+            .map_err(|error| self.cannot_open(&error))?;
         self.prepare_all(&mut connection).await?;
         Ok(connection)
     }
 
     /// Whether the database is one of this system.
-    async fn look_at_owner(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
+    async fn check_owner(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let (owner, objects, journal): (i32, i64, String) = sqlx::query_as(
             "select application_id, (select count(*) from sqlite_schema), journal_mode
              from pragma_application_id, pragma_journal_mode",
         )
         .fetch_one(connection)
         .await
-        .map_err(|error| self.unopened(&error))?;
+        .map_err(|error| self.open_error(&error))?;
         match (owner, objects) {
             (APPLICATION_ID, _) if journal == "wal" => Ok(()),
-            (APPLICATION_ID, _) | (0, 0) => Err(self.behind(None)),
-            _ => Err(self.foreign()),
+            (APPLICATION_ID, _) | (0, 0) => Err(self.outdated(None)),
+            _ => Err(self.foreign_database()),
         }
     }
 
     /// Whether it is at least at the version that the service needs.
-    async fn look_at_version(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
+    async fn check_version(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let version = history::version(connection)
             .await
-            .map_err(|error| self.unopened(&error))?;
+            .map_err(|error| self.open_error(&error))?;
         match version {
-            Some(version) if version >= self.needs.version => Ok(()),
-            version => Err(self.behind(version)),
+            Some(version) if version >= self.requirements.min_schema_version => Ok(()),
+            version => Err(self.outdated(version)),
         }
     }
 
     /// Whether every statement of the service can be run on it, which a newer version
     /// need not allow.
     async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
-        for recorded in (self.needs.queries)() {
+        for recorded in (self.requirements.statements)() {
             let Recorded { query } = serde_json::from_str(recorded).map_err(|error| {
                 NotReady::Fatal(Failure::Failed(format!("a recorded statement: {error}")))
             })?;
@@ -113,9 +116,9 @@ impl Database {
         Ok(())
     }
 
-    fn unopened(&self, error: &sqlx::Error) -> NotReady {
+    fn open_error(&self, error: &sqlx::Error) -> NotReady {
         match primary_code(error) {
-            Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign(),
+            Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign_database(),
             Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(Failure::Failed(format!(
                 "{} is damaged ({error}); put a copy in its place",
                 self.url()
@@ -124,7 +127,7 @@ impl Database {
             Some(libsqlite3_sys::SQLITE_BUSY) => {
                 NotReady::Retry(format!("{} is locked by another process", self.url()))
             }
-            _ => self.never(error),
+            _ => self.cannot_open(error),
         }
     }
 
@@ -133,7 +136,7 @@ impl Database {
         DatabaseUrl::from_path(&self.path)
     }
 
-    fn foreign(&self) -> NotReady {
+    fn foreign_database(&self) -> NotReady {
         NotReady::Fatal(Failure::Setting(format!(
             "{} is not a database of this system, and is left alone; set DATABASE_URL to \
              another file",
@@ -141,16 +144,16 @@ impl Database {
         )))
     }
 
-    fn behind(&self, version: Option<i64>) -> NotReady {
+    fn outdated(&self, version: Option<i64>) -> NotReady {
         NotReady::Retry(format!(
             "{} is at version {} and this service needs {}; run `migrator upgrade`",
             self.url(),
             version.unwrap_or(0),
-            self.needs.version
+            self.requirements.min_schema_version
         ))
     }
 
-    fn never(&self, error: &dyn std::error::Error) -> NotReady {
+    fn cannot_open(&self, error: &dyn std::error::Error) -> NotReady {
         NotReady::Fatal(Failure::Failed(format!(
             "{} cannot be opened: {error}; check the permissions of the file and its folder",
             self.url()

@@ -6,8 +6,8 @@
 //! writers, so the queue waits itself.
 
 mod batch;
+mod batch_budget;
 mod batcher;
-mod capacity;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,67 +20,67 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::batch::{Call, Job, commit};
+use self::batch::{Job, WriteJob, commit};
+use self::batch_budget::BatchBudget;
 pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
-use self::capacity::Capacity;
-use super::{fair_lock::FairLock, volume::Room};
-use crate::{Access, Error, Scope, Stop, settings::DatabaseSettings};
+use super::{disk_space::DiskSpaceGuard, fair_lock::FairLock};
+use crate::{AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings};
 
 /// A piece of writing: runs its statements on the connection that it is given, within a
 /// transaction that is begun and ended for it. What it returns goes to the caller.
-pub trait Work<T, E>:
-    for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Stop<E>>> + Send + 'static
+pub trait WriteFn<T, E>:
+    for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, WriteError<E>>> + Send + 'static
 {
 }
 
-impl<T, E, W> Work<T, E> for W where
-    W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Stop<E>>>
+impl<T, E, W> WriteFn<T, E> for W where
+    W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, WriteError<E>>>
         + Send
         + 'static
 {
 }
 
 /// A place in the queue, which a write has until the writer takes it.
-type Place = OwnedSemaphorePermit;
+type QueuePermit = OwnedSemaphorePermit;
 
 /// The end of the queue that the writer drains.
-type Jobs = mpsc::Receiver<Box<dyn Job>>;
+type JobReceiver = mpsc::Receiver<Box<dyn Job>>;
 
 /// The end of the queue that callers hold.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    // Each of them has one of the places at least.
+pub(super) struct WriteQueue {
+    // Each of them has one of the permits at least.
     jobs: mpsc::Sender<Box<dyn Job>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     // The other end, until the task that drains it starts.
-    idle: Arc<Mutex<Option<Jobs>>>,
+    idle: Arc<Mutex<Option<JobReceiver>>>,
     closing: CancellationToken,
     task: TaskTracker,
     background: Background,
     // What is committed together.
-    capacity: Capacity,
+    budget: BatchBudget,
     wait: Duration,
-    margin: u64,
+    min_free_bytes: u64,
 }
 
-impl Queue {
+impl WriteQueue {
     /// A queue that is not yet drained.
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
-        let places = settings
+        let permits = settings
             .write_queue_capacity
             .get()
             .min(Semaphore::MAX_PERMITS);
-        let (jobs, waiting) = mpsc::channel(places);
+        let (jobs, waiting) = mpsc::channel(permits);
         Self {
             jobs,
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
             idle: Arc::new(Mutex::new(Some(waiting))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
             background: Background::new("the task that writes to the database"),
-            capacity: Capacity::of(settings.max_write_batch.get()),
+            budget: BatchBudget::new(settings.max_write_batch.get()),
             wait: settings.lock_timeout,
-            margin: settings.min_free_disk_bytes,
+            min_free_bytes: settings.min_free_disk_bytes,
         }
     }
 
@@ -89,7 +89,7 @@ impl Queue {
         &self,
         connection: SqliteConnection,
         options: SqliteConnectOptions,
-        access: &'static Access,
+        access: &'static AccessPolicy,
     ) {
         let Some(jobs) = self.idle.lock().await.take() else {
             return;
@@ -97,11 +97,11 @@ impl Queue {
         let writer = Writer {
             jobs,
             next: None,
-            capacity: self.capacity,
+            budget: self.budget,
             wait: self.wait,
-            room: Room::new(options.get_filename(), self.margin),
+            disk_space: DiskSpaceGuard::new(options.get_filename(), self.min_free_bytes),
             fair_lock: FairLock::new(options.get_filename()),
-            line: Line {
+            connection: WriterConnection {
                 connection: Some(connection),
                 options,
                 access,
@@ -112,23 +112,23 @@ impl Queue {
     }
 
     /// Queues a piece of work and waits for its COMMIT.
-    pub(super) async fn push<T, E, W>(&self, scope: Scope, work: W) -> Result<T, E>
+    pub(super) async fn push<T, E, W>(&self, atomicity: Atomicity, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        W: Work<T, E>,
+        W: WriteFn<T, E>,
     {
-        let place = self.place()?;
+        let permit = self.permit()?;
         let (reply, answer) = oneshot::channel();
-        self.send(Box::new(Call::new(scope, work, place, reply)))?;
+        self.send(Box::new(WriteJob::new(atomicity, work, permit, reply)))?;
         // The queue is dropped unanswered only when the process is being torn down.
         answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
     }
 
-    /// A place for one write more, if there is one.
-    fn place(&self) -> Result<Place, Error> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Error::Overloaded)
+    /// A permit for one write more, if there is one.
+    fn permit(&self) -> Result<QueuePermit, Error> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        permit.map_err(|_| Error::Overloaded)
     }
 
     fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
@@ -155,14 +155,14 @@ impl Queue {
 
 /// The task that drains the queue.
 struct Writer {
-    jobs: Jobs,
+    jobs: JobReceiver,
     // What there was no room for in the batch before.
     next: Option<Box<dyn Job>>,
-    capacity: Capacity,
+    budget: BatchBudget,
     wait: Duration,
-    room: Room,
+    disk_space: DiskSpaceGuard,
     fair_lock: FairLock,
-    line: Line,
+    connection: WriterConnection,
 }
 
 impl Writer {
@@ -188,36 +188,37 @@ impl Writer {
             // an extra commit.
             yield_now().await;
             self.take(&mut batch);
-            batch.retain_mut(|job| !job.abandoned());
+            batch.retain_mut(|job| !job.drop_cancelled());
             if !batch.is_empty() {
                 self.write(&mut batch).await;
             }
         }
-        self.line.close().await;
+        self.connection.close().await;
     }
 
     /// Takes from the queue what can be committed together. If there is still room then, the
     /// last of it may be joined.
     fn take(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        let mut capacity = self.capacity;
+        let mut budget = self.budget;
         while let Some(mut job) = self.next.take().or_else(|| self.jobs.try_recv().ok()) {
-            if !job.take(&mut capacity) {
+            if !job.take(&mut budget) {
                 self.next = Some(job);
                 break;
             }
             batch.push(job);
         }
         if let Some(last) = batch.last_mut() {
-            last.give(capacity);
+            last.reopen(budget);
         }
     }
 
     /// Writes what has gathered, unless there is no room for it.
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        match self.room.check() {
+        match self.disk_space.check() {
             Ok(()) => {
-                let ended = commit(&mut self.line, &mut self.fair_lock, batch, self.wait).await;
-                self.room.learn(&ended);
+                let ended =
+                    commit(&mut self.connection, &mut self.fair_lock, batch, self.wait).await;
+                self.disk_space.record_result(&ended);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),
         }
@@ -225,13 +226,13 @@ impl Writer {
 }
 
 /// The connection of the writer, opened again if a transaction on it could not be ended.
-struct Line {
+struct WriterConnection {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
-    access: &'static Access,
+    access: &'static AccessPolicy,
 }
 
-impl Line {
+impl WriterConnection {
     async fn open(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         use sqlx::ConnectOptions;
 

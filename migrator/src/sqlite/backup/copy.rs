@@ -7,7 +7,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use database::sqlite::{APPLICATION_ID, CopyError, PageCopy};
+use database::sqlite::{APPLICATION_ID, OnlineBackup, OnlineBackupError};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -229,9 +229,9 @@ pub(super) async fn salvage(
     let sqlite = facts::library(&mut source).await?;
     close(source).await;
     let partial = reserve(backups, None, time, version)?;
-    let failed = |error: CopyError| not_written(partial.target(), error);
+    let failed = |error: OnlineBackupError| not_written(partial.target(), error);
 
-    let mut copy = PageCopy::open(partial.path(), &backups.database).map_err(failed)?;
+    let mut copy = OnlineBackup::open(partial.path(), &backups.database).map_err(failed)?;
     copy.lock().map_err(failed)?;
     let total = copy.pages().total;
     let work = progress.begin("copying the damaged database", total);

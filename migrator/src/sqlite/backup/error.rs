@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::sqlite::CopyError;
+use database::sqlite::OnlineBackupError;
 
 use crate::{
     error::exit::Exit,
@@ -51,7 +51,7 @@ pub enum Error {
          free some, or use another disk",
         file.display()
     )]
-    NoRoom {
+    DiskFull {
         /// The file that would be written.
         file: PathBuf,
         /// How many bytes it takes.
@@ -228,7 +228,7 @@ impl Error {
             },
             Self::Folder { .. } => (Exit::Backup, "BACKUP_FOLDER"),
             Self::Exists { .. } => (Exit::Backup, "BACKUP_EXISTS"),
-            Self::NoRoom { .. } | Self::Full { .. } => (Exit::Backup, "DISK_FULL"),
+            Self::DiskFull { .. } | Self::Full { .. } => (Exit::Backup, "DISK_FULL"),
             Self::NotWritten { .. } => (Exit::Backup, "BACKUP_NOT_WRITTEN"),
             Self::Damaged { .. } | Self::Unreadable { .. } => (Exit::Backup, "DATABASE_DAMAGED"),
             Self::Differs { .. } => (Exit::Backup, "BACKUP_DIFFERS"),
@@ -343,7 +343,7 @@ pub(super) fn unusable_backup(file: &Path, error: sqlx::Error) -> Error {
 }
 
 /// Returns the meaning of a failure to write pages into the database.
-pub(super) fn not_restored(database: &Path, error: CopyError) -> Error {
+pub(super) fn not_restored(database: &Path, error: OnlineBackupError) -> Error {
     match ResultCode::from(&error) {
         ResultCode::Full => not_written(database, error),
         ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {

@@ -61,7 +61,7 @@ pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
     if free >= needed {
         return Ok(());
     }
-    Err(Error::NoRoom {
+    Err(Error::DiskFull {
         file: file.to_owned(),
         needed,
         free,

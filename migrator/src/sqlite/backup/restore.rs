@@ -6,7 +6,9 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use database::sqlite::{APPLICATION_ID, Copied, CopyError, FairLock, PageCopy};
+use database::sqlite::{
+    APPLICATION_ID, CommittedBackup, FairLock, OnlineBackup, OnlineBackupError,
+};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -59,8 +61,8 @@ pub(super) async fn restore(
     let version = checked.facts.version;
     let mut reader = prepare(database, file, checked.size.page).await?;
 
-    let failed = |error: CopyError| not_restored(database, error);
-    let mut pages = PageCopy::open(database, file).map_err(failed)?;
+    let failed = |error: OnlineBackupError| not_restored(database, error);
+    let mut pages = OnlineBackup::open(database, file).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
     let before = look(&mut reader, database).await?;
     let (pages, rescue) = replace(backups, pages, before, checked.size, progress).await?;
@@ -260,7 +262,11 @@ async fn is_empty(reader: &mut SqliteConnection, database: &Path) -> Result<bool
 }
 
 /// Takes the write lock, and waits for it.
-async fn lock(pages: &mut PageCopy, database: &Path, lock_timeout: Duration) -> Result<(), Error> {
+async fn lock(
+    pages: &mut OnlineBackup,
+    database: &Path,
+    lock_timeout: Duration,
+) -> Result<(), Error> {
     let wait = Wait::new(lock_timeout);
     let mut fair_lock = FairLock::new(database);
     let mut attempts = wait.attempts(&mut fair_lock);
@@ -280,11 +286,11 @@ async fn lock(pages: &mut PageCopy, database: &Path, lock_timeout: Duration) -> 
 /// compared while the pages are copied.
 async fn replace(
     backups: &Backups,
-    pages: PageCopy,
+    pages: OnlineBackup,
     before: Before,
     size: Size,
     progress: &Progress,
-) -> Result<(PageCopy, Option<Backup>), Error> {
+) -> Result<(OnlineBackup, Option<Backup>), Error> {
     let database = &backups.database;
     let taken = match before {
         Before::Ours => match copy::take(backups, None, RESCUE, progress).await {
@@ -319,12 +325,16 @@ async fn verify_rescue(taken: Option<Taken>, progress: &Progress) -> Result<Opti
 
 /// Whether the database is what was written. Says whether it was compared with the backup:
 /// if somebody has written in the instant after the commit, it cannot be.
-fn verify(copied: &Copied, expected: &Checked) -> Result<bool, String> {
-    let texts = |query: &str| copied.texts(query).map_err(|error| error.to_string());
+fn verify(copied: &CommittedBackup, expected: &Checked) -> Result<bool, String> {
+    let texts = |query: &str| {
+        copied
+            .query_strings(query)
+            .map_err(|error| error.to_string())
+    };
     if let Some(what) = texts(facts::DAMAGE)?.into_iter().find(|what| what != "ok") {
         return Err(what.replace(['\n', '\r'], " "));
     }
-    if !copied.is_untouched() {
+    if !copied.unchanged_since_commit() {
         return Ok(false);
     }
     if texts(facts::DECLARATIONS)? != expected.declarations {

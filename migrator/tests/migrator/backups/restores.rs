@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use database::sqlite::PageCopy;
+use database::sqlite::OnlineBackup;
 use migrator::{
     DatabaseError, Progress, ProgressEvent,
     backup::{Error, State},
@@ -63,7 +63,7 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
     let mut other = place.connect().await;
     execute(&mut other, "pragma busy_timeout = 0").await;
 
-    let mut copy = PageCopy::open(&place.path(), &backup.path).unwrap();
+    let mut copy = OnlineBackup::open(&place.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
 
     // The lock is held, before the first page and after it.
@@ -78,13 +78,13 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
     assert_eq!(query_texts(&mut other, COUNTS).await, ["5001 5001"]);
     execute(&mut other, "begin immediate; rollback").await;
 
-    let mut copy = PageCopy::open(&place.path(), &backup.path).unwrap();
+    let mut copy = OnlineBackup::open(&place.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
     let copied = copy.finish().unwrap();
-    assert!(copied.is_untouched());
+    assert!(copied.unchanged_since_commit());
     assert_eq!(query_texts(&mut other, COUNTS).await, ["5000 5000"]);
     execute(&mut other, "insert into debits (note) values ('late')").await;
-    assert_eq!(copied.texts(COUNTS).unwrap(), ["5000 5000"]);
+    assert_eq!(copied.query_strings(COUNTS).unwrap(), ["5000 5000"]);
     assert_eq!(
         query_texts(&mut other, "pragma journal_mode").await,
         ["wal"]

@@ -3,9 +3,12 @@
 use std::slice;
 
 use chassis::database::{
-    Scope, Stop,
+    Atomicity, WriteError,
     idempotency::{Request, scatter},
-    sqlite::{BatchOps, inserted, json, large_json, time, unless_constraint},
+    sqlite::{
+        BatchOps, inserted_ids, json_param, json_param_with_capacity, none_on_constraint_violation,
+        time,
+    },
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -25,8 +28,8 @@ pub(super) struct Creation {
     pub(super) drafts: Drafts,
     /// The request, if the caller may replay it.
     pub(super) request: Option<Request>,
-    /// The scope of the creation if it is executed alone.
-    pub(super) scope: Scope,
+    /// The atomicity of the creation if it is executed alone.
+    pub(super) atomicity: Atomicity,
 }
 
 /// The posts of a creation. The saved response has the same form.
@@ -49,8 +52,8 @@ impl Creation {
     /// Returns the response to save.
     fn response(&self, posts: &[Post]) -> Result<String, sqlx::Error> {
         match (&self.drafts, posts) {
-            (Drafts::Single(_), [post]) => json(post),
-            _ => json(&posts),
+            (Drafts::Single(_), [post]) => json_param(post),
+            _ => json_param(&posts),
         }
     }
 }
@@ -58,7 +61,7 @@ impl Creation {
 /// Executes the creations of many callers.
 pub(super) const BATCH_OPS: BatchOps<Creation, Vec<Post>, Error> = BatchOps {
     row_count: |creation| creation.drafts().len(),
-    scope: |creation| creation.scope,
+    atomicity: |creation| creation.atomicity,
     insert_all: |connection, creations, now| Box::pin(create_all(connection, creations, now)),
     insert_one: |connection, creation, now| Box::pin(create_one(connection, creation, now)),
 };
@@ -98,7 +101,7 @@ pub(super) async fn create_one(
     connection: &mut SqliteConnection,
     creation: &Creation,
     now: DateTime<Utc>,
-) -> Result<Vec<Post>, Stop<Error>> {
+) -> Result<Vec<Post>, WriteError<Error>> {
     let request = creation.request;
     match &creation.drafts {
         Drafts::Single(draft) => {
@@ -123,14 +126,14 @@ pub(super) async fn insert_sequence(
     drafts: &[NewPost],
     now: DateTime<Utc>,
     index: usize,
-) -> Result<Vec<Post>, Stop<Error>> {
+) -> Result<Vec<Post>, WriteError<Error>> {
     if let Some(posts) = insert_all(connection, &[drafts], now).await? {
         return Ok(posts.into_iter().flatten().collect());
     }
     let mut posts = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let post = insert_one(connection, draft, now).await;
-        posts.push(post.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
+        posts.push(post.map_err(|stop| stop.map_rejection(|error| error.at(index)))?);
     }
     Ok(posts)
 }
@@ -172,7 +175,7 @@ async fn insert_at(
         let size = drafts().map(|draft| draft.body.as_str().len() + ROW).sum();
         let rows = drafts().map(|draft| (draft.body.as_str(), draft.author.get()));
         // The statement has a copy of them, beside which this one need not stay.
-        let rows = large_json(size, rows)?;
+        let rows = json_param_with_capacity(size, rows)?;
         let time = now.timestamp_micros();
         sqlx::query!(
             "insert into posts (body, create_time, update_time, revision, user_id)
@@ -184,7 +187,9 @@ async fn insert_at(
         )
     };
     let written = insert.execute(connection).await;
-    let Some(mut ids) = unless_constraint(written.map(|written| inserted(&written)))? else {
+    let Some(mut ids) =
+        none_on_constraint_violation(written.map(|written| inserted_ids(&written)))?
+    else {
         return Ok(None);
     };
     let posts = callers.iter().map(|drafts| {
@@ -200,7 +205,7 @@ async fn insert_one(
     connection: &mut SqliteConnection,
     draft: &NewPost,
     now: DateTime<Utc>,
-) -> Result<Post, Stop<Error>> {
+) -> Result<Post, WriteError<Error>> {
     let (body, user_id, now) = (
         draft.body.as_str(),
         draft.author.get(),
@@ -226,7 +231,7 @@ async fn insert_one(
         Some(cause) if cause.is_foreign_key_violation() => {
             Error::AuthorNotFound(draft.author).into()
         }
-        _ => Stop::Engine(error),
+        _ => WriteError::Database(error),
     })?;
     let create_time = time(created.create_time).map_err(Error::Corrupt)?;
     Ok(post(created.id, draft, create_time))

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::sqlite::Version;
+use chassis::database::sqlite::DataVersion;
 use quick_cache::sync::Cache;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// The pages that are kept. Copies of it share them.
 #[derive(Clone, Debug)]
-pub(super) struct Pages(Arc<Cache<Key, (Version, Arc<Page>)>>);
+pub(super) struct Pages(Arc<Cache<Key, (DataVersion, Arc<Page>)>>);
 
 /// Which page it is, and by whose count of the versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub(super) struct Key {
 
 impl Key {
     /// That of the first page of a list.
-    fn of(list: &List, version: Version) -> Self {
+    fn of(list: &List, version: DataVersion) -> Self {
         Self {
             order: list.order,
             author: list.author,
@@ -51,13 +51,13 @@ impl Pages {
     }
 
     /// The page as it is in this version, if it is kept.
-    pub(super) fn get(&self, list: &List, version: Version) -> Option<Arc<Page>> {
+    pub(super) fn get(&self, list: &List, version: DataVersion) -> Option<Arc<Page>> {
         let (of, page) = self.0.get(&Key::of(list, version))?;
         (of == version).then_some(page)
     }
 
     /// Keeps a page that is wanted, and was read after its version.
-    pub(super) fn keep(&self, list: &List, version: Version, page: &Arc<Page>) {
+    pub(super) fn keep(&self, list: &List, version: DataVersion, page: &Arc<Page>) {
         let key = Key::of(list, version);
         self.0.insert(key, (version, Arc::clone(page)));
     }

@@ -1,7 +1,7 @@
 //! Finding posts. Every list is read by key, never by offset: a post that is created or
 //! deleted meanwhile shifts no page.
 
-use chassis::database::sqlite::Source;
+use chassis::database::sqlite::ReadSource;
 use sqlx::SqliteConnection;
 
 use super::row::{Row, select_posts};
@@ -29,14 +29,17 @@ pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Re
 }
 
 /// The row of one post.
-pub(super) async fn find(mut source: Source<'_>, id: PostId) -> Result<Option<Row>, sqlx::Error> {
+pub(super) async fn find(
+    mut source: ReadSource<'_>,
+    id: PostId,
+) -> Result<Option<Row>, sqlx::Error> {
     let id = id.get();
     let rows = select_posts!(&mut source, "where id = ?1", id)?;
     Ok(rows.into_iter().next())
 }
 
 /// The rows of a page, and of one post more if there is another page.
-pub(super) async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
     let limit = list.size.limit();
     let after = list.after.unwrap_or(match list.order {

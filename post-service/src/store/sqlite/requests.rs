@@ -3,7 +3,7 @@
 use chassis::database::{
     idempotency::Request,
     idempotency_table, select,
-    sqlite::{Columns, Source, WrongType},
+    sqlite::{ReadSource, RowCursor, WrongType},
 };
 
 use crate::error::Error;
@@ -16,7 +16,7 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, WrongType> {
+    fn read(columns: &mut RowCursor<'_>) -> Result<Self, WrongType> {
         Ok(Self {
             fingerprint: columns.text()?,
         })
@@ -28,7 +28,10 @@ impl Fingerprint {
 /// # Errors
 ///
 /// [`Error::RequestIdReused`], and those of the database.
-pub(super) async fn is_recorded(mut source: Source<'_>, request: Request) -> Result<bool, Error> {
+pub(super) async fn is_recorded(
+    mut source: ReadSource<'_>,
+    request: Request,
+) -> Result<bool, Error> {
     let (id, since) = (request.id_as_hex(), request.kept_since());
     let records: Vec<Fingerprint> = select!(
         &mut source,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::sqlite::{Columns, WrongType, time};
+use chassis::database::sqlite::{RowCursor, WrongType, time};
 
 use crate::{
     error::Error,
@@ -21,7 +21,7 @@ pub(super) struct Row {
 
 impl Row {
     /// A row from its columns, in the order in which [`select_posts`] names them.
-    pub(super) fn read(columns: &mut Columns<'_>) -> Result<Self, WrongType> {
+    pub(super) fn read(columns: &mut RowCursor<'_>) -> Result<Self, WrongType> {
         Ok(Self {
             id: columns.integer()?,
             body: columns.text()?,

@@ -1,6 +1,6 @@
 //! The constraints that a write can violate, by name.
 
-use chassis::database::Stop;
+use chassis::database::WriteError;
 
 use crate::error::Error;
 
@@ -30,18 +30,18 @@ fn violated(error: &sqlx::Error) -> Option<Constraint> {
 }
 
 /// Returns the refusal of a nickname or an address that another user has.
-pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> Stop<Error> {
+pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> WriteError<Error> {
     match violated(&error) {
         Some(Constraint::Nickname) => Error::NicknameTaken(nickname.into()).into(),
         Some(Constraint::Email) => Error::EmailTaken(email.into()).into(),
-        _ => Stop::Engine(error),
+        _ => WriteError::Database(error),
     }
 }
 
 /// Returns the refusal to delete users who have posts.
-pub(super) fn referenced(error: sqlx::Error, whom: impl FnOnce() -> String) -> Stop<Error> {
+pub(super) fn referenced(error: sqlx::Error, whom: impl FnOnce() -> String) -> WriteError<Error> {
     match violated(&error) {
         Some(Constraint::Reference) => Error::HasPosts(whom()).into(),
-        _ => Stop::Engine(error),
+        _ => WriteError::Database(error),
     }
 }

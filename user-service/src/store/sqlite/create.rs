@@ -1,9 +1,9 @@
 //! Creating users: those of many callers by one statement, or each alone.
 
 use chassis::database::{
-    Scope, Stop,
+    Atomicity, WriteError,
     idempotency::{Request, scatter},
-    sqlite::{BatchOps, inserted, json, time, unless_constraint},
+    sqlite::{BatchOps, inserted_ids, json_param, none_on_constraint_violation, time},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
@@ -20,14 +20,14 @@ pub(super) struct Creation {
     pub(super) draft: NewUser,
     /// The request, if the caller may replay it.
     pub(super) request: Option<Request>,
-    /// The scope of the creation if it is executed alone.
-    pub(super) scope: Scope,
+    /// The atomicity of the creation if it is executed alone.
+    pub(super) atomicity: Atomicity,
 }
 
 /// Executes the creations of many callers.
 pub(super) const BATCH_OPS: BatchOps<Creation, User, Error> = BatchOps {
     row_count: |_| 1,
-    scope: |creation| creation.scope,
+    atomicity: |creation| creation.atomicity,
     insert_all: |connection, creations, now| Box::pin(create_all(connection, creations, now)),
     insert_one: |connection, creation, now| Box::pin(create_one(connection, creation, now)),
 };
@@ -54,7 +54,7 @@ async fn create_all(
     let mut responses = Vec::new();
     for (request, user) in requests.into_iter().zip(&users) {
         if let (Some(request), Some(user)) = (request, user) {
-            responses.push((request, json(user)?));
+            responses.push((request, json_param(user)?));
         }
     }
     requests::save_responses(connection, &responses).await?;
@@ -66,7 +66,7 @@ pub(super) async fn create_one(
     connection: &mut SqliteConnection,
     creation: &Creation,
     now: DateTime<Utc>,
-) -> Result<User, Stop<Error>> {
+) -> Result<User, WriteError<Error>> {
     requests::once(connection, creation.request, async |connection| {
         insert_one(connection, &creation.draft, now).await
     })
@@ -80,7 +80,7 @@ pub(super) async fn insert_sequence(
     drafts: &[NewUser],
     now: DateTime<Utc>,
     index: usize,
-) -> Result<Vec<User>, Stop<Error>> {
+) -> Result<Vec<User>, WriteError<Error>> {
     let together: Vec<_> = drafts.iter().collect();
     if let Some(users) = insert_all(connection, &together, now).await? {
         return Ok(users);
@@ -88,7 +88,7 @@ pub(super) async fn insert_sequence(
     let mut users = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let user = insert_one(connection, draft, now).await;
-        users.push(user.map_err(|stop| stop.map_refusal(|error| error.at(index)))?);
+        users.push(user.map_err(|stop| stop.map_rejection(|error| error.at(index)))?);
     }
     Ok(users)
 }
@@ -133,7 +133,10 @@ async fn insert_at(
         let (email, email_key) = (email.as_str(), email.key());
         (nickname, nickname_key, email, email_key, role(draft.role))
     });
-    let (rows, first) = (json(&rows.collect::<Vec<_>>())?, now.timestamp_micros());
+    let (rows, first) = (
+        json_param(&rows.collect::<Vec<_>>())?,
+        now.timestamp_micros(),
+    );
     let written = sqlx::query!(
         "insert into users
             (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
@@ -145,7 +148,8 @@ async fn insert_at(
     )
     .execute(connection)
     .await;
-    let Some(ids) = unless_constraint(written.map(|written| inserted(&written)))? else {
+    let Some(ids) = none_on_constraint_violation(written.map(|written| inserted_ids(&written)))?
+    else {
         return Ok(None);
     };
     let times = (0..).map(|index| now + TimeDelta::microseconds(index));
@@ -163,7 +167,7 @@ async fn insert_one(
     connection: &mut SqliteConnection,
     draft: &NewUser,
     now: DateTime<Utc>,
-) -> Result<User, Stop<Error>> {
+) -> Result<User, WriteError<Error>> {
     let (nickname, nickname_key) = (draft.nickname.as_str(), draft.nickname.key());
     let (email, email_key) = (draft.email.as_str(), draft.email.key());
     let (role, now) = (role(draft.role), now.timestamp_micros());

@@ -1,7 +1,7 @@
 //! Finding users. Every list is read by key, never by offset: a user who is created or
 //! deleted meanwhile shifts no page.
 
-use chassis::database::sqlite::Source;
+use chassis::database::sqlite::ReadSource;
 use sqlx::SqliteConnection;
 
 use super::row::{Row, role, select_users};
@@ -41,7 +41,10 @@ fn cursor(row: &Row, field: Field) -> Cursor {
 }
 
 /// The row of one user.
-pub(super) async fn find(mut source: Source<'_>, id: UserId) -> Result<Option<Row>, sqlx::Error> {
+pub(super) async fn find(
+    mut source: ReadSource<'_>,
+    id: UserId,
+) -> Result<Option<Row>, sqlx::Error> {
     let id = id.get();
     let rows = select_users!(&mut source, "users where id = ?1", id)?;
     Ok(rows.into_iter().next())
@@ -49,7 +52,7 @@ pub(super) async fn find(mut source: Source<'_>, id: UserId) -> Result<Option<Ro
 
 /// The rows of a page, and of one user more if there is another page. Each order has its
 /// index, and the administrators, who are few, have indexes of their own.
-pub(super) async fn page(mut source: Source<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
     let (field, descending) = list.order.decisive();
     let limit = list.size.limit();

@@ -1,6 +1,6 @@
 //! A row of `users`, and what it means.
 
-use chassis::database::sqlite::{Columns, WrongType, time};
+use chassis::database::sqlite::{RowCursor, WrongType, time};
 
 use crate::{
     error::Error,
@@ -22,7 +22,7 @@ pub(super) struct Row {
 
 impl Row {
     /// A row from its columns, in the order in which [`select_users`] names them.
-    pub(super) fn read(columns: &mut Columns<'_>) -> Result<Self, WrongType> {
+    pub(super) fn read(columns: &mut RowCursor<'_>) -> Result<Self, WrongType> {
         Ok(Self {
             id: columns.integer()?,
             nickname: columns.text()?,

@@ -1,7 +1,7 @@
 //! Changing users.
 
 use chassis::{
-    database::{Stop, sqlite::Source},
+    database::{WriteError, sqlite::ReadSource},
     serving::etag::match_etag,
 };
 use chrono::{DateTime, Utc};
@@ -24,11 +24,11 @@ pub(super) async fn mutate(
     connection: &mut SqliteConnection,
     mutations: Vec<Mutation>,
     now: DateTime<Utc>,
-) -> Result<Vec<Option<User>>, Stop<Error>> {
+) -> Result<Vec<Option<User>>, WriteError<Error>> {
     let mut users = Vec::with_capacity(mutations.len());
     let mut mutations = mutations.into_iter().peekable();
     while let Some(mutation) = mutations.next() {
-        let at = |stop: Stop<Error>| stop.map_refusal(|error| error.at(users.len()));
+        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at(users.len()));
         match mutation {
             Mutation::Create(draft) => {
                 let mut drafts = vec![draft];
@@ -57,8 +57,8 @@ pub(super) async fn update(
     connection: &mut SqliteConnection,
     change: Change,
     now: DateTime<Utc>,
-) -> Result<User, Stop<Error>> {
-    let row = read::find(Source::Connection(connection), change.id)
+) -> Result<User, WriteError<Error>> {
+    let row = read::find(ReadSource::Transaction(connection), change.id)
         .await?
         .ok_or(Error::NotFound(change.id.get()))?;
     let user = User::try_from(row)?;
@@ -110,9 +110,9 @@ pub(super) async fn update(
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
     deletion: Deletion,
-) -> Result<(), Stop<Error>> {
+) -> Result<(), WriteError<Error>> {
     let id = deletion.id.get();
-    let Some(row) = read::find(Source::Connection(connection), deletion.id).await? else {
+    let Some(row) = read::find(ReadSource::Transaction(connection), deletion.id).await? else {
         return if deletion.allow_missing {
             Ok(())
         } else {
@@ -131,7 +131,7 @@ pub(super) async fn delete(
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
     selection: Selection,
-) -> Result<i64, Stop<Error>> {
+) -> Result<i64, WriteError<Error>> {
     let done = match selection {
         Selection::All => sqlx::query!("delete from users"),
         Selection::Role(Role::User) => sqlx::query!("delete from users where role = 0"),

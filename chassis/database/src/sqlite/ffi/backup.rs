@@ -16,12 +16,12 @@ const MAIN: &CStr = c"main";
 /// What SQLite said when it did not copy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (SQLite code {code})")]
-pub struct CopyError {
+pub struct OnlineBackupError {
     code: i32,
     message: String,
 }
 
-impl CopyError {
+impl OnlineBackupError {
     fn new(code: c_int) -> Self {
         // SAFETY: it takes any number, and returns a constant text that ends with a zero.
         let message = unsafe { CStr::from_ptr(sqlite::sqlite3_errstr(code)) };
@@ -38,7 +38,7 @@ impl CopyError {
 
 /// How far a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pages {
+pub struct BackupProgress {
     /// Those that are copied.
     pub done: u64,
     /// All.
@@ -47,10 +47,10 @@ pub struct Pages {
 
 /// A copy of all pages of one file into another, which may be in use: one transaction of
 /// that other file, so those who read it go on reading what was there before, and those
-/// who write wait. Until [`PageCopy::finish`] nothing has happened: dropped, or killed, it
+/// who write wait. Until [`OnlineBackup::finish`] nothing has happened: dropped, or killed, it
 /// leaves the file as it was.
 #[derive(Debug)]
-pub struct PageCopy {
+pub struct OnlineBackup {
     /// Null once it is finished.
     backup: *mut sqlite::sqlite3_backup,
     into: Connection,
@@ -60,16 +60,16 @@ pub struct PageCopy {
 
 // SAFETY: all of it is used through `&mut self` or by value, so by one thread at a time;
 // the connections are serialised by SQLite besides, and belong to this value alone.
-unsafe impl Send for PageCopy {}
+unsafe impl Send for OnlineBackup {}
 
-impl PageCopy {
+impl OnlineBackup {
     /// Opens both files. The one that is written must be there; if it has pages, they must
     /// be of the size of the other's.
     ///
     /// # Errors
     ///
-    /// [`CopyError`] if one of them cannot be opened.
-    pub fn open(into: &Path, from: &Path) -> Result<Self, CopyError> {
+    /// [`OnlineBackupError`] if one of them cannot be opened.
+    pub fn open(into: &Path, from: &Path) -> Result<Self, OnlineBackupError> {
         let into = Connection::open(into, sqlite::SQLITE_OPEN_READWRITE)?;
         let from = Connection::open(from, sqlite::SQLITE_OPEN_READONLY)?;
         // What was copied is on the disk.
@@ -93,8 +93,8 @@ impl PageCopy {
     ///
     /// # Errors
     ///
-    /// [`CopyError`] if that is not the reason.
-    pub fn lock(&mut self) -> Result<bool, CopyError> {
+    /// [`OnlineBackupError`] if that is not the reason.
+    pub fn lock(&mut self) -> Result<bool, OnlineBackupError> {
         match self.step(0) {
             Ok(_) => Ok(true),
             Err(error) => match error.primary_code() {
@@ -105,13 +105,13 @@ impl PageCopy {
     }
 
     /// Copies so many pages at the most, but never the last one: that is for
-    /// [`PageCopy::finish`].
+    /// [`OnlineBackup::finish`].
     ///
     /// # Errors
     ///
-    /// [`CopyError`] if they cannot be read or written.
-    pub fn copy(&mut self, pages: u32) -> Result<Pages, CopyError> {
-        let Pages { done, total } = self.pages();
+    /// [`OnlineBackupError`] if they cannot be read or written.
+    pub fn copy(&mut self, pages: u32) -> Result<BackupProgress, OnlineBackupError> {
+        let BackupProgress { done, total } = self.pages();
         let left = total.saturating_sub(done).saturating_sub(1);
         let step = left.min(pages.into());
         if step > 0 {
@@ -124,13 +124,13 @@ impl PageCopy {
     /// Whether all but the last page is copied.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let Pages { done, total } = self.pages();
+        let BackupProgress { done, total } = self.pages();
         done + 1 >= total
     }
 
-    /// How far it is: nothing of nothing before [`PageCopy::lock`].
+    /// How far it is: nothing of nothing before [`OnlineBackup::lock`].
     #[must_use]
-    pub fn pages(&self) -> Pages {
+    pub fn pages(&self) -> BackupProgress {
         // SAFETY: the backup is not finished, which only `finish` and `drop` do.
         let (total, remaining) = unsafe {
             (
@@ -139,7 +139,7 @@ impl PageCopy {
             )
         };
         let number = |n: c_int| u64::try_from(n).unwrap_or_default();
-        Pages {
+        BackupProgress {
             done: number(total.saturating_sub(remaining)),
             total: number(total),
         }
@@ -149,10 +149,10 @@ impl PageCopy {
     ///
     /// # Errors
     ///
-    /// [`CopyError`]; the file is then as it was before.
-    pub fn finish(mut self) -> Result<Copied, CopyError> {
+    /// [`OnlineBackupError`]; the file is then as it was before.
+    pub fn finish(mut self) -> Result<CommittedBackup, OnlineBackupError> {
         if !self.step(-1)? {
-            return Err(CopyError::new(sqlite::SQLITE_ERROR));
+            return Err(OnlineBackupError::new(sqlite::SQLITE_ERROR));
         }
         self.end()?;
         let version = self.into.data_version()?;
@@ -163,33 +163,33 @@ impl PageCopy {
         into.execute(c"select count(name) from sqlite_schema")?;
         // The number changes when a transaction begins that finds a commit of somebody
         // else, and not with our own.
-        let untouched = into.data_version()? == version;
-        Ok(Copied { into, untouched })
+        let unchanged = into.data_version()? == version;
+        Ok(CommittedBackup { into, unchanged })
     }
 
     /// Whether that was all of it.
-    fn step(&mut self, pages: c_int) -> Result<bool, CopyError> {
+    fn step(&mut self, pages: c_int) -> Result<bool, OnlineBackupError> {
         // SAFETY: the backup is not finished, which only `finish` and `drop` do.
         match unsafe { sqlite::sqlite3_backup_step(self.backup, pages) } {
             sqlite::SQLITE_OK => Ok(false),
             sqlite::SQLITE_DONE => Ok(true),
-            code => Err(CopyError::new(code)),
+            code => Err(OnlineBackupError::new(code)),
         }
     }
 
     /// Gives the lock up, and takes back what is not committed.
-    fn end(&mut self) -> Result<(), CopyError> {
+    fn end(&mut self) -> Result<(), OnlineBackupError> {
         let backup = std::mem::replace(&mut self.backup, ptr::null_mut());
         // SAFETY: it is null, which SQLite ignores, or not finished yet; and it is null
         // from now on.
         match unsafe { sqlite::sqlite3_backup_finish(backup) } {
             sqlite::SQLITE_OK => Ok(()),
-            code => Err(CopyError::new(code)),
+            code => Err(OnlineBackupError::new(code)),
         }
     }
 }
 
-impl Drop for PageCopy {
+impl Drop for OnlineBackup {
     /// The backup ends before its connections, which are closed after this.
     fn drop(&mut self) {
         // Why it failed was said by the step that did.
@@ -200,38 +200,39 @@ impl Drop for PageCopy {
 /// A copy that is committed, and goes on being seen as it was in the moment after: others
 /// write, and nothing of it is to be seen here.
 #[derive(Debug)]
-pub struct Copied {
+pub struct CommittedBackup {
     into: Connection,
-    untouched: bool,
+    unchanged: bool,
 }
 
-// SAFETY: as for `PageCopy`.
-unsafe impl Send for Copied {}
+// SAFETY: as for `OnlineBackup`.
+unsafe impl Send for CommittedBackup {}
 
-impl Copied {
+impl CommittedBackup {
     /// Whether nobody wrote between the commit and that moment, which is short.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.untouched
+    pub fn unchanged_since_commit(&self) -> bool {
+        self.unchanged
     }
 
-    /// The first column of what a query yields: texts, empty for null.
+    /// The first column of what a query yields: query_strings, empty for null.
     ///
     /// # Errors
     ///
-    /// [`CopyError`] if the file cannot be read.
-    pub fn texts(&self, query: &str) -> Result<Vec<String>, CopyError> {
-        let query = CString::new(query).map_err(|_| CopyError::new(sqlite::SQLITE_MISUSE))?;
-        let mut texts: Vec<String> = Vec::new();
+    /// [`OnlineBackupError`] if the file cannot be read.
+    pub fn query_strings(&self, query: &str) -> Result<Vec<String>, OnlineBackupError> {
+        let query =
+            CString::new(query).map_err(|_| OnlineBackupError::new(sqlite::SQLITE_MISUSE))?;
+        let mut query_strings: Vec<String> = Vec::new();
         self.into
-            .run(&query, Some(push_text), (&raw mut texts).cast())?;
-        Ok(texts)
+            .run(&query, Some(push_string), (&raw mut query_strings).cast())?;
+        Ok(query_strings)
     }
 }
 
-/// Takes a row of [`Copied::texts`].
-unsafe extern "C" fn push_text(
-    texts: *mut c_void,
+/// Takes a row of [`CommittedBackup::query_strings`].
+unsafe extern "C" fn push_string(
+    query_strings: *mut c_void,
     columns: c_int,
     values: *mut *mut c_char,
     _names: *mut *mut c_char,
@@ -239,12 +240,12 @@ unsafe extern "C" fn push_text(
     if columns < 1 {
         return 0;
     }
-    // SAFETY: it is the pointer that `texts` passed, to a list that nobody else uses until
+    // SAFETY: it is the pointer that `query_strings` passed, to a list that nobody else uses until
     // the query ends; and there is a value for each column, null or a text that ends with a
     // zero.
     unsafe {
         let value = super::text(*values).unwrap_or("").to_owned();
-        (*texts.cast::<Vec<String>>()).push(value);
+        (*query_strings.cast::<Vec<String>>()).push(value);
     }
     0
 }
@@ -255,9 +256,9 @@ unsafe extern "C" fn push_text(
 struct Connection(Option<NonNull<sqlite::sqlite3>>);
 
 impl Connection {
-    fn open(path: &Path, flags: c_int) -> Result<Self, CopyError> {
+    fn open(path: &Path, flags: c_int) -> Result<Self, OnlineBackupError> {
         let path = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| CopyError::new(sqlite::SQLITE_CANTOPEN))?;
+            .map_err(|_| OnlineBackupError::new(sqlite::SQLITE_CANTOPEN))?;
         let mut handle = ptr::null_mut();
         // SAFETY: the path ends with a zero, and there is room for the handle.
         let code = unsafe {
@@ -273,7 +274,7 @@ impl Connection {
         if code == sqlite::SQLITE_OK {
             Ok(connection)
         } else {
-            Err(CopyError::new(code))
+            Err(OnlineBackupError::new(code))
         }
     }
 
@@ -282,7 +283,7 @@ impl Connection {
         self.0.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    fn execute(&self, statement: &CStr) -> Result<(), CopyError> {
+    fn execute(&self, statement: &CStr) -> Result<(), OnlineBackupError> {
         self.run(statement, None, ptr::null_mut())
     }
 
@@ -292,9 +293,9 @@ impl Connection {
         statement: &CStr,
         take: sqlite::sqlite3_callback,
         target: *mut c_void,
-    ) -> Result<(), CopyError> {
+    ) -> Result<(), OnlineBackupError> {
         // SAFETY: the connection is open, the statement ends with a zero, and nobody wants
-        // the message. `take` and `target` are those of `execute` or `texts`, which fit
+        // the message. `take` and `target` are those of `execute` or `query_strings`, which fit
         // each other.
         let code = unsafe {
             sqlite::sqlite3_exec(
@@ -307,12 +308,12 @@ impl Connection {
         };
         match code {
             sqlite::SQLITE_OK => Ok(()),
-            code => Err(CopyError::new(code)),
+            code => Err(OnlineBackupError::new(code)),
         }
     }
 
     /// A number that changes with each commit that the connection makes or sees.
-    fn data_version(&self) -> Result<c_uint, CopyError> {
+    fn data_version(&self) -> Result<c_uint, OnlineBackupError> {
         let mut version: c_uint = 0;
         // SAFETY: the connection is open, and for this question SQLite writes one unsigned
         // int to where the pointer points.
@@ -326,21 +327,21 @@ impl Connection {
         };
         match code {
             sqlite::SQLITE_OK => Ok(version),
-            code => Err(CopyError::new(code)),
+            code => Err(OnlineBackupError::new(code)),
         }
     }
 
     /// The failure of the last call that has no code of its own.
-    fn error(&self) -> CopyError {
+    fn error(&self) -> OnlineBackupError {
         // SAFETY: the connection is open.
-        CopyError::new(unsafe { sqlite::sqlite3_extended_errcode(self.handle()) })
+        OnlineBackupError::new(unsafe { sqlite::sqlite3_extended_errcode(self.handle()) })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // SAFETY: nothing else has the handle, and SQLite ignores null. No statement is left
-        // open on it, and no backup: see the order in `PageCopy`.
+        // open on it, and no backup: see the order in `OnlineBackup`.
         unsafe { sqlite::sqlite3_close(self.handle()) };
     }
 }

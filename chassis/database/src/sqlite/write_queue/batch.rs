@@ -6,7 +6,7 @@ use futures::{FutureExt, future::BoxFuture};
 use sqlx::SqliteConnection;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Capacity, Line, Place, Scope, Stop, Work};
+use super::{Atomicity, BatchBudget, QueuePermit, WriteError, WriteFn, WriterConnection};
 use crate::{
     Error,
     sqlite::{
@@ -17,17 +17,17 @@ use crate::{
 
 /// A piece of work in the queue.
 pub(super) trait Job: Send {
-    /// Notes that the writer has taken it, if there is room for it: its places in the queue are
+    /// Notes that the writer has taken it, if there is room for it: its permits in the queue are
     /// free again, and nobody joins it any more.
-    fn take(&mut self, capacity: &mut Capacity) -> bool;
+    fn take(&mut self, budget: &mut BatchBudget) -> bool;
     /// Lets others join it again, if it is such that others do, for whom there is room.
-    fn give(&mut self, capacity: Capacity);
+    fn reopen(&mut self, budget: BatchBudget);
     /// Whether nobody waits for it any more. Of several who wait for it, those who have
     /// left are forgotten.
-    fn abandoned(&mut self) -> bool;
+    fn drop_cancelled(&mut self) -> bool;
     /// Whether all who wait for it have waited for `wait`. Of several, those who have are
     /// told so, and forgotten.
-    fn late(&mut self, wait: Duration) -> bool;
+    fn expire(&mut self, wait: Duration) -> bool;
     /// Does it, once, in the open transaction, and keeps the result for the answer. Fails only
     /// if the transaction is lost.
     fn run<'c>(
@@ -41,26 +41,26 @@ pub(super) trait Job: Send {
 }
 
 /// A job for one caller.
-pub(super) struct Call<T, E, W> {
+pub(super) struct WriteJob<T, E, W> {
     queued: Instant,
-    place: Option<Place>,
-    scope: Scope,
+    permit: Option<QueuePermit>,
+    atomicity: Atomicity,
     work: Option<W>,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E, W> Call<T, E, W> {
+impl<T, E, W> WriteJob<T, E, W> {
     pub(super) fn new(
-        scope: Scope,
+        atomicity: Atomicity,
         work: W,
-        place: Place,
+        permit: QueuePermit,
         reply: oneshot::Sender<Result<T, E>>,
     ) -> Self {
         Self {
             queued: Instant::now(),
-            place: Some(place),
-            scope,
+            permit: Some(permit),
+            atomicity,
             work: Some(work),
             result: None,
             reply,
@@ -68,28 +68,28 @@ impl<T, E, W> Call<T, E, W> {
     }
 }
 
-impl<T, E, W> Job for Call<T, E, W>
+impl<T, E, W> Job for WriteJob<T, E, W>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
-    W: Work<T, E>,
+    W: WriteFn<T, E>,
 {
-    fn take(&mut self, capacity: &mut Capacity) -> bool {
+    fn take(&mut self, budget: &mut BatchBudget) -> bool {
         // How many rows it has is not known; it is one caller's.
-        let taken = capacity.take(1, 1);
+        let taken = budget.take(1, 1);
         if taken {
-            self.place = None;
+            self.permit = None;
         }
         taken
     }
 
-    fn give(&mut self, _: Capacity) {}
+    fn reopen(&mut self, _: BatchBudget) {}
 
-    fn abandoned(&mut self) -> bool {
+    fn drop_cancelled(&mut self) -> bool {
         self.reply.is_closed()
     }
 
-    fn late(&mut self, wait: Duration) -> bool {
+    fn expire(&mut self, wait: Duration) -> bool {
         self.queued.elapsed() >= wait
     }
 
@@ -99,9 +99,9 @@ where
     ) -> BoxFuture<'c, Result<(), sqlx::Error>> {
         Box::pin(async move {
             if let Some(work) = self.work.take() {
-                self.scope.begin(connection).await?;
-                let result = caught(work(connection)).await;
-                self.result = Some(self.scope.end(connection, result).await?);
+                self.atomicity.begin(connection).await?;
+                let result = catch_panic(work(connection)).await;
+                self.result = Some(self.atomicity.end(connection, result).await?);
             }
             Ok(())
         })
@@ -119,12 +119,12 @@ where
     }
 }
 
-impl Scope {
+impl Atomicity {
     /// Begins a piece of work in an open transaction.
     pub(super) async fn begin(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         match self {
-            Self::Statement => Ok(()),
-            Self::Savepoint | Self::Trial => execute(connection, "savepoint job").await,
+            Self::SingleStatement => Ok(()),
+            Self::Savepoint | Self::ValidateOnly => execute(connection, "savepoint job").await,
         }
     }
 
@@ -133,10 +133,10 @@ impl Scope {
     pub(super) async fn end<T, E: From<Error>>(
         self,
         connection: &mut SqliteConnection,
-        result: Result<T, Stop<E>>,
+        result: Result<T, WriteError<E>>,
     ) -> Result<Result<T, E>, sqlx::Error> {
-        if self != Self::Statement {
-            if self == Self::Trial || result.is_err() {
+        if self != Self::SingleStatement {
+            if self == Self::ValidateOnly || result.is_err() {
                 // After some failures, a full disk for one, SQLite has rolled the whole
                 // transaction back: then there is no such savepoint any more.
                 execute(connection, "rollback to job").await?;
@@ -145,12 +145,14 @@ impl Scope {
         }
         match result {
             Ok(value) => Ok(Ok(value)),
-            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            Err(WriteError::Rejected(refusal)) => Ok(Err(refusal)),
             // A statement that violates a constraint undoes itself, and only itself.
-            Err(Stop::Engine(error)) if self == Self::Statement && !is_constraint(&error) => {
+            Err(WriteError::Database(error))
+                if self == Self::SingleStatement && !is_constraint(&error) =>
+            {
                 Err(error)
             }
-            Err(Stop::Engine(error)) => Ok(Err(Error::from(error).into())),
+            Err(WriteError::Database(error)) => Ok(Err(Error::from(error).into())),
         }
     }
 }
@@ -158,12 +160,12 @@ impl Scope {
 /// Does the jobs in one transaction and answers them, and says how it ended. `jobs` is
 /// empty afterwards.
 pub(super) async fn commit(
-    line: &mut Line,
+    writer: &mut WriterConnection,
     fair_lock: &mut FairLock,
     jobs: &mut Vec<Box<dyn Job>>,
     wait: Duration,
 ) -> Result<(), Error> {
-    let connection = match line.open().await {
+    let connection = match writer.open().await {
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
@@ -185,14 +187,14 @@ pub(super) async fn commit(
             // SQLite may have rolled back by itself, which makes this fail. A new
             // connection has no transaction open, whatever happened to this one.
             if execute(connection, "rollback").await.is_err() {
-                line.close().await;
+                writer.close().await;
             }
             Err(fail_all(done.into_iter().chain(jobs.drain(..)), error))
         }
     }
 }
 
-/// Begins, and tries again while another process has the lock. Jobs that nobody waits for any
+/// Begins, and tries again while another process has the lock. JobReceiver that nobody waits for any
 /// more are dropped meanwhile, and those that have waited for `wait` fail.
 async fn begin(
     connection: &mut SqliteConnection,
@@ -206,14 +208,14 @@ async fn begin(
             match execute(connection, "begin immediate").await {
                 Err(error) if is_busy(&error) => {}
                 Ok(()) => {
-                    jobs.retain_mut(|job| !job.abandoned());
+                    jobs.retain_mut(|job| !job.drop_cancelled());
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        jobs.retain_mut(|job| !job.abandoned());
-        let late = jobs.extract_if(.., |job| job.late(wait));
+        jobs.retain_mut(|job| !job.drop_cancelled());
+        let late = jobs.extract_if(.., |job| job.expire(wait));
         late.for_each(|job| job.fail(Error::Busy));
         if jobs.is_empty() {
             return Err(Error::Busy);
@@ -231,7 +233,7 @@ async fn run_all(
 ) -> Result<(), sqlx::Error> {
     let mut queued = mem::take(jobs).into_iter();
     while let Some(mut job) = queued.next() {
-        let ran = caught(job.run(connection)).await;
+        let ran = catch_panic(job.run(connection)).await;
         done.push(job);
         if ran.is_err() {
             jobs.extend(queued);
@@ -243,7 +245,7 @@ async fn run_all(
 
 /// The result of a piece of work; a panic in it is a failure like any other, or it would
 /// end the queue for everybody.
-pub(super) async fn caught<T, E: From<sqlx::Error>>(
+pub(super) async fn catch_panic<T, E: From<sqlx::Error>>(
     work: BoxFuture<'_, Result<T, E>>,
 ) -> Result<T, E> {
     AssertUnwindSafe(work)

@@ -16,8 +16,8 @@ use sqlx::SqliteConnection;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{
-    Capacity, Place, Queue, Scope, Stop,
-    batch::{Job, caught},
+    Atomicity, BatchBudget, QueuePermit, WriteError, WriteQueue,
+    batch::{Job, catch_panic},
 };
 use crate::Error;
 
@@ -27,7 +27,7 @@ pub struct BatchOps<I, T, E> {
     /// Returns how many rows a write has.
     pub row_count: fn(&I) -> usize,
     /// Returns what [`BatchOps::insert_one`] can leave half done.
-    pub scope: fn(&I) -> Scope,
+    pub atomicity: fn(&I) -> Atomicity,
     /// Executes the writes of a batch by few statements.
     pub insert_all: InsertAll<I, T>,
     /// Executes one write of a batch, after those before it.
@@ -50,9 +50,12 @@ pub type InsertAll<I, T> = for<'c> fn(
 ///
 /// # Errors
 ///
-/// Those of [`Work`](super::Work).
-pub type InsertOne<I, T, E> =
-    for<'c> fn(&'c mut SqliteConnection, &'c I, DateTime<Utc>) -> BoxFuture<'c, Result<T, Stop<E>>>;
+/// Those of [`WriteFn`](super::WriteFn).
+pub type InsertOne<I, T, E> = for<'c> fn(
+    &'c mut SqliteConnection,
+    &'c I,
+    DateTime<Utc>,
+) -> BoxFuture<'c, Result<T, WriteError<E>>>;
 
 impl<I, T, E: From<Error>> BatchOps<I, T, E> {
     /// Executes writes, with a result for each: together where they can be, and the others
@@ -75,10 +78,10 @@ impl<I, T, E: From<Error>> BatchOps<I, T, E> {
             let result = if let Some(value) = inserted {
                 Ok(value)
             } else {
-                let scope = (self.scope)(item);
-                scope.begin(connection).await?;
-                let result = caught((self.insert_one)(connection, item, now)).await;
-                scope.end(connection, result).await?
+                let atomicity = (self.atomicity)(item);
+                atomicity.begin(connection).await?;
+                let result = catch_panic((self.insert_one)(connection, item, now)).await;
+                atomicity.end(connection, result).await?
             };
             results.push(result);
         }
@@ -102,7 +105,7 @@ impl<I, T, E> fmt::Debug for BatchOps<I, T, E> {
 
 /// Batches writes of one type. Clones share the open batch.
 pub struct Batcher<I, T, E> {
-    queue: Queue,
+    queue: WriteQueue,
     ops: BatchOps<I, T, E>,
     clock: Clock,
     // The newest batch, which may still wait in the queue.
@@ -132,7 +135,7 @@ struct Waiter<T, E> {
     reply: oneshot::Sender<Result<T, E>>,
     // The runtime that the caller waits in.
     runtime: Handle,
-    place: Option<Place>,
+    permit: Option<QueuePermit>,
 }
 
 /// A batch of writes, with the caller of each.
@@ -141,19 +144,19 @@ struct OpenBatch<I, T, E> {
     waiters: Vec<Waiter<T, E>>,
     rows: usize,
     // The room that is left in the batch.
-    capacity: Capacity,
+    budget: BatchBudget,
 }
 
 /// A batch that may still be joined, or `None` once it may not.
 type SharedBatch<I, T, E> = Arc<Mutex<Option<OpenBatch<I, T, E>>>>;
 
 impl<I, T, E> OpenBatch<I, T, E> {
-    fn new(capacity: Capacity) -> Self {
+    fn new(budget: BatchBudget) -> Self {
         Self {
             items: Vec::new(),
             waiters: Vec::new(),
             rows: 0,
-            capacity,
+            budget,
         }
     }
 
@@ -178,7 +181,7 @@ impl<I, T, E> OpenBatch<I, T, E> {
 }
 
 impl<I, T, E> Batcher<I, T, E> {
-    pub(in crate::sqlite) fn new(queue: Queue, ops: BatchOps<I, T, E>, clock: Clock) -> Self {
+    pub(in crate::sqlite) fn new(queue: WriteQueue, ops: BatchOps<I, T, E>, clock: Clock) -> Self {
         Self {
             queue,
             ops,
@@ -207,7 +210,7 @@ where
             queued: Instant::now(),
             reply,
             runtime: Handle::current(),
-            place: Some(self.queue.place()?),
+            permit: Some(self.queue.permit()?),
         };
         self.enqueue(item, waiter)?;
         // The queue is dropped unanswered only when the process is being torn down.
@@ -219,13 +222,13 @@ where
         let rows = (self.ops.row_count)(&item);
         let mut open = lock(&self.open);
         if let Some(batch) = lock(&open).as_mut()
-            && batch.capacity.take(1, rows)
+            && batch.budget.take(1, rows)
         {
             batch.push(item, waiter, rows);
             return Ok(());
         }
-        let mut batch = OpenBatch::new(self.queue.capacity);
-        batch.capacity.take(1, rows);
+        let mut batch = OpenBatch::new(self.queue.budget);
+        batch.budget.take(1, rows);
         batch.push(item, waiter, rows);
         *open = Arc::new(Mutex::new(Some(batch)));
         self.queue.send(Box::new(BatchJob {
@@ -275,7 +278,7 @@ impl<I, T, E> BatchJob<I, T, E> {
     fn close(&mut self) -> &mut OpenBatch<I, T, E> {
         self.closed.get_or_insert_with(|| {
             let open = lock(&self.open).take();
-            open.unwrap_or_else(|| OpenBatch::new(Capacity::NONE))
+            open.unwrap_or_else(|| OpenBatch::new(BatchBudget::NONE))
         })
     }
 }
@@ -294,30 +297,30 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn take(&mut self, capacity: &mut Capacity) -> bool {
+    fn take(&mut self, budget: &mut BatchBudget) -> bool {
         let taken = self.with(|batch| {
-            if !capacity.take(batch.items.len(), batch.rows) {
+            if !budget.take(batch.items.len(), batch.rows) {
                 return false;
             }
             for waiter in &mut batch.waiters {
-                waiter.place = None;
+                waiter.permit = None;
             }
-            batch.capacity = Capacity::NONE;
+            batch.budget = BatchBudget::NONE;
             true
         });
         taken.unwrap_or(true)
     }
 
-    fn give(&mut self, capacity: Capacity) {
-        self.with(|batch| batch.capacity = capacity);
+    fn reopen(&mut self, budget: BatchBudget) {
+        self.with(|batch| batch.budget = budget);
     }
 
-    fn abandoned(&mut self) -> bool {
+    fn drop_cancelled(&mut self) -> bool {
         self.remove_where(|waiter| waiter.reply.is_closed());
         self.is_empty()
     }
 
-    fn late(&mut self, wait: Duration) -> bool {
+    fn expire(&mut self, wait: Duration) -> bool {
         for waiter in self.remove_where(|waiter| waiter.queued.elapsed() >= wait) {
             let _ = waiter.reply.send(Err(Error::Busy.into()));
         }

@@ -1,14 +1,14 @@
 //! The requirements of a service on its database.
 
-use crate::Access;
+use crate::AccessPolicy;
 
 /// What a service needs of the database.
 #[derive(Debug)]
-pub struct Needs {
+pub struct Requirements {
     /// What its connections may touch.
-    pub access: &'static Access,
+    pub access: &'static AccessPolicy,
     /// The number of the oldest migration that it works with.
-    pub version: i64,
+    pub min_schema_version: i64,
     /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
-    pub queries: fn() -> Vec<&'static str>,
+    pub statements: fn() -> Vec<&'static str>,
 }

@@ -3,17 +3,17 @@
 /// How many rows are written together at the most, but for a write that has more by itself. They
 /// share the pages that they change, of which there are hardly more for twice the rows; but all of
 /// them are in memory at once, several times.
-const ROWS: usize = 6_400;
+const MAX_BATCH_ROWS: usize = 6_400;
 
 /// What there still is room for in a batch. Into an empty one goes whatever there is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Capacity {
+pub(super) struct BatchBudget {
     writes: usize,
     rows: usize,
     empty: bool,
 }
 
-impl Capacity {
+impl BatchBudget {
     /// No room at all.
     pub(super) const NONE: Self = Self {
         writes: 0,
@@ -22,10 +22,10 @@ impl Capacity {
     };
 
     /// That of an empty batch of so many writes.
-    pub(super) fn of(writes: usize) -> Self {
+    pub(super) fn new(writes: usize) -> Self {
         Self {
             writes,
-            rows: ROWS,
+            rows: MAX_BATCH_ROWS,
             empty: true,
         }
     }
