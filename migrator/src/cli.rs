@@ -329,7 +329,7 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8
     );
     let exit = if value && SETTINGS.contains(&flag) {
-        Exit::Setting
+        Exit::Config
     } else {
         Exit::Usage
     };

@@ -133,7 +133,7 @@ impl Error {
 
     fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
-            Self::Library(_) => (Exit::Failed, "UNSAFE_LIBRARY"),
+            Self::Library(_) => (Exit::Failed, "SQLITE_TOO_OLD"),
             Self::InvalidMigrations(_) => (Exit::History, "INVALID_MIGRATIONS"),
             Self::Project(error) => error.exit_and_reason(),
             Self::Database(error) => error.exit_and_reason(),
@@ -171,7 +171,7 @@ impl From<Error> for Failure {
         match (error.exit_and_reason().0, error.into_cause()) {
             (_, Error::Library(failure)) => failure,
             (Exit::TryAgain, _) => Self::TryAgain(line),
-            (Exit::Usage | Exit::Setting, _)
+            (Exit::Usage | Exit::Config, _)
             | (_, Error::Database(DatabaseError::Foreign { .. })) => Self::Setting(line),
             _ => Self::Failed(line),
         }
@@ -217,7 +217,7 @@ mod tests {
     /// Programs compare with them.
     const REASONS: &str = "
         ABOVE_TARGET
-        ADOPTED_ALREADY
+        ALREADY_BASELINED
         AMBIGUOUS_RENAME
         BACKUP_DAMAGED
         BACKUP_DIFFERS
@@ -246,6 +246,7 @@ mod tests {
         FOREIGN_DATABASE
         INVALID_DECLARATION
         INVALID_MIGRATIONS
+        INVALID_PROJECT
         IRREVERSIBLE
         LOCKED
         MOVED_TABLE
@@ -262,16 +263,15 @@ mod tests {
         OUT_OF_ORDER
         OWNERSHIP
         PAGE_SIZE
-        PROJECT
         READ_ONLY
+        SQLITE_TOO_OLD
         UNKNOWN_MIGRATION
         UNKNOWN_TARGET
         UNPLANNABLE
-        UNPROVEN
-        UNSAFE_LIBRARY
         UNSUPPORTED_DECLARATION
         UNUSABLE
         UNUSABLE_FILE
+        VERIFICATION_FAILED
     ";
 
     #[test]

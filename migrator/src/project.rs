@@ -141,11 +141,11 @@ impl Error {
     /// Returns the exit code, and the word for programs.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         let exit = match self {
-            Self::Unreadable { .. } => Exit::Setting,
+            Self::Unreadable { .. } => Exit::Config,
             Self::InvalidMigrations(_) => Exit::History,
             Self::Malformed { .. } | Self::Unwritable { .. } => Exit::Failed,
         };
-        (exit, "PROJECT")
+        (exit, "INVALID_PROJECT")
     }
 }
 

@@ -137,7 +137,7 @@ impl fmt::Display for StepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let did = match self.direction {
             Direction::Up => "Applied",
-            Direction::Down => "Undone",
+            Direction::Down => "Reverted",
         };
         let ms = self.elapsed.as_millis();
         write!(f, "{did} {} in {ms} ms", self.migration)
@@ -162,7 +162,7 @@ impl fmt::Display for RunReport {
         if self.dry_run {
             writeln!(
                 f,
-                "Dry run: what follows was done to {database} and undone again"
+                "Dry run: what follows was done to {database} and rolled back"
             )?;
         }
         if self.created {
@@ -171,7 +171,7 @@ impl fmt::Display for RunReport {
             writeln!(f, "Nothing to do: {database} is there and as asked for")?;
         }
         for adopted in &self.adopted {
-            writeln!(f, "Adopted {adopted}")?;
+            writeln!(f, "Baselined {adopted}")?;
         }
         if let Some(backup) = &self.backup {
             writeln!(f, "{backup}")?;

@@ -22,7 +22,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`RunError::Drift`] if the schema is another,
-    /// [`PlanError::Adopted`] if there is a history, and
+    /// [`PlanError::AlreadyBaselined`] if there is a history, and
     /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database. The
     /// database is then as it was.
     pub async fn baseline(&self, version: i64) -> Result<RunReport, Error> {
@@ -78,7 +78,7 @@ impl Migrator {
             return Err(self.foreign(why));
         }
         if !applied.is_empty() {
-            return Err(PlanError::Adopted {
+            return Err(PlanError::AlreadyBaselined {
                 database: self.name(),
                 version: plan::version(&applied),
             }

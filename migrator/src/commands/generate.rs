@@ -199,7 +199,7 @@ impl Project {
             missing.push(new);
         }
         if *scratch.schema() != declared.schema {
-            return Err(GenerateError::Unproven {
+            return Err(GenerateError::VerificationFailed {
                 direction: Direction::Up,
             }
             .into());
@@ -323,7 +323,7 @@ async fn prove(scratch: &mut Scratch, project: &Project, target: &Schema) -> Res
     let trip = scratch.round_trip(newest, Policy::Enforce, ignore).await?;
     let mut runs = trip.runs();
     match runs.find(|(run, expected)| *run.after != *expected.unwrap_or(target)) {
-        Some((run, _)) => Err(GenerateError::Unproven {
+        Some((run, _)) => Err(GenerateError::VerificationFailed {
             direction: run.direction,
         }
         .into()),

@@ -25,7 +25,7 @@ pub enum Exit {
     /// A backup or a restore failed.
     Backup = 9,
     /// A setting cannot work.
-    Setting = 78,
+    Config = 78,
     /// It may succeed later.
     TryAgain = 75,
 }
@@ -54,7 +54,7 @@ impl Exit {
             "refused: loses data, irreversible, another owner's table, a foreign database",
         ),
         (Self::Backup, "a backup or a restore failed"),
-        (Self::Setting, "a setting cannot work"),
+        (Self::Config, "a setting cannot work"),
         (
             Self::TryAgain,
             "try again: the database is locked, or not there yet",

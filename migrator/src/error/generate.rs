@@ -55,7 +55,7 @@ pub enum GenerateError {
     #[error(
         "the migration that was planned does not lead to what is declared when it is {direction}; nothing was written"
     )]
-    Unproven {
+    VerificationFailed {
         /// Which way failed.
         direction: Direction,
     },
@@ -78,7 +78,7 @@ impl GenerateError {
             Self::Ambiguous { .. } => (Exit::Refused, "AMBIGUOUS_RENAME"),
             Self::Unplannable(_) => (Exit::Rule, "UNPLANNABLE"),
             Self::Destroys { .. } => (Exit::Refused, "DESTROYS_DATA"),
-            Self::Unproven { .. } => (Exit::Failed, "UNPROVEN"),
+            Self::VerificationFailed { .. } => (Exit::Failed, "VERIFICATION_FAILED"),
             // No such service, or no word in the name.
             Self::Unwritten { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 (Exit::Usage, "NOT_WRITTEN")

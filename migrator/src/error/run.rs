@@ -81,7 +81,7 @@ impl RunError {
     /// Returns the exit code, and the word for programs.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
-            Self::NothingToDowngrade { .. } => (Exit::Setting, "NOTHING_TO_DOWNGRADE"),
+            Self::NothingToDowngrade { .. } => (Exit::Config, "NOTHING_TO_DOWNGRADE"),
             Self::Drift { .. } => (Exit::Drift, "DRIFT"),
             Self::DataLoss { .. } => (Exit::Refused, "DATA_LOSS"),
             Self::Irreversible { .. } => (Exit::Refused, "IRREVERSIBLE"),

@@ -97,7 +97,7 @@ impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Up => "applied",
-            Self::Down => "undone",
+            Self::Down => "reverted",
         })
     }
 }

@@ -103,7 +103,7 @@ pub enum PlanError {
     #[error(
         "{database} has a history, and is at version {version}; `migrator upgrade` goes on from there"
     )]
-    Adopted {
+    AlreadyBaselined {
         /// Its name.
         database: DatabaseName,
         /// Where it is.
@@ -139,7 +139,7 @@ impl PlanError {
             Self::Changed { .. } => (Exit::History, "CHANGED_MIGRATION"),
             Self::OutOfOrder { .. } => (Exit::History, "OUT_OF_ORDER"),
             Self::Failed { .. } => (Exit::History, "FAILED_MIGRATION"),
-            Self::Adopted { .. } => (Exit::History, "ADOPTED_ALREADY"),
+            Self::AlreadyBaselined { .. } => (Exit::History, "ALREADY_BASELINED"),
             Self::Behind { .. } => (Exit::TryAgain, "BEHIND"),
         }
     }

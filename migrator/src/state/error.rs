@@ -81,16 +81,16 @@ impl DatabaseError {
         match self {
             Self::NotFound { .. } => (Exit::TryAgain, "DATABASE_NOT_FOUND"),
             Self::Foreign { .. } => (Exit::Refused, "FOREIGN_DATABASE"),
-            Self::Unusable { .. } => (Exit::Setting, "UNUSABLE_FILE"),
-            Self::Volume(VolumeError::Network { .. }) => (Exit::Setting, "NETWORK_FILE_SYSTEM"),
-            Self::Volume(VolumeError::ReadOnly { .. }) => (Exit::Setting, "READ_ONLY"),
+            Self::Unusable { .. } => (Exit::Config, "UNUSABLE_FILE"),
+            Self::Volume(VolumeError::Network { .. }) => (Exit::Config, "NETWORK_FILE_SYSTEM"),
+            Self::Volume(VolumeError::ReadOnly { .. }) => (Exit::Config, "READ_ONLY"),
             Self::Volume(
                 VolumeError::WrongOwner { .. }
                 | VolumeError::Mode { .. }
                 | VolumeError::Unreachable { .. },
-            ) => (Exit::Setting, "NOT_PERMITTED"),
+            ) => (Exit::Config, "NOT_PERMITTED"),
             Self::Volume(VolumeError::Full { .. }) | Self::Full(_) => (Exit::Failed, "DISK_FULL"),
-            Self::NoWriteAheadLog { .. } => (Exit::Setting, "NO_WRITE_AHEAD_LOG"),
+            Self::NoWriteAheadLog { .. } => (Exit::Config, "NO_WRITE_AHEAD_LOG"),
             Self::Locked(_) => (Exit::TryAgain, "LOCKED"),
             Self::Unsupported { .. } => (Exit::Failed, "UNSUPPORTED_DECLARATION"),
             Self::Failed(_) => (Exit::Failed, "DATABASE_FAILED"),

@@ -38,7 +38,7 @@ async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
 
         assert_eq!(
             report.to_string(),
-            "Adopted 0001 step (test)\nCurrent database version: 1\n"
+            "Baselined 0001 step (test)\nCurrent database version: 1\n"
         );
         assert_eq!(status.version, 1);
         assert_eq!((upgraded.version, upgraded.steps.len()), (2, 1));
@@ -84,7 +84,7 @@ async fn what_has_a_history_or_another_owner_is_not_adopted() {
 
     assert!(matches!(
         adopted.cause(),
-        Error::Plan(PlanError::Adopted { version: 1, .. })
+        Error::Plan(PlanError::AlreadyBaselined { version: 1, .. })
     ));
     assert!(
         matches!(

@@ -114,10 +114,10 @@ fn a_setting_that_cannot_work_exits_with_64() {
     fs::create_dir(place.path()).unwrap();
     let url = format!("postgres:{}", place.path().display());
 
-    assert_exits(&place.run(&["upgrade"]), 64, "cannot be used");
+    assert_exits(&place.run(&["upgrade"]), 78, "cannot be used");
     assert_exits(
         &place.run(&["upgrade", "--database-url", &url]),
-        64,
+        78,
         "--database-url",
     );
 }

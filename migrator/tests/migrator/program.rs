@@ -29,13 +29,13 @@ fn a_database_goes_from_nothing_to_the_newest_version_and_back() {
         (&["upgrade"], &["Nothing to do"], 2),
         (
             &["downgrade"],
-            &["Undone 0002 create_posts (post-service) in "],
+            &["Reverted 0002 create_posts (post-service) in "],
             1,
         ),
         (&["upgrade", "--to", "2"], &["Applied 0002"], 2),
         (
             &["downgrade", "--to", "0"],
-            &["Undone 0002", "Undone 0001"],
+            &["Reverted 0002", "Reverted 0001"],
             0,
         ),
         (&["downgrade"], &["Nothing to do"], 0),
@@ -172,7 +172,7 @@ fn a_missing_database_cannot_be_downgraded() {
 
     let run = place.run(&["downgrade"]);
 
-    assert_eq!(run.code, 64, "{run:?}");
+    assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     assert!(!place.path().exists());
 }

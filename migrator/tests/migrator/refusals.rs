@@ -83,7 +83,7 @@ fn a_folder_in_the_place_of_the_file_is_refused() {
 
     let run = place.run(&["create"]);
 
-    assert_eq!(run.code, 64, "{run:?}");
+    assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
 }
 
@@ -95,7 +95,7 @@ fn a_folder_that_cannot_be_made_is_refused() {
 
     let run = place.run(&["create", "--database-url", &url]);
 
-    assert_eq!(run.code, 64, "{run:?}");
+    assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
 }
 

@@ -136,7 +136,7 @@ async fn backups_are_listed_and_the_newest_are_kept() {
         assert_eq!(backup["why"], "on demand");
     }
     assert!(
-        tree.refused(&["backups", "--keep", "0"], 64)
+        tree.refused(&["backups", "--keep", "0"], 78)
             .contains("--keep")
     );
 }

@@ -155,7 +155,7 @@ async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
             return;
         };
 
-        run.assert_refused(64);
+        run.assert_refused(78);
         assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
         tree.left().assert_as_before(10).await;
     }
@@ -173,7 +173,7 @@ async fn a_database_file_that_is_read_only_is_a_setting_that_cannot_work() {
             return;
         };
 
-        run.assert_refused(64);
+        run.assert_refused(78);
         assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
         tree.left().assert_as_before(10).await;
     }
@@ -255,11 +255,11 @@ fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
     );
     for command in ["upgrade", "status", "release"] {
         let run = tree.place.run(&[command, "--project", none]);
-        run.assert_refused(64);
+        run.assert_refused(78);
         assert!(run.stderr.contains(none), "{run:?}");
     }
     let run = tree.place.run(&["migrate", "x", "--project", none]);
-    run.assert_refused(64);
+    run.assert_refused(78);
     assert!(!tree.place.path().exists());
 }
 

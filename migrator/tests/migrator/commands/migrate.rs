@@ -312,7 +312,7 @@ fn a_migration_that_would_not_fit_the_database_is_written_and_not_applied() {
 
     let refused = tree.refused(
         &[&["migrate", "add bio", "--apply"][..], &other].concat(),
-        64,
+        78,
     );
 
     assert!(refused.contains("/dev/null"), "{refused}");

@@ -72,7 +72,7 @@ Current database version: 2";
     assert_eq!(
         tree.says(&["downgrade"]),
         "Backed up version 2, N bytes, to BACKUP
-Undone 0002 posts (post-service) in N ms
+Reverted 0002 posts (post-service) in N ms
 Current database version: 1"
     );
     assert!(
@@ -82,7 +82,7 @@ Current database version: 1"
     assert_eq!(
         tree.says(&["downgrade", "--allow-data-loss"]),
         "Backed up version 1, N bytes, to BACKUP
-Undone 0001 users_table (user-service) in N ms
+Reverted 0001 users_table (user-service) in N ms
 Lost table users (1 row)
 Current database version: 0"
     );
@@ -98,7 +98,7 @@ Current database version: 0"
         tree.says(&["status"]),
         "Database: /microblog.db
 
-number  name         owner         state    applied at            took
+number  name         owner         state    applied at            duration
 0001    users_table  user-service  applied  TIME  N ms
 0002    posts        post-service  applied  TIME  N ms
 
