@@ -17,8 +17,8 @@ use crate::{
     run::plan::PlanError,
     sql::location::SourceLocation,
     sqlite::{
-        backup::error::Error as BackupError, execute::ExecuteError, lock_backoff::TimedOut,
-        planner, result_code::ResultCode,
+        backup::error::Error as BackupError, execute::ExecuteError, planner,
+        result_code::ResultCode,
     },
     state::error::DatabaseError,
 };
@@ -60,12 +60,6 @@ pub enum Error {
 
 impl From<VolumeError> for Error {
     fn from(error: VolumeError) -> Self {
-        DatabaseError::from(error).into()
-    }
-}
-
-impl From<TimedOut> for Error {
-    fn from(error: TimedOut) -> Self {
         DatabaseError::from(error).into()
     }
 }

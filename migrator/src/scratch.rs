@@ -11,11 +11,12 @@ use sqlx::SqliteConnection;
 use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
+    sql::name::Name,
     sqlite::{
         execute::{Denied, Failure, Script, execute, ignore, prepares},
         guard::Policy,
         history,
-        schema::{Name, Schema},
+        schema::Schema,
         session,
     },
     state::owners::Owners,

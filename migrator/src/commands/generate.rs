@@ -13,11 +13,12 @@ use crate::{
     project::{Project, migrations::Direction},
     report::RunReport,
     scratch::{Scratch, desired::DesiredSchema},
+    sql::name::{Name, ObjectKind},
     sqlite::{
         execute::ignore,
         guard::Policy,
         planner::{self, Question, Renames},
-        schema::{Name, ObjectKind, Schema},
+        schema::Schema,
     },
     state::owners::Owners,
 };

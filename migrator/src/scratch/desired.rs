@@ -6,10 +6,14 @@ use super::Scratch;
 use crate::{
     error::{Error, generate::GenerateError},
     project::Project,
-    sql::{self, operation::created_object},
+    sql::{
+        self,
+        name::{Name, ObjectKind},
+        operation::created_object,
+    },
     sqlite::{
         execute::{Failure, Script},
-        schema::{Name, ObjectKind, Schema},
+        schema::Schema,
     },
 };
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Instant};
 use database::sqlite::{authorizer, error_offset};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::guard::{Denial, Guard, MIGRATOR, Made, Policy};
+use super::{
+    guard::{Denial, Guard, MIGRATOR, Made, Policy},
+    internal,
+};
 use crate::{
     error::exit::Exit,
     project::migrations::{Direction, Migration},
@@ -222,12 +225,7 @@ async fn foreign_sequences(
     owner: &str,
     owners: &Owners,
 ) -> Result<BTreeMap<String, i64>, sqlx::Error> {
-    let there: bool = sqlx::query_scalar(
-        "select exists (select 1 from sqlite_schema where name = 'sqlite_sequence')",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !there {
+    if !internal::exists(connection, "sqlite_sequence").await? {
         return Ok(BTreeMap::new());
     }
     let sequences: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")

@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
     project::migrations::{Direction, Migration, Migrations},
+    sqlite::internal,
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
@@ -56,12 +57,7 @@ pub(crate) async fn application_id(connection: &mut SqliteConnection) -> Result<
 
 /// Returns the number of the newest migration that was applied, or 0.
 pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let there: bool = sqlx::query_scalar(
-        "select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !there {
+    if !internal::exists(connection, "_sqlx_migrations").await? {
         return Ok(0);
     }
     sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
@@ -96,12 +92,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
 
 /// The hashes of the ways up, by number.
 async fn tokens(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
-    let there: bool = sqlx::query_scalar(
-        "select exists (select 1 from sqlite_schema where name = '_migrator_tokens')",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !there {
+    if !internal::exists(connection, "_migrator_tokens").await? {
         return Ok(BTreeMap::new());
     }
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(

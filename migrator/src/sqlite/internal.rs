@@ -1,4 +1,6 @@
-//! The tables that no service owns, told by their names. Knows no database.
+//! The tables that no service owns, told by their names.
+
+use sqlx::SqliteConnection;
 
 /// The program that keeps a table for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,4 +25,15 @@ pub(crate) fn keeper(table: &str) -> Option<Keeper> {
     let mut prefixes = PREFIXES.iter();
     let (_, keeper) = prefixes.find(|(prefix, _)| table.starts_with(prefix))?;
     Some(*keeper)
+}
+
+/// Reports whether the database has an internal table.
+pub(crate) async fn exists(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select 1 from sqlite_schema where name = ?1)")
+        .bind(table)
+        .fetch_one(connection)
+        .await
 }

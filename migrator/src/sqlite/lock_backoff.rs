@@ -22,16 +22,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// Below this the timer of the runtime is too coarse, and a thread sleeps instead.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// The limit of a wait, which is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimedOut(pub(crate) Duration);
-
-impl From<TimedOut> for DatabaseError {
-    fn from(TimedOut(limit): TimedOut) -> Self {
-        Self::Locked(limit)
-    }
-}
-
 /// How long a run still waits for others.
 #[derive(Debug)]
 pub(crate) struct Wait {
@@ -55,12 +45,12 @@ impl Wait {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`] once the limit is reached.
-    pub(crate) async fn pause(&mut self) -> Result<(), TimedOut> {
+    /// [`DatabaseError::Locked`] once the limit is reached.
+    pub(crate) async fn pause(&mut self) -> Result<(), DatabaseError> {
         let mut pause = jittered(self.pause);
         if let Some(left) = self.left() {
             if left.is_zero() {
-                return Err(TimedOut(self.limit));
+                return Err(DatabaseError::Locked(self.limit));
             }
             // The last attempt is made at the deadline.
             pause = pause.min(left);
@@ -105,11 +95,11 @@ impl Attempts<'_> {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`] after the last attempt.
-    pub(crate) async fn next(&mut self) -> Result<(), TimedOut> {
+    /// [`DatabaseError::Locked`] after the last attempt.
+    pub(crate) async fn next(&mut self) -> Result<(), DatabaseError> {
         loop {
             if self.last {
-                return Err(TimedOut(self.wait.limit));
+                return Err(DatabaseError::Locked(self.wait.limit));
             }
             if self.begun {
                 self.acquire.pause().await;
@@ -197,7 +187,7 @@ mod tests {
         assert!(attempts.next().await.is_ok());
         assert!(matches!(
             attempts.next().await,
-            Err(TimedOut(Duration::ZERO))
+            Err(DatabaseError::Locked(Duration::ZERO))
         ));
     }
 
@@ -217,7 +207,10 @@ mod tests {
     async fn a_wait_without_time_ends_at_once() {
         let mut wait = Wait::new(Duration::ZERO);
 
-        assert!(matches!(wait.pause().await, Err(TimedOut(Duration::ZERO))));
+        assert!(matches!(
+            wait.pause().await,
+            Err(DatabaseError::Locked(Duration::ZERO))
+        ));
     }
 
     #[tokio::test]

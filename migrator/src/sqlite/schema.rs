@@ -12,9 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::sql::{self, directives::Directives};
-
-pub(crate) use crate::sql::name::{Name, ObjectKind};
+use crate::sql::{self, directives::Directives, name::Name};
 
 /// All that somebody declared in a database: not what SQLite or the migrator made for
 /// itself.
@@ -74,12 +72,6 @@ impl Table {
         };
         let column = self.column(&only.column())?;
         (column.type_name == "integer" && !only.descending).then_some(column)
-    }
-}
-
-impl PartialEq for Table {
-    fn eq(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
     }
 }
 

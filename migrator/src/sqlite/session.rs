@@ -95,14 +95,14 @@ impl Session {
     }
 
     async fn try_to_look_closer(&mut self) -> Result<(DatabaseState, Schema), DatabaseError> {
-        sqlx::query("begin").execute(&mut self.connection).await?;
+        execute(&mut self.connection, "begin").await?;
         let found = look_closer(&mut self.connection).await;
         self.rollback().await;
         found
     }
 
     async fn try_to_look(&mut self) -> Result<DatabaseState, sqlx::Error> {
-        sqlx::query("begin").execute(&mut self.connection).await?;
+        execute(&mut self.connection, "begin").await?;
         let view = history::view(&mut self.connection).await;
         self.rollback().await;
         view
@@ -143,11 +143,8 @@ impl Session {
         let mut attempts = self.wait.attempts(&mut fair_lock);
         loop {
             attempts.next().await?;
-            match sqlx::query("begin immediate")
-                .execute(&mut self.connection)
-                .await
-            {
-                Ok(_) => return Ok(()),
+            match execute(&mut self.connection, "begin immediate").await {
+                Ok(()) => return Ok(()),
                 Err(error) => busy(&self.database, error)?,
             }
         }
@@ -161,7 +158,7 @@ impl Session {
     /// Ends the transaction of the run, with all that was done.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         // With the lock taken and a write-ahead log there is nobody to wait for.
-        sqlx::query("commit").execute(&mut self.connection).await?;
+        execute(&mut self.connection, "commit").await?;
         Ok(())
     }
 
@@ -169,15 +166,12 @@ impl Session {
     pub(crate) async fn rollback(&mut self) {
         // It fails if SQLite has already undone all, and it did not begin at all if the
         // connection is lost.
-        let _ = sqlx::query("rollback").execute(&mut self.connection).await;
+        let _ = execute(&mut self.connection, "rollback").await;
     }
 
     /// Closes the database: the last one to do so empties and removes the log.
     pub(crate) async fn close(self) {
-        // All that matters is committed by now.
-        if let Err(error) = self.connection.close().await {
-            tracing::debug!(%error, "the database was not closed in order");
-        }
+        close(self.connection).await;
     }
 
     /// Pauses if others are in the way.
@@ -195,6 +189,21 @@ pub(crate) async fn connect() -> Result<SqliteConnection, sqlx::Error> {
     options.connect().await
 }
 
+/// Executes a statement without parameters.
+pub(crate) async fn execute(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(statement).execute(connection).await.map(drop)
+}
+
+/// Closes a connection. A failure is logged only: everything that matters is committed by now.
+pub(crate) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection was not closed cleanly");
+    }
+}
+
 async fn look_closer(
     connection: &mut SqliteConnection,
 ) -> Result<(DatabaseState, Schema), DatabaseError> {
@@ -209,7 +218,7 @@ async fn look_closer(
 /// Pauses if the error is that others are in the way; else returns it.
 async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
     busy(database, error)?;
-    Ok(wait.pause().await?)
+    wait.pause().await
 }
 
 /// Accepts the error that another process uses the database, and returns any other one.

@@ -8,7 +8,7 @@ use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::sqlite::{APPLICATION_ID, OnlineBackup, OnlineBackupError};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{history, lock_backoff::Wait, session::Session},
+    sqlite::{
+        history,
+        lock_backoff::Wait,
+        session::{self, Session},
+    },
     state::error::DatabaseError,
 };
 
@@ -107,11 +111,7 @@ pub(super) async fn take_alone(
     progress: &Progress,
 ) -> Result<Taken, Error> {
     let database = &backups.database;
-    if !database.exists() {
-        return Err(Error::Database(DatabaseError::NotFound {
-            database: database.as_path().into(),
-        }));
-    }
+    refuse_missing(database)?;
     let of_session = |error| match error {
         DatabaseError::Failed(error) => unreadable(database, error),
         error => error.into(),
@@ -156,7 +156,7 @@ impl Taken {
             source,
             ..
         } = self;
-        close(source).await;
+        session::close(source).await;
         let backup = match record {
             Ok(record) => publish(backups.clone(), partial, record).await,
             Err(error) => Err(error),
@@ -169,7 +169,7 @@ impl Taken {
     /// Gives up being a backup: the copy may be changed. `backups` are those of the database.
     pub(super) async fn into_trial(self, backups: &Backups) -> TrialCopy {
         // It holds back the write-ahead log.
-        close(self.source).await;
+        session::close(self.source).await;
         TrialCopy {
             backups: backups.clone(),
             partial: self.partial,
@@ -183,7 +183,7 @@ impl Taken {
         let expected = facts::read(source).await.map_err(unreadable)?;
         let sqlite = facts::library(source).await.map_err(unreadable)?;
         // SQLite lets go of the log as soon as it may.
-        facts::execute(source, "rollback")
+        session::execute(source, "rollback")
             .await
             .map_err(unreadable)?;
 
@@ -211,7 +211,7 @@ impl Taken {
             Some(what) => Err(what),
             None => Ok(facts::read(&mut copy).await?),
         };
-        close(copy).await;
+        session::close(copy).await;
         Ok(found)
     }
 }
@@ -227,7 +227,7 @@ pub(super) async fn salvage(
     let mut source = open(&backups.database).await?;
     let version = history::version(&mut source).await.unwrap_or_default();
     let sqlite = facts::library(&mut source).await?;
-    close(source).await;
+    session::close(source).await;
     let partial = reserve(backups, None, time, version)?;
     let failed = |error: OnlineBackupError| not_written(partial.target(), error);
 
@@ -338,8 +338,18 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|error| Error::Aborted(error.into()))
 }
 
+fn refuse_missing(database: &Path) -> Result<(), Error> {
+    if database.exists() {
+        return Ok(());
+    }
+    Err(Error::Database(DatabaseError::NotFound {
+        database: database.into(),
+    }))
+}
+
 /// A connection to the database.
-pub(super) async fn open(database: &Path) -> Result<SqliteConnection, Error> {
+async fn open(database: &Path) -> Result<SqliteConnection, Error> {
+    refuse_missing(database)?;
     facts::open(database)
         .await
         .map_err(|error| unreadable(database, error))
@@ -353,11 +363,4 @@ async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> R
         return Ok(());
     }
     Err(Error::foreign_id(database, id))
-}
-
-/// Closes a connection. All that matters is done by now.
-pub(super) async fn close(connection: SqliteConnection) {
-    if let Err(error) = connection.close().await {
-        tracing::debug!(%error, "a connection was not closed in order");
-    }
 }

@@ -2,15 +2,13 @@
 //! operator can do about it.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use database::sqlite::OnlineBackupError;
-
 use crate::{
     error::exit::Exit,
-    sqlite::{lock_backoff::TimedOut, result_code::ResultCode},
+    sqlite::result_code::ResultCode,
     state::{
         database_name::DatabaseName,
         error::{Cause, DatabaseError},
@@ -277,12 +275,6 @@ impl Error {
     }
 }
 
-impl From<TimedOut> for Error {
-    fn from(error: TimedOut) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error.into())
@@ -342,8 +334,12 @@ pub(super) fn unusable_backup(file: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-/// Returns the meaning of a failure to write pages into the database.
-pub(super) fn not_restored(database: &Path, error: OnlineBackupError) -> Error {
+/// Returns the meaning of a failure to restore into the database.
+pub(super) fn not_restored<E: Into<Cause>>(database: &Path, error: E) -> Error
+where
+    E: fmt::Display,
+    for<'a> ResultCode: From<&'a E>,
+{
     match ResultCode::from(&error) {
         ResultCode::Full => not_written(database, error),
         ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {

@@ -11,21 +11,13 @@ use sqlx::{
 
 use crate::{
     sql::quoted,
-    sqlite::{history, schema::Schema},
+    sqlite::{history, schema::Schema, session::execute},
     state::{catalog::hex, error::DatabaseError},
 };
 
 /// How long a connection waits for another that recovers the log after a crash. With a
 /// write-ahead log those that only read wait for nothing else.
 const RECOVERY: Duration = Duration::from_secs(5);
-
-/// The first thing that is damaged, or `ok`.
-pub(super) const DAMAGE: &str = "pragma quick_check(1)";
-
-/// How all that there is was declared, word for word.
-pub(super) const DECLARATIONS: &str = "select type || ' ' || name || ' ' || coalesce(sql, '')
-                                       from sqlite_schema
-                                       order by type, name";
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,19 +115,11 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Executes a statement of this module's siblings.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(statement).execute(connection).await.map(drop)
-}
-
 /// Begins to read: from now on the connection sees one state.
 pub(super) async fn begin_reading(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     execute(connection, "begin").await?;
     // The transaction begins with the first thing that is read.
-    application_id_and_objects(connection).await.map(drop)
+    count_objects(connection).await.map(drop)
 }
 
 /// Copies the database into an empty file, as the connection sees it.
@@ -153,7 +137,6 @@ pub(super) async fn vacuum_into(
 /// Reads all that is compared. Several statements, so it has to be in a transaction where
 /// others write.
 pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sqlx::Error> {
-    let (application_id, _) = application_id_and_objects(connection).await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "select name
          from sqlite_schema
@@ -164,30 +147,18 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sql
     let mut rows = BTreeMap::new();
     for table in tables {
         // A name cannot be a parameter. It is a quoted one.
-        let count = AssertSqlSafe(count(&table));
+        let count = AssertSqlSafe(format!("select count(*) from {}", quoted(&table)));
         let count: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut *connection)
             .await?;
         rows.insert(table, count);
     }
     Ok(Facts {
-        application_id,
+        application_id: history::application_id(connection).await?,
         version: history::version(connection).await?,
         schema: schema_hash(connection).await?,
         rows,
     })
-}
-
-/// The query for how many rows a table has.
-pub(super) fn count(table: &str) -> String {
-    format!("select count(*) from {}", quoted(table))
-}
-
-/// How all that there is was declared.
-pub(super) async fn declarations(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(DECLARATIONS).fetch_all(connection).await
 }
 
 /// Moves what is in the write-ahead log into the file, as far as nobody is in the way.
@@ -195,16 +166,11 @@ pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<(), s
     execute(connection, "pragma wal_checkpoint(passive)").await
 }
 
-/// Whose it is, and how many tables, indexes, views and triggers there are in it.
-pub(super) async fn application_id_and_objects(
-    connection: &mut SqliteConnection,
-) -> Result<(i32, i64), sqlx::Error> {
-    sqlx::query_as(
-        "select application_id, (select count(name) from sqlite_schema)
-         from pragma_application_id",
-    )
-    .fetch_one(connection)
-    .await
+/// Returns how many tables, indexes, views and triggers are in the database.
+pub(super) async fn count_objects(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select count(name) from sqlite_schema")
+        .fetch_one(connection)
+        .await
 }
 
 pub(super) async fn size(connection: &mut SqliteConnection) -> Result<Size, sqlx::Error> {
@@ -221,7 +187,9 @@ pub(super) async fn size(connection: &mut SqliteConnection) -> Result<Size, sqlx
 pub(super) async fn damage(
     connection: &mut SqliteConnection,
 ) -> Result<Option<String>, sqlx::Error> {
-    let found: String = sqlx::query_scalar(DAMAGE).fetch_one(connection).await?;
+    let found: String = sqlx::query_scalar("pragma quick_check(1)")
+        .fetch_one(connection)
+        .await?;
     Ok((found != "ok").then(|| found.replace(['\n', '\r'], " ")))
 }
 
@@ -253,6 +221,12 @@ async fn schema_hash(connection: &mut SqliteConnection) -> Result<String, sqlx::
         Err(DatabaseError::Failed(error) | DatabaseError::Full(error)) => return Err(error),
         Err(_) => {}
     }
-    let declarations = declarations(connection).await?;
+    let declarations: Vec<String> = sqlx::query_scalar(
+        "select type || ' ' || name || ' ' || coalesce(sql, '')
+         from sqlite_schema
+         order by type, name",
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(hex(&Sha256::digest(declarations.join("\n"))))
 }

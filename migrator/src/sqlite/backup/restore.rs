@@ -13,16 +13,22 @@ use sqlx::SqliteConnection;
 
 use super::{
     Backup, Backups, Restored,
-    copy::{self, Taken, blocking, close},
+    copy::{self, Taken, blocking},
     copy_pages,
-    error::{Error, not_restored, not_written, unreadable, unusable_backup},
+    error::{Error, not_restored, not_written, unusable_backup},
     facts::{self, Facts, Size},
     files,
     manifest::{Record, fingerprint},
 };
 use crate::{
     report::progress::Progress,
-    sqlite::{history, lock_backoff::Wait, orphans::Orphans, session::make_file},
+    sqlite::{
+        history,
+        lock_backoff::Wait,
+        orphans::Orphans,
+        result_code::ResultCode,
+        session::{close, make_file},
+    },
     state::error::DatabaseError,
 };
 
@@ -32,8 +38,6 @@ const RESCUE: &str = "rescue before restore";
 /// A backup that may be restored.
 struct Checked {
     facts: Facts,
-    /// Of its tables, indexes, views and triggers, word for word.
-    declarations: Vec<String>,
     size: Size,
 }
 
@@ -66,11 +70,14 @@ pub(super) async fn restore(
     lock(&mut pages, database, lock_timeout).await?;
     let before = look(&mut reader, database).await?;
     let (pages, rescue) = replace(backups, pages, before, checked.size, progress).await?;
+    let mut verifier = facts::open(database)
+        .await
+        .map_err(|error| not_restored(database, error))?;
     let copied = blocking(|| pages.finish()).await?.map_err(failed)?;
 
     let work = progress.begin("verifying the database", 0);
     let (compared, emptied) = tokio::join!(
-        blocking(move || verify(&copied, &checked)),
+        verify(&mut verifier, copied, &checked.facts),
         // A log as large as the database is nothing to leave to the next commit.
         facts::empty_log(&mut reader)
     );
@@ -78,7 +85,8 @@ pub(super) async fn restore(
         tracing::warn!(%error, "the write-ahead log is not emptied yet");
     }
     close(reader).await;
-    let compared = compared?.map_err(|what| Error::NotAsWritten {
+    close(verifier).await;
+    let compared = compared.map_err(|what| Error::NotAsWritten {
         database: database.as_path().into(),
         what,
     })?;
@@ -173,14 +181,9 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
         )));
     }
     let facts = facts::read(&mut backup).await?;
-    let declarations = facts::declarations(&mut backup).await?;
     let size = facts::size(&mut backup).await?;
     close(backup).await;
-    Ok(Ok(Checked {
-        facts,
-        declarations,
-        size,
-    }))
+    Ok(Ok(Checked { facts, size }))
 }
 
 fn refuse_unknown(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
@@ -203,33 +206,18 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
     if !database.exists() {
         make_file(database).map_err(|error| not_written(database, error))?;
     }
-    let unreadable = |error: sqlx::Error| match unreadable(database, error) {
-        Error::Damaged { database, what }
-        | Error::Database(DatabaseError::Foreign {
-            database,
-            why: what,
-        }) => Error::Unreadable { database, what },
-        error => error,
-    };
-    let mut reader = facts::open(database).await.map_err(unreadable)?;
-    let id = history::application_id(&mut reader)
-        .await
-        .map_err(unreadable)?;
+    let failed = |error: sqlx::Error| not_restored(database, error);
+    let mut reader = facts::open(database).await.map_err(failed)?;
     // What is somebody else's is not touched, not even its journal mode.
-    if id == APPLICATION_ID || id == 0 && is_empty(&mut reader, database).await? {
-        let mode = facts::prepare(&mut reader, page)
-            .await
-            .map_err(unreadable)?;
-        if mode != "wal" {
-            return Err(Error::Database(DatabaseError::NoWriteAheadLog {
-                database: database.into(),
-                mode,
-            }));
-        }
-    } else {
-        return Err(foreign(database, id));
+    look(&mut reader, database).await?;
+    let mode = facts::prepare(&mut reader, page).await.map_err(failed)?;
+    if mode != "wal" {
+        return Err(Error::Database(DatabaseError::NoWriteAheadLog {
+            database: database.into(),
+            mode,
+        }));
     }
-    let expected = facts::size(&mut reader).await.map_err(unreadable)?.page;
+    let expected = facts::size(&mut reader).await.map_err(failed)?.page;
     if expected == page {
         return Ok(reader);
     }
@@ -241,27 +229,26 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
     })
 }
 
-/// What is in the database, with the lock taken.
+/// Returns what is in the database, and refuses what is not this system's.
 async fn look(reader: &mut SqliteConnection, database: &Path) -> Result<Before, Error> {
-    match facts::application_id_and_objects(reader).await {
-        Ok((APPLICATION_ID, _)) => Ok(Before::Ours),
-        Ok((0, 0)) => Ok(Before::Empty),
-        Ok((id, _)) => Err(foreign(database, id)),
-        Err(error) => match unreadable(database, error) {
-            // What it is was seen before the lock: `prepare` refuses what is not ours.
-            Error::Damaged { .. } => Ok(Before::Damaged),
-            error => Err(error),
-        },
+    let failed = |error: sqlx::Error| not_restored(database, error);
+    let id = history::application_id(reader).await.map_err(failed)?;
+    match (id, facts::count_objects(reader).await) {
+        (APPLICATION_ID, Ok(_)) => Ok(Before::Ours),
+        (0, Ok(0)) => Ok(Before::Empty),
+        (0, Ok(_)) => Err(Error::foreign(
+            database,
+            "it has tables that no migrator made",
+        )),
+        (id, Ok(_)) => Err(Error::foreign_id(database, id)),
+        (APPLICATION_ID, Err(error)) if ResultCode::from(&error) == ResultCode::Corrupt => {
+            Ok(Before::Damaged)
+        }
+        (_, Err(error)) => Err(failed(error)),
     }
 }
 
-async fn is_empty(reader: &mut SqliteConnection, database: &Path) -> Result<bool, Error> {
-    let found = facts::application_id_and_objects(reader).await;
-    let (_, objects) = found.map_err(|error| unreadable(database, error))?;
-    Ok(objects == 0)
-}
-
-/// Takes the write lock, and waits for it.
+/// Takes the write lock.
 async fn lock(
     pages: &mut OnlineBackup,
     database: &Path,
@@ -272,11 +259,10 @@ async fn lock(
     let mut attempts = wait.attempts(&mut fair_lock);
     loop {
         attempts.next().await?;
-        if pages
-            .lock()
-            .map_err(|error| not_restored(database, error))?
-        {
-            return Ok(());
+        match pages.lock() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(not_restored(database, error)),
         }
     }
 }
@@ -323,38 +309,25 @@ async fn verify_rescue(taken: Option<Taken>, progress: &Progress) -> Result<Opti
     }
 }
 
-/// Whether the database is what was written. Says whether it was compared with the backup:
-/// if somebody has written in the instant after the commit, it cannot be.
-fn verify(copied: &CommittedBackup, expected: &Checked) -> Result<bool, String> {
-    let texts = |query: &str| {
-        copied
-            .query_strings(query)
-            .map_err(|error| error.to_string())
-    };
-    if let Some(what) = texts(facts::DAMAGE)?.into_iter().find(|what| what != "ok") {
-        return Err(what.replace(['\n', '\r'], " "));
+/// Compares the database with what was written. Returns whether the facts were compared:
+/// they cannot be if another process has written in the instant after the commit.
+async fn verify(
+    verifier: &mut SqliteConnection,
+    copied: CommittedBackup,
+    expected: &Facts,
+) -> Result<bool, String> {
+    let failed = |error: sqlx::Error| error.to_string();
+    facts::begin_reading(verifier).await.map_err(failed)?;
+    // Asked after the snapshot is taken: if it is so now, it was so then.
+    let unchanged_since_commit = copied
+        .unchanged_since_commit()
+        .map_err(|error| error.to_string())?;
+    if let Some(what) = facts::damage(verifier).await.map_err(failed)? {
+        return Err(what);
     }
-    if !copied.unchanged_since_commit() {
+    if !unchanged_since_commit {
         return Ok(false);
     }
-    if texts(facts::DECLARATIONS)? != expected.declarations {
-        return Err("its schema is another".into());
-    }
-    for (table, expected) in &expected.facts.rows {
-        let found = texts(&facts::count(table))?;
-        if found != [expected.to_string()] {
-            let found = found.join(", ");
-            return Err(format!(
-                "{table} has {found} rows in it instead of {expected}"
-            ));
-        }
-    }
-    Ok(true)
-}
-
-fn foreign(database: &Path, id: i32) -> Error {
-    match id {
-        0 => Error::foreign(database, "it has tables that no migrator made"),
-        id => Error::foreign_id(database, id),
-    }
+    let found = facts::read(verifier).await.map_err(failed)?;
+    expected.difference(&found).map_or(Ok(true), Err)
 }

@@ -11,8 +11,8 @@ use super::{
     transition::{Transition, sorted},
 };
 use crate::{
-    sql,
-    sqlite::schema::{Index, Name, Trigger, View},
+    sql::{self, name::Name},
+    sqlite::schema::{Index, Trigger, View},
 };
 
 /// What is dropped at first and made again at last.

@@ -17,8 +17,6 @@ pub(crate) struct Step {
     pub(crate) comments: Vec<String>,
     /// The data that is gone after it.
     pub(crate) losses: Vec<DestructiveChange>,
-    /// Why it may fail where there are rows. It is among the comments too.
-    pub(crate) cautions: Vec<String>,
     /// Without semicolons.
     pub(crate) statements: Vec<String>,
 }

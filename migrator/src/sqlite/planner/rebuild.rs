@@ -33,10 +33,8 @@ pub(super) fn steps(
             list(&copy.mended)
         ));
     }
-    let cautions = cautions(transition, before, after, &copy);
-    why.extend(cautions.iter().map(|caution| format!("-- {caution}")));
-    let mut making = Step::new(vec![create_table(after, new)]).because(why);
-    making.cautions = cautions;
+    why.extend(cautions(transition, before, after, &copy));
+    let making = Step::new(vec![create_table(after, new)]).because(why);
 
     let (columns, values): (Vec<_>, Vec<_>) = copy.columns.into_iter().unzip();
     let order = row_copy::order(before, after);
@@ -142,13 +140,13 @@ fn cautions(
     }
     if !copy.filled.is_empty() {
         cautions.push(format!(
-            "Made up, since it was not kept: {}.",
+            "-- Made up, since it was not kept: {}.",
             list(&copy.filled)
         ));
     }
     if !copy.mended.is_empty() {
         cautions.push(format!(
-            "Made up where there is nothing: {}.",
+            "-- Made up where there is nothing: {}.",
             list(&copy.mended)
         ));
     }
@@ -168,14 +166,14 @@ fn cautions(
             .filter(|check| name.is_in(&check.expression))
         {
             cautions.push(format!(
-                "It fails on rows whose {} does not fulfil check ({}).",
+                "-- It fails on rows whose {} does not fulfil check ({}).",
                 name.quoted(),
                 check.expression
             ));
         }
         if row_copy::is_in_computed_key(transition.to, after, name) {
             cautions.push(format!(
-                "It fails on rows that a unique key computed from {} does not tell apart.",
+                "-- It fails on rows that a unique key computed from {} does not tell apart.",
                 name.quoted()
             ));
         }
@@ -185,7 +183,7 @@ fn cautions(
             .filter(|key| key.columns.contains(name))
         {
             cautions.push(format!(
-                "It fails on rows whose {} refers to nothing in {}.",
+                "-- It fails on rows whose {} refers to nothing in {}.",
                 name.quoted(),
                 key.table.quoted()
             ));

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::renames::Renames;
 use crate::{
-    sql::{self, TokenKind},
-    sqlite::schema::{Column, Index, KeyColumn, Name, Schema, Table},
+    sql::{self, TokenKind, name::Name},
+    sqlite::schema::{Column, Index, KeyColumn, Schema, Table},
 };
 
 /// See the module.

@@ -3,8 +3,8 @@
 use super::error::Error;
 use crate::{
     project::migrations::Direction,
-    sql,
-    sqlite::schema::{Column, KeyColumn, Name, Schema, Table},
+    sql::{self, name::Name},
+    sqlite::schema::{Column, KeyColumn, Schema, Table},
 };
 
 /// Where the rows of a table come from.

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     project::migrations::Direction,
-    sql::{self, Token, TokenKind},
-    sqlite::schema::{Column, Name, Schema, Table},
+    sql::{self, Token, TokenKind, name::Name},
+    sqlite::schema::{Column, Schema, Table},
 };
 
 /// See the module.

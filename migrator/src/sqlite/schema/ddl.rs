@@ -3,11 +3,14 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Name, ObjectKind, Schema,
-    Table, Trigger, View,
+    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Schema, Table, Trigger,
+    View,
 };
 use crate::{
-    sql::{self, Token, TokenKind},
+    sql::{
+        self, Token, TokenKind,
+        name::{Name, ObjectKind},
+    },
     state::catalog::{self, Catalog, Object},
 };
 
@@ -51,7 +54,7 @@ impl Table {
         self.declaration(self.columns.iter().map(|c| self.column_ddl(c)).collect())
     }
 
-    pub(super) fn canonical(&self) -> String {
+    fn canonical(&self) -> String {
         let mut columns: Vec<_> = self.columns.iter().map(|c| self.column_ddl(c)).collect();
         columns.sort();
         self.declaration(columns)
@@ -99,6 +102,12 @@ impl Table {
             let _ = write!(ddl, " {inline}");
         }
         ddl
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
     }
 }
 

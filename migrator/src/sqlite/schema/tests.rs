@@ -1,7 +1,7 @@
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Name, Schema};
-use crate::state::error::DatabaseError;
+use super::Schema;
+use crate::{sql::name::Name, state::error::DatabaseError};
 
 async fn schema(script: &str) -> Schema {
     try_schema(script).await.unwrap()

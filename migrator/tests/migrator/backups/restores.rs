@@ -81,10 +81,10 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
     let mut copy = OnlineBackup::open(&place.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
     let copied = copy.finish().unwrap();
-    assert!(copied.unchanged_since_commit());
+    assert!(copied.unchanged_since_commit().unwrap());
     assert_eq!(query_texts(&mut other, COUNTS).await, ["5000 5000"]);
     execute(&mut other, "insert into debits (note) values ('late')").await;
-    assert_eq!(copied.query_strings(COUNTS).unwrap(), ["5000 5000"]);
+    assert!(!copied.unchanged_since_commit().unwrap());
     assert_eq!(
         query_texts(&mut other, "pragma journal_mode").await,
         ["wal"]

@@ -2,7 +2,7 @@
 //! pages and locks, and nothing of what is on the pages.
 
 use std::{
-    ffi::{CStr, CString, c_char, c_int, c_uint, c_void},
+    ffi::{CStr, CString, c_int, c_uint},
     os::unix::ffi::OsStrExt,
     path::Path,
     ptr::{self, NonNull},
@@ -158,13 +158,7 @@ impl OnlineBackup {
         let version = self.into.data_version()?;
         // What remains of `self` is two connections, of which one goes on.
         let into = Connection(self.into.0.take());
-        // At once, so that as little as can be comes in between.
-        into.execute(c"begin")?;
-        into.execute(c"select count(name) from sqlite_schema")?;
-        // The number changes when a transaction begins that finds a commit of somebody
-        // else, and not with our own.
-        let unchanged = into.data_version()? == version;
-        Ok(CommittedBackup { into, unchanged })
+        Ok(CommittedBackup { into, version })
     }
 
     /// Whether that was all of it.
@@ -197,57 +191,31 @@ impl Drop for OnlineBackup {
     }
 }
 
-/// A copy that is committed, and goes on being seen as it was in the moment after: others
-/// write, and nothing of it is to be seen here.
+/// A copy that is committed.
 #[derive(Debug)]
 pub struct CommittedBackup {
     into: Connection,
-    unchanged: bool,
+    /// The data version right after the commit.
+    version: c_uint,
 }
 
 // SAFETY: as for `OnlineBackup`.
 unsafe impl Send for CommittedBackup {}
 
 impl CommittedBackup {
-    /// Whether nobody wrote between the commit and that moment, which is short.
-    #[must_use]
-    pub fn unchanged_since_commit(&self) -> bool {
-        self.unchanged
-    }
-
-    /// The first column of what a query yields: query_strings, empty for null.
+    /// Reports whether the copy is still the latest commit of the file: no other connection has
+    /// written since.
     ///
     /// # Errors
     ///
     /// [`OnlineBackupError`] if the file cannot be read.
-    pub fn query_strings(&self, query: &str) -> Result<Vec<String>, OnlineBackupError> {
-        let query =
-            CString::new(query).map_err(|_| OnlineBackupError::new(sqlite::SQLITE_MISUSE))?;
-        let mut query_strings: Vec<String> = Vec::new();
+    pub fn unchanged_since_commit(&self) -> Result<bool, OnlineBackupError> {
+        // The number changes when a transaction begins that finds a commit of another
+        // connection, and not with our own.
         self.into
-            .run(&query, Some(push_string), (&raw mut query_strings).cast())?;
-        Ok(query_strings)
+            .execute(c"select count(name) from sqlite_schema")?;
+        Ok(self.into.data_version()? == self.version)
     }
-}
-
-/// Takes a row of [`CommittedBackup::query_strings`].
-unsafe extern "C" fn push_string(
-    query_strings: *mut c_void,
-    columns: c_int,
-    values: *mut *mut c_char,
-    _names: *mut *mut c_char,
-) -> c_int {
-    if columns < 1 {
-        return 0;
-    }
-    // SAFETY: it is the pointer that `query_strings` passed, to a list that nobody else uses until
-    // the query ends; and there is a value for each column, null or a text that ends with a
-    // zero.
-    unsafe {
-        let value = super::text(*values).unwrap_or("").to_owned();
-        (*query_strings.cast::<Vec<String>>()).push(value);
-    }
-    0
 }
 
 /// A connection of its own, beside those of sqlx. It waits for nobody. `None` once it was
@@ -284,25 +252,14 @@ impl Connection {
     }
 
     fn execute(&self, statement: &CStr) -> Result<(), OnlineBackupError> {
-        self.run(statement, None, ptr::null_mut())
-    }
-
-    /// Runs a statement; `take` is called with `target` for each row.
-    fn run(
-        &self,
-        statement: &CStr,
-        take: sqlite::sqlite3_callback,
-        target: *mut c_void,
-    ) -> Result<(), OnlineBackupError> {
-        // SAFETY: the connection is open, the statement ends with a zero, and nobody wants
-        // the message. `take` and `target` are those of `execute` or `query_strings`, which fit
-        // each other.
+        // SAFETY: the connection is open, the statement ends with a zero, and without a
+        // callback the rows are dropped and the message is not wanted.
         let code = unsafe {
             sqlite::sqlite3_exec(
                 self.handle(),
                 statement.as_ptr(),
-                take,
-                target,
+                None,
+                ptr::null_mut(),
                 ptr::null_mut(),
             )
         };

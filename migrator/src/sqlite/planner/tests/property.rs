@@ -30,9 +30,10 @@ use self::{
     surviving::{Pair, Surviving, pairs},
 };
 use super::{declared, done, memory, run};
+use crate::sql::name::Name;
 use crate::sqlite::{
     planner::{Error, Plan, Question, Renames, plan, plan_down, question::QuestionKind},
-    schema::{Name, Schema},
+    schema::Schema,
 };
 
 /// So many runs of each test, unless the environment says otherwise.

@@ -1,9 +1,10 @@
 //! What is renamed, what is new, and what has to be asked.
 
 use super::declared;
+use crate::sql::name::Name;
 use crate::sqlite::{
     planner::{Error, Question, Renames, plan, question::QuestionKind},
-    schema::{Name, Schema},
+    schema::Schema,
 };
 
 async fn both(from: &str, to: &str) -> (Schema, Schema) {

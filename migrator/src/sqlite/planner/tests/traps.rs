@@ -2,10 +2,10 @@
 //! that the planner knows it.
 
 use super::{database, declared, done, plans, rows, run, scripts};
-use crate::sql::destructive_change::DestructiveChange;
+use crate::sql::{destructive_change::DestructiveChange, name::Name};
 use crate::sqlite::{
     planner::{Error, Renames, plan, plan_down},
-    schema::{Name, Schema},
+    schema::Schema,
 };
 
 const USERS: &str = "create table users (id integer primary key, name text)";

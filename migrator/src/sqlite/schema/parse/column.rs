@@ -129,13 +129,7 @@ fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseEr
             });
         } else if cursor.eat("unique") {
             let columns = key_columns(cursor)?;
-            let conflict = conflict(cursor)?;
-            table.uniques.push(Key {
-                name,
-                columns,
-                autoincrement: false,
-                conflict,
-            });
+            table.uniques.push(unique(cursor, name, columns)?);
         } else if cursor.eat("check") {
             table.checks.push(check(cursor, name)?);
         } else {
@@ -162,6 +156,19 @@ fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), ParseErr
         only.descending = false;
     }
     Ok((columns, autoincrement))
+}
+
+fn unique(
+    cursor: &mut Cursor<'_>,
+    name: Option<Name>,
+    columns: Vec<KeyColumn>,
+) -> Result<Key, ParseError> {
+    Ok(Key {
+        name,
+        columns,
+        autoincrement: false,
+        conflict: conflict(cursor)?,
+    })
 }
 
 fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, ParseError> {
@@ -355,14 +362,7 @@ fn column_constraint(
     } else if cursor.eat("null") {
         conflict(cursor)?;
     } else if cursor.eat("unique") {
-        let columns = this(false);
-        let conflict = conflict(cursor)?;
-        table.uniques.push(Key {
-            name,
-            columns,
-            autoincrement: false,
-            conflict,
-        });
+        table.uniques.push(unique(cursor, name, this(false))?);
     } else if cursor.eat("check") {
         table.checks.push(check(cursor, name)?);
     } else if cursor.eat("default") {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::{model::quote, surviving::Pair};
+use crate::sql::name::Name;
 use crate::sqlite::{
     planner::{
         row_copy,
         tests::{rows, run},
     },
-    schema::{Name, Schema, Table},
+    schema::{Schema, Table},
 };
 
 /// All rows of each table, sorted, with times as one.
