@@ -133,12 +133,6 @@ pub(super) async fn take_alone(
 }
 
 impl Taken {
-    /// Where the backup will be.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.partial.target()
-    }
-
     /// Compares the copy with what it was made of, writes its record and gives it its
     /// name; then the oldest backups beyond those that are kept go. Others may write
     /// meanwhile.

@@ -7,7 +7,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -71,7 +71,11 @@ pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
 /// Whether two paths lead to one file. Neither is opened: to close the database would drop
 /// the locks that this process has on it.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
+    have_same_inode(fs::metadata(one), fs::metadata(other))
+}
+
+fn have_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+    match (one, other) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
     }
@@ -235,10 +239,7 @@ impl Drop for Partial {
 
 /// Whether an open file is the one that has this path now.
 fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), path.symlink_metadata()) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
+    have_same_inode(file.metadata(), path.symlink_metadata())
 }
 
 /// Removes a partial backup unless somebody is at work on it; says whether it is gone.
