@@ -72,7 +72,7 @@ impl From<Unavailable> for Error {
 impl Error {
     /// The failure of one of several changes.
     #[must_use]
-    pub fn at(self, index: usize) -> Self {
+    pub fn at_index(self, index: usize) -> Self {
         Self::Mutation {
             index,
             error: Box::new(self),
@@ -81,27 +81,27 @@ impl Error {
 
     /// The status of the failure, whose ErrorInfo has `metadata` and its own.
     fn status(&self, message: String, mut metadata: Metadata) -> Status {
-        let mut tell = |key: &str, value: String| metadata.insert(key.into(), value);
+        let mut add = |key: &str, value: String| metadata.insert(key.into(), value);
         let (code, reason) = match self {
             Self::Invalid(violations) => {
                 return status::invalid_argument(DOMAIN, violations, metadata);
             }
             Self::NotFound(id) => {
-                tell("id", id.to_string());
+                add("id", id.to_string());
                 (Code::NotFound, "POST_NOT_FOUND")
             }
             Self::AuthorNotFound(id) => {
-                tell("author_id", id.get().to_string());
+                add("author_id", id.get().to_string());
                 (Code::FailedPrecondition, "AUTHOR_NOT_FOUND")
             }
             Self::UserServiceUnavailable(id) => {
-                tell("author_id", id.to_string());
+                add("author_id", id.to_string());
                 let reason = "USER_SERVICE_UNAVAILABLE";
                 return status::unavailable(DOMAIN, reason, message, metadata);
             }
             Self::EtagMismatch(EtagMismatch { id, etag }) => {
-                tell("id", id.to_string());
-                tell("etag", etag.to_string());
+                add("id", id.to_string());
+                add("etag", etag.to_string());
                 (Code::Aborted, "ETAG_MISMATCH")
             }
             Self::RequestIdReused => {
@@ -110,7 +110,7 @@ impl Error {
                 return status::invalid_argument(DOMAIN, &violations, metadata);
             }
             Self::Mutation { index, error } => {
-                tell("mutation_index", index.to_string());
+                add("mutation_index", index.to_string());
                 return error.status(message, metadata);
             }
             Self::TooManyWatchers(_) => {

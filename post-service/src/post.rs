@@ -26,8 +26,10 @@ pub struct Post {
     pub update_time: DateTime<Utc>,
     /// 1 at first, one more with every change.
     pub revision: i64,
-    /// Who wrote it.
-    pub author: AuthorId,
+    /// The id of the user who wrote it.
+    // Saved responses and fingerprints of idempotency records have the name `author`.
+    #[serde(rename = "author")]
+    pub author_id: AuthorId,
 }
 
 impl Post {
@@ -104,13 +106,15 @@ fn positive(id: i64) -> Result<i64, String> {
 pub struct NewPost {
     /// What it says.
     pub body: Body,
-    /// Who wrote it.
-    pub author: AuthorId,
+    /// The id of the user who wrote it.
+    // Saved responses and fingerprints of idempotency records have the name `author`.
+    #[serde(rename = "author")]
+    pub author_id: AuthorId,
 }
 
 /// New values for some fields of a post.
 #[derive(Clone, Debug, Serialize)]
-pub struct Change {
+pub struct PostUpdate {
     /// Which post.
     pub id: PostId,
     /// The state that the post must still be in.
@@ -121,7 +125,7 @@ pub struct Change {
 
 /// A post to delete.
 #[derive(Clone, Debug, Serialize)]
-pub struct Deletion {
+pub struct PostDeletion {
     /// Which post.
     pub id: PostId,
     /// The state that the post must still be in.
@@ -137,9 +141,9 @@ pub enum Mutation {
     /// Creates a post.
     Create(NewPost),
     /// Changes one.
-    Update(Change),
+    Update(PostUpdate),
     /// Deletes one.
-    Delete(Deletion),
+    Delete(PostDeletion),
 }
 
 impl Mutation {
@@ -181,7 +185,7 @@ impl Order {
 
 /// Which posts are purged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub enum PurgeFilter {
     /// All of them.
     All,
     /// Those of one author.

@@ -1,7 +1,7 @@
-//! The calls of `PostService`: decode, do, encode.
+//! The handlers of `PostService`: decode, do, encode.
 //!
-//! It knows the wire and the domain, and nothing of how posts are stored or authors are
-//! resolved.
+//! They know the wire and the domain, and nothing of how posts are stored or authors are
+//! looked up.
 
 mod decode;
 mod encode;
@@ -29,12 +29,11 @@ use crate::{
     authors::{Author, Authors},
     error::Error,
     post::{Mutation, Post, View},
-    store::{IdempotentWrite, List, Page, PostStore},
-    watch::{Feed, Wanted},
+    store::{IdempotentWrite, ListQuery, Page, PostStore},
+    watch::{Feed, FilteredBatch},
 };
 
-/// The calls, over the posts that are stored, the authors who wrote them, and the feed of
-/// new ones.
+/// The handlers, which use the store, the resolver of authors and the feed of new posts.
 #[derive(Clone, Debug)]
 pub struct Rpc<S> {
     store: S,
@@ -43,7 +42,7 @@ pub struct Rpc<S> {
 }
 
 impl<S> Rpc<S> {
-    /// The calls over `store`.
+    /// Returns the handlers for the posts in `store`.
     #[must_use]
     pub fn new(store: S, authors: Authors, feed: Feed<PrefixedMessages, S>) -> Self {
         Self {
@@ -62,25 +61,25 @@ impl<S: PostStore> PostService for Rpc<S> {
     ) -> Result<Response<CreatePostResponse>, Status> {
         let remaining = call_context::remaining();
         let (draft, write) = decode::create(request.into_inner())?;
-        let author = [draft.author];
+        let author_ids = [draft.author_id];
         let write = IdempotentWrite::create(draft, write, self.store.clock().now())?;
 
-        // What was done before is answered as it was, whoever is there now.
+        // A replay gets its saved response, even if the author can no longer be looked up.
         let authors = if self.store.is_replay(&write).await? {
-            self.authors.resolve(&author, remaining).await
+            self.authors.resolve(&author_ids, remaining).await
         } else {
-            let authors = self.authors.resolve_for_write(&author, remaining);
+            let authors = self.authors.resolve_for_write(&author_ids, remaining);
             authors.await.map_err(Error::from)?
         };
-        // Whether there is the author is for the foreign key to say, which knows it now.
+        // The foreign key decides whether the author exists: the user service may be behind.
         let created = self.store.create(write).await;
         let created = created.inspect_err(|error| self.evict_missing(error));
         self.feed.wake();
 
         let post = created?;
         let authors = match authors.as_slice() {
-            // Created in the meantime.
-            [Author::Deleted] => self.authors.resolve(&author, remaining).await,
+            // The author was created after the look-up.
+            [Author::Deleted] => self.authors.resolve(&author_ids, remaining).await,
             _ => authors,
         };
         Ok(Response::new(CreatePostResponse {
@@ -98,7 +97,7 @@ impl<S: PostStore> PostService for Rpc<S> {
         let post = self.store.get(id).await?;
 
         Ok(Response::new(GetPostResponse {
-            post: Some(self.show(&post, view, remaining).await),
+            post: Some(self.encode_post(&post, view, remaining).await),
         }))
     }
 
@@ -107,15 +106,15 @@ impl<S: PostStore> PostService for Rpc<S> {
         request: Request<ListPostsRequest>,
     ) -> Result<Response<Encoded<ListPostsResponse>>, Status> {
         let remaining = call_context::remaining();
-        let (list, view) = decode::list(request.into_inner())?;
+        let (query, view) = decode::list(request.into_inner())?;
 
-        let page = self.store.list(&list).await?;
+        let page = self.store.list(&query).await?;
 
-        let response = if view == View::Full && list.is_first_page() {
-            self.first_page(&list, &page, remaining).await?
+        let response = if view == View::Full && query.is_first_page() {
+            self.first_page(&query, &page, remaining).await?
         } else {
-            let authors = self.authors_of(&page.posts, view, remaining).await;
-            encode::page(&list, view, &page, &authors)?.into()
+            let authors = self.resolve_authors(&page.posts, view, remaining).await;
+            encode::page(&query, view, &page, &authors)?.into()
         };
         Ok(Response::new(response))
     }
@@ -125,12 +124,12 @@ impl<S: PostStore> PostService for Rpc<S> {
         request: Request<UpdatePostRequest>,
     ) -> Result<Response<UpdatePostResponse>, Status> {
         let remaining = call_context::remaining();
-        let (change, validate_only) = decode::update(request.into_inner())?;
+        let (update, validate_only) = decode::update(request.into_inner())?;
 
-        let post = self.store.update(change, validate_only).await?;
+        let post = self.store.update(update, validate_only).await?;
 
         Ok(Response::new(UpdatePostResponse {
-            post: Some(self.show(&post, View::Full, remaining).await),
+            post: Some(self.encode_post(&post, View::Full, remaining).await),
         }))
     }
 
@@ -167,12 +166,12 @@ impl<S: PostStore> PostService for Rpc<S> {
         &self,
         request: Request<PurgePostsRequest>,
     ) -> Result<Response<PurgePostsResponse>, Status> {
-        let (selection, force) = decode::purge(request.into_inner())?;
+        let (filter, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
-            (self.store.purge(selection).await?, Vec::new())
+            (self.store.purge(filter).await?, Vec::new())
         } else {
-            self.store.preview_purge(selection).await?
+            self.store.preview_purge(filter).await?
         };
 
         Ok(Response::new(PurgePostsResponse {
@@ -187,20 +186,19 @@ impl<S: PostStore> PostService for Rpc<S> {
         &self,
         request: Request<WatchPostsRequest>,
     ) -> Result<Response<Self::WatchPostsStream>, Status> {
-        let (author, after, view) = decode::watch(request.into_inner())?;
+        let (author_id, after, view) = decode::watch(request.into_inner())?;
 
-        let mut watch = self.feed.watch(author, after, view).await?;
+        let mut subscription = self.feed.subscribe(author_id, after, view).await?;
 
-        // It goes on only as fast as the client takes what it is sent, and is ended by the
-        // server when that drains.
+        // The client's flow control paces the stream. The server ends it when it drains.
         let rpc = self.clone();
         let batches = async_stream::try_stream! {
             loop {
-                let wanted = watch.next().await?;
-                let sent = wanted.sent(|| rpc.encoded(&wanted)).await?;
-                // One who is slow keeps what it is sent, and not the rest of the batch.
-                drop(wanted);
-                yield sent;
+                let batch = subscription.next().await?;
+                let encoded = batch.get_or_encode(|| rpc.encode_batch(&batch)).await?;
+                // A slow watcher then holds only the encoded posts, not the whole batch.
+                drop(batch);
+                yield encoded;
             }
         };
         Ok(stream_response(batches))
@@ -208,30 +206,32 @@ impl<S: PostStore> PostService for Rpc<S> {
 }
 
 impl<S: PostStore> Rpc<S> {
-    /// Returns a post as `view` shows it.
-    async fn show(&self, post: &Post, view: View, remaining: Option<Duration>) -> v1::Post {
-        let authors = self.authors_of([post], view, remaining).await;
+    /// Encodes a post in `view`.
+    async fn encode_post(&self, post: &Post, view: View, remaining: Option<Duration>) -> v1::Post {
+        let authors = self.resolve_authors([post], view, remaining).await;
         encode::post(post, authors.first())
     }
 
-    /// Returns the response with a first page and its authors. It is the same for all callers
-    /// until one of the authors has to be looked up again, so it is encoded once until then.
+    /// Returns the response with a first page and its authors. The response is cached with the
+    /// page until one of the authors has to be refreshed, since it is equal for all callers.
     async fn first_page(
         &self,
-        list: &List,
+        query: &ListQuery,
         page: &Page,
         remaining: Option<Duration>,
     ) -> Result<Encoded<ListPostsResponse>, Error> {
         if let Some(response) = page.response.get(Instant::now()) {
             return Ok(Encoded::from_bytes(response));
         }
-        let ids = page.posts.iter().map(|post| post.author);
-        // The authors that are resolved below are known at least until then.
+        let ids = page.posts.iter().map(|post| post.author_id);
+        // Read this before the authors are resolved, which can only extend it.
         let expires = self.authors.fresh_until(ids);
-        let authors = self.authors_of(&page.posts, View::Full, remaining).await;
+        let authors = self
+            .resolve_authors(&page.posts, View::Full, remaining)
+            .await;
 
-        let response = Encoded::from(encode::page(list, View::Full, page, &authors)?);
-        // An author that is not resolved may be so in the next call.
+        let response = Encoded::from(encode::page(query, View::Full, page, &authors)?);
+        // An unresolved author may be resolved by the next call.
         let resolved = |author| matches!(author, &Author::Resolved(_));
         if let Some(expires) = expires.filter(|_| authors.iter().all(resolved)) {
             page.response.set(response.clone().into_bytes(), expires);
@@ -239,19 +239,24 @@ impl<S: PostStore> Rpc<S> {
         Ok(response)
     }
 
-    /// What is sent of new posts to all who want the same of them.
-    async fn encoded(&self, wanted: &Wanted<PrefixedMessages>) -> Result<PrefixedMessages, Status> {
-        let authors = self.authors_of(wanted.posts(), wanted.view(), None).await;
-        let message = |(at, post)| {
-            let post = Some(encode::post(post, authors.get(at)));
+    /// Encodes the posts of a batch for all watchers with an equal filter.
+    async fn encode_batch(
+        &self,
+        batch: &FilteredBatch<PrefixedMessages>,
+    ) -> Result<PrefixedMessages, Status> {
+        let authors = self
+            .resolve_authors(batch.posts(), batch.view(), None)
+            .await;
+        let message = |(index, post)| {
+            let post = Some(encode::post(post, authors.get(index)));
             Encoded::from(WatchPostsResponse { post }).into_bytes()
         };
-        let messages: Vec<_> = wanted.posts().enumerate().map(message).collect();
+        let messages: Vec<_> = batch.posts().enumerate().map(message).collect();
         PrefixedMessages::encode(&messages)
     }
 
-    /// The authors that `view` shows of `posts`, in their order: none in the basic one.
-    async fn authors_of(
+    /// Returns the authors of `posts` in their order, or an empty list in the basic view.
+    async fn resolve_authors(
         &self,
         posts: impl IntoIterator<Item = &Post>,
         view: View,
@@ -260,44 +265,42 @@ impl<S: PostStore> Rpc<S> {
         match view {
             View::Basic => Vec::new(),
             View::Full => {
-                let ids: Vec<_> = posts.into_iter().map(|post| post.author).collect();
+                let ids: Vec<_> = posts.into_iter().map(|post| post.author_id).collect();
                 self.authors.resolve(&ids, remaining).await
             }
         }
     }
 
-    /// Forgets the author of whom the foreign key told that it is gone: it was known from
-    /// before, and was deleted since.
+    /// Evicts the author that violated the foreign key: it was cached, and has been deleted.
     fn evict_missing(&self, error: &Error) {
         match error {
-            Error::AuthorNotFound(author) => self.authors.evict(*author),
+            Error::AuthorNotFound(author_id) => self.authors.evict(*author_id),
             Error::Mutation { error, .. } => self.evict_missing(error),
             _ => {}
         }
     }
 
-    /// Whether it can be told that the authors of new posts are there. Those who are not
-    /// are left to the foreign key, which finds the first of them in the order of the
-    /// changes.
+    /// Fails if the author of a new post is not cached and cannot be looked up. Missing authors
+    /// pass: the foreign key finds the first of them in the order of the mutations.
     async fn check_authors(
         &self,
         mutations: &[Mutation],
         remaining: Option<Duration>,
     ) -> Result<(), Error> {
-        let author = |mutation: &Mutation| match mutation {
-            Mutation::Create(draft) => Some(draft.author),
+        let author_id = |mutation: &Mutation| match mutation {
+            Mutation::Create(draft) => Some(draft.author_id),
             Mutation::Update(_) | Mutation::Delete(_) => None,
         };
-        let ids: Vec<_> = mutations.iter().filter_map(author).collect();
+        let ids: Vec<_> = mutations.iter().filter_map(author_id).collect();
         let Err(unavailable) = self.authors.resolve_for_write(&ids, remaining).await else {
             return Ok(());
         };
         let index = mutations
             .iter()
-            .position(|mutation| author(mutation) == Some(unavailable.0));
+            .position(|mutation| author_id(mutation) == Some(unavailable.0));
         let error = Error::from(unavailable);
         Err(match index {
-            Some(index) => error.at(index),
+            Some(index) => error.at_index(index),
             None => error,
         })
     }

@@ -17,7 +17,9 @@ use serde::Serialize;
 pub use self::cached_response::CachedResponse;
 use crate::{
     error::Error,
-    post::{AuthorId, Change, Deletion, Mutation, NewPost, Order, Post, PostId, Selection},
+    post::{
+        AuthorId, Mutation, NewPost, Order, Post, PostDeletion, PostId, PostUpdate, PurgeFilter,
+    },
 };
 
 /// A store of posts, in any engine. Clones share its connections.
@@ -63,7 +65,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// Those of every method.
-    fn list(&self, list: &List) -> impl Future<Output = Result<Arc<Page>, Error>> + Send;
+    fn list(&self, list: &ListQuery) -> impl Future<Output = Result<Arc<Page>, Error>> + Send;
 
     /// Returns how many posts a purge would delete, and the lowest ids among them, at most
     /// 100.
@@ -73,7 +75,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// Those of every method.
     fn preview_purge(
         &self,
-        selection: Selection,
+        selection: PurgeFilter,
     ) -> impl Future<Output = Result<(i64, Vec<i64>), Error>> + Send;
 
     /// Returns the highest id of all posts, or 0 if there are none.
@@ -91,7 +93,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     fn posts_since(
         &self,
         after: i64,
-        author: Option<AuthorId>,
+        author_id: Option<AuthorId>,
     ) -> impl Future<Output = Result<PostsSince, Error>> + Send;
 
     /// Returns whether the write is a replay, whose response was saved before.
@@ -123,7 +125,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// [`Error::NotFound`] and [`Error::EtagMismatch`].
     fn update(
         &self,
-        change: Change,
+        change: PostUpdate,
         validate_only: bool,
     ) -> impl Future<Output = Result<Post, Error>> + Send;
 
@@ -132,7 +134,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::NotFound`] and [`Error::EtagMismatch`].
-    fn delete(&self, deletion: Deletion) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete(&self, deletion: PostDeletion) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Makes all changes in their order, each of which sees those before it, or none. Returns
     /// the posts as stored, and `None` for each deletion; or the saved response of a replay.
@@ -150,7 +152,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// Those of every method.
-    fn purge(&self, selection: Selection) -> impl Future<Output = Result<i64, Error>> + Send;
+    fn purge(&self, selection: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
 
     /// Deletes the oldest idempotency records that are no longer valid: one small step, so
     /// that no write waits for it. Returns whether there may be more of them.
@@ -220,11 +222,11 @@ impl<T> IdempotentWrite<T> {
 
 /// Which posts to list, and in which order.
 #[derive(Clone, Debug)]
-pub struct List {
+pub struct ListQuery {
     /// What comes first.
     pub order: Order,
     /// Only posts of this author.
-    pub author: Option<AuthorId>,
+    pub author_id: Option<AuthorId>,
     /// How many.
     pub size: PageSize,
     /// The id of the last post of the page before.
@@ -233,7 +235,7 @@ pub struct List {
     pub count: bool,
 }
 
-impl List {
+impl ListQuery {
     /// Whether it is the page that most ask for: the first one, and not what is on the others.
     #[must_use]
     pub fn is_first_page(&self) -> bool {

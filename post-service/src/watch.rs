@@ -1,12 +1,12 @@
-//! New posts, as they are committed: by this process, which says so at once, or by
-//! another one on the same database, which is looked for every now and then.
+//! The feed of new posts, for the watchers of this process.
 //!
-//! One task reads what is new and hands it to all who watch. Each of them keeps its own
-//! place in the order of the ids: whoever finds a gap before what it is handed, because it
-//! has just begun or is slow, reads the missing posts from the database. So nothing is
-//! missed and nothing sent twice, and nothing is kept for a slow one but a few batches.
-//! What is sent of a batch is the same for all who want the same of it, and is made once: an
-//! `M`, of which the feed knows nothing.
+//! One task reads the posts that are new and publishes them in batches to all subscriptions. It
+//! is woken when this process commits a post, and polls for the commits of other processes. Each
+//! subscription tracks the last id that it has seen. If a batch starts after that id, because
+//! the subscription is new or lagged, it reads the missing posts from the database. Thus no post
+//! is missed or sent twice, and a slow watcher holds only a few batches in memory.
+//!
+//! The encoded form `M` of a batch is made once for all subscriptions with an equal filter.
 
 use std::{
     collections::HashMap,
@@ -30,29 +30,29 @@ use crate::{
     store::{PostStore, PostsSince},
 };
 
-/// After a batch the next one waits for so long at least, and has all that is committed
-/// meanwhile: who watch are woken for each batch, not for each commit.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The minimum interval between two reads for the feed. A batch has all commits of this time,
+/// thus watchers are woken once for a batch and not once for a commit.
+const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What is new, for all who watch. Copies of it are cheap and share the watchers.
+/// The feed of new posts. Clones share the subscriptions.
 #[derive(Clone, Debug)]
 pub struct Feed<M, S> {
     store: S,
     batches: broadcast::Sender<Arc<Batch<M>>>,
     wake: Arc<Notify>,
-    places: Arc<Semaphore>,
-    /// How many have ever begun to watch.
-    begun: Arc<AtomicU64>,
+    permits: Arc<Semaphore>,
+    /// The number of subscriptions since the start.
+    subscriptions: Arc<AtomicU64>,
     settings: WatchSettings,
 }
 
-/// Where the feed stands.
+/// The position of the feed.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
-    /// The last batch ended here.
+struct FeedCursor {
+    /// The end of the last batch.
     after: i64,
-    /// How many of those who ever began to watch have been shown where it stands.
-    shown: u64,
+    /// The number of subscriptions, since the start, that have been sent this position.
+    notified_subscribers: u64,
 }
 
 /// All posts with ids above `after` and up to `until`.
@@ -61,159 +61,157 @@ struct Batch<M> {
     after: i64,
     until: i64,
     posts: Vec<Post>,
-    read: Instant,
-    /// What is sent to those who wish for it, which one of them makes for all.
-    made: Mutex<HashMap<Wish, Arc<OnceCell<M>>>>,
+    read_at: Instant,
+    /// The encoded posts for each filter. The first subscription with a filter encodes them.
+    encoded: Mutex<HashMap<BatchFilter, Arc<OnceCell<M>>>>,
 }
 
-/// What one who watches wants of a batch: the posts after an id, perhaps of one author only,
-/// and how much of them.
+/// A filter for the posts of a batch: the posts after an id, of one author if one is given, and
+/// the view to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Wish {
+struct BatchFilter {
     after: i64,
-    author: Option<AuthorId>,
+    author_id: Option<AuthorId>,
     view: View,
 }
 
-/// Those posts of a batch that one who watches wants.
+/// A batch with the filter of one subscription.
 #[derive(Debug)]
-pub struct Wanted<M> {
+pub struct FilteredBatch<M> {
     batch: Arc<Batch<M>>,
-    wish: Wish,
+    filter: BatchFilter,
 }
 
-/// One who watches.
+/// The subscription of one watcher.
 #[derive(Debug)]
-pub struct Watch<M, S> {
+pub struct Subscription<M, S> {
     store: S,
     batches: broadcast::Receiver<Arc<Batch<M>>>,
-    author: Option<AuthorId>,
+    author_id: Option<AuthorId>,
     view: View,
-    /// Every post up to this id was sent, or is not wanted.
+    /// Every post up to this id was sent or does not match the filter.
     seen: i64,
-    /// A batch that is older is read anew: a post is sent as it is then.
-    fresh: Duration,
-    /// Whether there may be posts after it that were handed out before.
-    behind: bool,
-    _place: OwnedSemaphorePermit,
+    /// The age at which a batch is read again, so that a watcher gets posts as they are stored.
+    max_age: Duration,
+    /// Whether the database may have posts after `seen` that were published before.
+    catching_up: bool,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<M, S: PostStore> Feed<M, S> {
-    /// A feed of the posts in `store`. Nothing is read until [`Feed::run`] runs.
+    /// Returns a feed of the posts in `store`. It publishes posts while [`Feed::run`] is polled.
     #[must_use]
     pub fn new(store: S, settings: &WatchSettings) -> Self {
         Self {
             store,
             batches: broadcast::Sender::new(settings.watch_buffer_batches.get()),
             wake: Arc::default(),
-            places: Arc::new(Semaphore::new(settings.max_watchers.get())),
-            begun: Arc::default(),
+            permits: Arc::new(Semaphore::new(settings.max_watchers.get())),
+            subscriptions: Arc::default(),
             settings: settings.clone(),
         }
     }
 
-    /// Says that this process has committed a post.
+    /// Wakes the feed after this process has committed a post.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Begins to watch, after the post `after` or else after the newest.
+    /// Subscribes to the posts after the id `after`, or after the newest post if it is `None`.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyWatchers`], and those of the database.
-    pub async fn watch(
+    pub async fn subscribe(
         &self,
-        author: Option<AuthorId>,
+        author_id: Option<AuthorId>,
         after: Option<i64>,
         view: View,
-    ) -> Result<Watch<M, S>, Error> {
-        let place = Arc::clone(&self.places)
+    ) -> Result<Subscription<M, S>, Error> {
+        let permit = Arc::clone(&self.permits)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyWatchers(self.settings.max_watchers.get()))?;
-        // First the subscription, then the look: what comes between them is seen twice, and
-        // dropped once, rather than missed.
+        // Subscribe before reading the newest id: a post that is committed in between arrives
+        // twice and is dropped once. In the other order it would be missed.
         let batches = self.batches.subscribe();
         let seen = match after {
             Some(after) => after,
             None => self.store.max_id().await?,
         };
-        self.begun.fetch_add(1, Ordering::Release);
+        self.subscriptions.fetch_add(1, Ordering::Release);
         self.wake();
-        Ok(Watch {
+        Ok(Subscription {
             store: self.store.clone(),
             batches,
-            author,
+            author_id,
             view,
             seen,
-            fresh: self.store.poll_interval(),
-            behind: after.is_some(),
-            _place: place,
+            max_age: self.store.poll_interval(),
+            catching_up: after.is_some(),
+            _permit: permit,
         })
     }
 
-    /// Hands out what is new, for as long as it is polled.
+    /// Publishes new posts until it is dropped.
     pub async fn run(&self) {
-        let mut place = None;
+        let mut cursor = None;
         let mut failing = false;
         loop {
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep(self.store.poll_interval()) => {}
             }
-            let result = self.hand_out(&mut place).await;
+            let result = self.publish_new(&mut cursor).await;
             if let (Err(error), false) = (&result, failing) {
-                tracing::warn!(%error, "new posts cannot be read; trying again");
+                tracing::warn!(%error, "reading new posts failed; will retry");
             }
             failing = result.is_err();
-            sleep(PAUSE).await;
+            sleep(MIN_BATCH_INTERVAL).await;
         }
     }
 
-    /// Hands out all that is new after `place`, which is where the last batch ended: there
-    /// is none while nobody watches.
-    async fn hand_out(&self, place: &mut Option<Standing>) -> Result<(), Error> {
+    /// Publishes all posts after `position`, and advances it. It is `None` while nothing is
+    /// subscribed.
+    async fn publish_new(&self, position: &mut Option<FeedCursor>) -> Result<(), Error> {
         if self.batches.receiver_count() == 0 {
-            *place = None;
+            *position = None;
             return Ok(());
         }
-        // Before it is read what they may have to be shown.
-        let begun = self.begun.load(Ordering::Acquire);
-        let mut standing = match *place {
-            Some(standing) => standing,
-            None => Standing {
+        // Load this before the posts are read: a subscription that is added later is notified
+        // in the next round.
+        let subscriptions = self.subscriptions.load(Ordering::Acquire);
+        let mut cursor = match *position {
+            Some(cursor) => cursor,
+            None => FeedCursor {
                 after: self.store.max_id().await?,
-                shown: 0,
+                notified_subscribers: 0,
             },
         };
         loop {
-            let news = self.store.posts_since(standing.after, None).await?;
-            let (until, more) = (news.until, news.more);
-            if !news.posts.is_empty() {
-                self.send(Batch::new(standing.after, news));
+            let new = self.store.posts_since(cursor.after, None).await?;
+            let (until, more) = (new.until, new.more);
+            if !new.posts.is_empty() {
+                self.publish(Batch::new(cursor.after, new));
             }
-            // It is lower than before if the newest are there no more, as after a restore.
-            standing.after = until;
-            *place = Some(standing);
+            // It falls if the newest posts no longer exist, as after a restore.
+            cursor.after = until;
+            *position = Some(cursor);
             if !more {
                 break;
             }
         }
-        // Whoever has not seen all up to here reads it from the database: an empty batch shows
-        // the gap.
-        if standing.shown != begun {
-            self.send(Batch::new(
-                standing.after,
-                PostsSince::empty(standing.after),
-            ));
-            standing.shown = begun;
-            *place = Some(standing);
+        // An empty batch shows a new subscription the position of the feed. If the subscription
+        // has not seen all posts up to it, it reads them from the database.
+        if cursor.notified_subscribers != subscriptions {
+            self.publish(Batch::new(cursor.after, PostsSince::empty(cursor.after)));
+            cursor.notified_subscribers = subscriptions;
+            *position = Some(cursor);
         }
         Ok(())
     }
 
-    fn send(&self, batch: Batch<M>) {
-        // The last watcher may have left meanwhile.
+    fn publish(&self, batch: Batch<M>) {
+        // Fails if the last subscription was dropped.
         let _ = self.batches.send(Arc::new(batch));
     }
 }
@@ -224,89 +222,94 @@ impl<M> Batch<M> {
             after,
             until,
             posts,
-            read: Instant::now(),
-            made: Mutex::default(),
+            read_at: Instant::now(),
+            encoded: Mutex::default(),
         }
     }
 }
 
-impl<M> Wanted<M> {
-    /// The posts, in the order of their ids.
+impl<M> FilteredBatch<M> {
+    /// Returns the posts that match the filter, in the order of their ids.
     pub fn posts(&self) -> impl Iterator<Item = &Post> {
-        let Wish { after, author, .. } = self.wish;
+        let BatchFilter {
+            after, author_id, ..
+        } = self.filter;
         self.batch.posts.iter().filter(move |post| {
-            post.id > after && author.is_none_or(|author| author == post.author)
+            post.id > after && author_id.is_none_or(|author_id| author_id == post.author_id)
         })
     }
 
-    /// How much of them is wanted.
+    /// Returns the view to encode.
     #[must_use]
     pub fn view(&self) -> View {
-        self.wish.view
+        self.filter.view
     }
 
-    /// What is sent of them. One of all who want the same makes it, while the others wait; if it
-    /// fails or goes away, another one does. Who begins has to go on when it is woken, as bodies
-    /// of answers do: they are asked for more before their client's window is.
+    /// Returns the encoded posts.
+    ///
+    /// The first subscription with this filter encodes them. Subscriptions with an equal filter
+    /// wait and share the result. If the first one fails or is dropped, the next one encodes. The
+    /// others wait until the encoding one is polled to its end. A response body is polled even
+    /// while the flow-control window of its client is closed.
     ///
     /// # Errors
     ///
-    /// Those of making it.
-    pub async fn sent<E, F>(&self, make: impl FnOnce() -> F) -> Result<M, E>
+    /// Those of `encode`.
+    pub async fn get_or_encode<E, F>(&self, encode: impl FnOnce() -> F) -> Result<M, E>
     where
         M: Clone,
         F: Future<Output = Result<M, E>>,
     {
         let cell = {
-            let cells = self.batch.made.lock();
+            let cells = self.batch.encoded.lock();
             let mut cells = cells.unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(cells.entry(self.wish).or_default())
+            Arc::clone(cells.entry(self.filter).or_default())
         };
-        cell.get_or_try_init(make).await.cloned()
+        cell.get_or_try_init(encode).await.cloned()
     }
 }
 
-impl<M, S: PostStore> Watch<M, S> {
-    /// The next posts: at least one. Waits until there is one.
+impl<M, S: PostStore> Subscription<M, S> {
+    /// Waits for the next posts, and returns at least one.
     ///
     /// # Errors
     ///
-    /// Those of the database. Whoever watches again after the last post that it got misses
-    /// nothing.
-    pub async fn next(&mut self) -> Result<Wanted<M>, Error> {
+    /// Those of the database. A watcher that subscribes again, after the last post that it got,
+    /// misses nothing.
+    pub async fn next(&mut self) -> Result<FilteredBatch<M>, Error> {
         loop {
-            let batch = if self.behind {
-                let news = self.store.posts_since(self.seen, self.author).await?;
-                self.behind = news.more;
-                Some(Arc::new(Batch::new(self.seen, news)))
+            let batch = if self.catching_up {
+                let new = self.store.posts_since(self.seen, self.author_id).await?;
+                self.catching_up = new.more;
+                Some(Arc::new(Batch::new(self.seen, new)))
             } else {
-                self.handed_out().await?
+                self.next_published().await?
             };
             let Some(batch) = batch else {
                 continue;
             };
-            let wish = Wish {
+            let filter = BatchFilter {
                 after: self.seen,
-                author: self.author,
+                author_id: self.author_id,
                 view: self.view,
             };
             self.seen = self.seen.max(batch.until);
-            let wanted = Wanted { batch, wish };
-            if wanted.posts().next().is_some() {
-                return Ok(wanted);
+            let filtered = FilteredBatch { batch, filter };
+            if filtered.posts().next().is_some() {
+                return Ok(filtered);
             }
         }
     }
 
-    /// The next batch, unless there is a gap before it, or it waited for so long that its posts
-    /// may have changed.
-    async fn handed_out(&mut self) -> Result<Option<Arc<Batch<M>>>, Error> {
+    /// Returns the next published batch. Returns `None` and starts to catch up if posts are
+    /// missing before the batch, or if the batch is so old that its posts may have changed.
+    async fn next_published(&mut self) -> Result<Option<Arc<Batch<M>>>, Error> {
         match self.batches.recv().await {
-            Ok(batch) if batch.after <= self.seen && batch.read.elapsed() < self.fresh => {
+            Ok(batch) if batch.after <= self.seen && batch.read_at.elapsed() < self.max_age => {
                 Ok(Some(batch))
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                self.behind = true;
+                self.catching_up = true;
                 Ok(None)
             }
             Err(broadcast::error::RecvError::Closed) => {
@@ -325,35 +328,39 @@ mod tests {
 
     use super::*;
 
-    const ALL: Wish = Wish {
+    const ALL: BatchFilter = BatchFilter {
         after: 0,
-        author: None,
+        author_id: None,
         view: View::Full,
     };
 
-    /// Those who want something of one batch.
-    fn wanted<const N: usize>(wishes: [Wish; N]) -> [Wanted<u64>; N] {
+    /// Returns one batch with each of these filters.
+    fn filtered<const N: usize>(filters: [BatchFilter; N]) -> [FilteredBatch<u64>; N] {
         let batch = Arc::new(Batch::new(0, PostsSince::empty(7)));
-        wishes.map(|wish| Wanted {
+        filters.map(|filter| FilteredBatch {
             batch: Arc::clone(&batch),
-            wish,
+            filter,
         })
     }
 
     #[tokio::test]
-    async fn what_is_sent_to_those_who_want_the_same_is_made_once() {
-        let other = Wish {
+    async fn equal_filters_share_one_encoding() {
+        let basic = BatchFilter {
             view: View::Basic,
             ..ALL
         };
-        let [first, second, other] = &wanted([ALL, ALL, other]);
+        let [first, second, other] = &filtered([ALL, ALL, basic]);
         let count = AtomicU64::new(0);
-        let make = || async {
+        let encode = || async {
             yield_now().await;
             Ok::<_, Error>(count.fetch_add(1, Ordering::Relaxed))
         };
 
-        let (first, second, other) = join!(first.sent(make), second.sent(make), other.sent(make));
+        let (first, second, other) = join!(
+            first.get_or_encode(encode),
+            second.get_or_encode(encode),
+            other.get_or_encode(encode)
+        );
 
         assert_eq!(first.unwrap(), second.unwrap());
         assert_eq!(other.unwrap(), 1);
@@ -361,28 +368,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_left_half_made_the_next_one_makes() {
-        let [first, second] = &wanted([ALL, ALL]);
-        let mut gone = Box::pin(first.sent(async || {
+    async fn a_cancelled_encoding_is_retried_by_the_next_watcher() {
+        let [first, second] = &filtered([ALL, ALL]);
+        let mut cancelled = Box::pin(first.get_or_encode(async || {
             yield_now().await;
             Ok::<_, Error>(1)
         }));
 
-        assert!(poll!(gone.as_mut()).is_pending());
-        drop(gone);
+        assert!(poll!(cancelled.as_mut()).is_pending());
+        drop(cancelled);
 
-        let made = second.sent(async || Ok::<_, Error>(2)).await;
-        assert_eq!(made.unwrap(), 2);
+        let encoded = second.get_or_encode(async || Ok::<_, Error>(2)).await;
+        assert_eq!(encoded.unwrap(), 2);
     }
 
     #[tokio::test]
-    async fn what_one_could_not_make_the_next_one_makes() {
-        let [first, second] = &wanted([ALL, ALL]);
+    async fn a_failed_encoding_is_retried_by_the_next_watcher() {
+        let [first, second] = &filtered([ALL, ALL]);
 
-        let failed = first.sent(async || Err(Error::NotFound(1))).await;
-        let made = second.sent(async || Ok::<_, Error>(2)).await;
+        let failed = first.get_or_encode(async || Err(Error::NotFound(1))).await;
+        let encoded = second.get_or_encode(async || Ok::<_, Error>(2)).await;
 
         assert!(matches!(failed, Err(Error::NotFound(1))), "{failed:?}");
-        assert_eq!(made.unwrap(), 2);
+        assert_eq!(encoded.unwrap(), 2);
     }
 }

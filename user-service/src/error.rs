@@ -67,7 +67,7 @@ impl From<FieldViolations> for Error {
 impl Error {
     /// The failure of one of several changes.
     #[must_use]
-    pub fn at(self, index: usize) -> Self {
+    pub fn at_index(self, index: usize) -> Self {
         Self::Mutation {
             index,
             error: Box::new(self),
@@ -76,27 +76,27 @@ impl Error {
 
     /// The status of the failure, whose ErrorInfo has `metadata` and its own.
     fn status(&self, message: String, mut metadata: Metadata) -> Status {
-        let mut tell = |key: &str, value: String| metadata.insert(key.into(), value);
+        let mut add = |key: &str, value: String| metadata.insert(key.into(), value);
         let (code, reason) = match self {
             Self::Invalid(violations) => {
                 return status::invalid_argument(DOMAIN, violations, metadata);
             }
             Self::NotFound(id) => {
-                tell("id", id.to_string());
+                add("id", id.to_string());
                 (Code::NotFound, "USER_NOT_FOUND")
             }
             Self::KeyNotFound(_) => (Code::NotFound, "USER_NOT_FOUND"),
             Self::NicknameTaken(nickname) => {
-                tell("nickname", nickname.clone());
+                add("nickname", nickname.clone());
                 (Code::AlreadyExists, "NICKNAME_TAKEN")
             }
             Self::EmailTaken(email) => {
-                tell("email", email.clone());
+                add("email", email.clone());
                 (Code::AlreadyExists, "EMAIL_TAKEN")
             }
             Self::EtagMismatch(EtagMismatch { id, etag }) => {
-                tell("id", id.to_string());
-                tell("etag", etag.to_string());
+                add("id", id.to_string());
+                add("etag", etag.to_string());
                 (Code::Aborted, "ETAG_MISMATCH")
             }
             Self::HasPosts(_) => (Code::FailedPrecondition, "USER_HAS_POSTS"),
@@ -106,7 +106,7 @@ impl Error {
                 return status::invalid_argument(DOMAIN, &violations, metadata);
             }
             Self::Mutation { index, error } => {
-                tell("mutation_index", index.to_string());
+                add("mutation_index", index.to_string());
                 return error.status(message, metadata);
             }
             Self::Database(error) => return failure::from_database_error(DOMAIN, error, metadata),

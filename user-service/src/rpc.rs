@@ -1,6 +1,6 @@
-//! The calls of `UserService`: decode, do, encode.
+//! The handlers of `UserService`: decode, do, encode.
 //!
-//! It knows the wire and the domain, and nothing of how users are stored.
+//! They know the wire and the domain, and nothing of how users are stored.
 
 mod decode;
 mod encode;
@@ -16,14 +16,14 @@ use tonic::{Request, Response, Status};
 
 use crate::{error::Error, store::UserStore};
 
-/// The calls, over the users that are stored.
+/// The handlers, which use the store.
 #[derive(Debug)]
 pub struct Rpc<S> {
     store: S,
 }
 
 impl<S> Rpc<S> {
-    /// The calls over `store`.
+    /// Returns the handlers for the users in `store`.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self { store }
@@ -94,20 +94,20 @@ impl<S: UserStore> UserService for Rpc<S> {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let list = decode::list(request.into_inner())?;
+        let query = decode::list(request.into_inner())?;
 
-        let page = self.store.list(&list).await?;
+        let page = self.store.list(&query).await?;
 
-        Ok(Response::new(encode::page(&list, page)?))
+        Ok(Response::new(encode::page(&query, page)?))
     }
 
     async fn update_user(
         &self,
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
-        let (change, validate_only) = decode::update(request.into_inner())?;
+        let (update, validate_only) = decode::update(request.into_inner())?;
 
-        let user = self.store.update(change, validate_only).await?;
+        let user = self.store.update(update, validate_only).await?;
 
         Ok(Response::new(UpdateUserResponse {
             user: Some(user.into()),
@@ -140,12 +140,12 @@ impl<S: UserStore> UserService for Rpc<S> {
         &self,
         request: Request<PurgeUsersRequest>,
     ) -> Result<Response<PurgeUsersResponse>, Status> {
-        let (selection, force) = decode::purge(request.into_inner())?;
+        let (filter, force) = decode::purge(request.into_inner())?;
 
         let (purge_count, purge_sample) = if force {
-            (self.store.purge(selection).await?, Vec::new())
+            (self.store.purge(filter).await?, Vec::new())
         } else {
-            self.store.preview_purge(selection).await?
+            self.store.preview_purge(filter).await?
         };
 
         Ok(Response::new(PurgeUsersResponse {

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
-    user::{Change, Deletion, Field, Key, Mutation, NewUser, Order, Role, Selection, User, UserId},
+    user::{
+        Field, LookupKey, Mutation, NewUser, Order, PurgeFilter, Role, User, UserDeletion, UserId,
+        UserUpdate,
+    },
 };
 
 /// A store of users, in any engine. Clones share its connections.
@@ -50,7 +53,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::KeyNotFound`].
-    fn lookup(&self, key: &Key) -> impl Future<Output = Result<User, Error>> + Send;
+    fn lookup(&self, key: &LookupKey) -> impl Future<Output = Result<User, Error>> + Send;
 
     /// Returns the users with these ids in the order of the ids, and `None` for each missing
     /// one.
@@ -68,7 +71,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// Those of every method.
-    fn list(&self, list: &List) -> impl Future<Output = Result<Page, Error>> + Send;
+    fn list(&self, list: &ListQuery) -> impl Future<Output = Result<Page, Error>> + Send;
 
     /// Returns how many users a purge would delete, and the lowest ids among them, at most
     /// 100.
@@ -78,7 +81,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// Those of every method.
     fn preview_purge(
         &self,
-        selection: Selection,
+        selection: PurgeFilter,
     ) -> impl Future<Output = Result<(i64, Vec<i64>), Error>> + Send;
 
     /// Creates a user. The user of a dry run has the id 0.
@@ -101,7 +104,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// [`Error::EmailTaken`].
     fn update(
         &self,
-        change: Change,
+        change: UserUpdate,
         validate_only: bool,
     ) -> impl Future<Output = Result<User, Error>> + Send;
 
@@ -110,7 +113,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::EtagMismatch`] and [`Error::HasPosts`].
-    fn delete(&self, deletion: Deletion) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete(&self, deletion: UserDeletion) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Makes all changes in their order, each of which sees those before it, or none. Returns
     /// the users as stored, and `None` for each deletion.
@@ -129,7 +132,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::HasPosts`].
-    fn purge(&self, selection: Selection) -> impl Future<Output = Result<i64, Error>> + Send;
+    fn purge(&self, selection: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
 
     /// Deletes the oldest idempotency records that are no longer valid: one small step, so
     /// that no write waits for it. Returns whether there may be more of them.
@@ -142,7 +145,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
 
 /// Which users to list, and in which order.
 #[derive(Clone, Debug)]
-pub struct List {
+pub struct ListQuery {
     /// What comes first.
     pub order: Order,
     /// Only users of this role.
@@ -179,8 +182,8 @@ pub struct Page {
 impl Cursor {
     /// Whether it can be the end of a page in this order.
     #[must_use]
-    pub fn fits(&self, order: &Order) -> bool {
-        let by_id = matches!(order.decisive().0, Field::Id | Field::CreateTime);
+    pub fn matches_order(&self, order: &Order) -> bool {
+        let by_id = matches!(order.sort_key().0, Field::Id | Field::CreateTime);
         by_id == matches!(self, Self::Id(_))
     }
 }

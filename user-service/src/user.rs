@@ -92,7 +92,7 @@ pub struct NewUser {
 
 /// New values for some fields of a user.
 #[derive(Clone, Debug, Serialize)]
-pub struct Change {
+pub struct UserUpdate {
     /// Which user.
     pub id: UserId,
     /// The state that the user must still be in.
@@ -105,10 +105,10 @@ pub struct Change {
     pub role: Option<Role>,
 }
 
-impl Change {
+impl UserUpdate {
     /// Whether it would leave `user` as it is.
     #[must_use]
-    pub fn is_idle(&self, user: &User) -> bool {
+    pub fn is_noop(&self, user: &User) -> bool {
         let nickname = self.nickname.as_ref().map(Nickname::as_str);
         let email = self.email.as_ref().map(Email::as_str);
         nickname.is_none_or(|nickname| nickname == user.nickname)
@@ -119,7 +119,7 @@ impl Change {
 
 /// A user to delete.
 #[derive(Clone, Debug, Serialize)]
-pub struct Deletion {
+pub struct UserDeletion {
     /// Which user.
     pub id: UserId,
     /// The state that the user must still be in.
@@ -135,9 +135,9 @@ pub enum Mutation {
     /// Creates a user.
     Create(NewUser),
     /// Changes one.
-    Update(Change),
+    Update(UserUpdate),
     /// Deletes one.
-    Delete(Deletion),
+    Delete(UserDeletion),
 }
 
 impl Mutation {
@@ -150,7 +150,7 @@ impl Mutation {
 
 /// What one user is looked up by.
 #[derive(Clone, Debug)]
-pub enum Key {
+pub enum LookupKey {
     /// In any letter case.
     Nickname(Nickname),
     /// In any letter case.
@@ -159,7 +159,7 @@ pub enum Key {
 
 /// Which users are purged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub enum PurgeFilter {
     /// All of them.
     All,
     /// Those of one role.

@@ -20,8 +20,11 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, reason},
-    post::{AuthorId, Body, Change, Deletion, Mutation, NewPost, Order, PostId, Selection, View},
-    store::List,
+    post::{
+        AuthorId, Body, Mutation, NewPost, Order, PostDeletion, PostId, PostUpdate, PurgeFilter,
+        View,
+    },
+    store::ListQuery,
 };
 
 pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, WriteOptions), Error> {
@@ -44,7 +47,7 @@ pub(super) fn get(request: GetPostRequest) -> Result<(PostId, View), Error> {
     Ok(violations.finish(id.zip(view))?)
 }
 
-pub(super) fn list(request: ListPostsRequest) -> Result<(List, View), Error> {
+pub(super) fn list(request: ListPostsRequest) -> Result<(ListQuery, View), Error> {
     let ListPostsRequest {
         page_size,
         page_token,
@@ -60,12 +63,12 @@ pub(super) fn list(request: ListPostsRequest) -> Result<(List, View), Error> {
             .collect(Order::parse(&order_by).map_err(|error| {
                 FieldViolations::with_reason(reason::ORDER_BY, "order_by", error)
             }));
-    let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
+    let author_id = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
     let view = violations.check("view", wire_view(view));
-    let list = match (size, order, author) {
-        (Some(size), Some(order), Some(author)) => Some(List {
+    let list = match (size, order, author_id) {
+        (Some(size), Some(order), Some(author_id)) => Some(ListQuery {
             order,
-            author,
+            author_id,
             size,
             after: None,
             count: return_total_size,
@@ -81,22 +84,22 @@ pub(super) fn list(request: ListPostsRequest) -> Result<(List, View), Error> {
 
 /// What a page token is bound to: all that chooses, orders and shows what is listed, and
 /// whether it is counted.
-pub(super) fn page_context(list: &List, view: View) -> impl Serialize {
-    ("ListPosts", list.order, list.author, view, list.count)
+pub(super) fn page_context(list: &ListQuery, view: View) -> impl Serialize {
+    ("ListPosts", list.order, list.author_id, view, list.count)
 }
 
-fn cursor(list: &List, view: View, token: &str) -> Result<i64, FieldViolations> {
+fn cursor(list: &ListQuery, view: View, token: &str) -> Result<i64, FieldViolations> {
     pagination::decode(&page_context(list, view), token).ok_or_else(|| {
         FieldViolations::with_reason(reason::PAGE_TOKEN, "page_token", pagination::INVALID_TOKEN)
     })
 }
 
-pub(super) fn update(request: UpdatePostRequest) -> Result<(Change, bool), Error> {
+pub(super) fn update(request: UpdatePostRequest) -> Result<(PostUpdate, bool), Error> {
     let validate_only = request.validate_only;
     Ok((change(request)?, validate_only))
 }
 
-pub(super) fn delete(request: DeletePostRequest) -> Result<Deletion, Error> {
+pub(super) fn delete(request: DeletePostRequest) -> Result<PostDeletion, Error> {
     Ok(deletion(request)?)
 }
 
@@ -114,25 +117,25 @@ pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Writ
         .map_err(|violations| {
             let error = Error::Invalid(violations);
             match first_wrong {
-                Some(index) => error.at(index),
+                Some(index) => error.at_index(index),
                 None => error,
             }
         })
 }
 
-pub(super) fn purge(request: PurgePostsRequest) -> Result<(Selection, bool), Error> {
+pub(super) fn purge(request: PurgePostsRequest) -> Result<(PurgeFilter, bool), Error> {
     let PurgePostsRequest { selection, force } = request;
     let selection = match selection {
         None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or an author_id",
         )),
-        Some(purge_posts_request::Selection::All(true)) => Ok(Selection::All),
+        Some(purge_posts_request::Selection::All(true)) => Ok(PurgeFilter::All),
         Some(purge_posts_request::Selection::All(false)) => {
             Err(FieldViolations::single("all", "it must be true"))
         }
         Some(purge_posts_request::Selection::AuthorId(id)) => AuthorId::parse(id)
-            .map(Selection::Author)
+            .map(PurgeFilter::Author)
             .map_err(|error| FieldViolations::single("author_id", error)),
     };
     Ok((selection?, force))
@@ -147,7 +150,7 @@ pub(super) fn watch(
         view,
     } = request;
     let mut violations = FieldViolations::new();
-    let author = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
+    let author_id = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
     if let Some(after) = after_id
         && after < 0
     {
@@ -155,8 +158,8 @@ pub(super) fn watch(
         violations.add("after_id", format!("{after} {hint}"));
     }
     let view = violations.check("view", wire_view(view));
-    let (author, view) = violations.finish(author.zip(view))?;
-    Ok((author, after_id, view))
+    let (author_id, view) = violations.finish(author_id.zip(view))?;
+    Ok((author_id, after_id, view))
 }
 
 fn new_post(post: Option<v1::Post>) -> Result<NewPost, FieldViolations> {
@@ -172,14 +175,14 @@ fn new_post(post: Option<v1::Post>) -> Result<NewPost, FieldViolations> {
     } = post.ok_or_else(|| FieldViolations::single("", "it is not set"))?;
     let mut violations = FieldViolations::new();
     let body = violations.check("body", Body::parse(&body));
-    let author = violations.check("author_id", AuthorId::parse(author_id));
+    let author_id = violations.check("author_id", AuthorId::parse(author_id));
     violations.finish(
-        body.zip(author)
-            .map(|(body, author)| NewPost { body, author }),
+        body.zip(author_id)
+            .map(|(body, author_id)| NewPost { body, author_id }),
     )
 }
 
-fn change(request: UpdatePostRequest) -> Result<Change, FieldViolations> {
+fn change(request: UpdatePostRequest) -> Result<PostUpdate, FieldViolations> {
     let UpdatePostRequest {
         post,
         update_mask,
@@ -201,20 +204,20 @@ fn change(request: UpdatePostRequest) -> Result<Change, FieldViolations> {
     UpdateMask::decode(&mut violations, update_mask, &["body"]);
     let id = violations.check("post.id", PostId::parse(id));
     let body = violations.check("post.body", Body::parse(&body));
-    violations.finish(id.zip(body).map(|(id, body)| Change {
+    violations.finish(id.zip(body).map(|(id, body)| PostUpdate {
         id,
         etag: Etag::parse(etag),
         body,
     }))
 }
 
-fn deletion(request: DeletePostRequest) -> Result<Deletion, FieldViolations> {
+fn deletion(request: DeletePostRequest) -> Result<PostDeletion, FieldViolations> {
     let DeletePostRequest {
         id,
         etag,
         allow_missing,
     } = request;
-    Ok(Deletion {
+    Ok(PostDeletion {
         id: PostId::parse(id).map_err(|error| FieldViolations::single("id", error))?,
         etag: Etag::parse(etag),
         allow_missing,

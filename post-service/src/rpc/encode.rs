@@ -11,7 +11,7 @@ use crate::{
     authors::Author,
     error::Error,
     post::{Post, View},
-    store::{List, Page},
+    store::{ListQuery, Page},
 };
 
 /// Returns a post, with its author if that is to be shown.
@@ -24,7 +24,7 @@ pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
         update_time,
         // In the etag.
         revision: _,
-        author: author_id,
+        author_id,
     } = post;
     v1::Post {
         id: *id,
@@ -50,7 +50,7 @@ pub(super) fn results(posts: &[Option<Post>]) -> CommitPostsResponse {
 /// Returns a page, with the token of the next one. `authors` are those of its posts, in their
 /// order, or none if they are not to be shown.
 pub(super) fn page(
-    list: &List,
+    list: &ListQuery,
     view: View,
     page: &Page,
     authors: &[Author],
@@ -109,7 +109,7 @@ mod tests {
             create_time: time,
             update_time: time,
             revision: 3,
-            author: AuthorId::parse(300).unwrap(),
+            author_id: AuthorId::parse(300).unwrap(),
         };
         let author = Author::Resolved("susan".into());
 

@@ -4,9 +4,9 @@
 //! of who their authors are.
 
 mod create;
-mod pages;
+mod first_page_cache;
+mod idempotency;
 mod read;
-mod requests;
 mod row;
 mod write;
 
@@ -25,14 +25,16 @@ use include_dir::{Dir, include_dir};
 
 use self::{
     create::{Creation, Drafts, create_one},
-    pages::Pages,
+    first_page_cache::FirstPageCache,
     read::{FEED_READ_LIMIT, count, find, max_id, page, page_of, sample},
     write::{delete, mutate, only_creations, purge, single, update},
 };
-use super::{IdempotentWrite, List, Page, PostStore, PostsSince};
+use super::{IdempotentWrite, ListQuery, Page, PostStore, PostsSince};
 use crate::{
     error::Error,
-    post::{AuthorId, Change, Deletion, Mutation, NewPost, Order, Post, PostId, Selection},
+    post::{
+        AuthorId, Mutation, NewPost, Order, Post, PostDeletion, PostId, PostUpdate, PurgeFilter,
+    },
 };
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -59,7 +61,7 @@ pub static REQUIREMENTS: Requirements = Requirements {
 pub struct SqliteStore {
     database: Database,
     clock: Clock,
-    pages: Pages,
+    first_pages: FirstPageCache,
     creations: Batcher<Creation, Vec<Post>, Error>,
     poll_interval: Duration,
 }
@@ -79,7 +81,7 @@ impl SqliteStore {
             creations: database.batcher(create::BATCH_OPS, clock.clone()),
             database,
             clock,
-            pages: Pages::new(list_cache_capacity),
+            first_pages: FirstPageCache::new(list_cache_capacity),
             poll_interval,
         }
     }
@@ -101,24 +103,24 @@ impl PostStore for SqliteStore {
             .try_into()
     }
 
-    async fn list(&self, list: &List) -> Result<Arc<Page>, Error> {
+    async fn list(&self, list: &ListQuery) -> Result<Arc<Page>, Error> {
         if list.count {
             return self.list_and_count(list).await.map(Arc::new);
         }
         let source = self.database.read_source(list.size.rows());
-        let wanted = self.pages.wants(list);
-        let version = wanted.then(|| source.version()).flatten();
-        if let Some(page) = version.and_then(|version| self.pages.get(list, version)) {
+        let cacheable = self.first_pages.is_cacheable(list);
+        let version = cacheable.then(|| source.version()).flatten();
+        if let Some(page) = version.and_then(|version| self.first_pages.get(list, version)) {
             return Ok(page);
         }
         let page = Arc::new(page_of(page(source, list).await?, list, None)?);
         if let Some(version) = version {
-            self.pages.keep(list, version, &page);
+            self.first_pages.insert(list, version, &page);
         }
         Ok(page)
     }
 
-    async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+    async fn preview_purge(&self, selection: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
         let read = self.database.snapshot(async |connection| {
             let count = count(connection, selection).await?;
             Ok((count, sample(connection, selection).await?))
@@ -131,10 +133,14 @@ impl PostStore for SqliteStore {
         Ok(max_id(&mut reader).await?)
     }
 
-    async fn posts_since(&self, after: i64, author: Option<AuthorId>) -> Result<PostsSince, Error> {
-        let list = List {
+    async fn posts_since(
+        &self,
+        after: i64,
+        author_id: Option<AuthorId>,
+    ) -> Result<PostsSince, Error> {
+        let list = ListQuery {
             order: Order::OldestFirst,
-            author,
+            author_id,
             size: PageSize::clamped(FEED_READ_LIMIT),
             after: Some(after),
             count: false,
@@ -158,7 +164,7 @@ impl PostStore for SqliteStore {
         let Some(request) = write.request else {
             return Ok(false);
         };
-        requests::is_recorded(self.database.read_source(1), request).await
+        idempotency::is_recorded(self.database.read_source(1), request).await
     }
 
     async fn create(&self, write: IdempotentWrite<NewPost>) -> Result<Post, Error> {
@@ -180,7 +186,7 @@ impl PostStore for SqliteStore {
         })
     }
 
-    async fn update(&self, change: Change, validate_only: bool) -> Result<Post, Error> {
+    async fn update(&self, change: PostUpdate, validate_only: bool) -> Result<Post, Error> {
         let write = WriteOptions {
             validate_only,
             ..WriteOptions::default()
@@ -194,7 +200,7 @@ impl PostStore for SqliteStore {
             .await
     }
 
-    async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
+    async fn delete(&self, deletion: PostDeletion) -> Result<(), Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(delete(connection, deletion))
@@ -228,7 +234,7 @@ impl PostStore for SqliteStore {
         let mut posts: Vec<Option<Post>> = self
             .database
             .write(atomicity, move |connection| {
-                Box::pin(requests::once(
+                Box::pin(idempotency::once(
                     connection,
                     request,
                     // Asked after the wait in the queue, so that no post is later.
@@ -246,7 +252,7 @@ impl PostStore for SqliteStore {
         Ok(posts)
     }
 
-    async fn purge(&self, selection: Selection) -> Result<i64, Error> {
+    async fn purge(&self, selection: PurgeFilter) -> Result<i64, Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(purge(connection, selection))
@@ -259,7 +265,7 @@ impl PostStore for SqliteStore {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(async move {
-                    Ok::<_, WriteError<Error>>(requests::prune(connection, now).await?)
+                    Ok::<_, WriteError<Error>>(idempotency::prune(connection, now).await?)
                 })
             })
             .await
@@ -267,8 +273,8 @@ impl PostStore for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn list_and_count(&self, list: &List) -> Result<Page, Error> {
-        let selection = list.author.map_or(Selection::All, Selection::Author);
+    async fn list_and_count(&self, list: &ListQuery) -> Result<Page, Error> {
+        let selection = list.author_id.map_or(PurgeFilter::All, PurgeFilter::Author);
         let read = self.database.snapshot(async |connection| {
             let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
             Ok((rows, count(connection, selection).await?))

@@ -23,9 +23,10 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, reason},
-    store::{Cursor, List},
+    store::{Cursor, ListQuery},
     user::{
-        Change, Deletion, Email, Key, Mutation, NewUser, Nickname, Order, Role, Selection, UserId,
+        Email, LookupKey, Mutation, NewUser, Nickname, Order, PurgeFilter, Role, UserDeletion,
+        UserId, UserUpdate,
     },
 };
 
@@ -49,7 +50,7 @@ pub(super) fn get(request: GetUserRequest) -> Result<UserId, Error> {
     Ok(UserId::parse(id).map_err(|error| FieldViolations::single("id", error))?)
 }
 
-pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
+pub(super) fn lookup(request: LookupUserRequest) -> Result<LookupKey, Error> {
     let LookupUserRequest { key } = request;
     let key = match key {
         None => Err(FieldViolations::single(
@@ -57,10 +58,10 @@ pub(super) fn lookup(request: LookupUserRequest) -> Result<Key, Error> {
             "it is not set; give a nickname or an email",
         )),
         Some(lookup_user_request::Key::Nickname(nickname)) => Nickname::parse(&nickname)
-            .map(Key::Nickname)
+            .map(LookupKey::Nickname)
             .map_err(|error| FieldViolations::single("nickname", error)),
         Some(lookup_user_request::Key::Email(email)) => Email::parse(&email)
-            .map(Key::Email)
+            .map(LookupKey::Email)
             .map_err(|error| FieldViolations::single("email", error)),
     };
     Ok(key?)
@@ -82,7 +83,7 @@ pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, b
     Ok(violations.finish(Some((ids, allow_missing)))?)
 }
 
-pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
+pub(super) fn list(request: ListUsersRequest) -> Result<ListQuery, Error> {
     let ListUsersRequest {
         page_size,
         page_token,
@@ -99,7 +100,7 @@ pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
             }));
     let role = violations.check("role", wire_role(role));
     let list = match (size, order, role) {
-        (Some(size), Some(order), Some(role)) => Some(List {
+        (Some(size), Some(order), Some(role)) => Some(ListQuery {
             order,
             role,
             size,
@@ -117,13 +118,13 @@ pub(super) fn list(request: ListUsersRequest) -> Result<List, Error> {
 
 /// What a page token is bound to: all that chooses and orders what is listed, and
 /// whether it is counted.
-pub(super) fn page_context(list: &List) -> impl Serialize {
+pub(super) fn page_context(list: &ListQuery) -> impl Serialize {
     ("ListUsers", list.order.clone(), list.role, list.count)
 }
 
-fn cursor(list: &List, token: &str) -> Result<Cursor, FieldViolations> {
+fn cursor(list: &ListQuery, token: &str) -> Result<Cursor, FieldViolations> {
     pagination::decode(&page_context(list), token)
-        .filter(|cursor: &Cursor| cursor.fits(&list.order))
+        .filter(|cursor: &Cursor| cursor.matches_order(&list.order))
         .ok_or_else(|| {
             FieldViolations::with_reason(
                 reason::PAGE_TOKEN,
@@ -133,12 +134,12 @@ fn cursor(list: &List, token: &str) -> Result<Cursor, FieldViolations> {
         })
 }
 
-pub(super) fn update(request: UpdateUserRequest) -> Result<(Change, bool), Error> {
+pub(super) fn update(request: UpdateUserRequest) -> Result<(UserUpdate, bool), Error> {
     let validate_only = request.validate_only;
     Ok((change(request)?, validate_only))
 }
 
-pub(super) fn delete(request: DeleteUserRequest) -> Result<Deletion, Error> {
+pub(super) fn delete(request: DeleteUserRequest) -> Result<UserDeletion, Error> {
     Ok(deletion(request)?)
 }
 
@@ -156,25 +157,25 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
         .map_err(|violations| {
             let error = Error::Invalid(violations);
             match first_wrong {
-                Some(index) => error.at(index),
+                Some(index) => error.at_index(index),
                 None => error,
             }
         })
 }
 
-pub(super) fn purge(request: PurgeUsersRequest) -> Result<(Selection, bool), Error> {
+pub(super) fn purge(request: PurgeUsersRequest) -> Result<(PurgeFilter, bool), Error> {
     let PurgeUsersRequest { selection, force } = request;
     let selection = match selection {
         None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or a role",
         )),
-        Some(purge_users_request::Selection::All(true)) => Ok(Selection::All),
+        Some(purge_users_request::Selection::All(true)) => Ok(PurgeFilter::All),
         Some(purge_users_request::Selection::All(false)) => {
             Err(FieldViolations::single("all", "it must be true"))
         }
         Some(purge_users_request::Selection::Role(role)) => match wire_role(role) {
-            Ok(Some(role)) => Ok(Selection::Role(role)),
+            Ok(Some(role)) => Ok(PurgeFilter::Role(role)),
             Ok(None) => Err(FieldViolations::single("role", "it is not set")),
             Err(error) => Err(FieldViolations::single("role", error)),
         },
@@ -208,7 +209,7 @@ fn new_user(user: Option<v1::User>) -> Result<NewUser, FieldViolations> {
     violations.finish(draft)
 }
 
-fn change(request: UpdateUserRequest) -> Result<Change, FieldViolations> {
+fn change(request: UpdateUserRequest) -> Result<UserUpdate, FieldViolations> {
     let UpdateUserRequest {
         user,
         update_mask,
@@ -243,7 +244,7 @@ fn change(request: UpdateUserRequest) -> Result<Change, FieldViolations> {
             violations.check("user.role", set)
         })
         .flatten();
-    violations.finish(id.map(|id| Change {
+    violations.finish(id.map(|id| UserUpdate {
         id,
         etag: Etag::parse(etag),
         nickname,
@@ -252,13 +253,13 @@ fn change(request: UpdateUserRequest) -> Result<Change, FieldViolations> {
     }))
 }
 
-fn deletion(request: DeleteUserRequest) -> Result<Deletion, FieldViolations> {
+fn deletion(request: DeleteUserRequest) -> Result<UserDeletion, FieldViolations> {
     let DeleteUserRequest {
         id,
         etag,
         allow_missing,
     } = request;
-    Ok(Deletion {
+    Ok(UserDeletion {
         id: UserId::parse(id).map_err(|error| FieldViolations::single("id", error))?,
         etag: Etag::parse(etag),
         allow_missing,

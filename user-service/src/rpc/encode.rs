@@ -11,7 +11,7 @@ use proto::{
 use super::decode::page_context;
 use crate::{
     error::Error,
-    store::{List, Page},
+    store::{ListQuery, Page},
     user::{Role, User},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn results(users: Vec<Option<User>>) -> CommitUsersResponse {
 }
 
 /// Returns a page, with the token of the next one.
-pub(super) fn page(list: &List, page: Page) -> Result<ListUsersResponse, Error> {
+pub(super) fn page(list: &ListQuery, page: Page) -> Result<ListUsersResponse, Error> {
     let Page { users, next, total } = page;
     let next_page_token = next
         .map(|cursor| pagination::encode(&page_context(list), &cursor))

@@ -4,8 +4,8 @@
 
 mod constraints;
 mod create;
+mod idempotency;
 mod read;
-mod requests;
 mod row;
 mod write;
 
@@ -28,10 +28,10 @@ use self::{
     row::select_users,
     write::{delete, mutate, purge, update},
 };
-use super::{List, Page, UserStore};
+use super::{ListQuery, Page, UserStore};
 use crate::{
     error::Error,
-    user::{Change, Deletion, Key, Mutation, NewUser, Selection, User, UserId},
+    user::{LookupKey, Mutation, NewUser, PurgeFilter, User, UserDeletion, UserId, UserUpdate},
 };
 
 /// The statements below, as sqlx recorded them when it checked them.
@@ -82,15 +82,15 @@ impl UserStore for SqliteStore {
             .try_into()
     }
 
-    async fn lookup(&self, key: &Key) -> Result<User, Error> {
+    async fn lookup(&self, key: &LookupKey) -> Result<User, Error> {
         let mut source = self.database.read_source(1);
         let (rows, name) = match key {
-            Key::Nickname(nickname) => {
+            LookupKey::Nickname(nickname) => {
                 let key = nickname.key();
                 let rows = select_users!(&mut source, "users where nickname_key = ?1", key);
                 (rows, "nickname")
             }
-            Key::Email(email) => {
+            LookupKey::Email(email) => {
                 let key = email.key();
                 let rows = select_users!(&mut source, "users where email_key = ?1", key);
                 (rows, "email address")
@@ -116,7 +116,7 @@ impl UserStore for SqliteStore {
         Ok(ids.iter().map(|id| users.remove(&id.get())).collect())
     }
 
-    async fn list(&self, list: &List) -> Result<Page, Error> {
+    async fn list(&self, list: &ListQuery) -> Result<Page, Error> {
         if !list.count {
             let source = match list.role {
                 None => self.database.read_source(list.size.rows()),
@@ -125,7 +125,7 @@ impl UserStore for SqliteStore {
             };
             return page_of(page(source, list).await?, list, None);
         }
-        let selection = list.role.map_or(Selection::All, Selection::Role);
+        let selection = list.role.map_or(PurgeFilter::All, PurgeFilter::Role);
         let read = self.database.snapshot(async |connection| {
             let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
             Ok((rows, count(connection, selection).await?))
@@ -134,7 +134,7 @@ impl UserStore for SqliteStore {
         page_of(rows, list, Some(total))
     }
 
-    async fn preview_purge(&self, selection: Selection) -> Result<(i64, Vec<i64>), Error> {
+    async fn preview_purge(&self, selection: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
         let read = self.database.snapshot(async |connection| {
             let count = count(connection, selection).await?;
             Ok((count, sample(connection, selection).await?))
@@ -162,7 +162,7 @@ impl UserStore for SqliteStore {
         })
     }
 
-    async fn update(&self, change: Change, validate_only: bool) -> Result<User, Error> {
+    async fn update(&self, change: UserUpdate, validate_only: bool) -> Result<User, Error> {
         let write = WriteOptions {
             validate_only,
             ..WriteOptions::default()
@@ -176,7 +176,7 @@ impl UserStore for SqliteStore {
             .await
     }
 
-    async fn delete(&self, deletion: Deletion) -> Result<(), Error> {
+    async fn delete(&self, deletion: UserDeletion) -> Result<(), Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(delete(connection, deletion))
@@ -195,7 +195,7 @@ impl UserStore for SqliteStore {
         let mut users: Vec<Option<User>> = self
             .database
             .write(write.atomicity(Atomicity::Savepoint), move |connection| {
-                Box::pin(requests::once(
+                Box::pin(idempotency::once(
                     connection,
                     request,
                     // Asked after the wait in the queue, so that all users are earlier.
@@ -213,7 +213,7 @@ impl UserStore for SqliteStore {
         Ok(users)
     }
 
-    async fn purge(&self, selection: Selection) -> Result<i64, Error> {
+    async fn purge(&self, selection: PurgeFilter) -> Result<i64, Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(purge(connection, selection))
@@ -226,7 +226,7 @@ impl UserStore for SqliteStore {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(async move {
-                    Ok::<_, WriteError<Error>>(requests::prune(connection, now).await?)
+                    Ok::<_, WriteError<Error>>(idempotency::prune(connection, now).await?)
                 })
             })
             .await

@@ -82,7 +82,7 @@ impl Order {
     /// share an id, a nickname, an address or a creation time, so further fields are
     /// never asked.
     #[must_use]
-    pub fn decisive(&self) -> (Field, bool) {
+    pub fn sort_key(&self) -> (Field, bool) {
         self.0
             .first()
             .map_or((Field::Id, false), |&(field, direction)| {
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn no_order_is_the_order_of_the_ids() {
-        assert_eq!(Order::parse("").unwrap().decisive(), (Field::Id, false));
+        assert_eq!(Order::parse("").unwrap().sort_key(), (Field::Id, false));
     }
 
     #[test]
     fn the_reverse_alphabetical_order_is_the_nickname_descending() {
         let order = Order::parse("nickname desc").unwrap();
 
-        assert_eq!(order.decisive(), (Field::Nickname, true));
+        assert_eq!(order.sort_key(), (Field::Nickname, true));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use chassis::database::{
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::requests;
+use super::idempotency;
 use crate::{
     error::Error,
     post::{NewPost, Post},
@@ -75,7 +75,7 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<Vec<Post>>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = requests::first_seen(connection, &requests).await?;
+    let new = idempotency::first_seen(connection, &requests).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(creation.drafts()))
@@ -91,7 +91,7 @@ async fn create_all(
             responses.push((request, creation.response(posts)?));
         }
     }
-    requests::save_responses(connection, &responses).await?;
+    idempotency::save_responses(connection, &responses).await?;
     Ok(posts)
 }
 
@@ -105,13 +105,13 @@ pub(super) async fn create_one(
     let request = creation.request;
     match &creation.drafts {
         Drafts::Single(draft) => {
-            let post = requests::once(connection, request, async |connection| {
+            let post = idempotency::once(connection, request, async |connection| {
                 insert_one(connection, draft, now).await
             });
             Ok(vec![post.await?])
         }
         Drafts::List(drafts) => {
-            requests::once(connection, request, async |connection| {
+            idempotency::once(connection, request, async |connection| {
                 insert_sequence(connection, drafts, now, 0).await
             })
             .await
@@ -133,7 +133,7 @@ pub(super) async fn insert_sequence(
     let mut posts = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let post = insert_one(connection, draft, now).await;
-        posts.push(post.map_err(|stop| stop.map_rejection(|error| error.at(index)))?);
+        posts.push(post.map_err(|stop| stop.map_rejection(|error| error.at_index(index)))?);
     }
     Ok(posts)
 }
@@ -173,7 +173,7 @@ async fn insert_at(
     }
     let insert = {
         let size = drafts().map(|draft| draft.body.as_str().len() + ROW).sum();
-        let rows = drafts().map(|draft| (draft.body.as_str(), draft.author.get()));
+        let rows = drafts().map(|draft| (draft.body.as_str(), draft.author_id.get()));
         // The statement has a copy of them, beside which this one need not stay.
         let rows = json_param_with_capacity(size, rows)?;
         let time = now.timestamp_micros();
@@ -208,7 +208,7 @@ async fn insert_one(
 ) -> Result<Post, WriteError<Error>> {
     let (body, user_id, now) = (
         draft.body.as_str(),
-        draft.author.get(),
+        draft.author_id.get(),
         now.timestamp_micros(),
     );
     let created = sqlx::query!(
@@ -229,7 +229,7 @@ async fn insert_one(
     .await
     .map_err(|error| match error.as_database_error() {
         Some(cause) if cause.is_foreign_key_violation() => {
-            Error::AuthorNotFound(draft.author).into()
+            Error::AuthorNotFound(draft.author_id).into()
         }
         _ => WriteError::Database(error),
     })?;
@@ -245,6 +245,6 @@ fn post(id: i64, draft: &NewPost, create_time: DateTime<Utc>) -> Post {
         create_time,
         update_time: create_time,
         revision: 1,
-        author: draft.author,
+        author_id: draft.author_id,
     }
 }

@@ -7,18 +7,22 @@ use sqlx::SqliteConnection;
 use super::row::{Row, select_posts};
 use crate::{
     error::Error,
-    post::{AuthorId, Order, Post, PostId, Selection},
-    store::{List, Page},
+    post::{AuthorId, Order, Post, PostId, PurgeFilter},
+    store::{ListQuery, Page},
 };
 
 /// How many ids a preview of a purge names at most.
-const SAMPLE: i64 = 100;
+const PURGE_SAMPLE_SIZE: i64 = 100;
 
 /// The largest number of posts that one read for the feed returns.
 pub(super) const FEED_READ_LIMIT: usize = 200;
 
 /// Makes a page of the rows that [`page`] has read.
-pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
+pub(super) fn page_of(
+    mut rows: Vec<Row>,
+    list: &ListQuery,
+    total: Option<i64>,
+) -> Result<Page, Error> {
     let more = list.size.truncate(&mut rows);
     let next = rows.last().filter(|_| more).map(|last| last.id);
     let posts = rows
@@ -39,14 +43,17 @@ pub(super) async fn find(
 }
 
 /// The rows of a page, and of one post more if there is another page.
-pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(
+    mut source: ReadSource<'_>,
+    list: &ListQuery,
+) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
     let limit = list.size.limit();
     let after = list.after.unwrap_or(match list.order {
         Order::NewestFirst => i64::MAX,
         Order::OldestFirst => 0,
     });
-    match (list.order, list.author.map(AuthorId::get)) {
+    match (list.order, list.author_id.map(AuthorId::get)) {
         (Order::NewestFirst, None) => select_posts!(
             source,
             "where id < ?1 order by id desc limit ?2",
@@ -56,17 +63,17 @@ pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<
         (Order::OldestFirst, None) => {
             select_posts!(source, "where id > ?1 order by id limit ?2", after, limit)
         }
-        (Order::NewestFirst, Some(author)) => select_posts!(
+        (Order::NewestFirst, Some(author_id)) => select_posts!(
             source,
             "where user_id = ?1 and id < ?2 order by id desc limit ?3",
-            author,
+            author_id,
             after,
             limit
         ),
-        (Order::OldestFirst, Some(author)) => select_posts!(
+        (Order::OldestFirst, Some(author_id)) => select_posts!(
             source,
             "where user_id = ?1 and id > ?2 order by id limit ?3",
-            author,
+            author_id,
             after,
             limit
         ),
@@ -81,19 +88,19 @@ pub(super) async fn max_id(connection: &mut SqliteConnection) -> Result<i64, sql
 
 pub(super) async fn count(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<i64, sqlx::Error> {
     match selection {
-        Selection::All => {
+        PurgeFilter::All => {
             sqlx::query_scalar!(r#"select count(*) as "count!: i64" from posts"#)
                 .fetch_one(connection)
                 .await
         }
-        Selection::Author(author) => {
-            let author = author.get();
+        PurgeFilter::Author(author_id) => {
+            let author_id = author_id.get();
             sqlx::query_scalar!(
                 r#"select count(*) as "count!: i64" from posts where user_id = ?1"#,
-                author
+                author_id
             )
             .fetch_one(connection)
             .await
@@ -103,23 +110,23 @@ pub(super) async fn count(
 
 pub(super) async fn sample(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<Vec<i64>, sqlx::Error> {
     match selection {
-        Selection::All => {
+        PurgeFilter::All => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from posts order by id limit ?1"#,
-                SAMPLE
+                PURGE_SAMPLE_SIZE
             )
             .fetch_all(connection)
             .await
         }
-        Selection::Author(author) => {
-            let author = author.get();
+        PurgeFilter::Author(author_id) => {
+            let author_id = author_id.get();
             sqlx::query_scalar!(
                 r#"select id as "id!" from posts where user_id = ?1 order by id limit ?2"#,
-                author,
-                SAMPLE
+                author_id,
+                PURGE_SAMPLE_SIZE
             )
             .fetch_all(connection)
             .await

@@ -57,7 +57,7 @@ impl TryFrom<Row> for Post {
             create_time: time(row.create_time).map_err(Error::Corrupt)?,
             update_time: time(row.update_time).map_err(Error::Corrupt)?,
             revision: row.revision,
-            author: AuthorId::parse(row.user_id).map_err(|error| {
+            author_id: AuthorId::parse(row.user_id).map_err(|error| {
                 Error::Corrupt(format!("the author of post {}: {error}", row.id))
             })?,
         })

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::{create::insert_sequence, read};
 use crate::{
     error::Error,
-    post::{Change, Deletion, Mutation, NewPost, Post, Selection},
+    post::{Mutation, NewPost, Post, PostDeletion, PostUpdate, PurgeFilter},
 };
 
 /// Returns the post of a creation of one.
@@ -38,7 +38,7 @@ pub(super) async fn mutate(
     let mut posts = Vec::with_capacity(mutations.len());
     let mut mutations = mutations.into_iter().peekable();
     while let Some(mutation) = mutations.next() {
-        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at(posts.len()));
+        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at_index(posts.len()));
         match mutation {
             Mutation::Create(draft) => {
                 let mut drafts = vec![draft];
@@ -65,7 +65,7 @@ pub(super) async fn mutate(
 /// Writes what a post says from now on, if that is something else.
 pub(super) async fn update(
     connection: &mut SqliteConnection,
-    change: Change,
+    change: PostUpdate,
     now: DateTime<Utc>,
 ) -> Result<Post, WriteError<Error>> {
     let row = read::find(ReadSource::Transaction(connection), change.id)
@@ -96,7 +96,7 @@ pub(super) async fn update(
 
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
-    deletion: Deletion,
+    deletion: PostDeletion,
 ) -> Result<(), WriteError<Error>> {
     let id = deletion.id.get();
     let Some(row) = read::find(ReadSource::Transaction(connection), deletion.id).await? else {
@@ -116,13 +116,13 @@ pub(super) async fn delete(
 
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<i64, WriteError<Error>> {
     let done = match selection {
-        Selection::All => sqlx::query!("delete from posts").execute(connection).await,
-        Selection::Author(author) => {
-            let author = author.get();
-            sqlx::query!("delete from posts where user_id = ?1", author)
+        PurgeFilter::All => sqlx::query!("delete from posts").execute(connection).await,
+        PurgeFilter::Author(author_id) => {
+            let author_id = author_id.get();
+            sqlx::query!("delete from posts where user_id = ?1", author_id)
                 .execute(connection)
                 .await
         }

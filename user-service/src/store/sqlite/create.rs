@@ -8,7 +8,7 @@ use chassis::database::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
-use super::{constraints::taken, requests, row::role};
+use super::{constraints::taken, idempotency, row::role};
 use crate::{
     error::Error,
     user::{NewUser, User},
@@ -41,7 +41,7 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<User>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = requests::first_seen(connection, &requests).await?;
+    let new = idempotency::first_seen(connection, &requests).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(&creation.draft))
@@ -57,7 +57,7 @@ async fn create_all(
             responses.push((request, json_param(user)?));
         }
     }
-    requests::save_responses(connection, &responses).await?;
+    idempotency::save_responses(connection, &responses).await?;
     Ok(users)
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn create_one(
     creation: &Creation,
     now: DateTime<Utc>,
 ) -> Result<User, WriteError<Error>> {
-    requests::once(connection, creation.request, async |connection| {
+    idempotency::once(connection, creation.request, async |connection| {
         insert_one(connection, &creation.draft, now).await
     })
     .await
@@ -88,7 +88,7 @@ pub(super) async fn insert_sequence(
     let mut users = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let user = insert_one(connection, draft, now).await;
-        users.push(user.map_err(|stop| stop.map_rejection(|error| error.at(index)))?);
+        users.push(user.map_err(|stop| stop.map_rejection(|error| error.at_index(index)))?);
     }
     Ok(users)
 }

@@ -7,23 +7,27 @@ use sqlx::SqliteConnection;
 use super::row::{Row, role, select_users};
 use crate::{
     error::Error,
-    store::{Cursor, List, Page},
-    user::{Field, Role, Selection, User, UserId},
+    store::{Cursor, ListQuery, Page},
+    user::{Field, PurgeFilter, Role, User, UserId},
 };
 
 /// Beyond every nickname and address: a code point that none of them can have.
-const BEYOND_TEXT: &str = "\u{10FFFF}";
+const MAX_SORT_KEY: &str = "\u{10FFFF}";
 
 /// How many ids a preview of a purge names at most.
-const SAMPLE: i64 = 100;
+const PURGE_SAMPLE_SIZE: i64 = 100;
 
 /// Makes a page of the rows that [`page`] has read.
-pub(super) fn page_of(mut rows: Vec<Row>, list: &List, total: Option<i64>) -> Result<Page, Error> {
+pub(super) fn page_of(
+    mut rows: Vec<Row>,
+    list: &ListQuery,
+    total: Option<i64>,
+) -> Result<Page, Error> {
     let more = list.size.truncate(&mut rows);
     let next = rows
         .last()
         .filter(|_| more)
-        .map(|last| cursor(last, list.order.decisive().0));
+        .map(|last| cursor(last, list.order.sort_key().0));
     let users = rows
         .into_iter()
         .map(User::try_from)
@@ -52,9 +56,12 @@ pub(super) async fn find(
 
 /// The rows of a page, and of one user more if there is another page. Each order has its
 /// index, and the administrators, who are few, have indexes of their own.
-pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn page(
+    mut source: ReadSource<'_>,
+    list: &ListQuery,
+) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
-    let (field, descending) = list.order.decisive();
+    let (field, descending) = list.order.sort_key();
     let limit = list.size.limit();
     let role = list.role.map(role);
     let admins = list.role == Some(Role::Admin);
@@ -62,7 +69,7 @@ pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<
         Some(Cursor::Id(id)) => (*id, ""),
         Some(Cursor::Text(text)) => (0, text.as_str()),
         // Before the first of them all.
-        None if descending => (i64::MAX, BEYOND_TEXT),
+        None if descending => (i64::MAX, MAX_SORT_KEY),
         None => (0, ""),
     };
     macro_rules! page {
@@ -120,14 +127,14 @@ pub(super) async fn page(mut source: ReadSource<'_>, list: &List) -> Result<Vec<
 
 pub(super) async fn count(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<i64, sqlx::Error> {
     match selection {
-        Selection::All => sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users"#),
-        Selection::Role(Role::User) => {
+        PurgeFilter::All => sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users"#),
+        PurgeFilter::Role(Role::User) => {
             sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users where role = 0"#)
         }
-        Selection::Role(Role::Admin) => {
+        PurgeFilter::Role(Role::Admin) => {
             sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users where role = 1"#)
         }
     }
@@ -137,29 +144,29 @@ pub(super) async fn count(
 
 pub(super) async fn sample(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<Vec<i64>, sqlx::Error> {
     match selection {
-        Selection::All => {
+        PurgeFilter::All => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from users order by id limit ?1"#,
-                SAMPLE
+                PURGE_SAMPLE_SIZE
             )
             .fetch_all(connection)
             .await
         }
-        Selection::Role(Role::User) => {
+        PurgeFilter::Role(Role::User) => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from users where role = 0 order by id limit ?1"#,
-                SAMPLE
+                PURGE_SAMPLE_SIZE
             )
             .fetch_all(connection)
             .await
         }
-        Selection::Role(Role::Admin) => {
+        PurgeFilter::Role(Role::Admin) => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from users where role = 1 order by id limit ?1"#,
-                SAMPLE
+                PURGE_SAMPLE_SIZE
             )
             .fetch_all(connection)
             .await

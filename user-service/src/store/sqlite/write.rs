@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    user::{Change, Deletion, Email, Mutation, Nickname, Role, Selection, User},
+    user::{Email, Mutation, Nickname, PurgeFilter, Role, User, UserDeletion, UserUpdate},
 };
 
 /// Makes the changes in their order, up to the first that is refused. Who is created one
@@ -28,7 +28,7 @@ pub(super) async fn mutate(
     let mut users = Vec::with_capacity(mutations.len());
     let mut mutations = mutations.into_iter().peekable();
     while let Some(mutation) = mutations.next() {
-        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at(users.len()));
+        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at_index(users.len()));
         match mutation {
             Mutation::Create(draft) => {
                 let mut drafts = vec![draft];
@@ -55,7 +55,7 @@ pub(super) async fn mutate(
 /// Writes the changed fields of a user, if any is changed.
 pub(super) async fn update(
     connection: &mut SqliteConnection,
-    change: Change,
+    change: UserUpdate,
     now: DateTime<Utc>,
 ) -> Result<User, WriteError<Error>> {
     let row = read::find(ReadSource::Transaction(connection), change.id)
@@ -63,7 +63,7 @@ pub(super) async fn update(
         .ok_or(Error::NotFound(change.id.get()))?;
     let user = User::try_from(row)?;
     match_etag(user.id, user.etag(), change.etag.as_ref()).map_err(Error::EtagMismatch)?;
-    if change.is_idle(&user) {
+    if change.is_noop(&user) {
         return Ok(user);
     }
 
@@ -109,7 +109,7 @@ pub(super) async fn update(
 
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
-    deletion: Deletion,
+    deletion: UserDeletion,
 ) -> Result<(), WriteError<Error>> {
     let id = deletion.id.get();
     let Some(row) = read::find(ReadSource::Transaction(connection), deletion.id).await? else {
@@ -130,12 +130,12 @@ pub(super) async fn delete(
 
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
-    selection: Selection,
+    selection: PurgeFilter,
 ) -> Result<i64, WriteError<Error>> {
     let done = match selection {
-        Selection::All => sqlx::query!("delete from users"),
-        Selection::Role(Role::User) => sqlx::query!("delete from users where role = 0"),
-        Selection::Role(Role::Admin) => sqlx::query!("delete from users where role = 1"),
+        PurgeFilter::All => sqlx::query!("delete from users"),
+        PurgeFilter::Role(Role::User) => sqlx::query!("delete from users where role = 0"),
+        PurgeFilter::Role(Role::Admin) => sqlx::query!("delete from users where role = 1"),
     }
     .execute(connection)
     .await
