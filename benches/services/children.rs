@@ -95,7 +95,7 @@ impl Server {
             .filter(|line| {
                 line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
             })
-            .filter(|line| !line.contains(r#""code":"OK""#) && is_new(line))
+            .filter(|line| !line.contains(r#""rpc.status_code":"OK""#) && is_new(line))
             .collect()
     }
 

@@ -1,9 +1,9 @@
-//! CORS: which pages of browsers may call, and what they may send and read.
+//! CORS: decides which web pages may call by gRPC-Web, and what they may send and read.
 //!
-//! A page says by its `Origin` from where it was loaded. A call of an origin that is not
-//! allowed does not run at all: a browser would only keep the response from the page. That
-//! holds for the origin of the server itself, too, whose name an attacker's page can
-//! give itself. A client that sends no origin is no page, and may call.
+//! A browser sends the origin of the page as `Origin`. A call from a disallowed origin does not run
+//! at all: the CORS protocol alone would only keep its response from the page. The server's own
+//! origin is not exempt, since an attacker can give a page that name. A request without an origin
+//! does not come from a web page, and may call.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -19,33 +19,34 @@ use crate::{
     status::{self, Metadata},
 };
 
-/// The headers of a response that a page may read: the status of a call that has no body, and
-/// the id to report it by.
+/// The response headers that a web page may read: the status of a call without a body, and the
+/// request id.
 const EXPOSE_HEADERS: HeaderValue =
     HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, x-request-id");
 
-/// The headers that a page may send besides those that every page may.
+/// The request headers that a web page may send, besides those that CORS always allows.
 const ALLOW_HEADERS: HeaderValue =
     HeaderValue::from_static("content-type, grpc-timeout, x-grpc-web, x-request-id, x-user-agent");
 
-/// The time that a browser caches the response to a preflight, in seconds: two hours, the most
-/// that Chromium takes.
+/// The time that a browser caches the response to a preflight, in seconds: 2 hours, the maximum of
+/// Chromium.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// The origin of the page that a request comes from.
+/// The origin of a request, checked against the allowed ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// It comes from no page.
+    /// The request has no origin: it does not come from a web page.
     Absent,
-    /// From anywhere, as all may call.
+    /// Every origin is allowed.
     Wildcard,
-    /// From an origin that may call.
+    /// The origin is among the allowed ones.
     Allowed(HeaderValue),
-    /// From one that may not.
+    /// The origin is not allowed.
     Rejected(HeaderValue),
 }
 
 impl Origin {
+    /// Reads the origin from the headers of a request, and checks it.
     pub(crate) fn from_headers(headers: &HeaderMap, allowed: &AllowedOrigins) -> Self {
         match headers.get(ORIGIN) {
             None => Self::Absent,
@@ -55,9 +56,9 @@ impl Origin {
         }
     }
 
-    /// Lets the browser hand the response to the page.
+    /// Adds the headers by which the browser gives the response to the page.
     pub(crate) fn add_cors_headers(&self, headers: &mut HeaderMap) {
-        // What is right for one origin must not be kept for another.
+        // A cache must not serve the response for one origin to another.
         const VARIES: HeaderValue = HeaderValue::from_static("origin");
         let mut add = |name: HeaderName, value: HeaderValue| headers.insert(name, value);
         match self {
@@ -74,14 +75,11 @@ impl Origin {
     }
 }
 
-/// Returns the response to a preflight.
+/// Returns the response to a CORS preflight.
 pub(crate) fn preflight(origin: &Origin) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     if let Origin::Rejected(origin) = origin {
-        tracing::info!(
-            ?origin,
-            "a page of an origin that is not allowed asked to call"
-        );
+        tracing::info!(?origin, "CORS preflight rejected");
         *response.status_mut() = StatusCode::FORBIDDEN;
         return response;
     }
@@ -96,13 +94,13 @@ pub(crate) fn preflight(origin: &Origin) -> Response<Body> {
     response
 }
 
-/// Returns the rejection of a call from a page that may not call.
+/// Returns the rejection of a call from a disallowed origin.
 pub(crate) fn origin_not_allowed(domain: &str) -> Response<Body> {
     let mut response = Status::into_http(status::with_error_info(
         domain,
         Code::PermissionDenied,
         "ORIGIN_NOT_ALLOWED",
-        "this server does not answer pages of this origin; CORS_ALLOWED_ORIGINS says which it answers",
+        "web pages of this origin may not call this server; CORS_ALLOWED_ORIGINS lists the origins that may",
         Metadata::new(),
     ));
     *response.status_mut() = StatusCode::FORBIDDEN;

@@ -1,7 +1,7 @@
-//! From the listener to HTTP: accepts connections, guards their bytes, and serves HTTP/2 and
-//! HTTP/1.1 over them on several runtimes.
+//! Connections: accepts them, limits what clients can do with them, and serves HTTP/2 and HTTP/1.1
+//! over them on several runtimes.
 //!
-//! It knows no call: a request goes to [`grpc_web`](crate::grpc_web) as it comes.
+//! It must not know calls: it passes each request unread to [`grpc_web`](crate::grpc_web).
 
 pub(crate) mod accept;
 pub(crate) mod http;

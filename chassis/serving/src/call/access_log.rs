@@ -1,4 +1,7 @@
-//! The access log: one line for each call, when it ends.
+//! The access log: one line for each call, when it finishes.
+//!
+//! The fields have the names of the OpenTelemetry semantic conventions for RPC, where these define
+//! one. No line holds anything of a message.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +11,13 @@ use tracing::Level;
 
 use crate::{grpc_status, request_id::RequestId};
 
-/// How much an end matters. What a caller did wrong is information; what a server
-/// could do better is a warning; what ends as it should is for those who look closely.
-/// The causes of internal failures are errors, in lines of their own.
+/// Returns the level of a finished call: INFO for errors of the caller, WARN for errors of the
+/// server and for slow calls, DEBUG for the rest. The cause of an internal error is logged as
+/// ERROR in another line.
 fn level(code: Code, reason: Option<&str>, slow: bool) -> Level {
     match code {
         Code::Cancelled => Level::DEBUG,
-        // A drain tells every open stream so.
+        // A drain ends every open stream with this reason.
         Code::Unavailable if reason == Some("SHUTTING_DOWN") => Level::DEBUG,
         Code::Unavailable
         | Code::DeadlineExceeded
@@ -28,23 +31,25 @@ fn level(code: Code, reason: Option<&str>, slow: bool) -> Level {
     }
 }
 
-/// The entry of one call in the access log. Every call has one, and every call ends in
-/// [`AccessLogEntry::emit`]: refused or handled, with a response or a stream, in time or not.
-/// A call whose entry is dropped before its end was cancelled by its client.
+/// The entry of one call in the access log.
+///
+/// Every call has one, rejected calls too, and every call ends in [`AccessLogEntry::emit`]. If the
+/// entry is dropped before that, the client has cancelled the call.
 #[derive(Debug)]
 pub(crate) struct AccessLogEntry {
     path: Option<PathAndQuery>,
     id: RequestId,
     started: Instant,
-    /// The time until the response started: a client that reads slowly makes no slow call.
+    /// The time until the response started. It decides whether the call is slow: the rest of the
+    /// duration can be the client's, which reads slowly.
     response_after: Option<Duration>,
-    /// A call that takes longer is slow. A stream never is.
+    /// The duration above which the call is slow. Streams have none.
     slow_call_threshold: Option<Duration>,
     emitted: bool,
 }
 
 impl AccessLogEntry {
-    /// The entry of a call that started at `started`.
+    /// Creates the entry of a call that started at `started`.
     pub(crate) fn new(
         path: Option<PathAndQuery>,
         id: RequestId,
@@ -61,17 +66,17 @@ impl AccessLogEntry {
         }
     }
 
-    /// The path of the method.
+    /// Returns the path of the method.
     pub(crate) fn path(&self) -> &str {
         self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
-    /// Notes that the response starts.
+    /// Records that the response starts now.
     pub(crate) fn response_started(&mut self) {
         self.response_after = Some(self.started.elapsed());
     }
 
-    /// Ends the call with `code`, which `headers`, or trailers, carry.
+    /// Finishes the call with `code`. Its reason is read from `headers`, which may be trailers.
     pub(crate) fn finish(&mut self, code: Code, headers: &HeaderMap) {
         let reason = match code {
             Code::Ok => None,
@@ -80,27 +85,27 @@ impl AccessLogEntry {
         self.emit(code, reason.as_deref());
     }
 
-    /// The one place that sees the end of every call, once: its method, code, reason and time.
+    /// Logs the call, if it is not logged yet. Every call passes here exactly once, so a metric of
+    /// calls belongs here.
     fn emit(&mut self, code: Code, reason: Option<&str>) {
         if std::mem::replace(&mut self.emitted, true) {
             return;
         }
-        let took = self.started.elapsed();
+        let duration = self.started.elapsed();
         let slow = self
             .slow_call_threshold
-            .is_some_and(|limit| self.response_after.unwrap_or(took) > limit);
-        // The level of an event has to be known when it is compiled, and what an event says
-        // is looked up only if somebody wants it.
+            .is_some_and(|limit| self.response_after.unwrap_or(duration) > limit);
+        // A tracing event takes its level at compile time.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     $level,
-                    method = self.path(),
-                    code = grpc_status::name(code),
+                    rpc.method = self.path(),
+                    rpc.status_code = grpc_status::name(code),
                     reason,
-                    ms = millis(took),
+                    duration_ms = millis(duration),
                     request_id = self.id.as_str(),
-                    "the call ended"
+                    "call finished"
                 )
             };
         }
@@ -118,9 +123,9 @@ impl Drop for AccessLogEntry {
     }
 }
 
-/// A time in milliseconds, to the microsecond: more digits would be noise.
-fn millis(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+/// Returns a duration in milliseconds, rounded to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]
@@ -128,14 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_did_wrong_is_information() {
+    fn errors_of_the_caller_are_logged_as_info() {
         for code in [Code::InvalidArgument, Code::NotFound, Code::Unimplemented] {
             assert_eq!(level(code, Some("ANY"), false), Level::INFO);
         }
     }
 
     #[test]
-    fn what_a_server_could_do_better_is_a_warning() {
+    fn errors_of_the_server_and_slow_calls_are_warnings() {
         for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Internal] {
             assert_eq!(level(code, Some("ANY"), false), Level::WARN);
         }
@@ -144,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_as_it_should_is_no_news() {
+    fn success_cancellation_and_drain_are_logged_as_debug() {
         assert_eq!(level(Code::Ok, None, false), Level::DEBUG);
         assert_eq!(level(Code::Cancelled, None, true), Level::DEBUG);
         assert_eq!(

@@ -1,4 +1,6 @@
-//! Accepts connections: at most as many as the settings allow, and each with a way to end it.
+//! Listens and accepts connections: at most `MAX_CONNECTIONS` at a time.
+//!
+//! It does not read from them. Every connection can be aborted from here, so that a drain ends.
 
 use std::{
     io::ErrorKind,
@@ -22,32 +24,32 @@ use process::Failure;
 
 use crate::settings::ServerSettings;
 
-/// How long to wait after the first failure to accept, and after any in a row at the
-/// most: with no descriptors left, each further attempt fails at once.
+/// The first and the longest delay between attempts to accept after a failure. Without a delay,
+/// accepting would fail in a busy loop while the process has no file descriptor left.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Listens on `address`; port 0 takes any free one.
+/// Listens on `address`. Port 0 takes any free port.
 ///
 /// # Errors
 ///
-/// [`Failure::Setting`] if this cannot work on this machine, as with a port that is
-/// taken; [`Failure::Failed`] if it fails for another reason.
+/// [`Failure::Setting`] if the address cannot be used, as when another process listens on the
+/// port. [`Failure::Failed`] for any other reason.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => Failure::Setting(format!(
-                "{address} is taken: another process listens there; end it, or listen on another \
+                "{address} is in use: another process listens there; stop it, or listen on another \
              port"
             )),
             ErrorKind::AddrNotAvailable => Failure::Setting(format!(
-                "{address} is no address of this machine; listen on 127.0.0.1 for this machine \
-             alone, or on 0.0.0.0 for every network"
+                "{address} is not an address of this machine; listen on 127.0.0.1 for this machine \
+             only, or on 0.0.0.0 for every network"
             )),
             ErrorKind::PermissionDenied => Failure::Setting(format!(
-                "{address} takes a privilege that this process lacks; listen on a port from 1024 on"
+                "{address} needs a privilege that this process lacks; listen on port 1024 or higher"
             )),
-            _ => Failure::Failed(format!("{address} cannot be listened on: {error}")),
+            _ => Failure::Failed(format!("cannot listen on {address}: {error}")),
         })
 }
 
@@ -64,23 +66,26 @@ pub fn loopback_for_unspecified(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The connections of a server.
+/// The connections of a server. Dropping this aborts them.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    slots: Arc<Semaphore>,
+    max_connections: usize,
+    permits: Arc<Semaphore>,
     limits: HttpIoLimits,
     keepalive: TcpKeepalive,
-    /// Each open connection has a copy.
+    /// Each open connection holds a clone, which counts it.
     open: Arc<()>,
-    /// Cancelled when all have to end.
-    all: CancellationToken,
+    /// Cancelled to abort all connections.
+    abort: CancellationToken,
 }
 
 impl Connections {
-    /// None yet, and never more than the settings say.
+    /// Starts without connections, with the limits of `settings`.
     pub(crate) fn new(settings: &ServerSettings) -> Self {
+        let max_connections = settings.max_connections.get();
         Self {
-            slots: Arc::new(Semaphore::new(settings.max_connections.get())),
+            max_connections,
+            permits: Arc::new(Semaphore::new(max_connections)),
             limits: HttpIoLimits {
                 header_read_timeout: settings.header_read_timeout,
                 read_limit: settings.call_timeout,
@@ -88,11 +93,11 @@ impl Connections {
             },
             keepalive: TcpKeepalive::from_settings(settings),
             open: Arc::new(()),
-            all: CancellationToken::new(),
+            abort: CancellationToken::new(),
         }
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         Arc::strong_count(&self.open) - 1
     }
@@ -102,70 +107,76 @@ impl Connections {
         self.limits.clone()
     }
 
-    /// Closes the connections whose version of HTTP is not known, now and from now on.
+    /// Closes the connections whose HTTP version is unknown, including those accepted later.
     pub(crate) fn close_unidentified(&self) {
         self.limits.close_unidentified.cancel();
     }
 
-    /// Aborts all connections, in the middle of whatever they do.
+    /// Aborts all connections, even while calls run on them.
     pub(crate) fn abort_all(&self) {
-        self.all.cancel();
+        self.abort.cancel();
     }
 
-    /// The connections that `listener` accepts, without an end. At the cap none is
-    /// accepted until one closes; it waits in the backlog of the listener.
+    /// Returns an endless stream of the connections that `listener` accepts. While the limit is
+    /// reached, new connections wait in the accept backlog.
     pub(crate) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Socket> + use<> {
-        let slots = Arc::clone(&self.slots);
-        // A copy that belongs to no connection must not count.
+        let (permits, max_connections) = (Arc::clone(&self.permits), self.max_connections);
+        // A strong clone would count as a connection.
         let open = Arc::downgrade(&self.open);
-        let (keepalive, all) = (self.keepalive, self.all.clone());
+        let (keepalive, abort) = (self.keepalive, self.abort.clone());
         async_stream::stream! {
-            let mut full = false;
-            while let Some(slot) = acquire_permit(&slots, &mut full).await {
+            let mut is_full = false;
+            while let Some(permit) = acquire_permit(&permits, max_connections, &mut is_full).await {
                 let stream = accept_with_backoff(&listener).await;
                 let Some(open) = open.upgrade() else { return };
-                yield Socket::new(stream, keepalive, all.child_token(), slot, open);
+                yield Socket::new(stream, keepalive, abort.child_token(), permit, open);
             }
         }
     }
 }
 
-/// Nobody is left to serve them.
 impl Drop for Connections {
     fn drop(&mut self) {
         self.abort_all();
     }
 }
 
-/// Room for one connection. `full` says whether there was none the last time, so that
-/// the log gets one line each time that the cap is reached.
-async fn acquire_permit(slots: &Arc<Semaphore>, full: &mut bool) -> Option<OwnedSemaphorePermit> {
-    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-        *full = false;
-        return Some(slot);
+/// Waits for the permit of one connection. `is_full` remembers that the limit was reached, so that
+/// this is logged once until a permit is free again.
+async fn acquire_permit(
+    permits: &Arc<Semaphore>,
+    max_connections: usize,
+    is_full: &mut bool,
+) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        *is_full = false;
+        return Some(permit);
     }
-    if !std::mem::replace(full, true) {
-        tracing::warn!("as many connections are open as are allowed; the next ones wait");
+    if !std::mem::replace(is_full, true) {
+        tracing::warn!(
+            max_connections,
+            "connection limit reached; new connections wait in the accept backlog"
+        );
     }
-    Arc::clone(slots).acquire_owned().await.ok()
+    Arc::clone(permits).acquire_owned().await.ok()
 }
 
-/// The next connection, after as many attempts as it takes.
+/// Accepts the next connection. Retries with a backoff until that succeeds.
 async fn accept_with_backoff(listener: &TcpListener) -> TcpStream {
     let (first, longest) = ACCEPT_BACKOFF;
-    let mut failed = None;
+    let mut delay = None;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if failed.is_some() {
-                    tracing::info!("connections are accepted again");
+                if delay.is_some() {
+                    tracing::info!("accepting connections again");
                 }
-                // Without it small answers wait for the client's acknowledgements. It
-                // fails on a connection that is gone, which shows when it is read.
+                // Without TCP_NODELAY, small responses wait for the client's acknowledgements.
+                // It fails if the connection is closed already, which the next read reports.
                 let _ = stream.set_nodelay(true);
                 return stream;
             }
-            // The connection failed, not the listener.
+            // The client closed the connection before it was accepted: the listener works.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -174,12 +185,12 @@ async fn accept_with_backoff(listener: &TcpListener) -> TcpStream {
                         | ErrorKind::Interrupted
                 ) => {}
             Err(error) => {
-                if failed.is_none() {
-                    tracing::error!(%error, "no connection can be accepted; still trying");
+                if delay.is_none() {
+                    tracing::error!(%error, "accept failed; retrying");
                 }
-                let wait = failed.map_or(first, |last: Duration| (last * 2).min(longest));
-                failed = Some(wait);
-                tokio::time::sleep(wait).await;
+                let next = delay.map_or(first, |last: Duration| (last * 2).min(longest));
+                delay = Some(next);
+                tokio::time::sleep(next).await;
             }
         }
     }

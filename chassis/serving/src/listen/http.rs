@@ -1,8 +1,8 @@
-//! HTTP over the connections that were accepted: HTTP/2 for gRPC, and HTTP/1.1 besides,
-//! since browsers speak it without TLS.
+//! Serves HTTP over accepted connections: HTTP/2 for gRPC, and HTTP/1.1 for browsers, which use
+//! HTTP/2 over TLS only.
 //!
-//! It knows the limits of both, and when a connection has served its last call; what a
-//! request asks for it does not know.
+//! It sets the limits of both versions, and ends each connection after its last call when the
+//! server stops. It does not read requests.
 
 use std::future::{Future, poll_fn};
 
@@ -22,16 +22,15 @@ use super::{
 };
 use crate::{call::Handlers, grpc_web::GrpcWeb, settings::ServerSettings, status};
 
-/// The smallest buffer that the library takes for the head of an HTTP/1.1 request, in
-/// bytes.
+/// The smallest buffer for the head of an HTTP/1.1 request that hyper accepts, in bytes.
 const MIN_HTTP1_HEADER_BUFFER: usize = 8192;
 
-/// How much of a stream's answers waits for its client, in bytes, which may let the server send far
-/// more than it takes. The library has 400 KB, for each of all who watch; a window of HTTP/2 is 64.
+/// The largest send buffer of a stream, in bytes: the default flow-control window of HTTP/2.
+/// hyper's default is 400 KB, which a slow client fills for each stream that it watches.
 const MAX_SEND_BUFFER: usize = 65_535;
 
-/// Serves the connections of `sockets` until `stop`; then none is accepted, and those that are open are
-/// waited for, until each has answered the calls that run.
+/// Serves the connections of `sockets` until `stop`. Then accepts no more, and waits until each open
+/// connection has answered its running calls.
 pub(crate) async fn serve<S: Handlers>(
     settings: &ServerSettings,
     sockets: impl Stream<Item = Socket>,
@@ -56,19 +55,19 @@ pub(crate) async fn serve<S: Handlers>(
                     };
                     match socket {
                         Ok(socket) => {
-                            // TLS, if any, goes between the two.
+                            // TLS would go between the socket and HTTP.
                             let io = HttpIo::new(socket, limits);
                             serve_connection(builder, executor, io, web, stop).await;
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "a connection is lost on its way to its worker");
+                            tracing::warn!(%error, "failed to move connection to its worker runtime");
                         }
                     }
                 })
             });
         }
     };
-    // What waits in the backlog of the listener is turned away, since that goes with it.
+    // This drops the listener: the kernel resets the connections in its backlog.
     let _ = stop.run_until_cancelled(accepting).await;
     open.close();
     open.wait().await;
@@ -96,12 +95,17 @@ async fn serve_connection<S: Handlers>(
     })
     .await;
     if let Err(error) = ended {
-        tracing::debug!(error = status::chain(&*error), "a connection ended early");
+        tracing::debug!(
+            error = status::chain(&*error),
+            "connection ended with an error"
+        );
     }
 }
 
-/// The limits that the library leaves open. An age for connections is not among them: its
-/// grace would cut calls without notice.
+/// Returns the HTTP server with its limits.
+///
+/// Connections have no maximum age: at the end of its grace period, running calls would be aborted
+/// without a status.
 fn builder(settings: &ServerSettings, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
     let mut builder = auto::Builder::new(executor);
     builder
@@ -115,7 +119,7 @@ fn builder(settings: &ServerSettings, executor: StreamExecutor) -> auto::Builder
     builder
         .http1()
         .timer(TokioTimer::new())
-        // Of the next request on the same connection, too, which so is not kept for ever.
+        // It also limits the wait for the next request, so idle connections are closed.
         .header_read_timeout(settings.header_read_timeout)
         .max_buf_size(MIN_HTTP1_HEADER_BUFFER.max(settings.max_header_bytes as usize));
     builder

@@ -1,8 +1,8 @@
-//! The bytes of a connection that speaks HTTP, above TLS: detects from the first bytes whether
-//! they are HTTP/2 or HTTP/1.1, and guards what the HTTP library does not.
+//! The bytes of an HTTP connection, above TLS: detects HTTP/2 or HTTP/1.1 from the first bytes, and
+//! enforces the limits that hyper does not have.
 //!
-//! A client has to send its first bytes in time, and has to read the responses that it is
-//! sent. Otherwise reads and writes fail, which ends the connection.
+//! A client has to send its first bytes in time, and has to read its responses. Otherwise reads and
+//! writes fail, which ends the connection. It does not interpret bytes after the first ones.
 
 use std::{
     future::Future,
@@ -18,22 +18,22 @@ use tokio_util::sync::CancellationToken;
 use super::{http_version::HttpVersion, socket::Socket};
 use crate::stall::StallDetector;
 
-/// The limits of a connection, which [`HttpIo`] enforces.
+/// The limits of a connection that [`HttpIo`] enforces.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpIoLimits {
-    /// The longest time until the first bytes of a client tell the version of HTTP.
+    /// The longest time until the first bytes of the client tell the HTTP version.
     pub(crate) header_read_timeout: Duration,
-    /// The longest time that a response may wait for the client to read it.
+    /// The longest time that a response may be pending without the client reading it.
     pub(crate) read_limit: Duration,
-    /// Cancelled when connections have to end whose version is not known.
+    /// Cancelled to close connections whose HTTP version is unknown.
     pub(crate) close_unidentified: CancellationToken,
 }
 
-/// A connection above TLS, which is `IO`: [`Socket`] where there is no TLS.
+/// An HTTP connection over `IO`: the TLS stream or, without TLS, the [`Socket`].
 pub(crate) struct HttpIo<IO> {
     io: IO,
     version: HttpVersion,
-    /// Resolves when the connection has to end.
+    /// Resolves when a limit is exceeded and the connection has to end.
     guard: Pin<Box<dyn Future<Output = ErrorKind> + Send>>,
     ended: Option<ErrorKind>,
     stall: StallDetector,
@@ -41,7 +41,7 @@ pub(crate) struct HttpIo<IO> {
 }
 
 impl<IO> HttpIo<IO> {
-    /// A connection that has yet to send its first bytes.
+    /// Wraps a connection whose client has not sent anything yet.
     pub(crate) fn new(io: IO, limits: HttpIoLimits) -> Self {
         let HttpIoLimits {
             header_read_timeout,
@@ -58,12 +58,12 @@ impl<IO> HttpIo<IO> {
         }
     }
 
-    /// The responses that wait for the client to read them.
+    /// Returns the detector that the responses of this connection report to.
     pub(crate) fn stall_detector(&self) -> StallDetector {
         self.stall.clone()
     }
 
-    /// Fails if the connection has to end. Otherwise the task is woken when it has to.
+    /// Fails if the connection has to end. Otherwise registers the task to be woken when it has to.
     fn poll_guard(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.ended.is_none()
             && let Poll::Ready(kind) = self.guard.as_mut().poll(cx)
@@ -73,8 +73,8 @@ impl<IO> HttpIo<IO> {
         self.ended.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
-    /// Fails if the connection has to end. HTTP/2 reads all the time, and is woken for that;
-    /// HTTP/1.1 may leave requests unread that came early.
+    /// Fails a write if the connection has to end. Only HTTP/1.1 needs this: hyper stops reading
+    /// while it writes a response, whereas over HTTP/2 it always reads, and reads check the guard.
     fn check_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.version {
             HttpVersion::Http1 => self.poll_guard(cx),
@@ -84,8 +84,10 @@ impl<IO> HttpIo<IO> {
 }
 
 impl<IO: AsRef<Socket>> HttpIo<IO> {
-    /// Detects the version from the first bytes. From then on others see to it that the
-    /// client goes on: PINGs, and over HTTP/1.1 the time that the head of a request may take.
+    /// Detects the HTTP version from the first bytes, and replaces the guard.
+    ///
+    /// From then on hyper detects silent clients: by PINGs over HTTP/2, and over HTTP/1.1 by the
+    /// time limit on request heads.
     fn on_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
         self.version = self.version.detect(bytes);
         match self.version {
@@ -94,12 +96,12 @@ impl<IO: AsRef<Socket>> HttpIo<IO> {
             HttpVersion::Http1 => self.io.as_ref().enable_keepalive(),
         }
         self.guard = Box::pin(watch_stall(self.read_limit, self.stall.clone()));
-        // It is not certain that another read follows, which would have the task woken.
+        // Registers the new guard's waker: hyper may not read again before the guard resolves.
         self.poll_guard(cx)
     }
 }
 
-/// Waits until a connection has to end whose version is still unknown, and returns the reason.
+/// Waits until a connection of unknown HTTP version has to end, and returns the reason.
 async fn await_preface(timeout: Duration, close_unidentified: CancellationToken) -> ErrorKind {
     tokio::select! {
         () = close_unidentified.cancelled() => ErrorKind::ConnectionAborted,
@@ -112,7 +114,7 @@ async fn watch_stall(limit: Duration, stall: StallDetector) -> ErrorKind {
     stall.wait_for_stall(limit).await;
     tracing::warn!(
         ?limit,
-        "a client does not read its answers; its connection is cut"
+        "client stopped reading responses; connection aborted"
     );
     ErrorKind::TimedOut
 }
@@ -186,21 +188,21 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_client_of_http_1_is_probed_which_sends_no_pings() {
+    async fn tcp_keepalive_is_enabled_for_http_1_only() {
         let settings = ServerSettings::default();
-        let slots = Arc::new(Semaphore::new(1));
+        let permits = Arc::new(Semaphore::new(1));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
 
-        for (said, probed) in [(PREFACE, false), (&b"POST"[..], true)] {
+        for (sent, probed) in [(PREFACE, false), (&b"POST"[..], true)] {
             let mut client = TcpStream::connect(address).await.unwrap();
-            client.write_all(said).await.unwrap();
+            client.write_all(sent).await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             let socket = Socket::new(
                 stream,
                 TcpKeepalive::from_settings(&settings),
                 CancellationToken::new(),
-                Arc::clone(&slots).acquire_owned().await.unwrap(),
+                Arc::clone(&permits).acquire_owned().await.unwrap(),
                 Arc::default(),
             );
             let limits = HttpIoLimits {
@@ -209,7 +211,7 @@ mod tests {
                 close_unidentified: CancellationToken::new(),
             };
             let mut server = HttpIo::new(socket, limits);
-            server.read_exact(&mut vec![0; said.len()]).await.unwrap();
+            server.read_exact(&mut vec![0; sent.len()]).await.unwrap();
 
             assert_eq!(sockopt::socket_keepalive(&server.io), Ok(probed));
             if probed {

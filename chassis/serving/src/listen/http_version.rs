@@ -1,16 +1,15 @@
-//! The version of HTTP that a connection speaks, which its first bytes tell: HTTP/2 or
-//! HTTP/1.1.
+//! Detects the HTTP version of a connection, HTTP/2 or HTTP/1.1, from its first bytes.
 
-/// The bytes with which every HTTP/2 connection begins, RFC 9113, section 3.4. Until it
-/// has sent them all, hyper neither sends it PINGs nor ends it when it drains.
+/// The connection preface of HTTP/2 (RFC 9113, section 3.4). Until a client has sent all of it, hyper
+/// neither sends PINGs nor closes the connection in a drain.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The version of HTTP, as far as the first bytes of a connection tell it.
+/// The HTTP version of a connection, as far as its first bytes tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HttpVersion {
-    /// Too few bytes have come: they are the first `matched` ones of [`PREFACE`].
+    /// All bytes so far match the start of [`PREFACE`].
     Unknown {
-        /// The number of bytes that have come.
+        /// The number of bytes so far.
         matched: usize,
     },
     Http2,
@@ -18,10 +17,10 @@ pub(crate) enum HttpVersion {
 }
 
 impl HttpVersion {
-    /// The version before any byte has come.
+    /// The state before the first byte.
     pub(crate) const UNKNOWN: Self = Self::Unknown { matched: 0 };
 
-    /// Detects the version from `bytes`, which come next.
+    /// Detects the version from the next `bytes`.
     pub(crate) fn detect(self, bytes: &[u8]) -> Self {
         let Self::Unknown { matched } = self else {
             return self;
@@ -45,22 +44,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_2_is_told_from_http_1_by_its_first_bytes_however_they_come() {
-        let begun = HttpVersion::UNKNOWN;
-        let piecemeal = PREFACE.iter().fold(begun, |version, byte| {
+    fn the_version_is_detected_however_the_first_bytes_are_split() {
+        let start = HttpVersion::UNKNOWN;
+        let piecemeal = PREFACE.iter().fold(start, |version, byte| {
             assert!(matches!(version, HttpVersion::Unknown { .. }));
             version.detect(&[*byte])
         });
 
         assert_eq!(piecemeal, HttpVersion::Http2);
         assert_eq!(
-            begun.detect(&[PREFACE, b"more"].concat()),
+            start.detect(&[PREFACE, b"more"].concat()),
             HttpVersion::Http2
         );
-        assert_eq!(begun.detect(b""), begun);
-        assert_eq!(begun.detect(b"PRI * HTTP/1"), HttpVersion::Http1);
+        assert_eq!(start.detect(b""), start);
+        assert_eq!(start.detect(b"PRI * HTTP/1"), HttpVersion::Http1);
         assert_eq!(
-            begun.detect(b"P").detect(b"OST / HTTP/1.1"),
+            start.detect(b"P").detect(b"OST / HTTP/1.1"),
             HttpVersion::Http1
         );
     }

@@ -1,7 +1,7 @@
-//! The TCP socket of an accepted connection, below TLS and HTTP: its slot among the open
-//! connections, the signal that aborts it, and TCP keepalive.
+//! The TCP socket of an accepted connection, below TLS and HTTP: its connection permit, the signal
+//! that aborts it, and TCP keepalive.
 //!
-//! It does not look at the bytes that pass.
+//! It does not interpret the bytes.
 
 use std::{
     future::Future,
@@ -23,21 +23,21 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::settings::ServerSettings;
 
-/// The longest time between two keepalive probes that TCP accepts, in seconds: nine hours.
+/// The longest keepalive time that Linux accepts: 32,767 s, about 9 h.
 const MAX_KEEPIDLE: Duration = Duration::from_secs(32_767);
 
-/// TCP keepalive, which detects that a silent peer is gone. HTTP/2 has PINGs for that, and
-/// HTTP/1.1 has nothing.
+/// TCP keepalive, which detects an unreachable client. HTTP/2 has PINGs for that; HTTP/1.1 has
+/// nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TcpKeepalive {
     /// The idle time before a connection is probed.
     idle: Duration,
-    /// The time that the peer may take to acknowledge the probe.
+    /// The time that the client may take to acknowledge the probe.
     interval: Duration,
 }
 
 impl TcpKeepalive {
-    /// Probes as often as HTTP/2 sends PINGs.
+    /// Probes at the interval and with the timeout of HTTP/2 PINGs.
     pub(crate) fn from_settings(settings: &ServerSettings) -> Self {
         Self {
             idle: settings.keepalive_interval.min(MAX_KEEPIDLE),
@@ -45,7 +45,7 @@ impl TcpKeepalive {
         }
     }
 
-    /// Has `stream` probed from now on.
+    /// Enables keepalive on `stream`.
     fn apply(self, stream: impl AsFd) -> rustix::io::Result<()> {
         let stream = stream.as_fd();
         sockopt::set_tcp_keepidle(stream, self.idle)?;
@@ -63,18 +63,18 @@ pub(crate) struct Socket {
     abort: CancellationToken,
     /// Wakes the task of the connection when `abort` is cancelled.
     aborted: Pin<Box<WaitForCancellationFutureOwned>>,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _open: Arc<()>,
 }
 
 impl Socket {
-    /// A socket that holds a slot, counts as open by its copy of `open`, and is aborted by
-    /// `abort`.
+    /// Wraps an accepted stream. It holds `permit`, counts as open by its clone of `open`, and is
+    /// aborted by `abort`.
     pub(crate) fn new(
         stream: TcpStream,
         keepalive: TcpKeepalive,
         abort: CancellationToken,
-        slot: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         open: Arc<()>,
     ) -> Self {
         Self {
@@ -82,24 +82,24 @@ impl Socket {
             keepalive,
             aborted: Box::pin(abort.clone().cancelled_owned()),
             abort,
-            _slot: slot,
+            _permit: permit,
             _open: open,
         }
     }
 
-    /// Registers the socket with the current runtime, if another one accepted it.
+    /// Registers the socket with the current runtime, after another one accepted it.
     pub(crate) fn rebind_to_runtime(self) -> io::Result<Self> {
         let stream = TcpStream::from_std(self.stream.into_std()?)?;
         Ok(Self { stream, ..self })
     }
 
-    /// Has TCP probe the peer from now on.
+    /// Enables TCP keepalive.
     pub(crate) fn enable_keepalive(&self) {
-        // Without probes the connection works as well; it only lasts longer than it has to.
+        // If this fails, the connection only stays open longer after its client is gone.
         let _ = self.keepalive.apply(self);
     }
 
-    /// Fails if the socket was aborted. A task that has read before is woken for it.
+    /// Fails if the socket was aborted. The last read has registered the task to be woken then.
     fn check_write(&self) -> io::Result<()> {
         if self.abort.is_cancelled() {
             return Err(ErrorKind::ConnectionAborted.into());
@@ -108,7 +108,6 @@ impl Socket {
     }
 }
 
-/// Socket options can be read of it.
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()

@@ -1,9 +1,8 @@
-//! The streams of one HTTP/2 connection: each is one call.
+//! The executor of the streams of one HTTP/2 connection: one stream for each call.
 //!
-//! A task for each of them would be made, queued and woken for calls that mostly have their
-//! answer at once. So the task of the connection takes the first step of each itself, once it
-//! has read what there was to read, and all their answers leave together; only a call that has
-//! to wait gets a task of its own.
+//! hyper would spawn a task for each stream, although most calls complete in their first poll. So
+//! the task of the connection polls each new stream once, after it has read all available input,
+//! and their responses leave in one write. Only streams that are still pending are spawned.
 
 use std::{
     future::Future,
@@ -19,7 +18,8 @@ use process::burst;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// An executor that keeps new streams until they are polled. Copies share them.
+/// An executor that holds new streams until [`poll_new_streams`](Self::poll_new_streams). Clones
+/// share them.
 #[derive(Clone, Default)]
 pub(crate) struct StreamExecutor(Arc<Mutex<Vec<Stream>>>);
 
@@ -30,7 +30,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamExecutor {
 }
 
 impl StreamExecutor {
-    /// Polls each new stream once, and spawns those that have to wait.
+    /// Polls each new stream once, and spawns those that are pending. Several streams may share a
+    /// read snapshot, which [`burst`] tells the database.
     pub(crate) fn poll_new_streams(&self, cx: &mut Context<'_>) {
         let pending = mem::take(&mut *self.pending());
         match pending.len() {
@@ -47,7 +48,7 @@ impl StreamExecutor {
 
 fn poll_first(pending: Vec<Stream>, cx: &mut Context<'_>) {
     for mut stream in pending {
-        // A stream that panics is lost, as it would be in a task of its own.
+        // A panic ends only its stream, as it would in a spawned task.
         let step = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll(cx).is_pending()));
         if matches!(step, Ok(true)) {
             tokio::spawn(stream);

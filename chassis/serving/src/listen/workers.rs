@@ -1,15 +1,15 @@
-//! The runtimes that serve connections: the one of the server, and further ones with a thread
-//! each, if the settings ask for more than one.
+//! The single-threaded runtimes that serve connections: the runtime of the server and, if
+//! `WORKER_THREADS` is above 1, further ones with a thread each.
 //!
-//! A connection stays with its runtime. Its calls never change threads, and its runtime shares
-//! nothing with the others but what the service itself shares.
+//! A connection stays on its runtime, so its calls never change threads. Runtimes share only the
+//! state of the service.
 
 use std::{future::Future, io, num::NonZeroUsize, thread};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The runtimes. When this is dropped, those with a thread end, with all that they serve.
+/// The worker runtimes. Dropping this ends the additional ones, with the connections they serve.
 #[derive(Debug)]
 pub(crate) struct Workers {
     runtimes: Vec<Handle>,
@@ -18,7 +18,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` runtimes, of which the current one is the first.
+    /// Starts `count` runtimes, including the current one.
     pub(crate) fn start(count: NonZeroUsize) -> io::Result<Self> {
         let end = CancellationToken::new();
         let mut runtimes = Vec::with_capacity(count.get() - 1);
@@ -37,15 +37,15 @@ impl Workers {
         })
     }
 
-    /// Serves a connection on the next runtime, in rotation. `serve` is told whether that is
-    /// another one than the current one.
+    /// Serves a connection on the next runtime, in rotation. Passes `true` to `serve` if that is
+    /// not the current one.
     pub(crate) fn spawn<F>(&mut self, serve: impl FnOnce(bool) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let turn = self.next;
-        self.next = (turn + 1) % (self.runtimes.len() + 1);
-        match self.runtimes.get(turn) {
+        let index = self.next;
+        self.next = (index + 1) % (self.runtimes.len() + 1);
+        match self.runtimes.get(index) {
             Some(runtime) => runtime.spawn(serve(true)),
             None => tokio::spawn(serve(false)),
         };
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of six connections each thread serves.
+    /// Returns the number of connections that each thread serves, of six in total.
     async fn served_by(workers: usize) -> HashMap<ThreadId, usize> {
         let mut workers = Workers::start(NonZeroUsize::new(workers).unwrap()).unwrap();
         let (sender, mut threads) = mpsc::channel(6);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_worker_gets_as_many_connections_as_any_other() {
+    async fn connections_are_distributed_evenly_over_the_workers() {
         for (workers, each) in [(1, 6), (2, 3), (3, 2)] {
             let served = served_by(workers).await;
 

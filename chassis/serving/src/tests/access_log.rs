@@ -114,7 +114,7 @@ impl Log {
         let mut entries = soon(async {
             loop {
                 let mut lines = self.lines_with(value);
-                lines.retain(|line| line["message"] == "the call ended" && line[field] == value);
+                lines.retain(|line| line["message"] == "call finished" && line[field] == value);
                 if !lines.is_empty() {
                     return lines;
                 }
@@ -129,10 +129,10 @@ impl Log {
     /// Asserts that the call with this request id left one entry, and what it says.
     async fn assert_entry(&self, id: &str, method: &str, code: &str, reason: Option<&str>) {
         let entry = self.entry("request_id", id).await;
-        assert_eq!(entry["method"], method);
-        assert_eq!(entry["code"], code, "{method}");
+        assert_eq!(entry["rpc.method"], method);
+        assert_eq!(entry["rpc.status_code"], code, "{method}");
         assert_eq!(entry["reason"].as_str(), reason, "{method}");
-        assert!(entry["ms"].as_f64().unwrap() >= 0.0);
+        assert!(entry["duration_ms"].as_f64().unwrap() >= 0.0);
     }
 }
 
@@ -217,8 +217,8 @@ async fn a_stream_that_the_server_ends_leaves_one_entry() {
     server.shutdown.cancel();
     soon(stream.message()).await.unwrap_err();
 
-    let entry = log.entry("method", &path("Follow")).await;
-    assert_eq!(entry["code"], "UNAVAILABLE");
+    let entry = log.entry("rpc.method", &path("Follow")).await;
+    assert_eq!(entry["rpc.status_code"], "UNAVAILABLE");
     assert_eq!(entry["reason"], "SHUTTING_DOWN");
 }
 

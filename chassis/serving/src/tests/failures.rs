@@ -174,10 +174,10 @@ async fn a_failed_call_leaves_one_line_without_its_contents() {
         panic!("not one line: {lines:?}");
     };
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["method"], "/test.v1.Test/Missing");
-    assert_eq!(line["code"], "UNIMPLEMENTED");
+    assert_eq!(line["rpc.method"], "/test.v1.Test/Missing");
+    assert_eq!(line["rpc.status_code"], "UNIMPLEMENTED");
     assert_eq!(line["reason"], "UNIMPLEMENTED");
-    assert!(line["ms"].is_number());
+    assert!(line["duration_ms"].is_number());
     assert!(!line.to_string().contains("secret"));
 }
 
@@ -202,5 +202,5 @@ async fn a_stream_that_its_client_drops_was_cancelled() {
     })
     .await;
     assert_eq!(lines[0]["level"], "DEBUG");
-    assert_eq!(lines[0]["code"], "CANCELLED");
+    assert_eq!(lines[0]["rpc.status_code"], "CANCELLED");
 }
