@@ -11,9 +11,9 @@ use proto::post::v1::{GetPostRequest, ListPostsRequest, Post, PostView, author::
 use tonic::Request;
 
 use super::{
-    alone::{Alone, FOREVER},
     author,
-    user_service::{Call, Mood},
+    fake_user_service::{Behavior, Call},
+    post_service_fixture::{FOREVER, PostServiceFixture},
 };
 use crate::support::soon;
 
@@ -26,8 +26,8 @@ fn all() -> ListPostsRequest {
     }
 }
 
-async fn list(alone: &Alone) -> Vec<Post> {
-    alone.posts.list(all()).await.unwrap().posts
+async fn list(fixture: &PostServiceFixture) -> Vec<Post> {
+    fixture.posts.list(all()).await.unwrap().posts
 }
 
 /// The ids that a call asked for, in ascending order.
@@ -47,69 +47,69 @@ fn assert_resolved(posts: &[Post]) {
 
 #[tokio::test]
 async fn the_authors_of_a_page_are_asked_for_in_one_call_and_then_remembered() {
-    let alone = Alone::start(50).await;
+    let fixture = PostServiceFixture::start(50).await;
 
     for _ in 0..2 {
-        let posts = list(&alone).await;
+        let posts = list(&fixture).await;
 
         assert_eq!(posts.len(), 50);
         assert_resolved(&posts);
-        let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+        let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
         assert_eq!(calls, [(1..=50).collect::<Vec<_>>()]);
     }
 }
 
 #[tokio::test]
 async fn of_a_page_only_authors_who_are_not_remembered_are_asked_for() {
-    let alone = Alone::start(10).await;
-    list(&alone).await;
-    alone.add(11..=13).await;
+    let fixture = PostServiceFixture::start(10).await;
+    list(&fixture).await;
+    fixture.add(11..=13).await;
 
-    let posts = list(&alone).await;
+    let posts = list(&fixture).await;
 
     assert_resolved(&posts);
-    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     assert_eq!(calls[1..], [vec![11, 12, 13]]);
 }
 
 #[tokio::test]
 async fn an_author_of_many_posts_is_asked_for_once() {
-    let alone = Alone::start(1).await;
-    let posts = alone.posts.create_all(1, ["x"; 100]).await;
+    let fixture = PostServiceFixture::start(1).await;
+    let posts = fixture.posts.create_all(1, ["x"; 100]).await;
 
-    let listed = list(&alone).await;
+    let listed = list(&fixture).await;
 
     assert_eq!(listed.len(), posts.len() + 1);
     assert_resolved(&listed);
-    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     assert_eq!(calls, [[1]]);
 }
 
 #[tokio::test]
 async fn what_is_too_old_is_asked_for_again_in_one_call() {
-    let alone = Alone::with(50, |settings| {
+    let fixture = PostServiceFixture::with(50, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
     .await;
 
     for calls in 1..=3 {
-        assert_resolved(&list(&alone).await);
-        assert_eq!(alone.users.calls().len(), calls);
-        assert_eq!(alone.users.calls()[calls - 1].ids.len(), 50);
+        assert_resolved(&list(&fixture).await);
+        assert_eq!(fixture.users.calls().len(), calls);
+        assert_eq!(fixture.users.calls()[calls - 1].ids.len(), 50);
     }
 }
 
 #[tokio::test]
 async fn a_new_nickname_is_seen_once_the_old_one_ages() {
     let ttl = Duration::from_millis(200);
-    let alone = Alone::with(1, |settings| settings.authors.author_ttl = ttl).await;
+    let fixture = PostServiceFixture::with(1, |settings| settings.authors.author_ttl = ttl).await;
     let begun = Instant::now();
-    let before = alone.posts.get(1).await.unwrap();
-    alone.users.know(1, "sue");
+    let before = fixture.posts.get(1).await.unwrap();
+    fixture.users.add_user(1, "sue");
 
     let seen = async {
         loop {
-            let post = alone.posts.get(1).await.unwrap();
+            let post = fixture.posts.get(1).await.unwrap();
             if post.author != before.author {
                 return post;
             }
@@ -120,20 +120,20 @@ async fn a_new_nickname_is_seen_once_the_old_one_ages() {
     assert!(begun.elapsed() >= ttl / 2);
     assert_eq!(before.author, Some(author(State::Resolved, "user 1")));
     assert_eq!(after.author, Some(author(State::Resolved, "sue")));
-    assert_eq!(alone.users.calls().len(), 2);
+    assert_eq!(fixture.users.calls().len(), 2);
 }
 
 #[tokio::test]
 async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
     let ttl = Duration::from_millis(400);
-    let alone = Alone::with(3, |settings| settings.authors.author_ttl = ttl).await;
-    let before = list(&alone).await;
+    let fixture = PostServiceFixture::with(3, |settings| settings.authors.author_ttl = ttl).await;
+    let before = list(&fixture).await;
     assert_resolved(&before);
-    alone.users.know(1, "sue");
+    fixture.users.add_user(1, "sue");
 
     let seen = async {
         loop {
-            let posts = list(&alone).await;
+            let posts = list(&fixture).await;
             if posts != before {
                 return posts;
             }
@@ -143,13 +143,14 @@ async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
 
     assert_eq!(after[0].author, Some(author(State::Resolved, "sue")));
     assert_resolved(&after[1..]);
-    assert_eq!(alone.users.calls().len(), 2);
+    assert_eq!(fixture.users.calls().len(), 2);
 }
 
 #[tokio::test]
 async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
-    let alone = Alone::with(3, |settings| settings.authors.author_ttl = FOREVER).await;
-    let full = list(&alone).await;
+    let fixture =
+        PostServiceFixture::with(3, |settings| settings.authors.author_ttl = FOREVER).await;
+    let full = list(&fixture).await;
     let basic = ListPostsRequest {
         view: PostView::Basic.into(),
         ..all()
@@ -164,12 +165,12 @@ async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
     };
 
     for _ in 0..2 {
-        assert_resolved(&list(&alone).await);
-        let basic = alone.posts.list(basic.clone()).await.unwrap().posts;
+        assert_resolved(&list(&fixture).await);
+        let basic = fixture.posts.list(basic.clone()).await.unwrap().posts;
         assert!(basic.len() == 3 && basic.iter().all(|post| post.author.is_none()));
-        let counted = alone.posts.list(counted.clone()).await.unwrap();
+        let counted = fixture.posts.list(counted.clone()).await.unwrap();
         assert_eq!((counted.posts, counted.total_size), (full.clone(), Some(3)));
-        let fewer = alone.posts.list(fewer.clone()).await.unwrap();
+        let fewer = fixture.posts.list(fewer.clone()).await.unwrap();
         assert_eq!(fewer.posts, full[..2]);
         assert_ne!(fewer.next_page_token, "");
     }
@@ -178,132 +179,132 @@ async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
 #[tokio::test]
 async fn nobody_waits_for_authors_who_are_asked_for_often() {
     let ttl = Duration::from_secs(2);
-    let alone = Alone::with(50, |settings| {
+    let fixture = PostServiceFixture::with(50, |settings| {
         settings.authors.author_ttl = ttl;
         settings.authors.author_lookup_timeout = FOREVER;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
-    assert_resolved(&list(&alone).await);
-    alone.users.be(Mood::Hang);
+    assert_resolved(&list(&fixture).await);
+    fixture.users.set_behavior(Behavior::Hang);
 
     let asked_again = async {
-        while alone.users.calls().len() < 2 {
+        while fixture.users.calls().len() < 2 {
             // It would wait for ever, if it did.
-            assert_resolved(&list(&alone).await);
+            assert_resolved(&list(&fixture).await);
         }
     };
     soon(asked_again).await;
 
-    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     let all: Vec<_> = (1..=50).collect();
     assert_eq!(calls, [all.clone(), all]);
-    alone.users.release();
+    fixture.users.release();
 }
 
 #[tokio::test]
 async fn those_who_want_one_author_at_once_share_one_call() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
     .await;
-    alone.users.be(Mood::Hang);
+    fixture.users.set_behavior(Behavior::Hang);
 
-    let gets = join_all((0..50).map(|_| alone.posts.get(1)));
+    let gets = join_all((0..50).map(|_| fixture.posts.get(1)));
     let answer = async {
-        alone.users.called(1).await;
-        alone.users.release();
+        fixture.users.called(1).await;
+        fixture.users.release();
     };
     let (posts, ()) = soon(futures::future::join(gets, answer)).await;
 
     let posts: Vec<_> = posts.into_iter().map(Result::unwrap).collect();
     assert_eq!(posts.len(), 50);
     assert_resolved(&posts);
-    assert_eq!(alone.users.calls().len(), 1);
+    assert_eq!(fixture.users.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn those_who_want_different_authors_at_once_wait_for_no_other() {
-    let alone = Alone::with(3, |settings| {
+    let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
     .await;
-    alone.users.be(Mood::Hang);
+    fixture.users.set_behavior(Behavior::Hang);
     let first = tokio::spawn({
-        let posts = alone.posts.clone();
+        let posts = fixture.posts.clone();
         async move { posts.get(1).await }
     });
-    alone.users.called(1).await;
-    alone.users.be(Mood::Answer);
+    fixture.users.called(1).await;
+    fixture.users.set_behavior(Behavior::Respond);
 
-    let second = soon(alone.posts.get(2)).await.unwrap();
+    let second = soon(fixture.posts.get(2)).await.unwrap();
     // Of all three, one is being asked for and one is known.
     let page = tokio::spawn({
-        let posts = alone.posts.clone();
+        let posts = fixture.posts.clone();
         async move { posts.list(all()).await }
     });
-    alone.users.called(3).await;
-    alone.users.release();
+    fixture.users.called(3).await;
+    fixture.users.release();
     let (first, page) = (soon(first).await.unwrap(), soon(page).await.unwrap());
 
     assert_resolved(&[first.unwrap(), second]);
     assert_resolved(&page.unwrap().posts);
-    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     assert_eq!(calls, [[1], [2], [3]]);
 }
 
 #[tokio::test]
 async fn the_basic_view_asks_for_nobody() {
-    let alone = Alone::start(3).await;
+    let fixture = PostServiceFixture::start(3).await;
     let view = PostView::Basic.into();
 
-    let post = alone.posts.get_by(GetPostRequest { id: 1, view }).await;
-    let page = alone.posts.list(ListPostsRequest { view, ..all() }).await;
+    let post = fixture.posts.get_by(GetPostRequest { id: 1, view }).await;
+    let page = fixture.posts.list(ListPostsRequest { view, ..all() }).await;
 
     let mut posts = page.unwrap().posts;
     posts.push(post.unwrap());
     assert_eq!(posts.len(), 4);
     assert!(posts.iter().all(|post| post.author.is_none()));
-    assert_eq!(alone.users.calls(), []);
+    assert_eq!(fixture.users.calls(), []);
 }
 
 #[tokio::test]
 async fn an_empty_page_asks_for_nobody() {
-    let alone = Alone::start(0).await;
+    let fixture = PostServiceFixture::start(0).await;
 
-    assert_eq!(list(&alone).await, []);
+    assert_eq!(list(&fixture).await, []);
 
-    assert_eq!(alone.users.calls(), []);
+    assert_eq!(fixture.users.calls(), []);
 }
 
 #[tokio::test]
 async fn an_author_who_is_missing_is_shown_as_deleted_and_asked_for_again() {
-    let alone = Alone::start(2).await;
-    alone.users.lose(1);
+    let fixture = PostServiceFixture::start(2).await;
+    fixture.users.remove_user(1);
 
-    let before = list(&alone).await;
-    alone.users.know(1, "again");
-    let after = list(&alone).await;
+    let before = list(&fixture).await;
+    fixture.users.add_user(1, "again");
+    let after = list(&fixture).await;
 
     assert_eq!(before[0].author, Some(author(State::Deleted, "")));
     assert_eq!(before[1].author, Some(author(State::Resolved, "user 2")));
     assert_eq!(after[0].author, Some(author(State::Resolved, "again")));
-    let calls: Vec<_> = alone.users.calls().iter().map(asked).collect();
+    let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     assert_eq!(calls, [vec![1, 2], vec![1]]);
 }
 
 #[tokio::test]
 async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
-    let mut alone = Alone::with(1, |settings| {
+    let mut fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
     .await;
-    alone.posts.get(1).await.unwrap();
-    alone.users.lose(1);
+    fixture.posts.get(1).await.unwrap();
+    fixture.users.remove_user(1);
 
-    let missing = alone.posts.get(1).await.unwrap();
-    alone.stop_users().await;
-    let unavailable = alone.posts.get(1).await.unwrap();
+    let missing = fixture.posts.get(1).await.unwrap();
+    fixture.stop_users().await;
+    let unavailable = fixture.posts.get(1).await.unwrap();
 
     assert_eq!(missing.author, Some(author(State::Deleted, "")));
     assert_eq!(unavailable.author, Some(author(State::Unavailable, "")));
@@ -311,15 +312,15 @@ async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
 
 #[tokio::test]
 async fn no_more_authors_are_remembered_than_the_settings_say() {
-    let alone = Alone::with(1000, |settings| {
+    let fixture = PostServiceFixture::with(1000, |settings| {
         settings.authors.author_cache_capacity = NonZeroUsize::new(10).unwrap();
     })
     .await;
 
-    assert_resolved(&list(&alone).await);
-    assert_resolved(&list(&alone).await);
+    assert_resolved(&list(&fixture).await);
+    assert_resolved(&list(&fixture).await);
 
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     assert_eq!(calls[0].ids.len(), 1000);
     assert!(calls[1].ids.len() >= 990, "{}", calls[1].ids.len());
 }
@@ -327,7 +328,7 @@ async fn no_more_authors_are_remembered_than_the_settings_say() {
 #[tokio::test]
 async fn the_user_service_is_told_how_long_the_caller_waits() {
     let limit = Duration::from_secs(20);
-    let alone = Alone::with(3, |settings| {
+    let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.user_service_timeout = limit;
     })
     .await;
@@ -339,10 +340,10 @@ async fn the_user_service_is_told_how_long_the_caller_waits() {
     at_leisure.set_timeout(FOREVER);
 
     for request in [in_haste, at_leisure, get(3)] {
-        alone.posts.client().get_post(request).await.unwrap();
+        fixture.posts.client().get_post(request).await.unwrap();
     }
 
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     let told: Vec<_> = calls.iter().map(|call| call.timeout.unwrap()).collect();
     assert!(told[0] < hasty, "{told:?}");
     assert!(told[0] > hasty / 2, "{told:?}");
@@ -353,7 +354,7 @@ async fn the_user_service_is_told_how_long_the_caller_waits() {
 
 #[tokio::test]
 async fn the_user_service_gets_the_request_id_of_the_caller() {
-    let alone = Alone::start(2).await;
+    let fixture = PostServiceFixture::start(2).await;
     let mut given = Request::new(GetPostRequest { id: 1, view: 0 });
     given
         .metadata_mut()
@@ -362,12 +363,12 @@ async fn the_user_service_gets_the_request_id_of_the_caller() {
 
     let mut answered = Vec::new();
     for request in [given, none] {
-        let response = alone.posts.client().get_post(request).await.unwrap();
+        let response = fixture.posts.client().get_post(request).await.unwrap();
         let id = response.metadata().get("x-request-id").unwrap();
         answered.push(Some(id.to_str().unwrap().to_owned()));
     }
 
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     let told: Vec<_> = calls.into_iter().map(|call| call.request_id).collect();
     assert_eq!(told[0].as_deref(), Some("order-7/a"));
     assert_eq!(told, answered);

@@ -3,18 +3,21 @@
 use proto::post::v1::{CommitPostsRequest, Post, post_mutation::Mutation};
 use tonic::Code;
 
-use super::{assert_refused, basic, blog::Blog, bodies, commit, delete, draft, metadata, rewrite};
+use super::{
+    assert_refused, basic, bodies, commit, delete, draft, metadata, rewrite,
+    system_fixture::SystemFixture,
+};
 
 #[tokio::test]
 async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
-    let blog = Blog::start().await;
-    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+    let fixture = SystemFixture::start().await;
+    let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
 
-    let results = blog
+    let results = fixture
         .posts
         .commit(commit([
             Mutation::Delete(delete(posts[0].id)),
-            Mutation::Create(draft(blog.john, "3")),
+            Mutation::Create(draft(fixture.john, "3")),
             Mutation::Update(rewrite(posts[1].id, "new 2")),
         ]))
         .await
@@ -25,27 +28,31 @@ async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
     };
     // In the basic view, which has no author.
     for post in [third, second] {
-        assert_eq!(post, &basic(&blog.posts.get(post.id).await.unwrap()));
+        assert_eq!(post, &basic(&fixture.posts.get(post.id).await.unwrap()));
     }
-    assert_eq!((third.body.as_str(), third.author_id), ("3", blog.john));
+    assert_eq!((third.body.as_str(), third.author_id), ("3", fixture.john));
     assert_eq!(second.body, "new 2");
-    assert_eq!(blog.stored_bodies().await, ["new 2", "3"]);
+    assert_eq!(fixture.stored_bodies().await, ["new 2", "3"]);
 }
 
 #[tokio::test]
 async fn each_change_sees_those_before_it() {
-    let blog = Blog::start().await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
     let next = first.id + 1;
 
-    let results = blog
+    let results = fixture
         .posts
         .commit(commit([
-            Mutation::Create(draft(blog.susan, "2")),
+            Mutation::Create(draft(fixture.susan, "2")),
             Mutation::Update(rewrite(next, "new 2")),
             Mutation::Update(rewrite(first.id, "new 1")),
             Mutation::Delete(delete(first.id)),
-            Mutation::Create(draft(blog.susan, "3")),
+            Mutation::Create(draft(fixture.susan, "3")),
             Mutation::Delete(delete(next + 1)),
         ]))
         .await
@@ -64,18 +71,22 @@ async fn each_change_sees_those_before_it() {
         None,
     ];
     assert_eq!(states, expected);
-    assert_eq!(blog.stored_bodies().await, ["new 2"]);
+    assert_eq!(fixture.stored_bodies().await, ["new 2"]);
 }
 
 #[tokio::test]
 async fn an_etag_is_compared_with_what_the_changes_before_made() {
-    let blog = Blog::start().await;
-    let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let before = blog.stored().await;
+    let fixture = SystemFixture::start().await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
+    let before = fixture.stored().await;
     let mut guarded = delete(post.id);
     guarded.etag = post.etag;
 
-    let status = blog
+    let status = fixture
         .posts
         .commit(commit([
             Mutation::Update(rewrite(post.id, "2")),
@@ -83,19 +94,19 @@ async fn an_etag_is_compared_with_what_the_changes_before_made() {
         ]))
         .await
         .unwrap_err();
-    let alone = commit([Mutation::Delete(guarded)]);
+    let guarded = commit([Mutation::Delete(guarded)]);
 
     assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
     assert_eq!(metadata(&status, "mutation_index"), Some("1".into()));
-    assert_eq!(blog.stored().await, before);
-    assert!(blog.posts.commit(alone).await.is_ok());
+    assert_eq!(fixture.stored().await, before);
+    assert!(fixture.posts.commit(guarded).await.is_ok());
 }
 
 #[tokio::test]
 async fn one_change_that_fails_undoes_all_and_is_named() {
-    let blog = Blog::start().await;
-    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
-    let before = blog.stored().await;
+    let fixture = SystemFixture::start().await;
+    let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
+    let before = fixture.stored().await;
     let mut guarded = rewrite(posts[1].id, "new");
     guarded.post.as_mut().unwrap().etag = "never given out".into();
 
@@ -125,7 +136,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
     ] {
         let request = commit([
             Mutation::Delete(delete(posts[0].id)),
-            Mutation::Create(draft(blog.john, "3")),
+            Mutation::Create(draft(fixture.john, "3")),
             failing,
             // The first one that fails is told of.
             Mutation::Create(draft(100, "nobody")),
@@ -135,26 +146,26 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
             ..request.clone()
         };
         for request in [request, only_validated] {
-            let status = blog.posts.commit(request).await.unwrap_err();
+            let status = fixture.posts.commit(request).await.unwrap_err();
 
             assert_refused(&status, code, reason);
             assert_eq!(metadata(&status, "mutation_index"), Some("2".into()));
-            assert_eq!(blog.stored().await, before);
+            assert_eq!(fixture.stored().await, before);
         }
     }
 }
 
 #[tokio::test]
 async fn a_missing_post_fails_no_batch_if_that_is_allowed() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let mut deletion = delete(7);
     deletion.allow_missing = true;
 
-    let results = blog
+    let results = fixture
         .posts
         .commit(commit([
             Mutation::Delete(deletion),
-            Mutation::Create(draft(blog.susan, "1")),
+            Mutation::Create(draft(fixture.susan, "1")),
         ]))
         .await
         .unwrap();
@@ -165,17 +176,17 @@ async fn a_missing_post_fails_no_batch_if_that_is_allowed() {
 
 #[tokio::test]
 async fn changes_that_are_only_validated_are_answered_and_not_stored() {
-    let blog = Blog::start().await;
-    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
-    let before = blog.stored().await;
+    let fixture = SystemFixture::start().await;
+    let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
+    let before = fixture.stored().await;
 
-    let results = blog
+    let results = fixture
         .posts
         .commit(CommitPostsRequest {
             validate_only: true,
             ..commit([
                 Mutation::Delete(delete(posts[0].id)),
-                Mutation::Create(draft(blog.john, "3")),
+                Mutation::Create(draft(fixture.john, "3")),
                 Mutation::Update(rewrite(posts[1].id, "new 2")),
             ])
         })
@@ -187,18 +198,18 @@ async fn changes_that_are_only_validated_are_answered_and_not_stored() {
     };
     assert_eq!((third.id, third.body.as_str()), (0, "3"));
     assert_eq!((second.id, second.body.as_str()), (posts[1].id, "new 2"));
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn a_thousand_changes_are_made_together() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let numbers: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
 
-    let posts = blog.posts.create_all(blog.susan, &numbers).await;
+    let posts = fixture.posts.create_all(fixture.susan, &numbers).await;
 
     assert!(posts.is_sorted_by(|one, other| one.id < other.id));
     assert!(posts.iter().all(|post: &Post| post.author.is_none()));
     assert_eq!(bodies(&posts), numbers);
-    assert_eq!(blog.stored_bodies().await, numbers);
+    assert_eq!(fixture.stored_bodies().await, numbers);
 }

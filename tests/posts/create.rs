@@ -8,8 +8,8 @@ use proto::{
 use tonic::Code;
 
 use super::{
-    assert_invalid, assert_refused, author, basic, blog::Blog, bodies, commit, delete, draft,
-    metadata,
+    assert_invalid, assert_refused, author, basic, bodies, commit, delete, draft, metadata,
+    system_fixture::SystemFixture,
 };
 
 fn only_validate(post: Post) -> CreatePostRequest {
@@ -22,33 +22,33 @@ fn only_validate(post: Post) -> CreatePostRequest {
 
 #[tokio::test]
 async fn a_created_post_is_returned_as_stored_with_its_author() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
-    let created = blog
+    let created = fixture
         .posts
-        .create(draft(blog.susan, "my first post!"))
+        .create(draft(fixture.susan, "my first post!"))
         .await
         .unwrap();
 
     assert!(created.id > 0);
     assert_eq!(created.body, "my first post!");
-    assert_eq!(created.author_id, blog.susan);
+    assert_eq!(created.author_id, fixture.susan);
     assert_eq!(created.author, Some(author(State::Resolved, "susan")));
     assert!(created.create_time.is_some());
     assert_eq!(created.update_time, created.create_time);
     assert_ne!(created.etag, "");
-    assert_eq!(blog.posts.get(created.id).await.unwrap(), created);
+    assert_eq!(fixture.posts.get(created.id).await.unwrap(), created);
 }
 
 #[tokio::test]
 async fn fields_that_only_the_server_sets_are_ignored() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let time = prost_types::Timestamp {
         seconds: 1,
         nanos: 1,
     };
 
-    let created = blog
+    let created = fixture
         .posts
         .create(Post {
             id: -7,
@@ -59,7 +59,7 @@ async fn fields_that_only_the_server_sets_are_ignored() {
                 state: 99,
                 nickname: "somebody".into(),
             }),
-            ..draft(blog.susan, "first")
+            ..draft(fixture.susan, "first")
         })
         .await
         .unwrap();
@@ -73,7 +73,7 @@ async fn fields_that_only_the_server_sets_are_ignored() {
 
 #[tokio::test]
 async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for body in [
         "x",
@@ -85,101 +85,125 @@ async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
         // Four bytes each.
         &"😀".repeat(140),
     ] {
-        let created = blog.posts.create(draft(blog.susan, body)).await.unwrap();
+        let created = fixture
+            .posts
+            .create(draft(fixture.susan, body))
+            .await
+            .unwrap();
 
         assert_eq!(created.body, body);
-        let stored = blog.posts.get(created.id).await.unwrap();
+        let stored = fixture.posts.get(created.id).await.unwrap();
         assert_eq!(stored.body, body);
     }
 }
 
 #[tokio::test]
 async fn a_body_is_counted_and_kept_in_normalization_form_c() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
-    let created = blog
+    let created = fixture
         .posts
-        .create(draft(blog.susan, &"e\u{301}".repeat(140)))
+        .create(draft(fixture.susan, &"e\u{301}".repeat(140)))
         .await
         .unwrap();
     // One of these is two code points in that form, though it is sent as one.
-    let status = blog
+    let status = fixture
         .posts
-        .create(draft(blog.susan, &"\u{958}".repeat(71)))
+        .create(draft(fixture.susan, &"\u{958}".repeat(71)))
         .await
         .unwrap_err();
 
     assert_eq!(created.body, "\u{e9}".repeat(140));
     assert_invalid(&status, &["post.body"]);
-    assert_eq!(blog.stored_bodies().await, ["\u{e9}".repeat(140)]);
+    assert_eq!(fixture.stored_bodies().await, ["\u{e9}".repeat(140)]);
 }
 
 #[tokio::test]
 async fn a_post_of_nobody_is_refused() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for request in [draft(99, "first"), draft(i64::MAX, "first")] {
         let nobody = request.author_id;
         let validated = only_validate(request.clone());
         for status in [
-            blog.posts.create(request).await.unwrap_err(),
-            blog.posts.create_by(validated).await.unwrap_err(),
+            fixture.posts.create(request).await.unwrap_err(),
+            fixture.posts.create_by(validated).await.unwrap_err(),
         ] {
             assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
             assert_eq!(metadata(&status, "author_id"), Some(nobody.to_string()));
         }
     }
-    assert_eq!(blog.stored().await, [""; 0]);
+    assert_eq!(fixture.stored().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn two_posts_may_say_the_same() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
-    let first = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
-    let second = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
+    let second = fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert!(second.id > first.id);
-    assert_eq!(blog.stored_bodies().await, ["x", "x"]);
+    assert_eq!(fixture.stored_bodies().await, ["x", "x"]);
 }
 
 #[tokio::test]
 async fn an_id_is_never_used_twice() {
-    let blog = Blog::start().await;
-    let first = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
-    blog.posts.delete(delete(first.id)).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
+    fixture.posts.delete(delete(first.id)).await.unwrap();
 
-    let second = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let second = fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert!(second.id > first.id);
 }
 
 #[tokio::test]
 async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
-    let tried = blog
+    let tried = fixture
         .posts
-        .create_by(only_validate(draft(blog.susan, "e\u{301}")))
+        .create_by(only_validate(draft(fixture.susan, "e\u{301}")))
         .await
         .unwrap();
-    let created = blog.posts.create(draft(blog.susan, "next")).await.unwrap();
+    let created = fixture
+        .posts
+        .create(draft(fixture.susan, "next"))
+        .await
+        .unwrap();
 
     assert_eq!((tried.id, tried.body.as_str()), (0, "\u{e9}"));
     assert_eq!(tried.author, Some(author(State::Resolved, "susan")));
     assert!(tried.create_time.is_some());
-    assert_eq!(blog.stored_bodies().await, ["next"]);
+    assert_eq!(fixture.stored_bodies().await, ["next"]);
     // Not even an id was used up.
     assert_eq!(created.id, 1);
 }
 
 #[tokio::test]
 async fn what_is_only_validated_is_refused_as_the_real_one_is() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for post in [
         None,
-        Some(draft(blog.susan, "")),
+        Some(draft(fixture.susan, "")),
         Some(draft(0, "x")),
         Some(draft(99, "x")),
     ] {
@@ -192,26 +216,30 @@ async fn what_is_only_validated_is_refused_as_the_real_one_is() {
             ..real.clone()
         };
 
-        let real = blog.posts.create_by(real).await.unwrap_err();
-        let validated = blog.posts.create_by(validated).await.unwrap_err();
+        let real = fixture.posts.create_by(real).await.unwrap_err();
+        let validated = fixture.posts.create_by(validated).await.unwrap_err();
 
         assert_eq!(
             (real.code(), real.message(), real.details()),
             (validated.code(), validated.message(), validated.details())
         );
     }
-    assert_eq!(blog.stored().await, [""; 0]);
+    assert_eq!(fixture.stored().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     let created = join_all((0..64).map(|n| {
-        let author = if n % 2 == 0 { blog.susan } else { blog.john };
+        let author = if n % 2 == 0 {
+            fixture.susan
+        } else {
+            fixture.john
+        };
         // They are written by one statement, whose text they must not become.
         let body = format!("{n} \"']}}\\u0000\n\t\u{2028}\u{1F600}\u{FFFF} \\\" \u{e9}");
-        blog.posts.create(draft(author, &body))
+        fixture.posts.create(draft(author, &body))
     }))
     .await;
 
@@ -219,33 +247,41 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
     created.sort_by_key(|post| post.id);
     created.dedup_by_key(|post| post.id);
     assert_eq!(created.len(), 64);
-    assert_eq!(blog.stored_bodies().await, bodies(&created));
+    assert_eq!(fixture.stored_bodies().await, bodies(&created));
     for post in created {
-        let got = blog.posts.get(post.id).await.unwrap();
+        let got = fixture.posts.get(post.id).await.unwrap();
         assert_eq!(basic(&got), basic(&post));
     }
 }
 
-/// A blog whose john is gone: the post service knows him, and does not learn of it.
-pub async fn john_left() -> Blog {
-    let blog = Blog::start().await;
-    let post = blog.posts.create(draft(blog.john, "1")).await.unwrap();
-    blog.posts.delete(delete(post.id)).await.unwrap();
+/// A fixture whose john is gone: the post service knows him, and does not learn of it.
+pub async fn with_deleted_author() -> SystemFixture {
+    let fixture = SystemFixture::start().await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.john, "1"))
+        .await
+        .unwrap();
+    fixture.posts.delete(delete(post.id)).await.unwrap();
     let deletion = DeleteUserRequest {
-        id: blog.john,
+        id: fixture.john,
         ..DeleteUserRequest::default()
     };
-    blog.system.users().delete_user(deletion).await.unwrap();
-    blog
+    fixture.system.users().delete_user(deletion).await.unwrap();
+    fixture
 }
 
 #[tokio::test]
 async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no_others() {
-    let blog = john_left().await;
+    let fixture = with_deleted_author().await;
 
     let results = join_all((0..64).map(|n| {
-        let author = if n % 8 == 5 { blog.john } else { blog.susan };
-        blog.posts.create(draft(author, &n.to_string()))
+        let author = if n % 8 == 5 {
+            fixture.john
+        } else {
+            fixture.susan
+        };
+        fixture.posts.create(draft(author, &n.to_string()))
     }))
     .await;
 
@@ -260,23 +296,23 @@ async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no
     }
     let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
     created.sort_by_key(|post| post.id);
-    assert_eq!(blog.stored_bodies().await, bodies(&created));
+    assert_eq!(fixture.stored_bodies().await, bodies(&created));
 }
 
 #[tokio::test]
 async fn of_commits_at_once_only_that_of_an_author_who_left_is_refused_and_all_of_it() {
-    let blog = john_left().await;
-    let (susan, john) = (blog.susan, blog.john);
+    let fixture = with_deleted_author().await;
+    let (susan, john) = (fixture.susan, fixture.john);
     let three = |n: i32, authors: [i64; 3]| {
         let creation = |author| Mutation::Create(draft(author, &n.to_string()));
-        blog.posts.commit(commit(authors.map(creation)))
+        fixture.posts.commit(commit(authors.map(creation)))
     };
 
     let commits = join_all((0..16).map(|n| {
         let second = if n % 4 == 2 { john } else { susan };
         three(n, [susan, second, susan])
     }));
-    let posts = join_all((100..116).map(|n| blog.posts.create(draft(susan, &n.to_string()))));
+    let posts = join_all((100..116).map(|n| fixture.posts.create(draft(susan, &n.to_string()))));
     let (commits, posts) = join!(commits, posts);
 
     let mut created: Vec<Post> = posts.into_iter().map(Result::unwrap).collect();
@@ -294,5 +330,5 @@ async fn of_commits_at_once_only_that_of_an_author_who_left_is_refused_and_all_o
     }
     created.sort_by_key(|post| post.id);
     assert_eq!(created.len(), 16 + 12 * 3);
-    assert_eq!(blog.stored_bodies().await, bodies(&created));
+    assert_eq!(fixture.stored_bodies().await, bodies(&created));
 }

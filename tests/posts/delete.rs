@@ -3,30 +3,36 @@
 use proto::post::v1::DeletePostRequest;
 use tonic::Code;
 
-use super::{assert_refused, blog::Blog, delete, draft, metadata, rewrite};
+use super::{assert_refused, delete, draft, metadata, rewrite, system_fixture::SystemFixture};
 
 #[tokio::test]
 async fn a_deleted_post_is_gone_and_no_other() {
-    let blog = Blog::start().await;
-    let posts = blog.posts.create_all(blog.susan, ["first", "second"]).await;
+    let fixture = SystemFixture::start().await;
+    let posts = fixture
+        .posts
+        .create_all(fixture.susan, ["first", "second"])
+        .await;
 
-    blog.posts.delete(delete(posts[0].id)).await.unwrap();
+    fixture.posts.delete(delete(posts[0].id)).await.unwrap();
 
-    let status = blog.posts.get(posts[0].id).await.unwrap_err();
+    let status = fixture.posts.get(posts[0].id).await.unwrap_err();
     assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
-    assert_eq!(blog.stored_bodies().await, ["second"]);
+    assert_eq!(fixture.stored_bodies().await, ["second"]);
 }
 
 #[tokio::test]
 async fn a_post_that_is_not_there_is_not_deleted_unless_that_is_fine() {
-    let blog = Blog::start().await;
-    let posts = blog.posts.create_all(blog.susan, ["first", "second"]).await;
+    let fixture = SystemFixture::start().await;
+    let posts = fixture
+        .posts
+        .create_all(fixture.susan, ["first", "second"])
+        .await;
     let gone = posts[0].id;
-    blog.posts.delete(delete(gone)).await.unwrap();
+    fixture.posts.delete(delete(gone)).await.unwrap();
 
     for id in [gone, 99] {
-        let status = blog.posts.delete(delete(id)).await.unwrap_err();
-        let allowed = blog
+        let status = fixture.posts.delete(delete(id)).await.unwrap_err();
+        let allowed = fixture
             .posts
             .delete(DeletePostRequest {
                 allow_missing: true,
@@ -39,32 +45,36 @@ async fn a_post_that_is_not_there_is_not_deleted_unless_that_is_fine() {
         assert_eq!(metadata(&status, "id"), Some(id.to_string()));
         assert!(allowed.is_ok());
     }
-    assert_eq!(blog.stored_bodies().await, ["second"]);
+    assert_eq!(fixture.stored_bodies().await, ["second"]);
 }
 
 #[tokio::test]
 async fn a_delete_with_the_etag_of_another_state_is_refused() {
-    let blog = Blog::start().await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let second = blog.posts.update(rewrite(first.id, "2")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
+    let second = fixture.posts.update(rewrite(first.id, "2")).await.unwrap();
     let guarded = |etag: &str, allow_missing| DeletePostRequest {
         id: first.id,
         etag: etag.into(),
         allow_missing,
     };
-    let before = blog.stored().await;
+    let before = fixture.stored().await;
 
     for etag in [&first.etag, "never given out"] {
         for allow_missing in [false, true] {
             let request = guarded(etag, allow_missing);
-            let status = blog.posts.delete(request).await.unwrap_err();
+            let status = fixture.posts.delete(request).await.unwrap_err();
 
             assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
             assert_eq!(metadata(&status, "etag"), Some(second.etag.clone()));
         }
     }
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
     let request = guarded(&second.etag, false);
-    blog.posts.delete(request).await.unwrap();
-    assert_eq!(blog.stored().await, [""; 0]);
+    fixture.posts.delete(request).await.unwrap();
+    assert_eq!(fixture.stored().await, [""; 0]);
 }

@@ -9,14 +9,14 @@ use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuer
 use tonic_prost::ProstCodec;
 
 use super::{
-    alone::FOREVER, assert_refused, assert_violation, basic, blog::Blog, commit, delete, draft,
-    masked, rewrite,
+    assert_refused, assert_violation, basic, commit, delete, draft, masked,
+    post_service_fixture::FOREVER, rewrite, system_fixture::SystemFixture,
 };
 use crate::support::{connect, soon};
 
 /// Sends `bytes` as the first field of a request to `method`.
-async fn call(blog: &Blog, method: &str, bytes: Vec<u8>) -> Status {
-    let mut grpc = Grpc::new(connect(blog.system.posts_address));
+async fn call(fixture: &SystemFixture, method: &str, bytes: Vec<u8>) -> Status {
+    let mut grpc = Grpc::new(connect(fixture.system.posts_address));
     grpc.ready().await.unwrap();
     let path = format!("/{}/{method}", post_service::NAME);
     let path = PathAndQuery::try_from(path).unwrap();
@@ -29,7 +29,7 @@ async fn call(blog: &Blog, method: &str, bytes: Vec<u8>) -> Status {
 
 #[tokio::test]
 async fn what_is_no_message_of_the_method_is_refused() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for (method, bytes) in [
         // An id that is a text.
@@ -41,16 +41,16 @@ async fn what_is_no_message_of_the_method_is_refused() {
         // A tag that there is not.
         ("CreatePost", vec![0x07]),
     ] {
-        let status = call(&blog, method, bytes).await;
+        let status = call(&fixture, method, bytes).await;
 
         assert_refused(&status, Code::InvalidArgument, "MALFORMED_MESSAGE");
     }
-    assert_eq!(blog.stored().await, [""; 0]);
+    assert_eq!(fixture.stored().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let wrong = std::iter::repeat_n(Mutation::Create(draft(0, "")), 1000);
     let unordered = ListPostsRequest {
         order_by: "x".repeat(100_000),
@@ -58,10 +58,10 @@ async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
     };
     let long = "x".repeat(100_000);
 
-    let committed = blog.posts.commit(commit(wrong)).await.unwrap_err();
-    let listed = blog.posts.list(unordered).await.unwrap_err();
+    let committed = fixture.posts.commit(commit(wrong)).await.unwrap_err();
+    let listed = fixture.posts.list(unordered).await.unwrap_err();
     let masked = masked(rewrite(1, "x"), &[&long]);
-    let updated = blog.posts.update(masked).await.unwrap_err();
+    let updated = fixture.posts.update(masked).await.unwrap_err();
 
     assert_refused(&committed, Code::InvalidArgument, "INVALID_FIELD");
     assert_violation(&listed, "INVALID_ORDER_BY", "order_by");
@@ -70,38 +70,42 @@ async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_refused() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.server.max_message_bytes = NonZeroUsize::new(1000).unwrap();
     })
     .await;
 
-    let status = blog
+    let status = fixture
         .posts
-        .create(draft(blog.susan, &"a".repeat(1000)))
+        .create(draft(fixture.susan, &"a".repeat(1000)))
         .await
         .unwrap_err();
 
     assert_refused(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
-    assert_eq!(blog.stored().await, [""; 0]);
+    assert_eq!(fixture.stored().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_write_waits_for_another_process_and_then_gives_up() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(50);
     })
     .await;
-    let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let before = blog.stored().await;
-    let lock = blog.system.database().lock().await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
+    let before = fixture.stored().await;
+    let lock = fixture.system.database().lock().await;
 
-    let created = blog.posts.create(draft(blog.susan, "2")).await;
-    let updated = blog.posts.update(rewrite(post.id, "2")).await;
-    let deleted = blog.posts.delete(delete(post.id)).await;
-    let read = blog.posts.get(post.id).await;
-    let stored = blog.stored().await;
+    let created = fixture.posts.create(draft(fixture.susan, "2")).await;
+    let updated = fixture.posts.update(rewrite(post.id, "2")).await;
+    let deleted = fixture.posts.delete(delete(post.id)).await;
+    let read = fixture.posts.get(post.id).await;
+    let stored = fixture.stored().await;
     lock.release().await;
-    let afterwards = blog.posts.create(draft(blog.susan, "3")).await;
+    let afterwards = fixture.posts.create(draft(fixture.susan, "3")).await;
 
     for status in [
         created.unwrap_err(),
@@ -113,12 +117,12 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
     assert_eq!(basic(&read.unwrap()), basic(&post));
     assert_eq!(stored, before);
     assert!(afterwards.is_ok());
-    assert_eq!(blog.stored_bodies().await, ["1", "3"]);
+    assert_eq!(fixture.stored_bodies().await, ["1", "3"]);
 }
 
 #[tokio::test]
 async fn a_write_is_refused_at_once_if_too_many_wait() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         // One for what the service writes at its start.
         settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
         settings.database.max_write_batch = NonZeroUsize::MIN;
@@ -126,10 +130,14 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
         settings.authors.author_ttl = FOREVER;
     })
     .await;
-    blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let lock = blog.system.database().lock().await;
+    fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
+    let lock = fixture.system.database().lock().await;
 
-    let results = join_all((0..10).map(|_| blog.posts.create(draft(blog.susan, "x")))).await;
+    let results = join_all((0..10).map(|_| fixture.posts.create(draft(fixture.susan, "x")))).await;
     drop(lock);
 
     let (busy, overloaded): (Vec<_>, Vec<_>) = results
@@ -144,25 +152,29 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
     }
     // Two wait, and perhaps one is being written.
     assert!([2, 3].contains(&busy.len()), "{busy:?}");
-    assert_eq!(blog.stored_bodies().await, ["1"]);
+    assert_eq!(fixture.stored_bodies().await, ["1"]);
 }
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_ends() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(200);
         settings.database.lock_timeout = Duration::from_secs(60);
     })
     .await;
-    let lock = blog.system.database().lock().await;
+    let lock = fixture.system.database().lock().await;
 
-    let status = soon(blog.posts.create(draft(blog.susan, "1")))
+    let status = soon(fixture.posts.create(draft(fixture.susan, "1")))
         .await
         .unwrap_err();
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     lock.release().await;
     // Whoever gave up waiting does not have it written afterwards.
-    blog.posts.create(draft(blog.susan, "2")).await.unwrap();
-    assert_eq!(blog.stored_bodies().await, ["2"]);
+    fixture
+        .posts
+        .create(draft(fixture.susan, "2"))
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored_bodies().await, ["2"]);
 }

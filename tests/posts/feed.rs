@@ -14,9 +14,10 @@ use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
 use super::{
-    alone::{FOREVER, Instance},
-    blog::{Blog, Posts},
-    delete, draft, rewrite,
+    delete, draft,
+    post_service_fixture::{FOREVER, Instance},
+    rewrite,
+    system_fixture::{Posts, SystemFixture},
 };
 
 /// How soon a post of another process has to come.
@@ -39,15 +40,15 @@ fn basic_view(after_id: Option<i64>) -> WatchPostsRequest {
 }
 
 /// Writes as several clients do, and counts the posts in `written`.
-async fn write(blog: &Blog, written: &watch::Sender<i64>) {
+async fn write(fixture: &SystemFixture, written: &watch::Sender<i64>) {
     let writers = (0..WRITERS).map(|number| async move {
         let author = if number % 2 == 0 {
-            blog.susan
+            fixture.susan
         } else {
-            blog.john
+            fixture.john
         };
         for _ in 0..POSTS_OF_EACH {
-            blog.posts.create(draft(author, "x")).await.unwrap();
+            fixture.posts.create(draft(author, "x")).await.unwrap();
             written.send_modify(|written| *written += 1);
         }
     });
@@ -56,7 +57,7 @@ async fn write(blog: &Blog, written: &watch::Sender<i64>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let written = watch::Sender::new(0);
 
     let read = async {
@@ -65,14 +66,14 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
             .wait_for(|&written| written >= POSTS / 3)
             .await
             .unwrap();
-        let mut from_the_begin = blog.posts.watch(basic_view(Some(0))).await.unwrap();
-        let mut new_ones = blog.posts.watch(basic_view(None)).await.unwrap();
+        let mut from_the_begin = fixture.posts.watch(basic_view(Some(0))).await.unwrap();
+        let mut new_ones = fixture.posts.watch(basic_view(None)).await.unwrap();
         let first_new = new_ones.next().await.unwrap().id;
         let rest = usize::try_from(POSTS - first_new).unwrap();
         let all = from_the_begin.ids(usize::try_from(POSTS).unwrap()).await;
         (all, first_new, new_ones.ids(rest).await)
     };
-    let ((), (all, first_new, rest)) = tokio::join!(write(&blog, &written), read);
+    let ((), (all, first_new, rest)) = tokio::join!(write(&fixture, &written), read);
 
     assert!(all.into_iter().eq(1..=POSTS));
     assert!(first_new > POSTS / 3);
@@ -81,15 +82,18 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
 
 #[tokio::test]
 async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.database.max_read_connections = NonZeroUsize::MIN;
     })
     .await;
-    blog.posts.create_all(blog.susan, vec!["x"; 1000]).await;
+    fixture
+        .posts
+        .create_all(fixture.susan, vec!["x"; 1000])
+        .await;
     // All reads are slow, since many others wait for the one connection.
     let readers: Vec<_> = (0..16)
         .map(|_| {
-            let posts = blog.posts.clone();
+            let posts = fixture.posts.clone();
             let list = ListPostsRequest {
                 page_size: 200,
                 view: PostView::Basic.into(),
@@ -100,8 +104,12 @@ async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
         .collect();
 
     for _ in 0..5 {
-        let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
-        let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        let mut watching = fixture.posts.watch(basic_view(None)).await.unwrap();
+        let created = fixture
+            .posts
+            .create(draft(fixture.susan, "x"))
+            .await
+            .unwrap();
 
         assert_eq!(watching.next().await.unwrap().id, created.id);
     }
@@ -110,19 +118,19 @@ async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
 
 #[tokio::test]
 async fn posts_of_another_process_come_within_a_second() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let settings = post_service::Settings {
-        user_service_url: format!("http://{}", blog.system.users_address)
+        user_service_url: format!("http://{}", fixture.system.users_address)
             .parse()
             .unwrap(),
         ..post_service::Settings::default()
     };
-    let other = Instance::start(blog.system.database().url(), settings).await;
-    let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
+    let other = Instance::start(fixture.system.database().url(), settings).await;
+    let mut watching = fixture.posts.watch(basic_view(None)).await.unwrap();
 
     let mut took = Vec::new();
     for _ in 0..TRIES {
-        let created = other.posts.create(draft(blog.susan, "x")).await.unwrap();
+        let created = other.posts.create(draft(fixture.susan, "x")).await.unwrap();
         let begun = Instant::now();
         let come = watching.next().await.unwrap();
         took.push(begun.elapsed());
@@ -135,14 +143,19 @@ async fn posts_of_another_process_come_within_a_second() {
 #[tokio::test]
 async fn own_posts_come_at_once() {
     // Nothing is ever looked for.
-    let blog = Blog::with(|settings| settings.watch.watch_poll_interval = FOREVER).await;
-    let mut watching = blog.posts.watch(basic_view(None)).await.unwrap();
+    let fixture =
+        SystemFixture::with(|settings| settings.watch.watch_poll_interval = FOREVER).await;
+    let mut watching = fixture.posts.watch(basic_view(None)).await.unwrap();
 
     for _ in 0..3 {
-        let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        let created = fixture
+            .posts
+            .create(draft(fixture.susan, "x"))
+            .await
+            .unwrap();
         assert_eq!(watching.next().await.unwrap().id, created.id);
 
-        let created = blog.posts.create_all(blog.susan, ["x"; 300]).await;
+        let created = fixture.posts.create_all(fixture.susan, ["x"; 300]).await;
         let come = watching.ids(300).await;
         assert!(come.into_iter().eq(created.iter().map(|post| post.id)));
     }
@@ -150,29 +163,40 @@ async fn own_posts_come_at_once() {
 
 #[tokio::test]
 async fn a_slow_one_gets_everything_in_order() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.watch.watch_buffer_batches = NonZeroUsize::new(2).unwrap();
     })
     .await;
     // It takes so little at once that most of what is written waits for it.
-    let channel = Endpoint::from_shared(format!("http://{}", blog.system.posts_address))
+    let channel = Endpoint::from_shared(format!("http://{}", fixture.system.posts_address))
         .unwrap()
         .initial_stream_window_size(1024)
         .connect_lazy();
     let slow = Posts(PostServiceClient::new(channel));
     let mut watching = slow.watch(basic_view(None)).await.unwrap();
-    let mut quick = blog.posts.watch(basic_view(None)).await.unwrap();
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let mut quick = fixture.posts.watch(basic_view(None)).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
     assert_eq!(watching.ids(1).await, [1]);
 
     let long = "😀".repeat(140);
     for _ in 0..20 {
-        blog.posts.create_all(blog.susan, vec![&long; 100]).await;
+        fixture
+            .posts
+            .create_all(fixture.susan, vec![&long; 100])
+            .await;
     }
     // By now all of it was handed out.
     let all = quick.ids(2001).await;
     let come = watching.ids(2000).await;
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert!(all.into_iter().eq(1..=2001));
     assert!(come.into_iter().eq(2..=2001));
@@ -181,26 +205,30 @@ async fn a_slow_one_gets_everything_in_order() {
 
 #[tokio::test]
 async fn a_slow_one_gets_posts_as_they_are_by_then() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.watch.watch_poll_interval = Duration::from_millis(1);
     })
     .await;
-    let channel = Endpoint::from_shared(format!("http://{}", blog.system.posts_address))
+    let channel = Endpoint::from_shared(format!("http://{}", fixture.system.posts_address))
         .unwrap()
         .initial_stream_window_size(1024)
         .connect_lazy();
     let slow = Posts(PostServiceClient::new(channel));
     let mut watching = slow.watch(basic_view(None)).await.unwrap();
-    let mut quick = blog.posts.watch(basic_view(None)).await.unwrap();
+    let mut quick = fixture.posts.watch(basic_view(None)).await.unwrap();
     // These fill what it takes at once, one by one, so that the next ones wait for it.
     let long = "😀".repeat(140);
     for id in 1..=20 {
-        blog.posts.create(draft(blog.susan, &long)).await.unwrap();
+        fixture
+            .posts
+            .create(draft(fixture.susan, &long))
+            .await
+            .unwrap();
         assert_eq!(quick.ids(1).await, [id]);
     }
 
-    blog.posts.update(rewrite(20, "after")).await.unwrap();
-    blog.posts.delete(delete(19)).await.unwrap();
+    fixture.posts.update(rewrite(20, "after")).await.unwrap();
+    fixture.posts.delete(delete(19)).await.unwrap();
     let come = watching.ids(18).await;
     let last = watching.next().await.unwrap();
 
@@ -210,9 +238,9 @@ async fn a_slow_one_gets_posts_as_they_are_by_then() {
 
 #[tokio::test]
 async fn hundreds_who_watch_all_get_everything() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let channel = || {
-        let address = format!("http://{}", blog.system.posts_address);
+        let address = format!("http://{}", fixture.system.posts_address);
         Endpoint::from_shared(address).unwrap().connect_lazy()
     };
     let mut watching = Vec::new();
@@ -224,7 +252,7 @@ async fn hundreds_who_watch_all_get_everything() {
         }
     }
 
-    blog.posts.create_all(blog.susan, ["x"; 20]).await;
+    fixture.posts.create_all(fixture.susan, ["x"; 20]).await;
 
     for watching in &mut watching {
         assert!(watching.ids(20).await.into_iter().eq(1..=20));

@@ -10,33 +10,33 @@ use proto::post::v1::{
 use tonic::Status;
 
 use super::{
-    assert_invalid, assert_violation, blog::Blog, bodies, commit, delete, draft, masked, metadata,
-    rewrite,
+    assert_invalid, assert_violation, bodies, commit, delete, draft, masked, metadata, rewrite,
+    system_fixture::SystemFixture,
 };
 
-async fn purge(blog: &Blog, selection: Option<Selection>) -> Status {
+async fn purge(fixture: &SystemFixture, selection: Option<Selection>) -> Status {
     let request = PurgePostsRequest {
         selection,
         force: true,
     };
-    blog.posts.purge(request).await.unwrap_err()
+    fixture.posts.purge(request).await.unwrap_err()
 }
 
-async fn watch(blog: &Blog, request: WatchPostsRequest) -> Status {
-    blog.posts.watch(request).await.unwrap_err()
+async fn watch(fixture: &SystemFixture, request: WatchPostsRequest) -> Status {
+    fixture.posts.watch(request).await.unwrap_err()
 }
 
-async fn list(blog: &Blog, request: ListPostsRequest) -> Status {
-    blog.posts.list(request).await.unwrap_err()
+async fn list(fixture: &SystemFixture, request: ListPostsRequest) -> Status {
+    fixture.posts.list(request).await.unwrap_err()
 }
 
-async fn commit_one(blog: &Blog, mutation: Mutation) -> Status {
-    blog.posts.commit(commit([mutation])).await.unwrap_err()
+async fn commit_one(fixture: &SystemFixture, mutation: Mutation) -> Status {
+    fixture.posts.commit(commit([mutation])).await.unwrap_err()
 }
 
 #[tokio::test]
 async fn what_is_no_body_is_refused_wherever_it_stands() {
-    let (blog, post, stored) = Blog::with_post().await;
+    let (fixture, post, stored) = SystemFixture::with_post().await;
 
     for body in [
         "",
@@ -51,75 +51,75 @@ async fn what_is_no_body_is_refused_wherever_it_stands() {
         "\u{7f}",
         "\u{85}",
     ] {
-        let wrong = draft(blog.susan, body);
+        let wrong = draft(fixture.susan, body);
         let change = rewrite(post.id, body);
 
-        let status = blog.posts.create(wrong.clone()).await.unwrap_err();
+        let status = fixture.posts.create(wrong.clone()).await.unwrap_err();
         assert_invalid(&status, &["post.body"]);
         for change in [change.clone(), masked(change.clone(), &["*"])] {
-            let status = blog.posts.update(change).await.unwrap_err();
+            let status = fixture.posts.update(change).await.unwrap_err();
             assert_invalid(&status, &["post.body"]);
         }
-        let status = commit_one(&blog, Mutation::Create(wrong)).await;
+        let status = commit_one(&fixture, Mutation::Create(wrong)).await;
         assert_invalid(&status, &["mutations[0].create.body"]);
-        let status = commit_one(&blog, Mutation::Update(change)).await;
+        let status = commit_one(&fixture, Mutation::Update(change)).await;
         assert_invalid(&status, &["mutations[0].update.post.body"]);
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn what_is_no_id_of_a_post_is_refused_wherever_it_stands() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for id in [0, -1, i64::MIN] {
         let mut deletion = delete(id);
         deletion.allow_missing = true;
 
-        let status = blog.posts.get(id).await.unwrap_err();
+        let status = fixture.posts.get(id).await.unwrap_err();
         assert_invalid(&status, &["id"]);
-        let status = blog.posts.update(rewrite(id, "new")).await.unwrap_err();
+        let status = fixture.posts.update(rewrite(id, "new")).await.unwrap_err();
         assert_invalid(&status, &["post.id"]);
-        let status = blog.posts.delete(deletion.clone()).await.unwrap_err();
+        let status = fixture.posts.delete(deletion.clone()).await.unwrap_err();
         assert_invalid(&status, &["id"]);
-        let status = commit_one(&blog, Mutation::Update(rewrite(id, "new"))).await;
+        let status = commit_one(&fixture, Mutation::Update(rewrite(id, "new"))).await;
         assert_invalid(&status, &["mutations[0].update.post.id"]);
-        let status = commit_one(&blog, Mutation::Delete(deletion)).await;
+        let status = commit_one(&fixture, Mutation::Delete(deletion)).await;
         assert_invalid(&status, &["mutations[0].delete.id"]);
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn what_is_no_id_of_an_author_is_refused_wherever_it_stands() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for id in [0, -1, i64::MIN] {
         let author_id = Some(id);
 
-        let status = blog.posts.create(draft(id, "x")).await.unwrap_err();
+        let status = fixture.posts.create(draft(id, "x")).await.unwrap_err();
         assert_invalid(&status, &["post.author_id"]);
-        let status = commit_one(&blog, Mutation::Create(draft(id, "x"))).await;
+        let status = commit_one(&fixture, Mutation::Create(draft(id, "x"))).await;
         assert_invalid(&status, &["mutations[0].create.author_id"]);
         let listed = ListPostsRequest {
             author_id,
             ..ListPostsRequest::default()
         };
-        assert_invalid(&list(&blog, listed).await, &["author_id"]);
+        assert_invalid(&list(&fixture, listed).await, &["author_id"]);
         let watched = WatchPostsRequest {
             author_id,
             ..WatchPostsRequest::default()
         };
-        assert_invalid(&watch(&blog, watched).await, &["author_id"]);
-        let status = purge(&blog, Some(Selection::AuthorId(id))).await;
+        assert_invalid(&watch(&fixture, watched).await, &["author_id"]);
+        let status = purge(&fixture, Some(Selection::AuthorId(id))).await;
         assert_invalid(&status, &["author_id"]);
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn an_id_to_watch_after_is_not_negative() {
-    let (blog, _, _) = Blog::with_post().await;
+    let (fixture, _, _) = SystemFixture::with_post().await;
 
     for after_id in [-1, i64::MIN] {
         let request = WatchPostsRequest {
@@ -127,7 +127,7 @@ async fn an_id_to_watch_after_is_not_negative() {
             ..WatchPostsRequest::default()
         };
 
-        let status = watch(&blog, request).await;
+        let status = watch(&fixture, request).await;
 
         assert_invalid(&status, &["after_id"]);
     }
@@ -135,52 +135,52 @@ async fn an_id_to_watch_after_is_not_negative() {
 
 #[tokio::test]
 async fn what_is_no_view_is_refused_wherever_it_stands() {
-    let (blog, post, _) = Blog::with_post().await;
+    let (fixture, post, _) = SystemFixture::with_post().await;
 
     for view in [3, -1, i32::MAX, i32::MIN] {
         let got = GetPostRequest { id: post.id, view };
-        let status = blog.posts.get_by(got).await.unwrap_err();
+        let status = fixture.posts.get_by(got).await.unwrap_err();
         assert_invalid(&status, &["view"]);
         let listed = ListPostsRequest {
             view,
             ..ListPostsRequest::default()
         };
-        assert_invalid(&list(&blog, listed).await, &["view"]);
+        assert_invalid(&list(&fixture, listed).await, &["view"]);
         let watched = WatchPostsRequest {
             view,
             ..WatchPostsRequest::default()
         };
-        assert_invalid(&watch(&blog, watched).await, &["view"]);
+        assert_invalid(&watch(&fixture, watched).await, &["view"]);
     }
 }
 
 #[tokio::test]
 async fn what_is_required_has_to_be_set() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
-    let status = blog.posts.create_by(CreatePostRequest::default()).await;
+    let status = fixture.posts.create_by(CreatePostRequest::default()).await;
     assert_invalid(&status.unwrap_err(), &["post"]);
-    let status = blog.posts.create(Post::default()).await.unwrap_err();
+    let status = fixture.posts.create(Post::default()).await.unwrap_err();
     assert_invalid(&status, &["post.body", "post.author_id"]);
-    let status = blog.posts.update(UpdatePostRequest::default()).await;
+    let status = fixture.posts.update(UpdatePostRequest::default()).await;
     assert_invalid(&status.unwrap_err(), &["post"]);
-    let status = purge(&blog, None).await;
+    let status = purge(&fixture, None).await;
     assert_invalid(&status, &["selection"]);
-    let status = purge(&blog, Some(Selection::All(false))).await;
+    let status = purge(&fixture, Some(Selection::All(false))).await;
     assert_invalid(&status, &["all"]);
-    let status = commit_one(&blog, Mutation::Update(UpdatePostRequest::default())).await;
+    let status = commit_one(&fixture, Mutation::Update(UpdatePostRequest::default())).await;
     assert_invalid(&status, &["mutations[0].update.post"]);
-    let mut one_unset = commit([Mutation::Create(draft(blog.susan, "2"))]);
+    let mut one_unset = commit([Mutation::Create(draft(fixture.susan, "2"))]);
     one_unset.mutations.push(PostMutation::default());
-    let status = blog.posts.commit(one_unset).await.unwrap_err();
+    let status = fixture.posts.commit(one_unset).await.unwrap_err();
     assert_invalid(&status, &["mutations[1].mutation"]);
 
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn a_page_size_is_not_negative() {
-    let (blog, _, _) = Blog::with_post().await;
+    let (fixture, _, _) = SystemFixture::with_post().await;
 
     for page_size in [-1, i32::MIN] {
         let request = ListPostsRequest {
@@ -188,7 +188,7 @@ async fn a_page_size_is_not_negative() {
             ..ListPostsRequest::default()
         };
 
-        let status = list(&blog, request).await;
+        let status = list(&fixture, request).await;
 
         assert_invalid(&status, &["page_size"]);
     }
@@ -196,7 +196,7 @@ async fn a_page_size_is_not_negative() {
 
 #[tokio::test]
 async fn what_is_no_order_is_refused() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for order_by in [
         "body",
@@ -224,18 +224,22 @@ async fn what_is_no_order_is_refused() {
             ..ListPostsRequest::default()
         };
 
-        let status = list(&blog, request).await;
+        let status = list(&fixture, request).await;
 
         assert_violation(&status, "INVALID_ORDER_BY", "order_by");
     }
-    assert_eq!(blog.stored().await, stored);
-    let listed = blog.posts.list(ListPostsRequest::default()).await.unwrap();
+    assert_eq!(fixture.stored().await, stored);
+    let listed = fixture
+        .posts
+        .list(ListPostsRequest::default())
+        .await
+        .unwrap();
     assert_eq!(bodies(&listed.posts), ["1"]);
 }
 
 #[tokio::test]
 async fn a_mask_names_only_fields_that_can_be_changed() {
-    let (blog, post, stored) = Blog::with_post().await;
+    let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = rewrite(post.id, "new");
 
     for path in [
@@ -250,31 +254,31 @@ async fn a_mask_names_only_fields_that_can_be_changed() {
         "bo*",
     ] {
         for paths in [&[path][..], &["body", path], &["*", path]] {
-            let status = blog.posts.update(masked(change.clone(), paths)).await;
+            let status = fixture.posts.update(masked(change.clone(), paths)).await;
             assert_violation(&status.unwrap_err(), "UNKNOWN_MASK_PATH", "update_mask");
         }
-        let status = commit_one(&blog, Mutation::Update(masked(change.clone(), &[path]))).await;
+        let status = commit_one(&fixture, Mutation::Update(masked(change.clone(), &[path]))).await;
         let field = "mutations[0].update.update_mask";
         assert_violation(&status, "UNKNOWN_MASK_PATH", field);
         assert_eq!(metadata(&status, "mutation_index"), Some("0".into()));
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
-    let (blog, post, stored) = Blog::with_post().await;
+    let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = masked(rewrite(post.id, "new"), &["id", "body", "id"]);
 
-    let status = blog.posts.update(change).await.unwrap_err();
+    let status = fixture.posts.update(change).await.unwrap_err();
 
     assert_violation(&status, "UNKNOWN_MASK_PATH", "update_mask");
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn what_is_no_uuid_is_no_request_id() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for request_id in [
         "1",
@@ -286,19 +290,19 @@ async fn what_is_no_uuid_is_no_request_id() {
         "00000000-0000-0000-0000-000000000000",
     ] {
         let request = CreatePostRequest {
-            post: Some(draft(blog.susan, "x")),
+            post: Some(draft(fixture.susan, "x")),
             request_id: request_id.into(),
             validate_only: false,
         };
-        let status = blog.posts.create_by(request).await.unwrap_err();
+        let status = fixture.posts.create_by(request).await.unwrap_err();
         assert_invalid(&status, &["request_id"]);
 
         let request = CommitPostsRequest {
             request_id: request_id.into(),
-            ..commit([Mutation::Create(draft(blog.susan, "x"))])
+            ..commit([Mutation::Create(draft(fixture.susan, "x"))])
         };
-        let status = blog.posts.commit(request).await.unwrap_err();
+        let status = fixture.posts.commit(request).await.unwrap_err();
         assert_invalid(&status, &["request_id"]);
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }

@@ -2,7 +2,7 @@
 
 use proto::post::v1::{ListPostsRequest, Post, PostView};
 
-use super::{assert_violation, blog::Blog, bodies, delete, draft, rewrite};
+use super::{assert_violation, bodies, delete, draft, rewrite, system_fixture::SystemFixture};
 
 /// Every text that names an order, and whether the newest comes first.
 pub const ORDERS: [(&str, bool); 7] = [
@@ -16,12 +16,12 @@ pub const ORDERS: [(&str, bool); 7] = [
 ];
 
 /// Four posts: the second and the third are john's.
-async fn with_four() -> Blog {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["1"]).await;
-    blog.posts.create_all(blog.john, ["2", "3"]).await;
-    blog.posts.create_all(blog.susan, ["4"]).await;
-    blog
+async fn with_four() -> SystemFixture {
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["1"]).await;
+    fixture.posts.create_all(fixture.john, ["2", "3"]).await;
+    fixture.posts.create_all(fixture.susan, ["4"]).await;
+    fixture
 }
 
 fn in_order(order_by: &str) -> ListPostsRequest {
@@ -33,13 +33,13 @@ fn in_order(order_by: &str) -> ListPostsRequest {
 
 #[tokio::test]
 async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
 
     for (order, newest_first) in ORDERS {
         for (author_id, mut expected) in [
             (None, vec!["1", "2", "3", "4"]),
-            (Some(blog.susan), vec!["1", "4"]),
-            (Some(blog.john), vec!["2", "3"]),
+            (Some(fixture.susan), vec!["1", "4"]),
+            (Some(fixture.john), vec!["2", "3"]),
             // One who is not there has none.
             (Some(99), vec![]),
             (Some(i64::MAX), vec![]),
@@ -49,7 +49,7 @@ async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
                 return_total_size: true,
                 ..in_order(order)
             };
-            let listed = blog.posts.list(list).await.unwrap();
+            let listed = fixture.posts.list(list).await.unwrap();
 
             if newest_first {
                 expected.reverse();
@@ -64,7 +64,7 @@ async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
 
 #[tokio::test]
 async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let first = async |author_id| {
         let list = ListPostsRequest {
             author_id,
@@ -72,24 +72,32 @@ async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it(
             ..ListPostsRequest::default()
         };
         // Once as it is read, and once as it may be kept.
-        let read = blog.posts.list(list.clone()).await.unwrap();
-        assert_eq!(blog.posts.list(list).await.unwrap(), read);
+        let read = fixture.posts.list(list.clone()).await.unwrap();
+        assert_eq!(fixture.posts.list(list).await.unwrap(), read);
         bodies(&read.posts).join(", ")
     };
-    let all_and_susans = async || (first(None).await, first(Some(blog.susan)).await);
+    let all_and_susans = async || (first(None).await, first(Some(fixture.susan)).await);
 
     let before = all_and_susans().await;
-    let fifth = blog.posts.create(draft(blog.susan, "5")).await.unwrap();
+    let fifth = fixture
+        .posts
+        .create(draft(fixture.susan, "5"))
+        .await
+        .unwrap();
     let created = all_and_susans().await;
-    blog.posts.update(rewrite(fifth.id, "new 5")).await.unwrap();
+    fixture
+        .posts
+        .update(rewrite(fifth.id, "new 5"))
+        .await
+        .unwrap();
     let updated = all_and_susans().await;
-    blog.posts.delete(delete(fifth.id)).await.unwrap();
+    fixture.posts.delete(delete(fifth.id)).await.unwrap();
     let deleted = all_and_susans().await;
     // As another process would.
     let rewritten = "update posts set body = 'new 4' where body = '4'";
-    blog.system.execute(rewritten).await;
+    fixture.system.execute(rewritten).await;
     let elsewhere = all_and_susans().await;
-    blog.system.execute("delete from posts").await;
+    fixture.system.execute("delete from posts").await;
     let gone = all_and_susans().await;
 
     let pages = |all: &str, susans: &str| (all.to_owned(), susans.to_owned());
@@ -103,9 +111,9 @@ async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it(
 
 #[tokio::test]
 async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let lists = || {
-        let authors = [None, Some(blog.susan), Some(blog.john)];
+        let authors = [None, Some(fixture.susan), Some(fixture.john)];
         authors.into_iter().flat_map(|author_id| {
             ORDERS.into_iter().flat_map(move |(order, newest_first)| {
                 [1, 2, 50].map(|page_size| {
@@ -122,11 +130,11 @@ async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
 
     for _ in 0..2 {
         for (list, newest_first) in lists() {
-            let listed = blog.posts.list(list.clone()).await.unwrap();
+            let listed = fixture.posts.list(list.clone()).await.unwrap();
 
             let mut expected = match list.author_id {
                 None => vec!["1", "2", "3", "4"],
-                Some(author) if author == blog.susan => vec!["1", "4"],
+                Some(author) if author == fixture.susan => vec!["1", "4"],
                 Some(_) => vec!["2", "3"],
             };
             if newest_first {
@@ -143,7 +151,7 @@ async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
 
 #[tokio::test]
 async fn posts_are_counted_on_request_only_and_on_all_pages() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let counted = |author_id| ListPostsRequest {
         page_size: 1,
         author_id,
@@ -151,9 +159,9 @@ async fn posts_are_counted_on_request_only_and_on_all_pages() {
         ..ListPostsRequest::default()
     };
 
-    let uncounted = blog.posts.list(in_order("")).await.unwrap();
-    let all = blog.posts.list(counted(None)).await.unwrap();
-    let second = blog
+    let uncounted = fixture.posts.list(in_order("")).await.unwrap();
+    let all = fixture.posts.list(counted(None)).await.unwrap();
+    let second = fixture
         .posts
         .list(ListPostsRequest {
             page_token: all.next_page_token,
@@ -161,7 +169,11 @@ async fn posts_are_counted_on_request_only_and_on_all_pages() {
         })
         .await
         .unwrap();
-    let his = blog.posts.list(counted(Some(blog.john))).await.unwrap();
+    let his = fixture
+        .posts
+        .list(counted(Some(fixture.john)))
+        .await
+        .unwrap();
 
     assert_eq!(uncounted.total_size, None);
     assert_eq!(all.total_size, Some(4));
@@ -171,9 +183,9 @@ async fn posts_are_counted_on_request_only_and_on_all_pages() {
 
 #[tokio::test]
 async fn where_there_are_no_posts_there_is_one_empty_page() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
-    let listed = blog.posts.list(in_order("id")).await.unwrap();
+    let listed = fixture.posts.list(in_order("id")).await.unwrap();
 
     assert_eq!(listed.posts, []);
     assert_eq!(listed.next_page_token, "");
@@ -181,9 +193,12 @@ async fn where_there_are_no_posts_there_is_one_empty_page() {
 
 #[tokio::test]
 async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, vec!["x"; 1000]).await;
-    blog.posts.create_all(blog.susan, ["last"]).await;
+    let fixture = SystemFixture::start().await;
+    fixture
+        .posts
+        .create_all(fixture.susan, vec!["x"; 1000])
+        .await;
+    fixture.posts.create_all(fixture.susan, ["last"]).await;
 
     for (asked, given) in [
         (0, 50),
@@ -192,8 +207,8 @@ async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
         (1001, 1000),
         (i32::MAX, 1000),
     ] {
-        for author_id in [None, Some(blog.susan)] {
-            let listed = blog
+        for author_id in [None, Some(fixture.susan)] {
+            let listed = fixture
                 .posts
                 .list(ListPostsRequest {
                     page_size: asked,
@@ -211,16 +226,16 @@ async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
 
 #[tokio::test]
 async fn the_last_page_has_no_token_though_it_is_full() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let page = |page_size, page_token| ListPostsRequest {
         page_size,
         page_token,
         ..in_order("id")
     };
 
-    let first = blog.posts.list(page(1, String::new())).await.unwrap();
+    let first = fixture.posts.list(page(1, String::new())).await.unwrap();
     // The size may differ from page to page.
-    let second = blog.posts.list(page(3, first.next_page_token)).await;
+    let second = fixture.posts.list(page(3, first.next_page_token)).await;
 
     let second = second.unwrap();
     assert_eq!(bodies(&second.posts), ["2", "3", "4"]);
@@ -229,15 +244,20 @@ async fn the_last_page_has_no_token_though_it_is_full() {
 
 #[tokio::test]
 async fn a_token_works_only_for_the_list_that_it_was_given_for() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let list = ListPostsRequest {
         page_size: 1,
         view: PostView::Basic.into(),
         ..in_order("id")
     };
-    let page_token = blog.posts.list(list.clone()).await.unwrap().next_page_token;
+    let page_token = fixture
+        .posts
+        .list(list.clone())
+        .await
+        .unwrap()
+        .next_page_token;
     let next = ListPostsRequest { page_token, ..list };
-    assert!(blog.posts.list(next.clone()).await.is_ok());
+    assert!(fixture.posts.list(next.clone()).await.is_ok());
 
     for other in [
         ListPostsRequest {
@@ -249,7 +269,7 @@ async fn a_token_works_only_for_the_list_that_it_was_given_for() {
             ..next.clone()
         },
         ListPostsRequest {
-            author_id: Some(blog.john),
+            author_id: Some(fixture.john),
             ..next.clone()
         },
         ListPostsRequest {
@@ -261,7 +281,7 @@ async fn a_token_works_only_for_the_list_that_it_was_given_for() {
             ..next.clone()
         },
     ] {
-        let status = blog.posts.list(other).await.unwrap_err();
+        let status = fixture.posts.list(other).await.unwrap_err();
 
         assert_violation(&status, "INVALID_PAGE_TOKEN", "page_token");
     }
@@ -269,14 +289,14 @@ async fn a_token_works_only_for_the_list_that_it_was_given_for() {
 
 #[tokio::test]
 async fn a_token_of_another_service_is_refused() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let list = proto::user::v1::ListUsersRequest {
         page_size: 1,
         ..Default::default()
     };
-    let users = blog.system.users().list_users(list).await.unwrap();
+    let users = fixture.system.users().list_users(list).await.unwrap();
 
-    let status = blog
+    let status = fixture
         .posts
         .list(ListPostsRequest {
             page_token: users.into_inner().next_page_token,
@@ -290,12 +310,17 @@ async fn a_token_of_another_service_is_refused() {
 
 #[tokio::test]
 async fn a_token_that_was_cut_or_forged_is_refused() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
     let list = ListPostsRequest {
         page_size: 1,
         ..ListPostsRequest::default()
     };
-    let token = blog.posts.list(list.clone()).await.unwrap().next_page_token;
+    let token = fixture
+        .posts
+        .list(list.clone())
+        .await
+        .unwrap()
+        .next_page_token;
     let mut other = token.clone();
     let end = other.pop().unwrap();
     other.push(if end == 'A' { 'B' } else { 'A' });
@@ -313,7 +338,7 @@ async fn a_token_that_was_cut_or_forged_is_refused() {
         "\u{0}",
         &"A".repeat(100_000),
     ] {
-        let status = blog
+        let status = fixture
             .posts
             .list(ListPostsRequest {
                 page_token: forged.into(),
@@ -328,12 +353,12 @@ async fn a_token_that_was_cut_or_forged_is_refused() {
 
 #[tokio::test]
 async fn posts_are_shown_alike_by_every_call() {
-    let blog = with_four().await;
+    let fixture = with_four().await;
 
-    let listed = blog.posts.list(in_order("")).await.unwrap();
+    let listed = fixture.posts.list(in_order("")).await.unwrap();
 
     for post in listed.posts {
-        let got: Post = blog.posts.get(post.id).await.unwrap();
+        let got: Post = fixture.posts.get(post.id).await.unwrap();
         assert_eq!(got, post);
     }
 }

@@ -10,29 +10,29 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod alone;
+mod author_checks;
 mod authors;
-mod blog;
 mod commit;
 mod create;
 mod delete;
 mod failures;
+mod fake_user_service;
 mod feed;
+mod idempotency;
 mod invalid;
 mod list;
-mod loops;
+mod multiple_violations;
 mod outage;
-mod pages;
+mod pagination_property;
+mod post_service_fixture;
 mod purge;
 mod read;
-mod repeats;
-mod several;
-mod times;
+mod system_fixture;
+mod timestamps;
 mod tutorial;
 mod update;
-mod user_service;
 mod watch;
-mod writers;
+mod worker_threads;
 
 use proto::post::v1::{
     Author, CommitPostsRequest, DeletePostRequest, Post, PostMutation, UpdatePostRequest,

@@ -11,9 +11,9 @@ use proto::post::v1::{GetPostRequest, ListPostsRequest, ListPostsResponse, Post,
 use tonic::{Request, Status};
 
 use super::{
-    alone::{Alone, FOREVER},
     author,
-    user_service::Mood,
+    fake_user_service::Behavior,
+    post_service_fixture::{FOREVER, PostServiceFixture},
 };
 use crate::support::soon;
 
@@ -35,18 +35,18 @@ enum Outage {
 const OUTAGES: [Outage; 3] = [Outage::Hangs, Outage::Fails, Outage::Down];
 
 /// A service that thinks of all it knows as too old.
-async fn forgetful(users: i64) -> Alone {
-    Alone::with(users, |settings| {
+async fn with_expired_cache(users: i64) -> PostServiceFixture {
+    PostServiceFixture::with(users, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
     .await
 }
 
-impl Alone {
+impl PostServiceFixture {
     async fn suffer(&mut self, outage: Outage) {
         match outage {
-            Outage::Hangs => self.users.be(Mood::Hang),
-            Outage::Fails => self.users.be(Mood::Fail),
+            Outage::Hangs => self.users.set_behavior(Behavior::Hang),
+            Outage::Fails => self.users.set_behavior(Behavior::Fail),
             Outage::Down => self.stop_users().await,
         }
     }
@@ -69,8 +69,8 @@ where
     panic!("it always took too long: {took:?}");
 }
 
-async fn list(alone: &Alone) -> Result<ListPostsResponse, Status> {
-    alone.posts.list(ListPostsRequest::default()).await
+async fn list(fixture: &PostServiceFixture) -> Result<ListPostsResponse, Status> {
+    fixture.posts.list(ListPostsRequest::default()).await
 }
 
 #[track_caller]
@@ -84,12 +84,12 @@ fn assert_unavailable(posts: &[Post], nickname: impl Fn(&Post) -> String) {
 #[tokio::test]
 async fn reads_answer_in_time_with_the_nicknames_known_last() {
     for outage in OUTAGES {
-        let mut alone = forgetful(50).await;
-        list(&alone).await.unwrap();
-        alone.suffer(outage).await;
+        let mut fixture = with_expired_cache(50).await;
+        list(&fixture).await.unwrap();
+        fixture.suffer(outage).await;
 
-        let post = in_time(|| alone.posts.get(7)).await;
-        let page = in_time(|| list(&alone)).await;
+        let post = in_time(|| fixture.posts.get(7)).await;
+        let page = in_time(|| list(&fixture)).await;
 
         assert_eq!(page.posts.len(), 50, "{outage:?}");
         let known = |post: &Post| format!("user {}", post.author_id);
@@ -101,11 +101,11 @@ async fn reads_answer_in_time_with_the_nicknames_known_last() {
 #[tokio::test]
 async fn reads_answer_in_time_without_nicknames_if_none_is_known() {
     for outage in OUTAGES {
-        let mut alone = forgetful(50).await;
-        alone.suffer(outage).await;
+        let mut fixture = with_expired_cache(50).await;
+        fixture.suffer(outage).await;
 
-        let post = in_time(|| alone.posts.get(7)).await;
-        let page = in_time(|| list(&alone)).await;
+        let post = in_time(|| fixture.posts.get(7)).await;
+        let page = in_time(|| list(&fixture)).await;
 
         assert_eq!(page.posts.len(), 50, "{outage:?}");
         assert_unavailable(&[post], |_| String::new());
@@ -115,18 +115,18 @@ async fn reads_answer_in_time_without_nicknames_if_none_is_known() {
 
 #[tokio::test]
 async fn a_read_waits_for_what_comes_in_time() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
     .await;
-    alone.users.be(Mood::Hang);
+    fixture.users.set_behavior(Behavior::Hang);
     let post = tokio::spawn({
-        let posts = alone.posts.clone();
+        let posts = fixture.posts.clone();
         async move { posts.get(1).await }
     });
 
-    alone.users.called(1).await;
-    alone.users.release();
+    fixture.users.called(1).await;
+    fixture.users.release();
 
     let post = soon(post).await.unwrap().unwrap();
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
@@ -134,17 +134,17 @@ async fn a_read_waits_for_what_comes_in_time() {
 
 #[tokio::test]
 async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
-    alone.users.be(Mood::Hang);
-    let in_vain = alone.posts.get(1).await.unwrap();
+    fixture.users.set_behavior(Behavior::Hang);
+    let in_vain = fixture.posts.get(1).await.unwrap();
 
-    alone.users.release();
+    fixture.users.release();
     let resolved = async {
         loop {
-            let post = alone.posts.get(1).await.unwrap();
+            let post = fixture.posts.get(1).await.unwrap();
             if post.author != in_vain.author {
                 return post;
             }
@@ -154,31 +154,31 @@ async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
 
     assert_eq!(in_vain.author, Some(author(State::Unavailable, "")));
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
-    assert_eq!(alone.users.calls().len(), 1);
+    assert_eq!(fixture.users.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
-    alone.users.be(Mood::Hang);
+    fixture.users.set_behavior(Behavior::Hang);
     let mut request = Request::new(GetPostRequest { id: 1, view: 0 });
     request.set_timeout(Duration::from_millis(300));
     let hasty = tokio::spawn({
-        let mut client = alone.posts.client();
+        let mut client = fixture.posts.client();
         async move { client.get_post(request).await }
     });
-    alone.users.called(1).await;
-    alone.users.be(Mood::Answer);
+    fixture.users.called(1).await;
+    fixture.users.set_behavior(Behavior::Respond);
 
     // It waits for the call of the one in a hurry, and then makes one of its own.
-    let patient = soon(alone.posts.get(1)).await.unwrap();
+    let patient = soon(fixture.posts.get(1)).await.unwrap();
 
     assert_eq!(patient.author, Some(author(State::Resolved, "user 1")));
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     assert_eq!(calls.len(), 2);
     assert!(calls[0].timeout < calls[1].timeout, "{calls:?}");
     if let Ok(post) = soon(hasty).await.unwrap() {
@@ -189,36 +189,36 @@ async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
 
 #[tokio::test]
 async fn a_failure_is_shared_but_not_remembered() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
     .await;
-    alone.users.be(Mood::Fail);
-    let failed = alone.posts.get(1).await.unwrap();
+    fixture.users.set_behavior(Behavior::Fail);
+    let failed = fixture.posts.get(1).await.unwrap();
 
-    alone.users.be(Mood::Answer);
-    let post = alone.posts.get(1).await.unwrap();
+    fixture.users.set_behavior(Behavior::Respond);
+    let post = fixture.posts.get(1).await.unwrap();
 
     assert_eq!(failed.author, Some(author(State::Unavailable, "")));
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
-    assert_eq!(alone.users.calls().len(), 2);
+    assert_eq!(fixture.users.calls().len(), 2);
 }
 
 #[tokio::test]
 async fn no_more_calls_run_at_once_than_the_settings_say() {
-    let alone = Alone::with(3, |settings| {
+    let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.user_service_max_concurrent_calls = NonZeroUsize::MIN;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
-    alone.users.be(Mood::Hang);
-    let first = alone.posts.get(1).await.unwrap();
-    alone.users.be(Mood::Answer);
+    fixture.users.set_behavior(Behavior::Hang);
+    let first = fixture.posts.get(1).await.unwrap();
+    fixture.users.set_behavior(Behavior::Respond);
 
-    let second = alone.posts.get(2).await.unwrap();
-    let called = alone.users.calls().len();
-    alone.users.release();
-    alone.users.called(2).await;
+    let second = fixture.posts.get(2).await.unwrap();
+    let called = fixture.users.calls().len();
+    fixture.users.release();
+    fixture.users.called(2).await;
 
     for post in [first, second] {
         assert_eq!(post.author, Some(author(State::Unavailable, "")));
@@ -228,16 +228,16 @@ async fn no_more_calls_run_at_once_than_the_settings_say() {
 
 #[tokio::test]
 async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
-    let mut alone = forgetful(1).await;
-    alone.posts.get(1).await.unwrap();
-    alone.stop_users().await;
-    let meanwhile = alone.posts.get(1).await.unwrap();
-    alone.users.know(1, "again");
-    alone.restart_users().await;
+    let mut fixture = with_expired_cache(1).await;
+    fixture.posts.get(1).await.unwrap();
+    fixture.stop_users().await;
+    let meanwhile = fixture.posts.get(1).await.unwrap();
+    fixture.users.add_user(1, "again");
+    fixture.restart_users().await;
 
     let resolved = async {
         loop {
-            let author = alone.posts.get(1).await.unwrap().author.unwrap();
+            let author = fixture.posts.get(1).await.unwrap().author.unwrap();
             if author.state() == State::Resolved {
                 return author;
             }
@@ -251,13 +251,13 @@ async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
 
 #[tokio::test]
 async fn a_call_that_may_never_have_been_sent_is_made_again() {
-    let alone = Alone::start(1).await;
-    alone.users.be(Mood::RefuseOne);
+    let fixture = PostServiceFixture::start(1).await;
+    fixture.users.set_behavior(Behavior::RefuseOne);
 
-    let post = alone.posts.get(1).await.unwrap();
+    let post = fixture.posts.get(1).await.unwrap();
 
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].ids, calls[1].ids);
     assert_eq!(calls[0].request_id, calls[1].request_id);
@@ -266,12 +266,12 @@ async fn a_call_that_may_never_have_been_sent_is_made_again() {
 
 #[tokio::test]
 async fn a_user_service_that_was_replaced_between_two_calls_is_not_missed() {
-    let mut alone = forgetful(1).await;
-    alone.posts.get(1).await.unwrap();
-    alone.stop_users().await;
-    alone.restart_users().await;
+    let mut fixture = with_expired_cache(1).await;
+    fixture.posts.get(1).await.unwrap();
+    fixture.stop_users().await;
+    fixture.restart_users().await;
 
-    let post = alone.posts.get(1).await.unwrap();
+    let post = fixture.posts.get(1).await.unwrap();
 
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
 }

@@ -3,14 +3,14 @@
 use proto::post::v1::{GetPostRequest, ListPostsRequest, PostView, author::State};
 use tonic::Code;
 
-use super::{assert_refused, author, basic, blog::Blog, draft, metadata};
+use super::{assert_refused, author, basic, draft, metadata, system_fixture::SystemFixture};
 
 #[tokio::test]
 async fn a_post_that_is_not_there_is_not_found() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for id in [1, i64::MAX] {
-        let status = blog.posts.get(id).await.unwrap_err();
+        let status = fixture.posts.get(id).await.unwrap_err();
 
         assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
         assert_eq!(metadata(&status, "id"), Some(id.to_string()));
@@ -19,8 +19,12 @@ async fn a_post_that_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn the_full_view_is_the_default_and_has_the_author_which_the_basic_one_has_not() {
-    let blog = Blog::start().await;
-    let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let created = fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
     let id = created.id;
 
     for (view, shown) in [
@@ -32,8 +36,8 @@ async fn the_full_view_is_the_default_and_has_the_author_which_the_basic_one_has
         (PostView::Basic, None),
     ] {
         let view = view.into();
-        let got = blog.posts.get_by(GetPostRequest { id, view }).await;
-        let listed = blog
+        let got = fixture.posts.get_by(GetPostRequest { id, view }).await;
+        let listed = fixture
             .posts
             .list(ListPostsRequest {
                 view,

@@ -9,7 +9,7 @@ use proto::{
 };
 use tonic::{Code, Status};
 
-use super::{author, blog::Posts, bodies, draft};
+use super::{author, bodies, draft, system_fixture::Posts};
 use crate::support::{self, System};
 
 const JOHN: (&str, &str) = ("john", "john@example.com");

@@ -7,7 +7,9 @@ use chrono::DateTime;
 use proto::post::v1::{Author, Post, UpdatePostRequest, author::State};
 use tonic::Code;
 
-use super::{assert_refused, author, blog::Blog, draft, masked, metadata, rewrite};
+use super::{
+    assert_refused, author, draft, masked, metadata, rewrite, system_fixture::SystemFixture,
+};
 
 fn only_validate(request: UpdatePostRequest) -> UpdatePostRequest {
     UpdatePostRequest {
@@ -26,11 +28,19 @@ fn guarded(request: UpdatePostRequest, etag: &str) -> UpdatePostRequest {
 #[tokio::test]
 async fn a_change_shows_in_the_body_the_etag_and_the_update_time_only() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
-    let blog = Blog::at(clock.clone()).await;
-    let before = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
+    let fixture = SystemFixture::at(clock.clone()).await;
+    let before = fixture
+        .posts
+        .create(draft(fixture.susan, "old"))
+        .await
+        .unwrap();
     clock.advance(Duration::from_secs(7));
 
-    let after = blog.posts.update(rewrite(before.id, "new")).await.unwrap();
+    let after = fixture
+        .posts
+        .update(rewrite(before.id, "new"))
+        .await
+        .unwrap();
 
     assert_ne!(after.etag, before.etag);
     assert_eq!(after.update_time.unwrap().seconds, 7);
@@ -41,20 +51,24 @@ async fn a_change_shows_in_the_body_the_etag_and_the_update_time_only() {
         ..before
     };
     assert_eq!(after, expected);
-    assert_eq!(blog.posts.get(after.id).await.unwrap(), after);
+    assert_eq!(fixture.posts.get(after.id).await.unwrap(), after);
 }
 
 #[tokio::test]
 async fn every_mask_there_is_changes_the_body() {
-    let blog = Blog::start().await;
-    let post = blog.posts.create(draft(blog.susan, "0")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.susan, "0"))
+        .await
+        .unwrap();
 
     for (number, paths) in [&[][..], &["body"], &["*"], &["*", "body"]]
         .iter()
         .enumerate()
     {
         let body = format!("new {number}");
-        let after = blog
+        let after = fixture
             .posts
             .update(masked(rewrite(post.id, &body), paths))
             .await
@@ -67,23 +81,31 @@ async fn every_mask_there_is_changes_the_body() {
 #[tokio::test]
 async fn a_change_to_what_the_post_says_already_changes_nothing() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
-    let blog = Blog::at(clock.clone()).await;
-    let post = blog.posts.create(draft(blog.susan, "é")).await.unwrap();
-    let before = blog.stored().await;
+    let fixture = SystemFixture::at(clock.clone()).await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.susan, "é"))
+        .await
+        .unwrap();
+    let before = fixture.stored().await;
     clock.advance(Duration::from_secs(7));
 
     for body in ["é", "e\u{301}"] {
-        let after = blog.posts.update(rewrite(post.id, body)).await.unwrap();
+        let after = fixture.posts.update(rewrite(post.id, body)).await.unwrap();
 
         assert_eq!(after, post);
     }
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn fields_that_cannot_be_changed_are_not() {
-    let blog = Blog::start().await;
-    let before = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let before = fixture
+        .posts
+        .create(draft(fixture.susan, "old"))
+        .await
+        .unwrap();
     let time = prost_types::Timestamp {
         seconds: 1,
         nanos: 1,
@@ -92,7 +114,7 @@ async fn fields_that_cannot_be_changed_are_not() {
     request.post = request.post.map(|post| Post {
         create_time: Some(time),
         update_time: Some(time),
-        author_id: blog.john,
+        author_id: fixture.john,
         author: Some(Author {
             state: State::Resolved.into(),
             nickname: "john".into(),
@@ -100,41 +122,45 @@ async fn fields_that_cannot_be_changed_are_not() {
         ..post
     });
 
-    let after = blog.posts.update(masked(request, &["*"])).await.unwrap();
+    let after = fixture.posts.update(masked(request, &["*"])).await.unwrap();
 
     assert_eq!(after.create_time, before.create_time);
     assert_ne!(after.update_time, Some(time));
-    assert_eq!(after.author_id, blog.susan);
+    assert_eq!(after.author_id, fixture.susan);
     assert_eq!(after.author, Some(author(State::Resolved, "susan")));
 }
 
 #[tokio::test]
 async fn a_post_that_is_not_there_is_not_updated() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
 
     for request in [rewrite(7, "new"), only_validate(rewrite(7, "new"))] {
-        let status = blog.posts.update(request).await.unwrap_err();
+        let status = fixture.posts.update(request).await.unwrap_err();
 
         assert_refused(&status, Code::NotFound, "POST_NOT_FOUND");
         assert_eq!(metadata(&status, "id"), Some("7".into()));
     }
-    assert_eq!(blog.stored().await, [""; 0]);
+    assert_eq!(fixture.stored().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn an_update_with_the_etag_of_another_state_is_refused() {
-    let blog = Blog::start().await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
     let change = guarded(rewrite(first.id, "2"), &first.etag);
-    let second = blog.posts.update(change).await.unwrap();
-    let before = blog.stored().await;
+    let second = fixture.posts.update(change).await.unwrap();
+    let before = fixture.stored().await;
 
     for etag in [&first.etag, "never given out"] {
         // Even if it would change nothing.
         for body in ["3", "2"] {
             let change = guarded(rewrite(first.id, body), etag);
             for request in [change.clone(), only_validate(change)] {
-                let status = blog.posts.update(request).await.unwrap_err();
+                let status = fixture.posts.update(request).await.unwrap_err();
 
                 assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
                 assert_eq!(metadata(&status, "etag"), Some(second.etag.clone()));
@@ -142,16 +168,20 @@ async fn an_update_with_the_etag_of_another_state_is_refused() {
             }
         }
     }
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
-    let blog = Blog::start().await;
-    let post = blog.posts.create(draft(blog.susan, "old")).await.unwrap();
-    let before = blog.stored().await;
+    let fixture = SystemFixture::start().await;
+    let post = fixture
+        .posts
+        .create(draft(fixture.susan, "old"))
+        .await
+        .unwrap();
+    let before = fixture.stored().await;
 
-    let tried = blog
+    let tried = fixture
         .posts
         .update(only_validate(rewrite(post.id, "new")))
         .await
@@ -159,5 +189,5 @@ async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
 
     assert_eq!((tried.id, tried.body.as_str()), (post.id, "new"));
     assert_eq!(tried.author, Some(author(State::Resolved, "susan")));
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }

@@ -6,9 +6,8 @@ use proto::post::v1::{Post, PostView, PurgePostsRequest, WatchPostsRequest, auth
 use tonic::{Code, Request};
 
 use super::{
-    assert_refused, author, basic,
-    blog::{Blog, Watching},
-    delete, draft, ids, rewrite,
+    assert_refused, author, basic, delete, draft, ids, rewrite,
+    system_fixture::{PostStream, SystemFixture},
 };
 use crate::support::soon;
 
@@ -26,15 +25,15 @@ fn new_ones() -> WatchPostsRequest {
     WatchPostsRequest::default()
 }
 
-async fn with_one_place() -> Blog {
-    Blog::with(|settings| settings.watch.max_watchers = NonZeroUsize::MIN).await
+async fn with_one_place() -> SystemFixture {
+    SystemFixture::with(|settings| settings.watch.max_watchers = NonZeroUsize::MIN).await
 }
 
 /// Watches as soon as there is a place.
-async fn watch_when_free(blog: &Blog, request: WatchPostsRequest) -> Watching {
+async fn watch_when_free(fixture: &SystemFixture, request: WatchPostsRequest) -> PostStream {
     let watching = async {
         loop {
-            match blog.posts.watch(request).await {
+            match fixture.posts.watch(request).await {
                 Ok(watching) => return watching,
                 Err(status) => assert_refused(&status, Code::Unavailable, "OVERLOADED"),
             }
@@ -45,13 +44,17 @@ async fn watch_when_free(blog: &Blog, request: WatchPostsRequest) -> Watching {
 
 #[tokio::test]
 async fn what_was_there_comes_first_and_then_what_is_new() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
-    let mut watching = blog.posts.watch(after(1)).await.unwrap();
+    let mut watching = fixture.posts.watch(after(1)).await.unwrap();
     let there = watching.ids(2).await;
-    blog.posts.create_all(blog.john, ["x"; 2]).await;
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    fixture.posts.create_all(fixture.john, ["x"; 2]).await;
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
     let new = watching.ids(3).await;
 
     assert_eq!(there, [2, 3]);
@@ -60,25 +63,37 @@ async fn what_was_there_comes_first_and_then_what_is_new() {
 
 #[tokio::test]
 async fn after_no_id_only_what_is_new_comes() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
-    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert_eq!(watching.ids(2).await, [4, 5]);
 }
 
 #[tokio::test]
 async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
-    let mut watching = blog.posts.watch(after(5)).await.unwrap();
-    let mut another = blog.posts.watch(new_ones()).await.unwrap();
+    let mut watching = fixture.posts.watch(after(5)).await.unwrap();
+    let mut another = fixture.posts.watch(new_ones()).await.unwrap();
     for id in 4..=7 {
-        blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        fixture
+            .posts
+            .create(draft(fixture.susan, "x"))
+            .await
+            .unwrap();
         assert_eq!(another.ids(1).await, [id]);
     }
 
@@ -87,10 +102,10 @@ async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
 
 #[tokio::test]
 async fn one_author_can_be_watched() {
-    let blog = Blog::start().await;
-    let (susan, john) = (blog.susan, blog.john);
+    let fixture = SystemFixture::start().await;
+    let (susan, john) = (fixture.susan, fixture.john);
     for author in [susan, john, susan] {
-        blog.posts.create(draft(author, "x")).await.unwrap();
+        fixture.posts.create(draft(author, "x")).await.unwrap();
     }
     let of = |author, after_id| WatchPostsRequest {
         author_id: Some(author),
@@ -98,12 +113,12 @@ async fn one_author_can_be_watched() {
         ..WatchPostsRequest::default()
     };
 
-    let mut hers = blog.posts.watch(of(susan, Some(0))).await.unwrap();
-    let mut her_new = blog.posts.watch(of(susan, None)).await.unwrap();
-    let mut his = blog.posts.watch(of(john, Some(0))).await.unwrap();
+    let mut hers = fixture.posts.watch(of(susan, Some(0))).await.unwrap();
+    let mut her_new = fixture.posts.watch(of(susan, None)).await.unwrap();
+    let mut his = fixture.posts.watch(of(john, Some(0))).await.unwrap();
     let there = (hers.ids(2).await, his.ids(1).await);
     for author in [john, susan, susan, john] {
-        blog.posts.create(draft(author, "x")).await.unwrap();
+        fixture.posts.create(draft(author, "x")).await.unwrap();
     }
 
     assert_eq!(there, (vec![1, 3], vec![2]));
@@ -114,8 +129,12 @@ async fn one_author_can_be_watched() {
 
 #[tokio::test]
 async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
-    let blog = Blog::start().await;
-    let created = blog.posts.create(draft(blog.susan, "é")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    let created = fixture
+        .posts
+        .create(draft(fixture.susan, "é"))
+        .await
+        .unwrap();
     let in_view = |view: PostView| WatchPostsRequest {
         view: view.into(),
         ..after(0)
@@ -129,9 +148,13 @@ async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
         (PostView::Full, Some(author(State::Resolved, "susan"))),
         (PostView::Basic, None),
     ] {
-        let mut watching = blog.posts.watch(in_view(view)).await.unwrap();
+        let mut watching = fixture.posts.watch(in_view(view)).await.unwrap();
         let there = watching.next().await.unwrap();
-        let new = blog.posts.create(draft(blog.susan, "new")).await.unwrap();
+        let new = fixture
+            .posts
+            .create(draft(fixture.susan, "new"))
+            .await
+            .unwrap();
         let come = loop {
             let post = watching.next().await.unwrap();
             if post.id == new.id {
@@ -147,15 +170,15 @@ async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
 
 #[tokio::test]
 async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
-    let blog = Blog::start().await;
-    let (susan, john) = (blog.susan, blog.john);
+    let fixture = SystemFixture::start().await;
+    let (susan, john) = (fixture.susan, fixture.john);
     let watch = |view: PostView, author_id| {
         let request = WatchPostsRequest {
             view: view.into(),
             author_id,
             ..new_ones()
         };
-        blog.posts.watch(request)
+        fixture.posts.watch(request)
     };
     let mut full = watch(PostView::Full, None).await.unwrap();
     let mut full_too = watch(PostView::Full, None).await.unwrap();
@@ -163,12 +186,12 @@ async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
     let mut his = watch(PostView::Full, Some(john)).await.unwrap();
 
     for author in [susan, john, susan] {
-        blog.posts.create(draft(author, "x")).await.unwrap();
+        fixture.posts.create(draft(author, "x")).await.unwrap();
     }
 
     let shown = ["susan", "john", "susan"].map(|name| Some(author(State::Resolved, name)));
     for (id, shown) in (1..).zip(shown) {
-        let posts = [&mut full, &mut full_too, &mut basic].map(Watching::next);
+        let posts = [&mut full, &mut full_too, &mut basic].map(PostStream::next);
         let [full, full_too, basic] = posts;
         let (full, full_too) = (full.await.unwrap(), full_too.await.unwrap());
         assert_eq!((full.id, &full.author), (id, &shown));
@@ -186,12 +209,12 @@ async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
 
 #[tokio::test]
 async fn a_deleted_post_does_not_come_and_a_changed_one_comes_as_it_is() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 4]).await;
-    blog.posts.delete(delete(2)).await.unwrap();
-    blog.posts.update(rewrite(3, "changed")).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 4]).await;
+    fixture.posts.delete(delete(2)).await.unwrap();
+    fixture.posts.update(rewrite(3, "changed")).await.unwrap();
 
-    let mut watching = blog.posts.watch(after(0)).await.unwrap();
+    let mut watching = fixture.posts.watch(after(0)).await.unwrap();
     let first = watching.next().await.unwrap();
     let third = watching.next().await.unwrap();
     let fourth = watching.next().await.unwrap();
@@ -202,17 +225,21 @@ async fn a_deleted_post_does_not_come_and_a_changed_one_comes_as_it_is() {
 
 #[tokio::test]
 async fn after_the_newest_post_was_deleted_the_next_one_comes() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
-    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
+    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
     let purge = PurgePostsRequest {
         selection: Some(proto::post::v1::purge_posts_request::Selection::All(true)),
         force: true,
     };
-    blog.posts.purge(purge).await.unwrap();
-    let mut later = blog.posts.watch(new_ones()).await.unwrap();
+    fixture.posts.purge(purge).await.unwrap();
+    let mut later = fixture.posts.watch(new_ones()).await.unwrap();
 
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert_eq!(watching.ids(1).await, [4]);
     assert_eq!(later.ids(1).await, [4]);
@@ -220,41 +247,45 @@ async fn after_the_newest_post_was_deleted_the_next_one_comes() {
 
 #[tokio::test]
 async fn who_begins_after_a_restore_gets_what_is_new_though_others_saw_higher_ids() {
-    let blog = Blog::start().await;
-    blog.posts.create_all(blog.susan, ["x"; 5]).await;
-    let mut before = blog.posts.watch(after(0)).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 5]).await;
+    let mut before = fixture.posts.watch(after(0)).await.unwrap();
     assert_eq!(before.ids(5).await, [1, 2, 3, 4, 5]);
     // By then the feed has looked, most likely: else this would find less, and not fail.
     tokio::time::sleep(Duration::from_millis(100)).await;
     // As after the restore of a backup that had one post.
-    let database = blog.system.database();
+    let database = fixture.system.database();
     database.execute("delete from posts where id > 1").await;
     database.restart_ids("posts", 1).await;
-    let mut later = blog.posts.watch(new_ones()).await.unwrap();
+    let mut later = fixture.posts.watch(new_ones()).await.unwrap();
 
     // The first of them perhaps before anybody has looked, the next one after that.
     for id in [2, 3] {
-        let created = blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+        let created = fixture
+            .posts
+            .create(draft(fixture.susan, "x"))
+            .await
+            .unwrap();
         assert_eq!(created.id, id);
         assert_eq!(later.ids(1).await, [id]);
     }
     // Then there are more than before.
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
     assert_eq!(later.ids(3).await, [4, 5, 6]);
 }
 
 #[tokio::test]
 async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
-    let blog = with_one_place().await;
-    blog.posts.create_all(blog.susan, ["x"; 3]).await;
-    let mut watching = blog.posts.watch(after(0)).await.unwrap();
+    let fixture = with_one_place().await;
+    fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
+    let mut watching = fixture.posts.watch(after(0)).await.unwrap();
     let mut seen = watching.ids(2).await;
     drop(watching);
 
-    blog.posts.create_all(blog.susan, ["x"; 2]).await;
-    let mut watching = watch_when_free(&blog, after(2)).await;
+    fixture.posts.create_all(fixture.susan, ["x"; 2]).await;
+    let mut watching = watch_when_free(&fixture, after(2)).await;
     seen.extend(watching.ids(3).await);
-    blog.posts.create_all(blog.susan, ["x"; 1]).await;
+    fixture.posts.create_all(fixture.susan, ["x"; 1]).await;
     seen.extend(watching.ids(1).await);
 
     assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
@@ -262,34 +293,46 @@ async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
 
 #[tokio::test]
 async fn after_a_time_in_which_nobody_watched_only_what_is_new_comes() {
-    let blog = with_one_place().await;
-    let mut watching = blog.posts.watch(new_ones()).await.unwrap();
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let fixture = with_one_place().await;
+    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
     assert_eq!(watching.ids(1).await, [1]);
     drop(watching);
     // Only when the first has left there is a place.
-    drop(watch_when_free(&blog, new_ones()).await);
-    blog.posts.create_all(blog.susan, ["x"; 5]).await;
+    drop(watch_when_free(&fixture, new_ones()).await);
+    fixture.posts.create_all(fixture.susan, ["x"; 5]).await;
 
-    let mut watching = watch_when_free(&blog, new_ones()).await;
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let mut watching = watch_when_free(&fixture, new_ones()).await;
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert_eq!(watching.ids(1).await, [7]);
 }
 
 #[tokio::test]
 async fn no_more_watch_than_the_settings_say() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.watch.max_watchers = NonZeroUsize::new(2).unwrap();
     })
     .await;
-    let first = blog.posts.watch(after(0)).await.unwrap();
-    let mut second = blog.posts.watch(after(0)).await.unwrap();
+    let first = fixture.posts.watch(after(0)).await.unwrap();
+    let mut second = fixture.posts.watch(after(0)).await.unwrap();
 
-    let status = blog.posts.watch(after(0)).await.unwrap_err();
+    let status = fixture.posts.watch(after(0)).await.unwrap_err();
     drop(first);
-    let mut third = watch_when_free(&blog, after(0)).await;
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    let mut third = watch_when_free(&fixture, after(0)).await;
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert_refused(&status, Code::Unavailable, "OVERLOADED");
     assert_eq!(second.ids(1).await, [1]);
@@ -298,13 +341,17 @@ async fn no_more_watch_than_the_settings_say() {
 
 #[tokio::test]
 async fn watching_ends_when_the_service_drains() {
-    let blog = Blog::start().await;
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
-    let mut live = blog.posts.watch(after(0)).await.unwrap();
-    let mut idle = blog.posts.watch(new_ones()).await.unwrap();
+    let fixture = SystemFixture::start().await;
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
+    let mut live = fixture.posts.watch(after(0)).await.unwrap();
+    let mut idle = fixture.posts.watch(new_ones()).await.unwrap();
     assert_eq!(live.ids(1).await, [1]);
 
-    blog.system.stop().await;
+    fixture.system.stop().await;
 
     for watching in [&mut live, &mut idle] {
         let status = watching.next().await.unwrap_err();
@@ -314,17 +361,21 @@ async fn watching_ends_when_the_service_drains() {
 
 #[tokio::test]
 async fn watching_ends_at_the_deadline_of_the_client_and_at_no_other() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.server.call_timeout = CALL_TIMEOUT;
     })
     .await;
-    let mut unlimited = blog.posts.watch(new_ones()).await.unwrap();
+    let mut unlimited = fixture.posts.watch(new_ones()).await.unwrap();
     let mut request = Request::new(new_ones());
     request.set_timeout(CALL_TIMEOUT * 2);
-    let mut limited = blog.posts.watch(request).await.unwrap();
+    let mut limited = fixture.posts.watch(request).await.unwrap();
 
     let status = limited.next().await.unwrap_err();
-    blog.posts.create(draft(blog.susan, "x")).await.unwrap();
+    fixture
+        .posts
+        .create(draft(fixture.susan, "x"))
+        .await
+        .unwrap();
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     assert_eq!(unlimited.ids(1).await, [1]);

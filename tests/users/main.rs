@@ -9,20 +9,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod batches;
+mod batch_get;
 mod commit;
 mod consistency;
 mod create;
 mod delete;
 mod failures;
+mod idempotency;
 mod invalid;
 mod list;
-mod pages;
+mod multiple_violations;
+mod pagination_property;
 mod purge;
 mod read;
-mod repeats;
-mod several;
-mod times;
+mod timestamps;
 mod update;
 
 use proto::user::v1::{

@@ -20,7 +20,7 @@ pub struct Posts(pub PostServiceClient<Channel>);
 
 /// The system with two users who write posts.
 #[derive(Debug)]
-pub struct Blog {
+pub struct SystemFixture {
     pub system: System,
     pub posts: Posts,
     /// The ids of the users with these nicknames.
@@ -30,9 +30,9 @@ pub struct Blog {
 
 /// A stream of posts.
 #[derive(Debug)]
-pub struct Watching(Streaming<WatchPostsResponse>);
+pub struct PostStream(Streaming<WatchPostsResponse>);
 
-impl Blog {
+impl SystemFixture {
     /// With the settings of tests and the machine's clock.
     pub async fn start() -> Self {
         Self::on(System::start().await).await
@@ -50,10 +50,14 @@ impl Blog {
 
     /// With one post, and all that is stored then.
     pub async fn with_post() -> (Self, Post, Vec<String>) {
-        let blog = Self::start().await;
-        let post = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-        let stored = blog.stored().await;
-        (blog, post, stored)
+        let fixture = Self::start().await;
+        let post = fixture
+            .posts
+            .create(draft(fixture.susan, "1"))
+            .await
+            .unwrap();
+        let stored = fixture.stored().await;
+        (fixture, post, stored)
     }
 
     async fn on(system: System) -> Self {
@@ -148,9 +152,9 @@ impl Posts {
     pub async fn watch(
         &self,
         request: impl IntoRequest<WatchPostsRequest>,
-    ) -> Result<Watching, Status> {
+    ) -> Result<PostStream, Status> {
         let response = self.client().watch_posts(request).await?;
-        Ok(Watching(response.into_inner()))
+        Ok(PostStream(response.into_inner()))
     }
 
     /// Creates posts of one author in one transaction.
@@ -167,7 +171,7 @@ impl Posts {
     }
 }
 
-impl Watching {
+impl PostStream {
     /// The next post, which must come soon.
     pub async fn next(&mut self) -> Result<Post, Status> {
         let message = soon(self.0.message()).await?;

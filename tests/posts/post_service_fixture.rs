@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    blog::Posts,
-    user_service::{Served, Users, listen_again},
+    fake_user_service::{FakeUserService, Served, listen_again},
+    system_fixture::Posts,
 };
 use crate::support::{TestDatabase, connect, listen, serving};
 
@@ -33,8 +33,8 @@ pub struct Instance {
 /// A post service and the user service that it asks. The user n has the nickname
 /// `user n` and wrote the post n.
 #[derive(Debug)]
-pub struct Alone {
-    pub users: Users,
+pub struct PostServiceFixture {
+    pub users: FakeUserService,
     pub posts: Posts,
     served: Option<Served>,
     address: SocketAddr,
@@ -72,7 +72,7 @@ impl Drop for Instance {
     }
 }
 
-impl Alone {
+impl PostServiceFixture {
     /// With so many users, of whom nothing is known yet, and settings under which what is
     /// known stays fresh.
     pub async fn start(users: i64) -> Self {
@@ -90,7 +90,7 @@ impl Alone {
 
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        let fake = Users::new();
+        let fake = FakeUserService::new();
         let mut settings = Settings {
             user_service_url: format!("http://{address}").parse().unwrap(),
             ..Settings::default()
@@ -100,7 +100,7 @@ impl Alone {
         change(&mut settings);
         let instance = Instance::start(database.url(), settings).await;
 
-        let alone = Self {
+        let fixture = Self {
             served: Some(fake.serve(listener)),
             users: fake,
             posts: instance.posts.clone(),
@@ -108,14 +108,14 @@ impl Alone {
             database,
             _instance: instance,
         };
-        alone.add(1..=users).await;
-        alone
+        fixture.add(1..=users).await;
+        fixture
     }
 
     /// Adds users, and a post of each.
     pub async fn add(&self, ids: RangeInclusive<i64>) {
         for id in ids.clone() {
-            self.users.know(id, &format!("user {id}"));
+            self.users.add_user(id, &format!("user {id}"));
         }
         let (first, last) = (ids.start(), ids.end());
         self.database
@@ -139,7 +139,7 @@ impl Alone {
 
     /// Deletes a user and the posts of it, as the services would.
     pub async fn remove(&self, id: i64) {
-        self.users.lose(id);
+        self.users.remove_user(id);
         self.database
             .execute(&format!(
                 "delete from posts where user_id = {id}; delete from users where id = {id};"

@@ -13,7 +13,7 @@ use proto::post::v1::{
     purge_posts_request::Selection,
 };
 
-use super::{author, blog::Blog, commit, delete, draft, list::ORDERS, rewrite};
+use super::{author, commit, delete, draft, list::ORDERS, rewrite, system_fixture::SystemFixture};
 
 /// So many runs, unless the environment says otherwise.
 const CASES: u32 = 64;
@@ -84,7 +84,7 @@ struct Model {
     next: usize,
 }
 
-impl Blog {
+impl SystemFixture {
     fn id(&self, writer: Writer) -> i64 {
         match writer {
             Writer::Susan => self.susan,
@@ -108,14 +108,14 @@ impl Blog {
 
 impl Model {
     /// The changes that events mean to what is there.
-    fn mutations(&mut self, blog: &Blog, events: Vec<Event>) -> Vec<(i64, Mutation)> {
+    fn mutations(&mut self, fixture: &SystemFixture, events: Vec<Event>) -> Vec<(i64, Mutation)> {
         let mut ids: Vec<_> = self.posts.keys().copied().collect();
         let mut mutations = Vec::new();
         for event in events {
             self.next += 1;
             let body = format!("post {}", self.next);
             mutations.push(match event {
-                Event::Insert(writer) => (0, Mutation::Create(draft(blog.id(writer), &body))),
+                Event::Insert(writer) => (0, Mutation::Create(draft(fixture.id(writer), &body))),
                 Event::Delete(_) | Event::Change(_) if ids.is_empty() => continue,
                 Event::Delete(index) => {
                     let id = ids.remove(index.index(ids.len()));
@@ -132,13 +132,13 @@ impl Model {
 
     /// Makes events happen, in the system and here. Gives the ids of those that they
     /// touched.
-    async fn happen(&mut self, blog: &Blog, events: Vec<Event>) -> Vec<i64> {
-        let mutations = self.mutations(blog, events);
+    async fn happen(&mut self, fixture: &SystemFixture, events: Vec<Event>) -> Vec<i64> {
+        let mutations = self.mutations(fixture, events);
         if mutations.is_empty() {
             return Vec::new();
         }
         let (ids, mutations): (Vec<_>, Vec<_>) = mutations.into_iter().unzip();
-        let results = blog.posts.commit(commit(mutations)).await.unwrap();
+        let results = fixture.posts.commit(commit(mutations)).await.unwrap();
         for (id, result) in ids.iter().zip(results) {
             match result {
                 Some(post) => self.posts.insert(post.id, post),
@@ -149,13 +149,13 @@ impl Model {
     }
 
     /// Those that the list has, in its order.
-    fn listed(&self, blog: &Blog, case: &Case) -> Vec<Post> {
-        let writer = case.writer.map(|writer| blog.id(writer));
+    fn listed(&self, fixture: &SystemFixture, case: &Case) -> Vec<Post> {
+        let writer = case.writer.map(|writer| fixture.id(writer));
         let wanted = self
             .posts
             .values()
             .filter(|post| writer.is_none_or(|writer| post.author_id == writer));
-        let mut listed: Vec<_> = wanted.map(|post| blog.shown(post, case)).collect();
+        let mut listed: Vec<_> = wanted.map(|post| fixture.shown(post, case)).collect();
         if case.order.1 {
             listed.reverse();
         }
@@ -163,18 +163,18 @@ impl Model {
     }
 }
 
-async fn check(blog: &Blog, case: Case) -> Result<(), TestCaseError> {
+async fn check(fixture: &SystemFixture, case: Case) -> Result<(), TestCaseError> {
     let purge = PurgePostsRequest {
         selection: Some(Selection::All(true)),
         force: true,
     };
-    blog.posts.purge(purge).await.unwrap();
+    fixture.posts.purge(purge).await.unwrap();
     let mut model = Model::default();
     let first = case.posts.iter().copied().map(Event::Insert).collect();
-    model.happen(blog, first).await;
+    model.happen(fixture, first).await;
 
     let (order_by, newest_first) = case.order;
-    let listed = model.listed(blog, &case);
+    let listed = model.listed(fixture, &case);
     let mut still: Vec<_> = listed.iter().map(|post| post.id).collect();
     let mut seen: Vec<i64> = Vec::new();
     let mut page_token = String::new();
@@ -189,20 +189,20 @@ async fn check(blog: &Blog, case: Case) -> Result<(), TestCaseError> {
         } else {
             PostView::Full
         };
-        let page = blog
+        let page = fixture
             .posts
             .list(ListPostsRequest {
                 page_size: *page_size,
                 page_token,
                 order_by: order_by.into(),
-                author_id: case.writer.map(|writer| blog.id(writer)),
+                author_id: case.writer.map(|writer| fixture.id(writer)),
                 view: view.into(),
                 return_total_size: case.count,
             })
             .await
             .unwrap();
 
-        let listed = model.listed(blog, &case);
+        let listed = model.listed(fixture, &case);
         let size = usize::try_from(*page_size).unwrap();
         let comes_next = |post: &&Post| {
             let last = seen.last();
@@ -219,7 +219,7 @@ async fn check(blog: &Blog, case: Case) -> Result<(), TestCaseError> {
         if page_token.is_empty() {
             break;
         }
-        let touched = model.happen(blog, events.to_vec()).await;
+        let touched = model.happen(fixture, events.to_vec()).await;
         still.retain(|id| !touched.contains(id));
     }
 
@@ -239,11 +239,11 @@ fn a_page_is_what_comes_next_whatever_happens_between_the_pages() {
         config.cases = CASES;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let blog = runtime.block_on(Blog::start());
+    let fixture = runtime.block_on(SystemFixture::start());
 
     TestRunner::new(config)
-        .run(&case(), |case| runtime.block_on(check(&blog, case)))
+        .run(&case(), |case| runtime.block_on(check(&fixture, case)))
         .unwrap();
 
-    runtime.block_on(blog.system.stop());
+    runtime.block_on(fixture.system.stop());
 }

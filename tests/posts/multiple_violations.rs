@@ -6,54 +6,59 @@ use proto::post::v1::{
     WatchPostsRequest, post_mutation::Mutation,
 };
 
-use super::{assert_invalid, blog::Blog, commit, delete, draft, masked, metadata, rewrite};
+use super::{
+    assert_invalid, commit, delete, draft, masked, metadata, rewrite, system_fixture::SystemFixture,
+};
 
 #[tokio::test]
 async fn a_batch_has_1_to_1000_changes() {
-    let (blog, _, stored) = Blog::with_post().await;
-    let creation = Mutation::Create(draft(blog.susan, "x"));
+    let (fixture, _, stored) = SystemFixture::with_post().await;
+    let creation = Mutation::Create(draft(fixture.susan, "x"));
 
     for count in [0, 1001] {
         let request = commit(std::iter::repeat_n(creation.clone(), count));
 
-        let status = blog.posts.commit(request).await.unwrap_err();
+        let status = fixture.posts.commit(request).await.unwrap_err();
 
         assert_invalid(&status, &["mutations"]);
         // It is no change of the batch that is at fault.
         assert_eq!(metadata(&status, "mutation_index"), None);
     }
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn one_change_of_a_batch_is_not_validated_alone() {
-    let (blog, post, stored) = Blog::with_post().await;
+    let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = UpdatePostRequest {
         validate_only: true,
         ..rewrite(post.id, "new")
     };
 
-    let status = blog.posts.commit(commit([Mutation::Update(change)])).await;
+    let status = fixture
+        .posts
+        .commit(commit([Mutation::Update(change)]))
+        .await;
     let status = status.unwrap_err();
 
     assert_invalid(&status, &["mutations[0].update.validate_only"]);
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn all_that_is_wrong_with_a_request_is_told_at_once() {
-    let (blog, _, stored) = Blog::with_post().await;
+    let (fixture, _, stored) = SystemFixture::with_post().await;
 
     let create = CreatePostRequest {
         post: Some(draft(-1, "")),
         request_id: "1".into(),
         validate_only: true,
     };
-    let status = blog.posts.create_by(create).await.unwrap_err();
+    let status = fixture.posts.create_by(create).await.unwrap_err();
     assert_invalid(&status, &["post.body", "post.author_id", "request_id"]);
 
     let got = GetPostRequest { id: 0, view: 7 };
-    let status = blog.posts.get_by(got).await.unwrap_err();
+    let status = fixture.posts.get_by(got).await.unwrap_err();
     assert_invalid(&status, &["id", "view"]);
 
     let listed = ListPostsRequest {
@@ -65,11 +70,11 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
         return_total_size: true,
     };
     let fields = ["page_size", "order_by", "author_id", "view"];
-    let status = blog.posts.list(listed).await.unwrap_err();
+    let status = fixture.posts.list(listed).await.unwrap_err();
     assert_invalid(&status, &fields);
 
     let change = masked(rewrite(0, ""), &["body", "id"]);
-    let status = blog.posts.update(change).await.unwrap_err();
+    let status = fixture.posts.update(change).await.unwrap_err();
     assert_invalid(&status, &["update_mask", "post.id", "post.body"]);
 
     let watched = WatchPostsRequest {
@@ -78,28 +83,28 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
         view: 7,
     };
     let fields = ["author_id", "after_id", "view"];
-    let status = blog.posts.watch(watched).await.unwrap_err();
+    let status = fixture.posts.watch(watched).await.unwrap_err();
     assert_invalid(&status, &fields);
 
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
 async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_named() {
-    let (blog, post, stored) = Blog::with_post().await;
+    let (fixture, post, stored) = SystemFixture::with_post().await;
     let request = CommitPostsRequest {
         request_id: "1".into(),
         ..commit([
-            Mutation::Create(draft(blog.susan, "2")),
+            Mutation::Create(draft(fixture.susan, "2")),
             Mutation::Delete(delete(post.id)),
-            Mutation::Create(draft(blog.susan, "3")),
+            Mutation::Create(draft(fixture.susan, "3")),
             Mutation::Create(draft(0, "")),
             Mutation::Update(masked(rewrite(-1, "new"), &["id"])),
             Mutation::Delete(delete(0)),
         ])
     };
 
-    let status = blog.posts.commit(request).await.unwrap_err();
+    let status = fixture.posts.commit(request).await.unwrap_err();
 
     let fields = [
         "request_id",
@@ -111,5 +116,5 @@ async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_
     ];
     assert_invalid(&status, &fields);
     assert_eq!(metadata(&status, "mutation_index"), Some("3".into()));
-    assert_eq!(blog.stored().await, stored);
+    assert_eq!(fixture.stored().await, stored);
 }

@@ -23,9 +23,9 @@ use crate::support::soon;
 
 /// What becomes of the calls that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    Answer,
-    /// They wait to be [released](Users::release).
+pub enum Behavior {
+    Respond,
+    /// They wait to be [released](FakeUserService::release).
     Hang,
     Fail,
     /// The next one fails as if it had never been sent, and those after it are answered.
@@ -43,12 +43,12 @@ pub struct Call {
 
 /// The user service. Copies of it are one and the same.
 #[derive(Clone, Debug)]
-pub struct Users(Arc<Inner>);
+pub struct FakeUserService(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     nicknames: Mutex<BTreeMap<i64, String>>,
-    mood: Mutex<Mood>,
+    behavior: Mutex<Behavior>,
     calls: watch::Sender<Vec<Call>>,
     released: watch::Sender<()>,
 }
@@ -60,30 +60,30 @@ pub struct Served {
     task: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
-impl Users {
+impl FakeUserService {
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             nicknames: Mutex::default(),
-            mood: Mutex::new(Mood::Answer),
+            behavior: Mutex::new(Behavior::Respond),
             calls: watch::Sender::default(),
             released: watch::Sender::default(),
         }))
     }
 
     /// From now on there is a user with this id and nickname.
-    pub fn know(&self, id: i64, nickname: &str) {
+    pub fn add_user(&self, id: i64, nickname: &str) {
         let mut nicknames = self.0.nicknames.lock().unwrap();
         nicknames.insert(id, nickname.into());
     }
 
     /// From now on there is no user with this id.
-    pub fn lose(&self, id: i64) {
+    pub fn remove_user(&self, id: i64) {
         self.0.nicknames.lock().unwrap().remove(&id);
     }
 
     /// What becomes of the calls that come from now on.
-    pub fn be(&self, mood: Mood) {
-        *self.0.mood.lock().unwrap() = mood;
+    pub fn set_behavior(&self, behavior: Behavior) {
+        *self.0.behavior.lock().unwrap() = behavior;
     }
 
     /// Answers the calls that hang.
@@ -119,11 +119,11 @@ impl Users {
     }
 
     /// What becomes of the call that comes now.
-    fn mood(&self) -> Mood {
-        let mut mood = self.0.mood.lock().unwrap();
-        let now = *mood;
-        if now == Mood::RefuseOne {
-            *mood = Mood::Answer;
+    fn behavior(&self) -> Behavior {
+        let mut behavior = self.0.behavior.lock().unwrap();
+        let now = *behavior;
+        if now == Behavior::RefuseOne {
+            *behavior = Behavior::Respond;
         }
         now
     }
@@ -155,13 +155,13 @@ impl Users {
         };
         // Before the call is counted: whoever has seen it can release it.
         let mut released = self.0.released.subscribe();
-        let mood = self.mood();
+        let behavior = self.behavior();
         self.0.calls.send_modify(|calls| calls.push(call));
-        match mood {
-            Mood::Answer => {}
-            Mood::Hang => released.changed().await.unwrap(),
-            Mood::Fail => return Err(Status::internal("told to")),
-            Mood::RefuseOne => return Err(Status::unavailable("told to")),
+        match behavior {
+            Behavior::Respond => {}
+            Behavior::Hang => released.changed().await.unwrap(),
+            Behavior::Fail => return Err(Status::internal("told to")),
+            Behavior::RefuseOne => return Err(Status::unavailable("told to")),
         }
         Ok(Response::new(BatchGetUsersResponse { users, missing_ids }))
     }
@@ -201,7 +201,7 @@ fn timeout(value: &str) -> Duration {
 macro_rules! user_service {
     ($($method:ident: $request:ident -> $response:ident;)*) => {
         #[tonic::async_trait]
-        impl UserService for Users {
+        impl UserService for FakeUserService {
             async fn batch_get_users(
                 &self,
                 request: Request<BatchGetUsersRequest>,

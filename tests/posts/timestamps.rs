@@ -8,7 +8,7 @@ use futures::{future::join_all, join};
 use prost_types::Timestamp;
 use proto::post::v1::{CreatePostRequest, ListPostsRequest, Post, post_mutation::Mutation};
 
-use super::{blog::Blog, bodies, commit, draft, rewrite};
+use super::{bodies, commit, draft, rewrite, system_fixture::SystemFixture};
 
 fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap()
@@ -23,11 +23,19 @@ fn micros(timestamp: Option<Timestamp>) -> i64 {
 #[tokio::test]
 async fn times_are_those_of_the_clock_to_the_microsecond() {
     let clock = Clock::manual(noon());
-    let blog = Blog::at(clock.clone()).await;
+    let fixture = SystemFixture::at(clock.clone()).await;
 
-    let created = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let created = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
     clock.advance(Duration::from_micros(7));
-    let updated = blog.posts.update(rewrite(created.id, "2")).await.unwrap();
+    let updated = fixture
+        .posts
+        .update(rewrite(created.id, "2"))
+        .await
+        .unwrap();
 
     assert_eq!(micros(created.create_time), noon().timestamp_micros());
     assert_eq!(micros(updated.update_time), noon().timestamp_micros() + 7);
@@ -36,19 +44,23 @@ async fn times_are_those_of_the_clock_to_the_microsecond() {
 #[tokio::test]
 async fn a_post_that_waited_for_the_lock_has_the_time_of_its_execution() {
     let clock = Clock::manual(noon());
-    let blog = Blog::at(clock.clone()).await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
-    let posts = &blog.posts;
-    let creation = || Mutation::Create(draft(blog.susan, "2"));
+    let fixture = SystemFixture::at(clock.clone()).await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
+    let posts = &fixture.posts;
+    let creation = || Mutation::Create(draft(fixture.susan, "2"));
     let validated = CreatePostRequest {
-        post: Some(draft(blog.susan, "2")),
+        post: Some(draft(fixture.susan, "2")),
         validate_only: true,
         ..CreatePostRequest::default()
     };
-    let lock = blog.system.database().lock().await;
+    let lock = fixture.system.database().lock().await;
 
     let (created, validated, several, mixed, ()) = join!(
-        posts.create(draft(blog.susan, "2")),
+        posts.create(draft(fixture.susan, "2")),
         posts.create_by(validated),
         posts.commit(commit([creation(), creation()])),
         posts.commit(commit([
@@ -75,17 +87,29 @@ async fn a_post_that_waited_for_the_lock_has_the_time_of_its_execution() {
 
 #[tokio::test]
 async fn no_post_is_earlier_than_one_before_though_the_clock_was_put_back() {
-    let blog = Blog::at(Clock::manual(noon())).await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let fixture = SystemFixture::at(Clock::manual(noon())).await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
 
-    let blog = blog.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
-    let second = blog.posts.create(draft(blog.susan, "2")).await.unwrap();
-    let third = blog.posts.create_all(blog.susan, ["3"]).await.remove(0);
+    let fixture = fixture.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let second = fixture
+        .posts
+        .create(draft(fixture.susan, "2"))
+        .await
+        .unwrap();
+    let third = fixture
+        .posts
+        .create_all(fixture.susan, ["3"])
+        .await
+        .remove(0);
     let list = ListPostsRequest {
         order_by: "create_time".into(),
         ..ListPostsRequest::default()
     };
-    let listed = blog.posts.list(list).await.unwrap();
+    let listed = fixture.posts.list(list).await.unwrap();
 
     for post in [&second, &third] {
         assert_eq!(post.create_time, first.create_time);
@@ -96,12 +120,17 @@ async fn no_post_is_earlier_than_one_before_though_the_clock_was_put_back() {
 
 #[tokio::test]
 async fn no_post_of_several_at_once_is_earlier_than_one_before() {
-    let blog = Blog::at(Clock::manual(noon())).await;
-    let first = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let fixture = SystemFixture::at(Clock::manual(noon())).await;
+    let first = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
 
-    let blog = blog.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
-    let created = join_all((2..18).map(|n| blog.posts.create(draft(blog.susan, &n.to_string()))));
-    let committed = blog.posts.create_all(blog.susan, ["18", "19"]);
+    let fixture = fixture.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let created =
+        join_all((2..18).map(|n| fixture.posts.create(draft(fixture.susan, &n.to_string()))));
+    let committed = fixture.posts.create_all(fixture.susan, ["18", "19"]);
     let (created, committed) = join!(created, committed);
 
     let mut posts: Vec<Post> = created.into_iter().map(Result::unwrap).collect();
@@ -111,16 +140,24 @@ async fn no_post_of_several_at_once_is_earlier_than_one_before() {
     }
     posts.push(first);
     posts.sort_by_key(|post| post.id);
-    assert_eq!(blog.stored_bodies().await, bodies(&posts));
+    assert_eq!(fixture.stored_bodies().await, bodies(&posts));
 }
 
 #[tokio::test]
 async fn an_update_time_never_falls_though_the_clock_was_put_back() {
-    let blog = Blog::at(Clock::manual(noon())).await;
-    let created = blog.posts.create(draft(blog.susan, "1")).await.unwrap();
+    let fixture = SystemFixture::at(Clock::manual(noon())).await;
+    let created = fixture
+        .posts
+        .create(draft(fixture.susan, "1"))
+        .await
+        .unwrap();
 
-    let blog = blog.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
-    let updated = blog.posts.update(rewrite(created.id, "2")).await.unwrap();
+    let fixture = fixture.restart(Clock::manual(DateTime::UNIX_EPOCH)).await;
+    let updated = fixture
+        .posts
+        .update(rewrite(created.id, "2"))
+        .await
+        .unwrap();
 
     assert_eq!(updated.update_time, created.update_time);
     assert_ne!(updated.etag, created.etag);

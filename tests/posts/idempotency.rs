@@ -15,8 +15,9 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::{
-    alone::Alone, assert_refused, assert_violation, author, basic, blog::Blog, commit,
-    create::john_left, delete, draft, metadata, rewrite,
+    assert_refused, assert_violation, author, basic, commit, create::with_deleted_author, delete,
+    draft, metadata, post_service_fixture::PostServiceFixture, rewrite,
+    system_fixture::SystemFixture,
 };
 use crate::support;
 
@@ -51,85 +52,85 @@ fn noon() -> DateTime<Utc> {
 
 #[tokio::test]
 async fn a_repeat_returns_the_first_result_and_creates_nothing() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let id = request_id();
-    let request = |id: &str| create(id, draft(blog.susan, "é"));
-    let first = blog.posts.create_by(request(&id)).await.unwrap();
-    let before = blog.stored().await;
+    let request = |id: &str| create(id, draft(fixture.susan, "é"));
+    let first = fixture.posts.create_by(request(&id)).await.unwrap();
+    let before = fixture.stored().await;
 
     // Letter case does not tell UUIDs apart, nor its normalization a body.
     for repeat in [
         request(&id),
         request(&id.to_uppercase()),
-        create(&id, draft(blog.susan, "e\u{301}")),
+        create(&id, draft(fixture.susan, "e\u{301}")),
     ] {
-        let repeated = blog.posts.create_by(repeat).await.unwrap();
+        let repeated = fixture.posts.create_by(repeat).await.unwrap();
 
         assert_eq!(repeated, first);
     }
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn a_repeat_returns_the_first_result_whatever_became_of_the_post_and_its_author() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let id = request_id();
-    let request = create(&id, draft(blog.susan, "1"));
-    let first = blog.posts.create_by(request.clone()).await.unwrap();
+    let request = create(&id, draft(fixture.susan, "1"));
+    let first = fixture.posts.create_by(request.clone()).await.unwrap();
 
-    blog.posts.update(rewrite(first.id, "2")).await.unwrap();
-    let after_update = blog.posts.create_by(request.clone()).await.unwrap();
-    blog.posts.delete(delete(first.id)).await.unwrap();
-    let after_delete = blog.posts.create_by(request.clone()).await.unwrap();
+    fixture.posts.update(rewrite(first.id, "2")).await.unwrap();
+    let after_update = fixture.posts.create_by(request.clone()).await.unwrap();
+    fixture.posts.delete(delete(first.id)).await.unwrap();
+    let after_delete = fixture.posts.create_by(request.clone()).await.unwrap();
     let deletion = DeleteUserRequest {
-        id: blog.susan,
+        id: fixture.susan,
         ..DeleteUserRequest::default()
     };
-    blog.system.users().delete_user(deletion).await.unwrap();
-    let after_all = blog.posts.create_by(request).await.unwrap();
+    fixture.system.users().delete_user(deletion).await.unwrap();
+    let after_all = fixture.posts.create_by(request).await.unwrap();
 
     assert_eq!((&after_update, &after_delete), (&first, &first));
     assert_eq!(basic(&after_all), basic(&first));
-    assert_eq!(blog.stored_bodies().await, [""; 0]);
+    assert_eq!(fixture.stored_bodies().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_repeat_needs_no_user_service() {
-    let mut alone = Alone::with(1, |settings| {
+    let mut fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
     .await;
     let (one, other) = (request_id(), request_id());
     let creation = create(&one, draft(1, "created"));
     let commitment = commit_by(&other, [Mutation::Create(draft(1, "committed"))]);
-    let created = alone.posts.create_by(creation.clone()).await.unwrap();
-    let committed = alone.posts.commit(commitment.clone()).await.unwrap();
-    let before = alone.count().await;
+    let created = fixture.posts.create_by(creation.clone()).await.unwrap();
+    let committed = fixture.posts.commit(commitment.clone()).await.unwrap();
+    let before = fixture.count().await;
     // Of its author nothing is known any more.
-    alone.users.lose(1);
-    alone.posts.get(1).await.unwrap();
+    fixture.users.remove_user(1);
+    fixture.posts.get(1).await.unwrap();
 
-    alone.stop_users().await;
-    let created_again = alone.posts.create_by(creation).await.unwrap();
-    let committed_again = alone.posts.commit(commitment).await.unwrap();
+    fixture.stop_users().await;
+    let created_again = fixture.posts.create_by(creation).await.unwrap();
+    let committed_again = fixture.posts.commit(commitment).await.unwrap();
 
     assert_eq!(basic(&created_again), basic(&created));
     assert_eq!(created_again.author.unwrap().state(), State::Unavailable);
     assert_eq!(committed_again, committed);
-    assert_eq!(alone.count().await, before);
+    assert_eq!(fixture.count().await, before);
 }
 
 #[tokio::test]
 async fn a_repeat_shows_a_deleted_author_as_such() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
     .await;
     let request = create(&request_id(), draft(1, "x"));
-    let first = alone.posts.create_by(request.clone()).await.unwrap();
-    alone.remove(1).await;
+    let first = fixture.posts.create_by(request.clone()).await.unwrap();
+    fixture.remove(1).await;
 
-    let repeated = alone.posts.create_by(request).await.unwrap();
+    let repeated = fixture.posts.create_by(request).await.unwrap();
 
     let expected = Post {
         author: Some(author(State::Deleted, "")),
@@ -140,42 +141,48 @@ async fn a_repeat_shows_a_deleted_author_as_such() {
 
 #[tokio::test]
 async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_post() {
-    let blog = Blog::start().await;
-    let request = create(&request_id(), draft(blog.susan, "1"));
+    let fixture = SystemFixture::start().await;
+    let request = create(&request_id(), draft(fixture.susan, "1"));
 
-    let results = join_all((0..20).map(|_| blog.posts.create_by(request.clone()))).await;
+    let results = join_all((0..20).map(|_| fixture.posts.create_by(request.clone()))).await;
 
     let first = results[0].as_ref().unwrap();
     for result in &results {
         assert_eq!(result.as_ref().unwrap(), first);
     }
-    assert_eq!(blog.stored_bodies().await, ["1"]);
+    assert_eq!(fixture.stored_bodies().await, ["1"]);
 }
 
 #[tokio::test]
 async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
-    let blog = john_left().await;
-    let authors = |n: usize| if n % 8 == 5 { blog.john } else { blog.susan };
+    let fixture = with_deleted_author().await;
+    let authors = |n: usize| {
+        if n % 8 == 5 {
+            fixture.john
+        } else {
+            fixture.susan
+        }
+    };
     let creations: Vec<_> = (0..32)
         .map(|n| create(&request_id(), draft(authors(n), &n.to_string())))
         .collect();
     let commits: Vec<_> = (0..32)
         .map(|n| {
-            let two = [blog.susan, authors(n)];
+            let two = [fixture.susan, authors(n)];
             commit_by(
                 &request_id(),
                 two.map(|author| Mutation::Create(draft(author, "x"))),
             )
         })
         .collect();
-    let without_id = || (0..8).map(|n| blog.posts.create(draft(authors(n), "without")));
+    let without_id = || (0..8).map(|n| fixture.posts.create(draft(authors(n), "without")));
     let all = || async {
         let created = creations
             .iter()
-            .map(|request| blog.posts.create_by(request.clone()));
+            .map(|request| fixture.posts.create_by(request.clone()));
         let committed = commits
             .iter()
-            .map(|request| blog.posts.commit(request.clone()));
+            .map(|request| fixture.posts.commit(request.clone()));
         let (created, committed, _) = join!(
             join_all(created),
             join_all(committed),
@@ -185,7 +192,7 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
     };
 
     let (created, committed) = all().await;
-    let stored = blog.stored_bodies().await.len();
+    let stored = fixture.stored_bodies().await.len();
     let (created_again, committed_again) = all().await;
 
     for n in 0..32 {
@@ -207,36 +214,37 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
     }
     // 28 of both, of two posts each in commits, and 7 without an id.
     assert_eq!(stored, 28 + 2 * 28 + 7);
-    assert_eq!(blog.stored_bodies().await.len(), stored + 7);
+    assert_eq!(fixture.stored_bodies().await.len(), stored + 7);
 }
 
 #[tokio::test]
 async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_too() {
     // A refused commit makes a batch fall apart; without one its requests are done together.
     for refused_too in [false, true] {
-        let blog = john_left().await;
+        let fixture = with_deleted_author().await;
         let (single, equal, reused, bad) = (request_id(), request_id(), request_id(), request_id());
         let two = |body: &str, second| {
-            [blog.susan, second].map(|author| Mutation::Create(draft(author, body)))
+            [fixture.susan, second].map(|author| Mutation::Create(draft(author, body)))
         };
         let posts = (0..16).map(|_| {
-            blog.posts
-                .create_by(create(&single, draft(blog.susan, "0")))
+            fixture
+                .posts
+                .create_by(create(&single, draft(fixture.susan, "0")))
         });
         let commits = (0..16).flat_map(|n| {
             let mut commits = vec![
-                commit_by(&equal, two("1", blog.susan)),
-                commit_by(&reused, two(&format!("reused{n}"), blog.susan)),
+                commit_by(&equal, two("1", fixture.susan)),
+                commit_by(&reused, two(&format!("reused{n}"), fixture.susan)),
             ];
             if refused_too {
-                commits.push(commit_by(&bad, two("2", blog.john)));
+                commits.push(commit_by(&bad, two("2", fixture.john)));
             }
             commits
         });
         let commits: Vec<_> = commits.collect();
         let committed = commits
             .iter()
-            .map(|request| blog.posts.commit(request.clone()));
+            .map(|request| fixture.posts.commit(request.clone()));
 
         let (posts, committed) = join!(join_all(posts), join_all(committed));
 
@@ -267,8 +275,8 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
             "{others:?}"
         );
         // One post, and two of each of two commits.
-        assert_eq!(blog.stored_bodies().await.len(), 1 + 2 + 2);
-        let remembered = blog
+        assert_eq!(fixture.stored_bodies().await.len(), 1 + 2 + 2);
+        let remembered = fixture
             .system
             .query("select hex(request_id) from post_requests")
             .await;
@@ -278,16 +286,16 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
 
 #[tokio::test]
 async fn a_request_id_that_another_request_had_is_refused() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let id = request_id();
-    let request = create(&id, draft(blog.susan, "1"));
-    blog.posts.create_by(request).await.unwrap();
-    let before = blog.stored().await;
+    let request = create(&id, draft(fixture.susan, "1"));
+    fixture.posts.create_by(request).await.unwrap();
+    let before = fixture.stored().await;
 
     // Whether there is such an author does not matter.
     for other in [
-        draft(blog.susan, "2"),
-        draft(blog.john, "1"),
+        draft(fixture.susan, "2"),
+        draft(fixture.john, "1"),
         draft(99, "1"),
     ] {
         let only_validated = CreatePostRequest {
@@ -295,26 +303,26 @@ async fn a_request_id_that_another_request_had_is_refused() {
             ..create(&id, other.clone())
         };
         for request in [create(&id, other), only_validated] {
-            let status = blog.posts.create_by(request).await.unwrap_err();
+            let status = fixture.posts.create_by(request).await.unwrap_err();
 
             assert_violation(&status, "REQUEST_ID_REUSED", "request_id");
         }
     }
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn a_request_id_that_another_method_had_is_refused() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let (one, other) = (request_id(), request_id());
-    let post = draft(blog.susan, "1");
+    let post = draft(fixture.susan, "1");
     let creation = create(&one, post.clone());
     let commitment = commit_by(&other, [Mutation::Create(post.clone())]);
-    blog.posts.create_by(creation.clone()).await.unwrap();
-    blog.posts.commit(commitment.clone()).await.unwrap();
-    let before = blog.stored().await;
+    fixture.posts.create_by(creation.clone()).await.unwrap();
+    fixture.posts.commit(commitment.clone()).await.unwrap();
+    let before = fixture.stored().await;
 
-    let committed = blog
+    let committed = fixture
         .posts
         .commit(CommitPostsRequest {
             request_id: one,
@@ -322,7 +330,7 @@ async fn a_request_id_that_another_method_had_is_refused() {
         })
         .await
         .unwrap_err();
-    let created = blog
+    let created = fixture
         .posts
         .create_by(CreatePostRequest {
             request_id: other,
@@ -333,63 +341,63 @@ async fn a_request_id_that_another_method_had_is_refused() {
 
     assert_violation(&committed, "REQUEST_ID_REUSED", "request_id");
     assert_violation(&created, "REQUEST_ID_REUSED", "request_id");
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
-    let blog = Blog::start().await;
+    let fixture = SystemFixture::start().await;
     let id = request_id();
-    let posts = blog.posts.create_all(blog.susan, ["1", "2"]).await;
+    let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
     let request = commit_by(
         &id,
         [
-            Mutation::Create(draft(blog.john, "3")),
+            Mutation::Create(draft(fixture.john, "3")),
             Mutation::Update(rewrite(posts[0].id, "new 1")),
             Mutation::Delete(delete(posts[1].id)),
         ],
     );
-    let first = blog.posts.commit(request.clone()).await.unwrap();
-    let before = blog.stored().await;
+    let first = fixture.posts.commit(request.clone()).await.unwrap();
+    let before = fixture.stored().await;
 
-    let repeats = join_all((0..20).map(|_| blog.posts.commit(request.clone()))).await;
-    let shorter = commit_by(&id, [Mutation::Create(draft(blog.john, "3"))]);
-    let reused = blog.posts.commit(shorter).await.unwrap_err();
+    let repeats = join_all((0..20).map(|_| fixture.posts.commit(request.clone()))).await;
+    let shorter = commit_by(&id, [Mutation::Create(draft(fixture.john, "3"))]);
+    let reused = fixture.posts.commit(shorter).await.unwrap_err();
 
     for repeat in &repeats {
         assert_eq!(repeat.as_ref().unwrap(), &first);
     }
     assert_violation(&reused, "REQUEST_ID_REUSED", "request_id");
-    assert_eq!(blog.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
 async fn a_request_is_remembered_for_24_hours() {
     let clock = Clock::manual(noon());
-    let blog = Blog::at(clock.clone()).await;
-    let request = create(&request_id(), draft(blog.susan, "1"));
-    let first = blog.posts.create_by(request.clone()).await.unwrap();
+    let fixture = SystemFixture::at(clock.clone()).await;
+    let request = create(&request_id(), draft(fixture.susan, "1"));
+    let first = fixture.posts.create_by(request.clone()).await.unwrap();
 
     clock.advance(DAY.checked_sub(MICROSECOND).unwrap());
-    let within = blog.posts.create_by(request.clone()).await.unwrap();
+    let within = fixture.posts.create_by(request.clone()).await.unwrap();
     clock.advance(MICROSECOND);
-    let afterwards = blog.posts.create_by(request.clone()).await.unwrap();
-    let repeated = blog.posts.create_by(request).await.unwrap();
+    let afterwards = fixture.posts.create_by(request.clone()).await.unwrap();
+    let repeated = fixture.posts.create_by(request).await.unwrap();
 
     assert_eq!(within, first);
     assert!(afterwards.id > first.id);
     assert_eq!(repeated, afterwards);
-    assert_eq!(blog.stored_bodies().await, ["1", "1"]);
+    assert_eq!(fixture.stored_bodies().await, ["1", "1"]);
 }
 
 #[tokio::test]
 async fn a_request_is_remembered_by_the_next_process() {
-    let blog = Blog::at(Clock::manual(noon())).await;
-    let request = create(&request_id(), draft(blog.susan, "1"));
-    let first = blog.posts.create_by(request.clone()).await.unwrap();
+    let fixture = SystemFixture::at(Clock::manual(noon())).await;
+    let request = create(&request_id(), draft(fixture.susan, "1"));
+    let first = fixture.posts.create_by(request.clone()).await.unwrap();
 
-    let blog = blog.restart(Clock::manual(noon())).await;
-    let repeated = blog.posts.create_by(request).await.unwrap();
+    let fixture = fixture.restart(Clock::manual(noon())).await;
+    let repeated = fixture.posts.create_by(request).await.unwrap();
 
     assert_eq!(repeated, first);
 }
@@ -397,21 +405,21 @@ async fn a_request_is_remembered_by_the_next_process() {
 #[tokio::test]
 async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_before() {
     let requests = "select hex(request_id) from post_requests order by id";
-    let blog = Blog::at(Clock::manual(noon())).await;
+    let fixture = SystemFixture::at(Clock::manual(noon())).await;
     // As many as are looked at, by one step.
     let ahead = "insert into post_requests (request_id, fingerprint, result, create_time)
         with recursive n (i) as (select 1 union all select i + 1 from n where i < 500)
         select randomblob(16), randomblob(32), '{}', 10000000000000000 from n
         returning hex(request_id)";
-    let first = blog.system.query(ahead).await;
-    let kept = create(&request_id(), draft(blog.susan, "2"));
-    blog.posts.create_by(kept).await.unwrap();
+    let first = fixture.system.query(ahead).await;
+    let kept = create(&request_id(), draft(fixture.susan, "2"));
+    fixture.posts.create_by(kept).await.unwrap();
 
     // It looks for old ones at its start.
-    let blog = blog.restart(Clock::manual(noon() + DAY)).await;
+    let fixture = fixture.restart(Clock::manual(noon() + DAY)).await;
 
     let forgotten = async {
-        while blog.system.query(requests).await != first {
+        while fixture.system.query(requests).await != first {
             tokio::task::yield_now().await;
         }
     };
@@ -420,22 +428,22 @@ async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_befo
 
 #[tokio::test]
 async fn a_request_that_was_refused_may_be_made_again() {
-    let alone = Alone::start(1).await;
+    let fixture = PostServiceFixture::start(1).await;
     let request = create(&request_id(), draft(2, "x"));
-    let refused = alone.posts.create_by(request.clone()).await.unwrap_err();
-    alone.add(2..=2).await;
+    let refused = fixture.posts.create_by(request.clone()).await.unwrap_err();
+    fixture.add(2..=2).await;
 
-    let created = alone.posts.create_by(request).await.unwrap();
+    let created = fixture.posts.create_by(request).await.unwrap();
 
     assert_refused(&refused, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
-    assert_eq!(alone.posts.get(created.id).await.unwrap(), created);
+    assert_eq!(fixture.posts.get(created.id).await.unwrap(), created);
 }
 
 #[tokio::test]
 async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
-    let blog = Blog::start().await;
-    let creation = create(&request_id(), draft(blog.susan, "created"));
-    let committed = Mutation::Create(draft(blog.susan, "committed"));
+    let fixture = SystemFixture::start().await;
+    let creation = create(&request_id(), draft(fixture.susan, "created"));
+    let committed = Mutation::Create(draft(fixture.susan, "committed"));
     let commitment = commit_by(&request_id(), [committed]);
     let validated = CreatePostRequest {
         validate_only: true,
@@ -445,13 +453,13 @@ async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
         validate_only: true,
         ..commitment.clone()
     };
-    blog.posts.create_by(validated).await.unwrap();
-    blog.posts.commit(validated_batch).await.unwrap();
-    assert_eq!(blog.stored().await, [""; 0]);
+    fixture.posts.create_by(validated).await.unwrap();
+    fixture.posts.commit(validated_batch).await.unwrap();
+    assert_eq!(fixture.stored().await, [""; 0]);
 
-    let created = blog.posts.create_by(creation).await.unwrap();
-    blog.posts.commit(commitment).await.unwrap();
+    let created = fixture.posts.create_by(creation).await.unwrap();
+    fixture.posts.commit(commitment).await.unwrap();
 
     assert!(created.id > 0);
-    assert_eq!(blog.stored_bodies().await, ["created", "committed"]);
+    assert_eq!(fixture.stored_bodies().await, ["created", "committed"]);
 }

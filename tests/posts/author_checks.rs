@@ -11,9 +11,11 @@ use proto::post::v1::{
 use tonic::{Code, Status};
 
 use super::{
-    alone::{Alone, FOREVER},
-    assert_refused, author, commit, delete, draft, metadata, rewrite,
-    user_service::Mood,
+    assert_refused, author, commit, delete, draft,
+    fake_user_service::Behavior,
+    metadata,
+    post_service_fixture::{FOREVER, PostServiceFixture},
+    rewrite,
 };
 use crate::support::soon;
 
@@ -24,8 +26,8 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 const NOT_LONG: Duration = Duration::from_secs(3);
 
 /// A service that thinks of all it knows as too old.
-async fn forgetful(users: i64) -> Alone {
-    Alone::with(users, |settings| {
+async fn with_expired_cache(users: i64) -> PostServiceFixture {
+    PostServiceFixture::with(users, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
         settings.authors.user_service_timeout = TIMEOUT;
     })
@@ -45,27 +47,27 @@ fn assert_unavailable(status: &Status, author: i64) {
 
 #[tokio::test]
 async fn of_an_unknown_author_nothing_is_written_while_the_user_service_hangs() {
-    let alone = forgetful(3).await;
-    alone.users.be(Mood::Hang);
+    let fixture = with_expired_cache(3).await;
+    fixture.users.set_behavior(Behavior::Hang);
 
     let begun = Instant::now();
-    let created = alone.posts.create(draft(1, "x")).await.unwrap_err();
+    let created = fixture.posts.create(draft(1, "x")).await.unwrap_err();
     let took = begun.elapsed();
-    let committed = alone.posts.commit(commit(creations([1, 2]))).await;
+    let committed = fixture.posts.commit(commit(creations([1, 2]))).await;
 
     assert_unavailable(&created, 1);
     assert!(took >= TIMEOUT && took < NOT_LONG, "{took:?}");
     let committed = committed.unwrap_err();
     assert_unavailable(&committed, 1);
     assert_eq!(metadata(&committed, "mutation_index"), Some("0".into()));
-    assert_eq!(alone.count().await, 3);
+    assert_eq!(fixture.count().await, 3);
 }
 
 #[tokio::test]
 async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down() {
-    let mut alone = forgetful(2).await;
-    alone.posts.get(1).await.unwrap();
-    alone.stop_users().await;
+    let mut fixture = with_expired_cache(2).await;
+    fixture.posts.get(1).await.unwrap();
+    fixture.stop_users().await;
     let validated = CreatePostRequest {
         post: Some(draft(2, "x")),
         validate_only: true,
@@ -73,11 +75,11 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down(
     };
 
     let begun = Instant::now();
-    let created = alone.posts.create(draft(2, "x")).await.unwrap_err();
+    let created = fixture.posts.create(draft(2, "x")).await.unwrap_err();
     let took = begun.elapsed();
-    let validated = alone.posts.create_by(validated).await.unwrap_err();
+    let validated = fixture.posts.create_by(validated).await.unwrap_err();
     // One of these is known.
-    let committed = alone.posts.commit(commit(creations([1, 2, 1]))).await;
+    let committed = fixture.posts.commit(commit(creations([1, 2, 1]))).await;
 
     assert_unavailable(&created, 2);
     assert!(took < NOT_LONG, "{took:?}");
@@ -85,40 +87,40 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down(
     let committed = committed.unwrap_err();
     assert_unavailable(&committed, 2);
     assert_eq!(metadata(&committed, "mutation_index"), Some("1".into()));
-    assert_eq!(alone.count().await, 2);
+    assert_eq!(fixture.count().await, 2);
 }
 
 #[tokio::test]
 async fn a_known_author_goes_on_writing_while_the_user_service_hangs_or_is_down() {
-    let mut alone = Alone::with(2, |settings| {
+    let mut fixture = PostServiceFixture::with(2, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
         settings.authors.user_service_timeout = FOREVER;
     })
     .await;
     let list = ListPostsRequest::default();
-    alone.posts.list(list).await.unwrap();
+    fixture.posts.list(list).await.unwrap();
 
-    alone.users.be(Mood::Hang);
-    let first = soon(alone.posts.create(draft(1, "x"))).await.unwrap();
-    alone.users.release();
-    alone.stop_users().await;
-    let second = alone.posts.create(draft(2, "x")).await.unwrap();
-    let committed = alone.posts.commit(commit(creations([1, 2]))).await;
+    fixture.users.set_behavior(Behavior::Hang);
+    let first = soon(fixture.posts.create(draft(1, "x"))).await.unwrap();
+    fixture.users.release();
+    fixture.stop_users().await;
+    let second = fixture.posts.create(draft(2, "x")).await.unwrap();
+    let committed = fixture.posts.commit(commit(creations([1, 2]))).await;
 
     assert_eq!(first.author, Some(author(State::Unavailable, "user 1")));
     assert_eq!(second.author, Some(author(State::Unavailable, "user 2")));
     assert!(committed.is_ok(), "{committed:?}");
-    assert_eq!(alone.count().await, 2 + 4);
+    assert_eq!(fixture.count().await, 2 + 4);
 }
 
 #[tokio::test]
 async fn changes_that_name_no_author_need_no_user_service() {
-    let mut alone = forgetful(3).await;
-    alone.stop_users().await;
+    let mut fixture = with_expired_cache(3).await;
+    fixture.stop_users().await;
 
-    let updated = alone.posts.update(rewrite(1, "new")).await.unwrap();
-    alone.posts.delete(delete(2)).await.unwrap();
-    let committed = alone
+    let updated = fixture.posts.update(rewrite(1, "new")).await.unwrap();
+    fixture.posts.delete(delete(2)).await.unwrap();
+    let committed = fixture
         .posts
         .commit(commit([
             Mutation::Update(rewrite(1, "newer")),
@@ -129,32 +131,32 @@ async fn changes_that_name_no_author_need_no_user_service() {
     assert_eq!(updated.body, "new");
     assert_eq!(updated.author, Some(author(State::Unavailable, "")));
     assert!(committed.is_ok(), "{committed:?}");
-    assert_eq!(alone.count().await, 1);
-    assert_eq!(alone.users.calls(), []);
+    assert_eq!(fixture.count().await, 1);
+    assert_eq!(fixture.users.calls(), []);
 }
 
 #[tokio::test]
 async fn the_authors_of_a_batch_are_asked_for_in_one_call() {
-    let alone = Alone::start(50).await;
+    let fixture = PostServiceFixture::start(50).await;
 
-    let committed = alone
+    let committed = fixture
         .posts
         .commit(commit(creations((1..=50).chain(1..=50))))
         .await;
 
     assert_eq!(committed.unwrap().len(), 100);
-    let calls = alone.users.calls();
+    let calls = fixture.users.calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].ids.len(), 50);
 }
 
 #[tokio::test]
 async fn an_author_who_was_missing_can_write_as_soon_as_there_is_one() {
-    let alone = Alone::start(0).await;
-    let refused = alone.posts.create(draft(1, "x")).await.unwrap_err();
-    alone.add(1..=1).await;
+    let fixture = PostServiceFixture::start(0).await;
+    let refused = fixture.posts.create(draft(1, "x")).await.unwrap_err();
+    fixture.add(1..=1).await;
 
-    let created = alone.posts.create(draft(1, "x")).await.unwrap();
+    let created = fixture.posts.create(draft(1, "x")).await.unwrap();
 
     assert_refused(&refused, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
     assert_eq!(created.author, Some(author(State::Resolved, "user 1")));
@@ -162,20 +164,20 @@ async fn an_author_who_was_missing_can_write_as_soon_as_there_is_one() {
 
 #[tokio::test]
 async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
-    let alone = Alone::start(1).await;
-    alone.users.lose(1);
-    alone.users.be(Mood::Hang);
-    let posts = alone.posts.clone();
+    let fixture = PostServiceFixture::start(1).await;
+    fixture.users.remove_user(1);
+    fixture.users.set_behavior(Behavior::Hang);
+    let posts = fixture.posts.clone();
     let older = tokio::spawn(async move { posts.get(1).await });
-    alone.users.called(1).await;
-    alone.users.know(1, "user 1");
-    alone.users.be(Mood::Answer);
+    fixture.users.called(1).await;
+    fixture.users.add_user(1, "user 1");
+    fixture.users.set_behavior(Behavior::Respond);
 
-    let posts = alone.posts.clone();
+    let posts = fixture.posts.clone();
     let created = tokio::spawn(async move { posts.create(draft(1, "x")).await });
     // Gives it the time to join the older question; without, it would ask by itself.
-    assert_eq!(alone.count().await, 1);
-    alone.users.release();
+    assert_eq!(fixture.count().await, 1);
+    fixture.users.release();
     let created = created.await.unwrap().unwrap();
     older.await.unwrap().unwrap();
 
@@ -184,32 +186,32 @@ async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
 
 #[tokio::test]
 async fn whether_an_author_is_there_is_for_the_foreign_key_to_say() {
-    let alone = Alone::start(1).await;
-    alone.users.lose(1);
+    let fixture = PostServiceFixture::start(1).await;
+    fixture.users.remove_user(1);
 
-    let created = alone.posts.create(draft(1, "x")).await;
+    let created = fixture.posts.create(draft(1, "x")).await;
 
     assert!(created.is_ok(), "{created:?}");
-    assert_eq!(alone.count().await, 2);
+    assert_eq!(fixture.count().await, 2);
 }
 
 #[tokio::test]
 async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
     for batch in [false, true] {
-        let alone = Alone::start(1).await;
-        alone.posts.get(1).await.unwrap();
-        alone.remove(1).await;
-        let asked = alone.users.calls().len();
+        let fixture = PostServiceFixture::start(1).await;
+        fixture.posts.get(1).await.unwrap();
+        fixture.remove(1).await;
+        let asked = fixture.users.calls().len();
 
         let status = if batch {
             let request = commit(creations([1]));
-            alone.posts.commit(request).await.unwrap_err()
+            fixture.posts.commit(request).await.unwrap_err()
         } else {
-            alone.posts.create(draft(1, "x")).await.unwrap_err()
+            fixture.posts.create(draft(1, "x")).await.unwrap_err()
         };
-        let asked_meanwhile = alone.users.calls().len();
+        let asked_meanwhile = fixture.users.calls().len();
         // Now it is no longer thought to be there.
-        let again = alone.posts.create(draft(1, "x")).await.unwrap_err();
+        let again = fixture.posts.create(draft(1, "x")).await.unwrap_err();
 
         assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
         assert_eq!(metadata(&status, "author_id"), Some("1".into()));
@@ -217,44 +219,44 @@ async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
         assert_eq!(metadata(&status, "mutation_index"), index);
         assert_eq!(asked_meanwhile, asked);
         assert_refused(&again, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
-        assert_eq!(alone.users.calls().len(), asked + 1, "batch: {batch}");
-        assert_eq!(alone.count().await, 0);
+        assert_eq!(fixture.users.calls().len(), asked + 1, "batch: {batch}");
+        assert_eq!(fixture.count().await, 0);
     }
 }
 
 #[tokio::test]
 async fn an_author_of_whom_the_user_service_is_wrong_is_told_by_the_foreign_key() {
-    let alone = Alone::start(1).await;
-    alone.users.know(2, "nobody");
+    let fixture = PostServiceFixture::start(1).await;
+    fixture.users.add_user(2, "nobody");
 
-    let created = alone.posts.create(draft(2, "x")).await.unwrap_err();
-    let committed = alone.posts.commit(commit(creations([1, 2]))).await;
+    let created = fixture.posts.create(draft(2, "x")).await.unwrap_err();
+    let committed = fixture.posts.commit(commit(creations([1, 2]))).await;
 
     assert_refused(&created, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
     let committed = committed.unwrap_err();
     assert_refused(&committed, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
     assert_eq!(metadata(&committed, "mutation_index"), Some("1".into()));
-    assert_eq!(alone.count().await, 1);
+    assert_eq!(fixture.count().await, 1);
 }
 
 #[tokio::test]
 async fn a_write_waits_for_an_unknown_author_longer_than_a_read_does() {
-    let alone = Alone::with(1, |settings| {
+    let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = Duration::ZERO;
         settings.authors.user_service_timeout = FOREVER;
         // Nothing but one author is known at a time.
         settings.authors.author_cache_capacity = NonZeroUsize::MIN;
     })
     .await;
-    alone.users.be(Mood::Hang);
+    fixture.users.set_behavior(Behavior::Hang);
     let write = tokio::spawn({
-        let posts = alone.posts.clone();
+        let posts = fixture.posts.clone();
         async move { posts.create(draft(1, "x")).await }
     });
-    alone.users.called(1).await;
+    fixture.users.called(1).await;
 
-    let read = alone.posts.get(1).await.unwrap();
-    alone.users.release();
+    let read = fixture.posts.get(1).await.unwrap();
+    fixture.users.release();
     let written = write.await.unwrap().unwrap();
 
     assert_eq!(read.author, Some(author(State::Unavailable, "")));

@@ -8,7 +8,7 @@ use proto::post::v1::{
 };
 use tonic::Code;
 
-use super::{assert_refused, blog::Blog, bodies, draft};
+use super::{assert_refused, bodies, draft, system_fixture::SystemFixture};
 use crate::support::{connect, soon};
 
 /// Posts of each connection.
@@ -16,12 +16,12 @@ const POSTS: usize = 20;
 
 #[tokio::test]
 async fn every_connection_reads_what_was_written_over_any_other_and_is_drained() {
-    let blog = Blog::with(|settings| {
+    let fixture = SystemFixture::with(|settings| {
         settings.server.worker_threads = NonZeroUsize::new(3).unwrap();
     })
     .await;
     let connections: Vec<_> = (0..6)
-        .map(|_| PostServiceClient::new(connect(blog.system.posts_address)))
+        .map(|_| PostServiceClient::new(connect(fixture.system.posts_address)))
         .collect();
     let mut watching = Vec::new();
     for mut connection in connections.clone() {
@@ -29,7 +29,7 @@ async fn every_connection_reads_what_was_written_over_any_other_and_is_drained()
         watching.push(watch.unwrap().into_inner());
     }
 
-    let susan = blog.susan;
+    let susan = fixture.susan;
     let written = join_all(connections.into_iter().map(async |mut connection| {
         for n in 0..POSTS {
             let request = CreatePostRequest {
@@ -49,7 +49,7 @@ async fn every_connection_reads_what_was_written_over_any_other_and_is_drained()
     }));
     soon(written).await;
 
-    let stored = blog.stored_bodies().await;
+    let stored = fixture.stored_bodies().await;
     assert_eq!(stored.len(), 6 * POSTS);
     for watch in &mut watching {
         let mut seen = Vec::new();
@@ -59,7 +59,7 @@ async fn every_connection_reads_what_was_written_over_any_other_and_is_drained()
         }
         assert_eq!(bodies(&seen), stored);
     }
-    blog.system.stop().await;
+    fixture.system.stop().await;
     for mut watch in watching {
         let ended = soon(watch.message()).await.unwrap_err();
         assert_refused(&ended, Code::Unavailable, "SHUTTING_DOWN");
