@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::{
     database::settings::DatabaseSettings,
-    process::{Failure, clock::Clock},
+    process::{ExitError, clock::Clock},
     serving::{loopback_for_unspecified, settings::ServerSettings},
 };
 use clap::Args;
@@ -62,12 +62,12 @@ impl System {
     ///
     /// # Errors
     ///
-    /// [`Failure`] if the database cannot be migrated.
+    /// [`ExitError`] if the database cannot be migrated.
     pub async fn prepare(
         settings: Settings,
         users_listener: TcpListener,
         posts_listener: TcpListener,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ExitError> {
         Migrator::new(&settings.database.database_url, LOCK_TIMEOUT)?
             .run(Run::upgrade())
             .await?;
@@ -94,8 +94,8 @@ impl System {
     ///
     /// # Errors
     ///
-    /// The [`Failure`] of the service that failed.
-    pub async fn run(self, clock: Clock, shutdown: CancellationToken) -> Result<(), Failure> {
+    /// The [`ExitError`] of the service that failed.
+    pub async fn run(self, clock: Clock, shutdown: CancellationToken) -> Result<(), ExitError> {
         let users_end = CancellationToken::new();
         let posts_end = shutdown.child_token();
 
@@ -129,9 +129,9 @@ impl System {
 }
 
 /// Where a listener of this process is reached from this process.
-fn url_of(listener: &TcpListener) -> Result<Uri, Failure> {
+fn url_of(listener: &TcpListener) -> Result<Uri, ExitError> {
     let failed = |error: &dyn std::error::Error| {
-        Failure::Failed(format!("the user service has no address: {error}"))
+        ExitError::Failed(format!("the user service has no address: {error}"))
     };
     let address = listener.local_addr().map_err(|error| failed(&error))?;
     format!("http://{}", loopback_for_unspecified(address))

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use chassis::{
     process::{
-        self, Failure,
+        self, ExitError,
         clock::Clock,
         settings::{LogFormat, LogSettings},
     },
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     process::main(|line: &CommandLine| &line.logs, run)
 }
 
-async fn run(line: CommandLine) -> Result<(), Failure> {
+async fn run(line: CommandLine) -> Result<(), ExitError> {
     let shutdown = process::shutdown_on_signals()?;
     let users = serving::listen(line.user_service_listen).await?;
     let posts = serving::listen(line.post_service_listen).await?;
@@ -74,8 +74,8 @@ Ctrl-C ends it."
     Box::pin(system.run(Clock::system(), shutdown)).await
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+fn address(listener: &TcpListener) -> Result<SocketAddr, ExitError> {
     listener
         .local_addr()
-        .map_err(|error| Failure::Failed(format!("a service has no address: {error}")))
+        .map_err(|error| ExitError::Failed(format!("a service has no address: {error}")))
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use database::{Atomicity, idempotency::RequestId};
+use database::{Atomicity, idempotency::IdempotencyKey};
 use serving::violation::FieldViolations;
 
 /// The time between two searches for expired idempotency records.
@@ -15,7 +15,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
     /// The idempotency key, if the client sent one. The result is stored under it.
-    pub request_id: Option<RequestId>,
+    pub request_id: Option<IdempotencyKey>,
     /// Executes the write and then rolls it back.
     pub validate_only: bool,
 }
@@ -28,7 +28,7 @@ impl WriteOptions {
         request_id: &str,
         validate_only: bool,
     ) -> Option<Self> {
-        let request_id = violations.check("request_id", RequestId::parse(request_id))?;
+        let request_id = violations.check("request_id", IdempotencyKey::parse(request_id))?;
         Some(Self {
             request_id,
             validate_only,

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use database::settings::DatabaseSettings;
-use process::{Failure, clock::Clock, settings::LogSettings};
+use process::{ExitError, clock::Clock, settings::LogSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ impl<S: Args> Program<S> {
     ///
     /// # Errors
     ///
-    /// The [`Failure`] of the command.
+    /// The [`ExitError`] of the command.
     pub async fn run(
         self,
         listen: SocketAddr,
@@ -60,13 +60,13 @@ impl<S: Args> Program<S> {
             &DatabaseSettings,
             Clock,
             CancellationToken,
-        ) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        ) -> Result<(), ExitError>,
+    ) -> Result<(), ExitError> {
         match self.command {
             Some(Command::Healthcheck) => serving::healthcheck(listen, contract.name).await,
             Some(Command::Descriptor) => stdout()
                 .write_all(contract.descriptor_set)
-                .map_err(|error| Failure::Failed(format!("it cannot be written: {error}"))),
+                .map_err(|error| ExitError::Failed(format!("it cannot be written: {error}"))),
             None => {
                 let shutdown = process::shutdown_on_signals()?;
                 let listener = serving::listen(listen).await?;

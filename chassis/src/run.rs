@@ -6,7 +6,7 @@ use std::fmt;
 
 use database::Lifecycle;
 use futures::future::BoxFuture;
-use process::{Background, Failure};
+use process::{Background, ExitError};
 use serving::{Handlers, Service, settings::ServerSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,9 @@ impl<S, D> fmt::Debug for Parts<'_, S, D> {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the database cannot be used or is not there in time, if the service cannot be
+/// [`ExitError`] if the database cannot be used or is not there in time, if the service cannot be
 /// served, or if a task of the service or of the database ended by a panic.
-pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<(), Failure> {
+pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<(), ExitError> {
     let Parts {
         settings,
         listener,
@@ -70,7 +70,7 @@ pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<()
     );
     let served = tokio::select! {
         served = serving => served,
-        failure = database.failed() => Err(failure),
+        failure = database.writer_failed() => Err(failure),
         failure = background.failed() => Err(failure),
     };
 

@@ -319,7 +319,7 @@ const SETTINGS: [&str; 6] = [
 /// Says what is wrong with the command line, or prints the help that was asked for.
 pub fn misunderstood(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return process::misunderstood(error);
+        return process::usage_error(error);
     }
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
     let argument = argument.unwrap_or_default();
@@ -337,7 +337,7 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
         command: "migrator",
         json: std::env::args_os().any(|argument| argument == "--json"),
     };
-    output.misunderstood(exit, &process::usage(error))
+    output.misunderstood(exit, &process::usage_message(error))
 }
 
 impl Command {

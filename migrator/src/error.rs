@@ -9,7 +9,7 @@ pub(crate) mod run;
 use std::{error, path::Path};
 
 use database::sqlite::volume::VolumeError;
-use process::Failure;
+use process::ExitError;
 
 use self::{exit::Exit, generate::GenerateError, run::RunError};
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 pub enum Error {
     /// Build with a newer SQLite.
     #[error(transparent)]
-    Library(Failure),
+    Library(ExitError),
     /// Correct the names of the migrations, and build again.
     #[error("the migrations of this program are not valid")]
     InvalidMigrations(#[from] InvalidMigrations),
@@ -159,14 +159,14 @@ impl Error {
 
 /// For a program that migrates and then does something else: its exit code tells whether to
 /// try again, and no more.
-impl From<Error> for Failure {
+impl From<Error> for ExitError {
     fn from(error: Error) -> Self {
         let line = error.line();
         match (error.exit_and_reason().0, error.into_cause()) {
             (_, Error::Library(failure)) => failure,
-            (Exit::TryAgain, _) => Self::TryAgain(line),
+            (Exit::TryAgain, _) => Self::TempFail(line),
             (Exit::Usage | Exit::Config, _)
-            | (_, Error::Database(DatabaseError::Foreign { .. })) => Self::Setting(line),
+            | (_, Error::Database(DatabaseError::Foreign { .. })) => Self::Config(line),
             _ => Self::Failed(line),
         }
     }

@@ -6,7 +6,7 @@ use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
 use migrator::{Error, Exit, Migrations, Migrator, NewMigrations, Project, Run};
 use process::{
-    self, Failure,
+    self, ExitError,
     settings::{LogFormat, LogSettings},
 };
 
@@ -35,7 +35,7 @@ fn logs(settings: &Settings) -> LogSettings {
     logs
 }
 
-async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
+async fn run(settings: &Settings) -> Result<ExitCode, ExitError> {
     let output = Output {
         command: settings.command.name(),
         json: settings.json,

@@ -8,7 +8,7 @@ mod nickname_cache;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use chassis::process::Failure;
+use chassis::process::ExitError;
 use http::Uri;
 use tokio::time::{Instant, timeout_at};
 
@@ -48,8 +48,8 @@ impl Authors {
     ///
     /// # Errors
     ///
-    /// [`Failure::Setting`] if no user service can have this URL.
-    pub fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, Failure> {
+    /// [`ExitError::Config`] if no user service can have this URL.
+    pub fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, ExitError> {
         Ok(Self {
             loader: AuthorLoader::new(url, settings)?,
             settings: settings.clone(),

@@ -2,7 +2,7 @@
 //! `tonic::Status`.
 
 use chassis::{
-    database::{self, idempotency::NoAnswer},
+    database::{self, idempotency::ReplayError},
     failure,
     serving::{
         etag::EtagMismatch,
@@ -123,11 +123,11 @@ impl Error {
     }
 }
 
-impl From<NoAnswer> for Error {
-    fn from(error: NoAnswer) -> Self {
+impl From<ReplayError> for Error {
+    fn from(error: ReplayError) -> Self {
         match error {
-            NoAnswer::Reused => Self::RequestIdReused,
-            NoAnswer::Unreadable(error) => {
+            ReplayError::KeyReused => Self::RequestIdReused,
+            ReplayError::Corrupt(error) => {
                 Self::Corrupt(format!("a request or its answer: {error}"))
             }
         }

@@ -19,7 +19,7 @@ use chassis::{
         sqlite::Database,
     },
     idempotency,
-    process::{Failure, clock::Clock},
+    process::{ExitError, clock::Clock},
     program::Contract,
     serving::Service,
 };
@@ -52,7 +52,7 @@ pub const CONTRACT: Contract = Contract {
 ///
 /// # Errors
 ///
-/// [`Failure`] if a setting cannot work, if the database cannot be used, or if it is not
+/// [`ExitError`] if a setting cannot work, if the database cannot be used, or if it is not
 /// there in time.
 pub async fn run(
     settings: &Settings,
@@ -60,7 +60,7 @@ pub async fn run(
     database: &DatabaseSettings,
     clock: Clock,
     shutdown: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
             let database = Database::new(path, database, &sqlite::REQUIREMENTS);
@@ -81,7 +81,7 @@ async fn serve(
     database: impl Lifecycle,
     store: impl PostStore,
     shutdown: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
     let feed = Feed::new(store.clone(), &settings.watch);
     let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use chassis::{
-    process::{self, Failure},
+    process::{self, ExitError},
     program::Program,
 };
 use clap::Parser;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     process::main(|line: &CommandLine| &line.program.logs, run)
 }
 
-async fn run(line: CommandLine) -> Result<(), Failure> {
+async fn run(line: CommandLine) -> Result<(), ExitError> {
     let CommandLine { listen, program } = line;
     program
         .run(listen, post_service::CONTRACT, post_service::run)

@@ -8,7 +8,7 @@ pub mod sqlite;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use chassis::{
-    database::idempotency::Request, idempotency::WriteOptions, process::clock::Clock,
+    database::idempotency::KeyedRequest, idempotency::WriteOptions, process::clock::Clock,
     serving::pagination::PageSize,
 };
 use chrono::{DateTime, Utc};
@@ -168,7 +168,7 @@ pub trait PostStore: Clone + Send + Sync + 'static {
 pub struct IdempotentWrite<T> {
     payload: T,
     write: WriteOptions,
-    request: Option<Request>,
+    request: Option<KeyedRequest>,
 }
 
 impl IdempotentWrite<NewPost> {
@@ -204,7 +204,7 @@ impl<T: Serialize> IdempotentWrite<T> {
         write: WriteOptions,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let request = Request::of(write.request_id, method, &payload, now)?;
+        let request = KeyedRequest::from_payload(write.request_id, method, &payload, now)?;
         Ok(Self {
             payload,
             write,

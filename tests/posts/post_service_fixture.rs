@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use chassis::{
     database::settings::{DatabaseSettings, DatabaseUrl},
-    process::{Failure, clock::Clock},
+    process::{ExitError, clock::Clock},
 };
 use migrator::{Migrator, Run};
 use post_service::Settings;
@@ -27,7 +27,7 @@ pub const FOREVER: Duration = Duration::from_secs(3600);
 pub struct Instance {
     pub posts: Posts,
     shutdown: CancellationToken,
-    running: JoinHandle<Result<(), Failure>>,
+    running: JoinHandle<Result<(), ExitError>>,
 }
 
 /// A post service and the user service that it asks. The user n has the nickname

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use chassis::{
     database::{Lifecycle, Requirements},
-    process::Failure,
+    process::ExitError,
 };
 use migrator::Run;
 use tokio::join;
@@ -26,15 +26,15 @@ fn place(wait: Duration) -> Place {
 }
 
 /// Why a service does not start, which it finds out soon.
-async fn failure(place: &Place, requirements: &'static Requirements) -> Failure {
+async fn failure(place: &Place, requirements: &'static Requirements) -> ExitError {
     soon(place.database(requirements).ready())
         .await
         .unwrap_err()
 }
 
 #[track_caller]
-fn assert_try_again(failure: &Failure) {
-    assert!(matches!(failure, Failure::TryAgain(_)), "{failure:?}");
+fn assert_try_again(failure: &ExitError) {
+    assert!(matches!(failure, ExitError::TempFail(_)), "{failure:?}");
     assert!(
         failure.to_string().contains("migrator upgrade"),
         "{failure}"
@@ -42,8 +42,8 @@ fn assert_try_again(failure: &Failure) {
 }
 
 #[track_caller]
-fn assert_setting(failure: &Failure) {
-    assert!(matches!(failure, Failure::Setting(_)), "{failure:?}");
+fn assert_setting(failure: &ExitError) {
+    assert!(matches!(failure, ExitError::Config(_)), "{failure:?}");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn what_is_no_file_is_refused_at_once() {
 
     let failure = failure(&place, &REQUIREMENTS).await;
 
-    assert!(matches!(failure, Failure::Setting(_)), "{failure:?}");
+    assert!(matches!(failure, ExitError::Config(_)), "{failure:?}");
 }
 
 /// As a migration of a later version would leave it.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use chassis::{
-    process::{Failure, clock::Clock},
+    process::{ExitError, clock::Clock},
     serving::{
         self,
         health::v1::{
@@ -64,7 +64,7 @@ pub struct System {
     users: Channel,
     posts: Channel,
     shutdown: CancellationToken,
-    running: JoinHandle<Result<(), Failure>>,
+    running: JoinHandle<Result<(), ExitError>>,
     created: AtomicUsize,
     // Gone only when a system is stopped to be started again.
     database: Option<TestDatabase>,

@@ -17,7 +17,7 @@ use chassis::{
         sqlite::Database,
     },
     idempotency,
-    process::{Failure, clock::Clock},
+    process::{ExitError, clock::Clock},
     program::Contract,
     serving::Service,
 };
@@ -47,14 +47,14 @@ pub const CONTRACT: Contract = Contract {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the database cannot be used, or is not there in time.
+/// [`ExitError`] if the database cannot be used, or is not there in time.
 pub async fn run(
     settings: &Settings,
     listener: TcpListener,
     database: &DatabaseSettings,
     clock: Clock,
     shutdown: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
             let database = Database::new(path, database, &sqlite::REQUIREMENTS);
@@ -71,7 +71,7 @@ async fn serve(
     database: impl Lifecycle,
     store: impl UserStore,
     shutdown: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let handlers = UserServiceServer::new(Rpc::new(store.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());
     chassis::run(Parts {

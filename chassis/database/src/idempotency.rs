@@ -1,5 +1,5 @@
-//! Idempotent requests: the id that a client chose for a request, and a fingerprint of its
-//! payload ([AIP-155](https://google.aip.dev/155)). Each engine has the table of their responses.
+//! Idempotency of writes ([AIP-155](https://google.aip.dev/155)): the key that a client chose for
+//! a request, and a fingerprint of its payload. Each engine stores the responses in a table.
 
 use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
@@ -8,71 +8,70 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// How long the answer to a request is kept for its repeat.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time for which the response to a request is stored for replays.
+const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many of the oldest requests one step of pruning looks at, but for those that are newer
-/// than now. A step is one short
-/// write among others.
-pub const PRUNED_AT_ONCE: i64 = 500;
+/// The maximum number of records that one step of pruning examines. It keeps the transaction of
+/// the step short, so that no other write waits long for it.
+pub const PRUNE_BATCH: i64 = 500;
 
-/// The id that a client gave to a request, to be able to repeat it.
+/// The idempotency key of a request: the field `request_id`, a UUID that the client chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(Uuid);
+pub struct IdempotencyKey(Uuid);
 
-impl RequestId {
-    /// The id in a request's text: none if it is empty.
+impl IdempotencyKey {
+    /// Parses the field `request_id`. Returns `None` if it is empty.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is neither empty nor a UUID (RFC 9562).
+    /// The reason that it is invalid, if it is neither empty nor a UUID (RFC 9562).
     pub fn parse(text: &str) -> Result<Option<Self>, &'static str> {
         if text.is_empty() {
             return Ok(None);
         }
         match Uuid::try_parse(text) {
             Ok(uuid) if uuid.is_nil() => {
-                Err("it is the nil UUID, which tells no request from another")
+                Err("it is the nil UUID, which cannot tell requests apart")
             }
             Ok(uuid) => Ok(Some(Self(uuid))),
-            Err(_) => Err("it is no UUID; leave it out or write one such as \
+            Err(_) => Err("it is not a UUID; leave it out or write one such as \
                  3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10"),
         }
     }
 }
 
-/// A request with an id, at the time at which it came.
+/// A request with an idempotency key, a fingerprint of its payload and the time of its arrival.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
-    id: RequestId,
+pub struct KeyedRequest {
+    key: IdempotencyKey,
     fingerprint: [u8; 32],
     time: DateTime<Utc>,
 }
 
-/// Why a request is not answered with what was answered before.
+/// The reason that a request is not answered with the stored response.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
-    /// That was another request.
-    #[error("the request id belongs to another request")]
-    Reused,
-    /// What was kept cannot be read.
-    #[error("an answer that was kept cannot be read")]
-    Unreadable(#[from] serde_json::Error),
+pub enum ReplayError {
+    /// The key was used for a request with another method or payload.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The stored response cannot be decoded.
+    #[error("a stored response cannot be decoded")]
+    Corrupt(#[from] serde_json::Error),
 }
 
-impl Request {
-    /// The request of `method` for `payload`, if the client gave it an id.
+impl KeyedRequest {
+    /// Returns the request of `method` with `payload`, or `None` if it has no key.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer::Unreadable`] if the payload has no form as JSON.
-    pub fn of(
-        id: Option<RequestId>,
+    /// [`ReplayError::Corrupt`] if the payload cannot be encoded as JSON.
+    pub fn from_payload(
+        key: Option<IdempotencyKey>,
         method: &str,
         payload: &impl Serialize,
         time: DateTime<Utc>,
-    ) -> Result<Option<Self>, NoAnswer> {
-        let Some(id) = id else {
+    ) -> Result<Option<Self>, ReplayError> {
+        let Some(key) = key else {
             return Ok(None);
         };
         let mut hash = Sha256::new();
@@ -80,117 +79,119 @@ impl Request {
         hash.update([0]);
         hash.update(serde_json::to_vec(payload)?);
         Ok(Some(Self {
-            id,
+            key,
             fingerprint: hash.finalize().into(),
             time,
         }))
     }
 
-    /// The 16 bytes of its id.
+    /// Returns the 16 bytes of the key.
     #[must_use]
-    pub fn id(&self) -> &[u8] {
-        self.id.0.as_bytes()
+    pub fn key(&self) -> &[u8] {
+        self.key.0.as_bytes()
     }
 
-    /// What tells its payload and method from others: a SHA-256.
+    /// Returns the SHA-256 of the method and the payload.
     #[must_use]
     pub fn fingerprint(&self) -> &[u8] {
         &self.fingerprint
     }
 
-    /// Its id in hexadecimal digits, since JSON has text and no bytes.
+    /// Returns the key in hexadecimal digits, since JSON has no type for bytes.
     #[must_use]
-    pub fn id_as_hex(&self) -> String {
-        hex(self.id())
+    pub fn key_as_hex(&self) -> String {
+        hex(self.key())
     }
 
-    /// Its fingerprint in hexadecimal digits.
+    /// Returns the fingerprint in hexadecimal digits.
     #[must_use]
     pub fn fingerprint_as_hex(&self) -> String {
         hex(&self.fingerprint)
     }
 
-    /// When it came, in microseconds since the Unix epoch.
+    /// Returns the time of arrival, in microseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self) -> i64 {
         self.time.timestamp_micros()
     }
 
-    /// The time since which answers are kept for it.
+    /// Returns the time after which a response must have been stored to be replayed for this
+    /// request, in microseconds since the Unix epoch.
     #[must_use]
-    pub fn kept_since(&self) -> i64 {
-        forgotten_until(self.time)
+    pub fn retained_since(&self) -> i64 {
+        expired_before(self.time)
     }
 
-    /// The answer that was kept for a request with the same id, if it was the same request.
+    /// Returns the stored response, if it was stored for the same method and payload.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer::Reused`] if it was another one.
-    pub fn answer<T: DeserializeOwned>(
+    /// [`ReplayError::KeyReused`] if it was stored for another request.
+    pub fn replay<T: DeserializeOwned>(
         &self,
         fingerprint: &[u8],
-        answer: &str,
-    ) -> Result<T, NoAnswer> {
+        response: &str,
+    ) -> Result<T, ReplayError> {
         if fingerprint != self.fingerprint {
-            return Err(NoAnswer::Reused);
+            return Err(ReplayError::KeyReused);
         }
-        Ok(serde_json::from_str(answer)?)
+        Ok(serde_json::from_str(response)?)
     }
 }
 
-/// Returns which requests may be executed together: those without an id, and those whose id is
+/// Returns which requests may be executed together: those without a key, and those whose key is
 /// neither `recorded` nor that of an earlier request.
 #[must_use]
-pub fn first_seen(requests: &[Option<Request>], recorded: &[Vec<u8>]) -> Vec<bool> {
+pub fn first_seen(requests: &[Option<KeyedRequest>], recorded: &[Vec<u8>]) -> Vec<bool> {
     let mut known: HashSet<&[u8]> = recorded.iter().map(Vec::as_slice).collect();
     let requests = requests.iter().map(Option::as_ref);
     requests
-        .map(|request| request.is_none_or(|request| known.insert(request.id())))
+        .map(|request| request.is_none_or(|request| known.insert(request.key())))
         .collect()
 }
 
 /// Puts the results of the `first_seen` requests back into the order of all requests: `None` for
 /// each of the others.
-pub fn scatter<T>(first_seen: Vec<bool>, made: Vec<T>) -> impl Iterator<Item = Option<T>> {
-    let mut made = made.into_iter();
-    let one = move |first_seen| if first_seen { made.next() } else { None };
-    first_seen.into_iter().map(one)
+pub fn scatter<T>(first_seen: Vec<bool>, results: Vec<T>) -> impl Iterator<Item = Option<T>> {
+    let mut results = results.into_iter();
+    let result = move |first_seen| if first_seen { results.next() } else { None };
+    first_seen.into_iter().map(result)
 }
 
-/// Answers to keep, as JSON has them: the id, the fingerprint, the answer and the time of each.
-pub fn rows(
-    answers: &[(Request, String)],
+/// Returns the records of responses, for JSON: the key, the fingerprint, the response and the time
+/// of each.
+pub fn to_rows(
+    responses: &[(KeyedRequest, String)],
 ) -> impl Iterator<Item = (String, String, &str, i64)> + '_ {
-    answers.iter().map(|(request, answer)| {
-        let (id, fingerprint) = (request.id_as_hex(), request.fingerprint_as_hex());
-        (id, fingerprint, answer.as_str(), request.time())
+    responses.iter().map(|(request, response)| {
+        let (key, fingerprint) = (request.key_as_hex(), request.fingerprint_as_hex());
+        (key, fingerprint, response.as_str(), request.time())
     })
 }
 
-/// About how many bytes these rows have: an answer is JSON by itself, of which the quotes are
-/// escaped.
+/// Returns the approximate size of these records in JSON, in bytes. A response is JSON already,
+/// and its quotes are escaped.
 #[must_use]
-pub fn size_of_rows(answers: &[(Request, String)]) -> usize {
+pub fn estimated_size(responses: &[(KeyedRequest, String)]) -> usize {
     const REQUEST: usize = 128;
-    let answers = answers.iter().map(|(_, answer)| answer.len());
-    answers.map(|size| size + size / 8 + REQUEST).sum()
+    let responses = responses.iter().map(|(_, response)| response.len());
+    responses.map(|size| size + size / 8 + REQUEST).sum()
 }
 
 fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(digits, "{byte:02X}");
     }
     digits
 }
 
-/// The time up to which answers are forgotten, in microseconds since the Unix epoch.
+/// Returns the time up to which records are expired, in microseconds since the Unix epoch.
 #[must_use]
-pub fn forgotten_until(now: DateTime<Utc>) -> i64 {
-    let kept_for = i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
-    now.timestamp_micros().saturating_sub(kept_for)
+pub fn expired_before(now: DateTime<Utc>) -> i64 {
+    let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
+    now.timestamp_micros().saturating_sub(retention)
 }
 
 #[cfg(test)]
@@ -198,54 +199,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_is_no_request_id() {
-        assert_eq!(RequestId::parse(""), Ok(None));
+    fn an_empty_request_id_parses_as_none() {
+        assert_eq!(IdempotencyKey::parse(""), Ok(None));
     }
 
     #[test]
-    fn letter_case_does_not_tell_request_ids_apart() {
-        let lower = RequestId::parse("3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10");
-        let upper = RequestId::parse("3F1C9A52-7D0E-4C4B-9B1E-2F6A8D5C7E10");
+    fn keys_are_compared_without_letter_case() {
+        let lower = IdempotencyKey::parse("3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10");
+        let upper = IdempotencyKey::parse("3F1C9A52-7D0E-4C4B-9B1E-2F6A8D5C7E10");
 
         assert!(matches!(lower, Ok(Some(_))));
         assert_eq!(lower, upper);
     }
 
     #[test]
-    fn what_is_no_uuid_is_refused() {
+    fn an_invalid_key_is_rejected() {
         for text in [
             "1",
             "x",
             "00000000-0000-0000-0000-000000000000",
             "3f1c9a52-7d0e",
         ] {
-            assert!(RequestId::parse(text).is_err(), "{text} was accepted");
+            assert!(IdempotencyKey::parse(text).is_err(), "{text} was accepted");
         }
     }
 
-    fn request(method: &str, payload: &str) -> Request {
-        let id = RequestId::parse("3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10").unwrap();
-        Request::of(id, method, &payload, DateTime::UNIX_EPOCH)
+    fn request(method: &str, payload: &str) -> KeyedRequest {
+        let key = IdempotencyKey::parse("3f1c9a52-7d0e-4c4b-9b1e-2f6a8d5c7e10").unwrap();
+        KeyedRequest::from_payload(key, method, &payload, DateTime::UNIX_EPOCH)
             .unwrap()
             .unwrap()
     }
 
     #[test]
-    fn a_repeat_is_answered_as_the_first_time() {
+    fn a_replay_returns_the_stored_response() {
         let first = request("Create", "x");
 
-        let answer: Result<i64, _> = request("Create", "x").answer(first.fingerprint(), "7");
+        let response: Result<i64, _> = request("Create", "x").replay(first.fingerprint(), "7");
 
-        assert_eq!(answer.unwrap(), 7);
+        assert_eq!(response.unwrap(), 7);
     }
 
     #[test]
-    fn another_payload_or_method_is_no_repeat() {
+    fn another_method_or_payload_is_not_a_replay() {
         let first = request("Create", "x");
 
         for other in [request("Create", "y"), request("Commit", "x")] {
-            let answer: Result<i64, _> = other.answer(first.fingerprint(), "7");
-            assert!(matches!(answer, Err(NoAnswer::Reused)));
+            let response: Result<i64, _> = other.replay(first.fingerprint(), "7");
+            assert!(matches!(response, Err(ReplayError::KeyReused)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use process::Failure;
+use process::ExitError;
 
 /// A database, in any engine, from the start of a process to its end.
 pub trait Lifecycle: Send + Sync {
@@ -11,13 +11,13 @@ pub trait Lifecycle: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Failure::TryAgain`] if the database is not ready in time, and the other failures if
+    /// [`ExitError::TempFail`] if the database is not ready in time, and the other failures if
     /// no wait helps.
-    fn ready(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn ready(&self) -> impl Future<Output = Result<(), ExitError>> + Send;
 
     /// Waits until the database can no longer be written although it is open, which is a bug:
     /// a process that went on would refuse all writes.
-    fn failed(&self) -> impl Future<Output = Failure> + Send;
+    fn writer_failed(&self) -> impl Future<Output = ExitError> + Send;
 
     /// Finishes the writes that are queued, and closes all connections. Later calls fail with
     /// [`Error::ShuttingDown`](crate::Error::ShuttingDown).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use process::Failure;
+use process::ExitError;
 use tokio::time::{Instant, sleep};
 
 /// The wait between two checks of a database that is not ready.
@@ -14,7 +14,7 @@ pub enum NotReady {
     /// The migrator has yet to run. The text says what is missing, for people.
     Retry(String),
     /// No wait helps.
-    Fatal(Failure),
+    Fatal(ExitError),
 }
 
 /// Checks the database until it is ready, for `limit` at most. The first reason to wait is
@@ -22,12 +22,12 @@ pub enum NotReady {
 ///
 /// # Errors
 ///
-/// [`Failure::TryAgain`] if it is not ready in time, and the failure of a check immediately if
+/// [`ExitError::TempFail`] if it is not ready in time, and the failure of a check immediately if
 /// that is fatal.
 pub async fn wait_until_ready<T, F>(
     limit: Duration,
     mut check: impl FnMut() -> F,
-) -> Result<T, Failure>
+) -> Result<T, ExitError>
 where
     F: Future<Output = Result<T, NotReady>>,
 {
@@ -38,7 +38,7 @@ where
             Ok(ready) => return Ok(ready),
             Err(NotReady::Fatal(failure)) => return Err(failure),
             Err(NotReady::Retry(what)) if Instant::now() >= deadline => {
-                return Err(Failure::TryAgain(what));
+                return Err(ExitError::TempFail(what));
             }
             Err(NotReady::Retry(what)) => {
                 if !logged {

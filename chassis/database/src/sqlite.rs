@@ -28,7 +28,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use process::{Failure, clock::Clock};
+use process::{ExitError, clock::Clock};
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool,
     pool::PoolConnection,
@@ -183,11 +183,11 @@ impl Database {
 }
 
 impl Lifecycle for Database {
-    async fn ready(&self) -> Result<(), Failure> {
+    async fn ready(&self) -> Result<(), ExitError> {
         self.start().await
     }
 
-    async fn failed(&self) -> Failure {
+    async fn writer_failed(&self) -> ExitError {
         self.writes.failed().await
     }
 

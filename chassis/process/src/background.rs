@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::ExitError;
 
 /// The work that a process does beside the calls that it serves.
 #[derive(Clone, Debug)]
@@ -26,13 +26,13 @@ impl Background {
 
     /// Does `work`, which has no end of its own, in a task until `end`.
     pub fn spawn(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(self.watched(async move {
+        tokio::spawn(self.supervised(async move {
             end.run_until_cancelled(work).await;
         }));
     }
 
     /// The same `work`, which is noticed if it ends by a panic.
-    pub fn watched(
+    pub fn supervised(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -46,9 +46,9 @@ impl Background {
 
     /// Waits for the end of any of it, which comes before its time only by a fault of ours:
     /// a process that goes on would serve less than it promises.
-    pub async fn failed(&self) -> Failure {
+    pub async fn failed(&self) -> ExitError {
         self.failed.cancelled().await;
-        Failure::Failed(format!("{} ended by itself; the log tells why", self.what))
+        ExitError::Failed(format!("{} ended by itself; the log tells why", self.what))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         end.cancel();
         tokio::task::yield_now().await;
 
-        assert!(matches!(failure, Failure::Failed(_)));
+        assert!(matches!(failure, ExitError::Failed(_)));
         assert!(!fine.failed.is_cancelled());
     }
 }

@@ -18,7 +18,7 @@ thread_local! {
 
 /// Takes `steps` as one burst. Whatever was given to [`at_end`] runs afterwards, even if the
 /// steps panic. A burst within a burst ends what the outer one shares.
-pub fn together<R>(steps: impl FnOnce() -> R) -> R {
+pub fn run<R>(steps: impl FnOnce() -> R) -> R {
     let _end = EndOnDrop;
     ENDS.set(Some(Vec::new()));
     steps()
@@ -68,14 +68,14 @@ mod tests {
     fn ends_run_once_after_all_steps() {
         let (count, counting) = counter();
 
-        let during = together(|| {
+        let during = run(|| {
             assert!(at_end(counting()));
             assert!(at_end(counting()));
             count.get()
         });
 
         assert_eq!((during, count.get()), (0, 2));
-        together(|| {});
+        run(|| {});
         assert_eq!(count.get(), 2);
     }
 
@@ -84,7 +84,7 @@ mod tests {
         let (count, counting) = counter();
 
         assert!(!at_end(counting()));
-        together(|| {});
+        run(|| {});
         assert!(!at_end(counting()));
 
         assert_eq!(count.get(), 0);
@@ -96,7 +96,7 @@ mod tests {
         let end = std::panic::AssertUnwindSafe(Rc::clone(&ended));
 
         let panicked = catch_unwind(|| {
-            together(|| {
+            run(|| {
                 let end = end;
                 at_end(move || end.set(true));
                 panic!("a deliberate panic");

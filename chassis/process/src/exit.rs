@@ -13,17 +13,17 @@ const USAGE: u8 = 2;
 pub(crate) const CONFIG: u8 = 78;
 
 /// Says in one line why the process ends, and with which code.
-pub(crate) fn refuse(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
+pub(crate) fn exit_with(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
     match format {
         LogFormat::Text => eprintln!("error: {line}"),
-        LogFormat::Json => logging::say_last(line, exit_code),
+        LogFormat::Json => logging::log_exit(line, exit_code),
     }
     ExitCode::from(exit_code)
 }
 
 /// How the log would look, had the command line been understood: what is asked for in so
 /// many words.
-fn format_asked_for() -> LogFormat {
+fn requested_log_format() -> LogFormat {
     let mut arguments = std::env::args_os().skip_while(|argument| argument != "--log-format");
     let flag = arguments.nth(1).filter(|format| format == "json");
     let flag = flag.is_some() || std::env::args_os().any(|flag| flag == "--log-format=json");
@@ -37,7 +37,7 @@ fn format_asked_for() -> LogFormat {
 /// Says what is wrong with the command line, in one line, or prints the help that was
 /// asked for.
 #[must_use]
-pub fn misunderstood(error: &clap::Error) -> ExitCode {
+pub fn usage_error(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Help that cannot be written, to a closed pipe, is nobody's failure.
@@ -56,16 +56,16 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
                 }
                 _ => USAGE,
             };
-            let line = usage(error);
+            let line = usage_message(error);
             let line = line.strip_prefix("error: ").unwrap_or(&line);
-            refuse(format_asked_for(), line, exit_code)
+            exit_with(requested_log_format(), line, exit_code)
         }
     }
 }
 
 /// What is wrong with a command line, in one line.
 #[must_use]
-pub fn usage(error: &clap::Error) -> String {
+pub fn usage_message(error: &clap::Error) -> String {
     let text = error.to_string();
     let said: Vec<_> = text
         .split("\n\n")

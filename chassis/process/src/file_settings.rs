@@ -24,7 +24,7 @@ use clap::{
 
 /// What a value is at most, in bytes: as much as Kubernetes keeps of a secret and far more
 /// than any setting needs, so that a device in the place of a file ends nothing.
-const LONGEST: u64 = 1 << 20;
+const MAX_VALUE_BYTES: u64 = 1 << 20;
 
 /// What `--help` says about it, at its end.
 const HELP: &str = "\
@@ -45,18 +45,18 @@ fn parse_from<C: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<C, Error> {
-    let (command, given) = with_files(C::command(), &variable)?;
+    let (command, given) = apply_files(C::command(), &variable)?;
     let help = command.get_after_help().map(ToString::to_string);
     let help = help.map_or_else(|| HELP.to_owned(), |help| format!("{help}\n\n{HELP}"));
     let mut command = command.after_help(help);
     command
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| C::from_arg_matches(&matches))
-        .map_err(|error| naming_file(error.format(&mut command), &given))
+        .map_err(|error| attribute_to_file(error.format(&mut command), &given))
 }
 
 /// A setting that a file gives.
-struct Given {
+struct FileSetting {
     /// As clap names it in errors, such as `--listen <ADDRESS>`.
     argument: String,
     /// Where it comes from, for people.
@@ -64,10 +64,10 @@ struct Given {
 }
 
 /// Puts what the files say in the place of the defaults.
-fn with_files(
+fn apply_files(
     mut command: Command,
     variable: &impl Fn(&str) -> Option<OsString>,
-) -> Result<(Command, Vec<Given>), Error> {
+) -> Result<(Command, Vec<FileSetting>), Error> {
     let mut given = Vec::new();
     // How an argument is shown is known only once all are put together, after which the
     // subcommands have copies of it.
@@ -107,7 +107,7 @@ fn with_files(
             let it = it.default_value(value).hide_default_value(true);
             it.env(None::<&str>)
         });
-        given.push(Given {
+        given.push(FileSetting {
             argument,
             source: format!("what is in {shown}, the {file_variable}"),
         });
@@ -116,7 +116,7 @@ fn with_files(
 }
 
 /// Says of a value that came from a file where it came from, and not what it is.
-fn naming_file(mut error: Error, given: &[Given]) -> Error {
+fn attribute_to_file(mut error: Error, given: &[FileSetting]) -> Error {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.clone(),
         _ => return error,
@@ -132,9 +132,9 @@ fn naming_file(mut error: Error, given: &[Given]) -> Error {
 fn read(path: &OsStr) -> io::Result<OsString> {
     let mut value = Vec::new();
     File::open(path)?
-        .take(LONGEST + 1)
+        .take(MAX_VALUE_BYTES + 1)
         .read_to_end(&mut value)?;
-    if value.len() as u64 > LONGEST {
+    if value.len() as u64 > MAX_VALUE_BYTES {
         return Err(io::Error::other("it is longer than any setting"));
     }
     if value.ends_with(b"\n") {
@@ -177,7 +177,7 @@ mod tests {
             let mut found = variables.iter().filter(|(set, _)| *set == name);
             found.next().map(|(_, value)| value.into())
         };
-        parse_from(line.map(OsString::from), variable).map_err(|error| crate::usage(&error))
+        parse_from(line.map(OsString::from), variable).map_err(|error| crate::usage_message(&error))
     }
 
     fn file(folder: &TempDir, value: &str) -> String {

@@ -9,7 +9,7 @@ mod background;
 pub mod burst;
 pub mod clock;
 mod exit;
-mod failure;
+mod exit_error;
 mod file_settings;
 mod logging;
 mod run;
@@ -18,8 +18,8 @@ mod signals;
 
 pub use self::{
     background::Background,
-    exit::{misunderstood, usage},
-    failure::Failure,
+    exit::{usage_error, usage_message},
+    exit_error::ExitError,
     file_settings::parse,
     run::{main, start},
     signals::{shutdown_on_signals, until_signal},

@@ -10,7 +10,7 @@ use crate::settings::{LogFormat, LogSettings};
 
 /// Starts logging for the whole process. A second call changes nothing, so that tests
 /// may start several systems.
-pub fn start(settings: &LogSettings) {
+pub fn init(settings: &LogSettings) {
     let filter = settings.directives.filter();
     let started = match settings.log_format {
         LogFormat::Text => {
@@ -35,7 +35,7 @@ pub fn start(settings: &LogSettings) {
 
 /// The last line of a log in JSON: why the process ends. It is an error of every log,
 /// whatever its directives leave out, and there even if logging has not begun.
-pub(crate) fn say_last(message: &str, exit_code: u8) {
+pub(crate) fn log_exit(message: &str, exit_code: u8) {
     let line = json!({
         "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
         "level": "ERROR",

@@ -10,12 +10,12 @@ use clap::Parser;
 use tokio::runtime::Builder;
 
 use crate::{
-    Failure,
-    exit::{misunderstood, refuse},
+    ExitError,
+    exit::{exit_with, usage_error},
     file_settings::parse,
     logging,
     settings::LogSettings,
-    signals::LEFT_BEHIND,
+    signals::RUNTIME_SHUTDOWN_TIMEOUT,
 };
 
 /// Parses the command line, starts the logs and a runtime, and runs the process to its
@@ -25,12 +25,12 @@ use crate::{
 pub fn main<C, F, T>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
 where
     C: Parser,
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, ExitError>>,
     T: Termination,
 {
     let settings = match parse::<C>() {
         Ok(settings) => settings,
-        Err(error) => return misunderstood(&error),
+        Err(error) => return usage_error(&error),
     };
     let logs = logs(&settings).clone();
     // What else serves starts threads of its own.
@@ -42,9 +42,9 @@ where
 pub fn start<T: Termination>(
     logs: &LogSettings,
     threads: NonZeroUsize,
-    run: impl Future<Output = Result<T, Failure>>,
+    run: impl Future<Output = Result<T, ExitError>>,
 ) -> ExitCode {
-    logging::start(logs);
+    logging::init(logs);
 
     // A thread that serves alone has nobody to share its work with.
     let mut builder = if threads == NonZeroUsize::MIN {
@@ -56,14 +56,14 @@ pub fn start<T: Termination>(
         .worker_threads(threads.get())
         .enable_all()
         .build()
-        .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))
+        .map_err(|error| ExitError::Failed(format!("the runtime does not start: {error}")))
         .and_then(|runtime| {
             let result = runtime.block_on(run);
-            runtime.shutdown_timeout(LEFT_BEHIND);
+            runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
             result
         });
     match result {
         Ok(done) => done.report(),
-        Err(failure) => refuse(logs.log_format, &failure.to_string(), failure.exit_code()),
+        Err(failure) => exit_with(logs.log_format, &failure.to_string(), failure.exit_code()),
     }
 }

@@ -5,19 +5,19 @@ use std::{future::Future, pin::pin, process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::ExitError;
 
 /// How long what was begun in threads of its own may go on once the rest has ended. Nobody
 /// waits for it any more.
-pub(crate) const LEFT_BEHIND: Duration = Duration::from_millis(100);
+pub(crate) const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A token that is cancelled by the first SIGINT or SIGTERM. The second one ends the
 /// process at once, with the exit code that shells give to such an end.
 ///
 /// # Errors
 ///
-/// [`Failure::Failed`] if the handlers cannot be installed.
-pub fn shutdown_on_signals() -> Result<CancellationToken, Failure> {
+/// [`ExitError::Failed`] if the handlers cannot be installed.
+pub fn shutdown_on_signals() -> Result<CancellationToken, ExitError> {
     let mut signals = Signals::install()?;
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
@@ -45,9 +45,9 @@ struct Signals {
 
 impl Signals {
     /// Installs the handlers. They replace the default action, which ends the process.
-    fn install() -> Result<Self, Failure> {
+    fn install() -> Result<Self, ExitError> {
         let install = |kind| {
-            signal(kind).map_err(|e| Failure::Failed(format!("signals cannot be handled: {e}")))
+            signal(kind).map_err(|e| ExitError::Failed(format!("signals cannot be handled: {e}")))
         };
         Ok(Self {
             interrupt: install(SignalKind::interrupt())?,
@@ -73,11 +73,11 @@ impl Signals {
 ///
 /// # Errors
 ///
-/// [`Failure::Failed`] if the handlers cannot be installed.
+/// [`ExitError::Failed`] if the handlers cannot be installed.
 pub async fn until_signal<T>(
     work: impl Future<Output = T>,
     endless: bool,
-) -> Result<Result<T, ExitCode>, Failure> {
+) -> Result<Result<T, ExitCode>, ExitError> {
     let mut signals = Signals::install()?;
     let (send, ended) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
@@ -86,7 +86,7 @@ pub async fn until_signal<T>(
         tracing::debug!("a signal: ending at once");
         // What was begun is dropped; it may be in the middle of what cannot be left.
         let _ = send.send(code);
-        tokio::time::sleep(2 * LEFT_BEHIND).await;
+        tokio::time::sleep(2 * RUNTIME_SHUTDOWN_TIMEOUT).await;
         std::process::exit(code.into());
     });
     let work = pin!(work);

@@ -17,7 +17,7 @@ use crate::{
     listen::accept::loopback_for_unspecified,
     status::{self, Metadata},
 };
-use process::Failure;
+use process::ExitError;
 
 /// The package `grpc.health.v1`.
 #[expect(
@@ -148,8 +148,8 @@ fn response(status: impl Into<ServingStatus>) -> HealthCheckResponse {
 ///
 /// # Errors
 ///
-/// [`Failure::Failed`] unless it answers that it is serving.
-pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure> {
+/// [`ExitError::Failed`] unless it answers that it is serving.
+pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), ExitError> {
     let address = loopback_for_unspecified(address);
     let answer = match tokio::time::timeout(HEALTHCHECK_TIMEOUT, check_once(address, name)).await {
         Ok(answer) => answer,
@@ -163,7 +163,7 @@ pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), Failure>
         Ok(status) => Err(status.as_str_name().to_owned()),
         Err(said) => Err(said),
     }
-    .map_err(|said| Failure::Failed(format!("{name} on {address} is not serving: {said}")))
+    .map_err(|said| ExitError::Failed(format!("{name} on {address} is not serving: {said}")))
 }
 
 async fn check_once(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {

@@ -10,7 +10,7 @@
 
 use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
 
-use process::Failure;
+use process::ExitError;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -80,20 +80,20 @@ pub struct Service<S> {
 ///
 /// # Errors
 ///
-/// The failure of `ready`, after a drain; or [`Failure::Failed`] if the service cannot
+/// The failure of `ready`, after a drain; or [`ExitError::Failed`] if the service cannot
 /// be served at all. A drain that has to cut calls is no failure, but it is logged.
 pub async fn run<S: Handlers>(
     settings: &ServerSettings,
     listener: TcpListener,
     service: Service<S>,
-    ready: impl Future<Output = Result<(), Failure>> + Send,
+    ready: impl Future<Output = Result<(), ExitError>> + Send,
     shutdown: CancellationToken,
     draining: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let name = S::NAME;
     let address = listener
         .local_addr()
-        .map_err(|error| Failure::Failed(format!("the server has no address: {error}")))?;
+        .map_err(|error| ExitError::Failed(format!("the server has no address: {error}")))?;
     tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
     let calls = build_call_service(settings, service, watching, draining.clone())?;
@@ -104,7 +104,7 @@ pub async fn run<S: Handlers>(
         origins: Arc::new(settings.cors_allowed_origins.clone()),
     };
     let workers = Workers::start(settings.worker_threads)
-        .map_err(|error| Failure::Failed(format!("the worker threads do not start: {error}")))?;
+        .map_err(|error| ExitError::Failed(format!("the worker threads do not start: {error}")))?;
     let sockets = connections.accept(listener);
     let limits = connections.limits();
     let mut server = pin!(http::serve(
@@ -128,7 +128,7 @@ pub async fn run<S: Handlers>(
     };
     let outcome = tokio::select! {
         outcome = live => outcome,
-        () = &mut server => return Err(Failure::Failed("the server ended by itself".into())),
+        () = &mut server => return Err(ExitError::Failed("the server ended by itself".into())),
     };
 
     if phase.send_if_modified(drain_if_serving) && connections.open() > 0 {
@@ -177,7 +177,7 @@ fn build_call_service<S: Handlers>(
     service: Service<S>,
     phase: watch::Receiver<Phase>,
     draining: CancellationToken,
-) -> Result<CallService<S>, Failure> {
+) -> Result<CallService<S>, ExitError> {
     let Service {
         domain,
         descriptor_set,
@@ -186,7 +186,7 @@ fn build_call_service<S: Handlers>(
     let name = S::NAME;
     let max_message_bytes = settings.max_message_bytes.get();
     let invalid = |error: &dyn std::error::Error| {
-        Failure::Failed(format!("the descriptor set of {name} is invalid: {error}"))
+        ExitError::Failed(format!("the descriptor set of {name} is invalid: {error}"))
     };
 
     let health = Health {

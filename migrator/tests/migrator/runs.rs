@@ -36,7 +36,7 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
-    let line = process::Failure::from(error);
+    let line = process::ExitError::from(error);
     assert_eq!(line.exit_code(), 1);
     let line = line.to_string();
     assert!(

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{process::Failure, serving::call_context};
+use chassis::{process::ExitError, serving::call_context};
 use http::Uri;
 use proto::user::v1::{
     BatchGetUsersRequest, BatchGetUsersResponse, user_service_client::UserServiceClient,
@@ -97,11 +97,11 @@ impl AuthorLoader {
     ///
     /// # Errors
     ///
-    /// [`Failure::Setting`] if no user service can have this URL.
-    pub(super) fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, Failure> {
+    /// [`ExitError::Config`] if no user service can have this URL.
+    pub(super) fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, ExitError> {
         let is_http = url.scheme_str() == Some("http") && url.authority().is_some();
         if !is_http || url.path() != "/" || url.query().is_some() {
-            return Err(Failure::Setting(format!(
+            return Err(ExitError::Config(format!(
                 "USER_SERVICE_URL is `{url}`, which is not the URL of a user service; write for \
                  example http://127.0.0.1:50051"
             )));

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use chassis::{
     database::{
         AccessPolicy, Atomicity, Requirements, WriteError,
-        idempotency::Request,
+        idempotency::KeyedRequest,
         sqlite::{Batcher, Database, ReadSource, json_param},
     },
     idempotency::WriteOptions,
@@ -144,7 +144,8 @@ impl UserStore for SqliteStore {
 
     async fn create(&self, draft: NewUser, write: WriteOptions) -> Result<User, Error> {
         let clock = self.clock.clone();
-        let request = Request::of(write.request_id, "CreateUser", &draft, clock.now())?;
+        let request =
+            KeyedRequest::from_payload(write.request_id, "CreateUser", &draft, clock.now())?;
         let creation = Creation {
             draft,
             request,
@@ -190,7 +191,8 @@ impl UserStore for SqliteStore {
         write: WriteOptions,
     ) -> Result<Vec<Option<User>>, Error> {
         let clock = self.clock.clone();
-        let request = Request::of(write.request_id, "CommitUsers", &mutations, clock.now())?;
+        let request =
+            KeyedRequest::from_payload(write.request_id, "CommitUsers", &mutations, clock.now())?;
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database

@@ -2,7 +2,7 @@
 
 /// Defines the functions on a service's table of idempotency records, whose name is `$table`. They
 /// are the same for each service; sqlx checks each statement where the macro is invoked.
-/// `$error` is the service's error, which is made of a [`NoAnswer`](crate::idempotency::NoAnswer)
+/// `$error` is the service's error, which is made of a [`ReplayError`](crate::idempotency::ReplayError)
 /// and of a [`sqlx::Error`].
 #[macro_export]
 macro_rules! idempotency_table {
@@ -11,7 +11,7 @@ macro_rules! idempotency_table {
         /// request.
         pub(super) async fn once<T: serde::Serialize + serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
-            request: Option<$crate::idempotency::Request>,
+            request: Option<$crate::idempotency::KeyedRequest>,
             work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> Result<T, $crate::WriteError<$error>>,
         ) -> Result<T, $crate::WriteError<$error>> {
             let Some(request) = request else {
@@ -28,9 +28,9 @@ macro_rules! idempotency_table {
         /// Returns the saved response of a replayed request, or `None` for a new one.
         async fn find_response<T: serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
-            request: $crate::idempotency::Request,
+            request: $crate::idempotency::KeyedRequest,
         ) -> Result<Option<T>, $crate::WriteError<$error>> {
-            let (id, since) = (request.id(), request.kept_since());
+            let (id, since) = (request.key(), request.retained_since());
             let record = sqlx::query!(
                 "select fingerprint, result from "
                     + $table
@@ -41,18 +41,18 @@ macro_rules! idempotency_table {
             )
             .fetch_optional(connection)
             .await?;
-            let response = record.map(|record| request.answer(&record.fingerprint, &record.result));
+            let response = record.map(|record| request.replay(&record.fingerprint, &record.result));
             Ok(response.transpose().map_err(<$error>::from)?)
         }
 
         /// Saves the response of a request. It replaces an expired one.
         async fn save_response(
             connection: &mut sqlx::SqliteConnection,
-            request: $crate::idempotency::Request,
+            request: $crate::idempotency::KeyedRequest,
             response: &impl serde::Serialize,
         ) -> Result<(), sqlx::Error> {
             let response = $crate::sqlite::json_param(response)?;
-            let (id, fingerprint, time) = (request.id(), request.fingerprint(), request.time());
+            let (id, fingerprint, time) = (request.key(), request.fingerprint(), request.time());
             sqlx::query!(
                 "insert or replace into "
                     + $table
@@ -72,10 +72,10 @@ macro_rules! idempotency_table {
         /// not replay an earlier one.
         pub(super) async fn first_seen(
             connection: &mut sqlx::SqliteConnection,
-            requests: &[Option<$crate::idempotency::Request>],
+            requests: &[Option<$crate::idempotency::KeyedRequest>],
         ) -> Result<Vec<bool>, sqlx::Error> {
             let ids = requests.iter().flatten();
-            let ids: Vec<_> = ids.map($crate::idempotency::Request::id_as_hex).collect();
+            let ids: Vec<_> = ids.map($crate::idempotency::KeyedRequest::key_as_hex).collect();
             if ids.is_empty() {
                 return Ok(vec![true; requests.len()]);
             }
@@ -95,13 +95,13 @@ macro_rules! idempotency_table {
         /// Saves the responses of requests that are not recorded.
         pub(super) async fn save_responses(
             connection: &mut sqlx::SqliteConnection,
-            responses: &[($crate::idempotency::Request, String)],
+            responses: &[($crate::idempotency::KeyedRequest, String)],
         ) -> Result<(), sqlx::Error> {
             if responses.is_empty() {
                 return Ok(());
             }
-            let size = $crate::idempotency::size_of_rows(responses);
-            let rows = $crate::sqlite::json_param_with_capacity(size, $crate::idempotency::rows(responses))?;
+            let size = $crate::idempotency::estimated_size(responses);
+            let rows = $crate::sqlite::json_param_with_capacity(size, $crate::idempotency::to_rows(responses))?;
             sqlx::query!(
                 "insert into "
                     + $table
@@ -122,8 +122,8 @@ macro_rules! idempotency_table {
             connection: &mut sqlx::SqliteConnection,
             now: chrono::DateTime<chrono::Utc>,
         ) -> Result<bool, sqlx::Error> {
-            let until = $crate::idempotency::forgotten_until(now);
-            let (now, limit) = (now.timestamp_micros(), $crate::idempotency::PRUNED_AT_ONCE);
+            let until = $crate::idempotency::expired_before(now);
+            let (now, limit) = (now.timestamp_micros(), $crate::idempotency::PRUNE_BATCH);
             let pruned = sqlx::query!(
                 "delete from "
                     + $table

@@ -1,6 +1,6 @@
 //! The SQLite library that is linked in.
 
-use process::Failure;
+use process::ExitError;
 
 /// The first version, as `sqlite3_libversion_number` has it, in which two processes
 /// that write to and checkpoint one WAL database at once cannot corrupt it.
@@ -10,16 +10,16 @@ const MIN_VERSION: i32 = 3_051_003;
 ///
 /// # Errors
 ///
-/// [`Failure::Failed`] if the library is older than 3.51.3.
-pub fn check_minimum() -> Result<(), Failure> {
+/// [`ExitError::Failed`] if the library is older than 3.51.3.
+pub fn check_minimum() -> Result<(), ExitError> {
     check_number(rusqlite::version_number())
 }
 
-fn check_number(number: i32) -> Result<(), Failure> {
+fn check_number(number: i32) -> Result<(), ExitError> {
     if number >= MIN_VERSION {
         return Ok(());
     }
-    Err(Failure::Failed(format!(
+    Err(ExitError::Failed(format!(
         "SQLite {}.{}.{} is linked in, which can corrupt a database that two processes write; \
          build with 3.51.3 or later",
         number / 1_000_000,

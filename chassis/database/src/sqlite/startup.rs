@@ -3,7 +3,7 @@
 
 use std::io;
 
-use process::Failure;
+use process::ExitError;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 
@@ -24,7 +24,7 @@ struct Recorded {
 
 impl Database {
     /// Waits until the database is ready, and starts the queue of writes.
-    pub(super) async fn start(&self) -> Result<(), Failure> {
+    pub(super) async fn start(&self) -> Result<(), ExitError> {
         sqlite_version::check_minimum()?;
         let connection = wait_until_ready(self.wait, || self.check()).await?;
         self.writes
@@ -37,7 +37,7 @@ impl Database {
     async fn check(&self) -> Result<SqliteConnection, NotReady> {
         let path = self.path.as_path();
         volume::check(path)
-            .map_err(|unfit| NotReady::Fatal(Failure::Setting(unfit.to_string())))?;
+            .map_err(|unfit| NotReady::Fatal(ExitError::Config(unfit.to_string())))?;
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(NotReady::Retry(format!(
@@ -48,7 +48,7 @@ impl Database {
             }
             Err(error) => return Err(self.cannot_open(&error)),
             Ok(file) if !file.is_file() => {
-                return Err(NotReady::Fatal(Failure::Setting(format!(
+                return Err(NotReady::Fatal(ExitError::Config(format!(
                     "{} is no file; set DATABASE_URL to the database file itself",
                     path.display()
                 ))));
@@ -101,12 +101,12 @@ impl Database {
     async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         for recorded in (self.requirements.statements)() {
             let Recorded { query } = serde_json::from_str(recorded).map_err(|error| {
-                NotReady::Fatal(Failure::Failed(format!("a recorded statement: {error}")))
+                NotReady::Fatal(ExitError::Failed(format!("a recorded statement: {error}")))
             })?;
             // It was recorded by the compiler, and is not a caller's text.
             let query = AssertSqlSafe(query).into_sql_str();
             if let Err(error) = connection.prepare(query).await {
-                return Err(NotReady::Fatal(Failure::Setting(format!(
+                return Err(NotReady::Fatal(ExitError::Config(format!(
                     "the schema of {} is one that this version of the service does not work \
                      with ({error}); run a version as new as the database",
                     self.url()
@@ -119,7 +119,7 @@ impl Database {
     fn open_error(&self, error: &sqlx::Error) -> NotReady {
         match primary_code(error) {
             Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign_database(),
-            Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(Failure::Failed(format!(
+            Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(ExitError::Failed(format!(
                 "{} is damaged ({error}); put a copy in its place",
                 self.url()
             ))),
@@ -137,7 +137,7 @@ impl Database {
     }
 
     fn foreign_database(&self) -> NotReady {
-        NotReady::Fatal(Failure::Setting(format!(
+        NotReady::Fatal(ExitError::Config(format!(
             "{} is not a database of this system, and is left alone; set DATABASE_URL to \
              another file",
             self.url()
@@ -154,7 +154,7 @@ impl Database {
     }
 
     fn cannot_open(&self, error: &dyn std::error::Error) -> NotReady {
-        NotReady::Fatal(Failure::Failed(format!(
+        NotReady::Fatal(ExitError::Failed(format!(
             "{} cannot be opened: {error}; check the permissions of the file and its folder",
             self.url()
         )))

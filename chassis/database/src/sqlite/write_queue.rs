@@ -12,7 +12,7 @@ mod batcher;
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use process::{Background, Failure};
+use process::{Background, ExitError};
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -108,7 +108,7 @@ impl WriteQueue {
             },
         };
         let work = writer.run(self.closing.clone());
-        self.task.spawn(self.background.watched(work));
+        self.task.spawn(self.background.supervised(work));
     }
 
     /// Queues a piece of work and waits for its COMMIT.
@@ -139,7 +139,7 @@ impl WriteQueue {
     }
 
     /// Waits until nobody drains the queue any more although it is open.
-    pub(super) async fn failed(&self) -> Failure {
+    pub(super) async fn failed(&self) -> ExitError {
         self.background.failed().await
     }
 

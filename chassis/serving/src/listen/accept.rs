@@ -20,7 +20,7 @@ use super::{
     http_io::HttpIoLimits,
     socket::{Socket, TcpKeepalive},
 };
-use process::Failure;
+use process::ExitError;
 
 use crate::settings::ServerSettings;
 
@@ -32,24 +32,24 @@ const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 ///
 /// # Errors
 ///
-/// [`Failure::Setting`] if the address cannot be used, as when another process listens on the
-/// port. [`Failure::Failed`] for any other reason.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// [`ExitError::Config`] if the address cannot be used, as when another process listens on the
+/// port. [`ExitError::Failed`] for any other reason.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ExitError> {
     TcpListener::bind(address)
         .await
         .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => Failure::Setting(format!(
+            ErrorKind::AddrInUse => ExitError::Config(format!(
                 "{address} is in use: another process listens there; stop it, or listen on another \
              port"
             )),
-            ErrorKind::AddrNotAvailable => Failure::Setting(format!(
+            ErrorKind::AddrNotAvailable => ExitError::Config(format!(
                 "{address} is not an address of this machine; listen on 127.0.0.1 for this machine \
              only, or on 0.0.0.0 for every network"
             )),
-            ErrorKind::PermissionDenied => Failure::Setting(format!(
+            ErrorKind::PermissionDenied => ExitError::Config(format!(
                 "{address} needs a privilege that this process lacks; listen on port 1024 or higher"
             )),
-            _ => Failure::Failed(format!("cannot listen on {address}: {error}")),
+            _ => ExitError::Failed(format!("cannot listen on {address}: {error}")),
         })
 }
 

@@ -37,7 +37,7 @@ impl StreamExecutor {
         match pending.len() {
             0 => {}
             1 => poll_first(pending, cx),
-            _ => burst::together(|| poll_first(pending, cx)),
+            _ => burst::run(|| poll_first(pending, cx)),
         }
     }
 

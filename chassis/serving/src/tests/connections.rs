@@ -119,7 +119,7 @@ async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
 
     let failure = listen(server.address).await.unwrap_err();
 
-    assert!(matches!(failure, Failure::Setting(_)));
+    assert!(matches!(failure, ExitError::Config(_)));
     assert!(failure.to_string().contains(&server.address.to_string()));
 }
 
@@ -129,7 +129,7 @@ async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
 
     let failure = listen(elsewhere).await.unwrap_err();
 
-    assert!(matches!(failure, Failure::Setting(_)));
+    assert!(matches!(failure, ExitError::Config(_)));
 }
 
 #[tokio::test]

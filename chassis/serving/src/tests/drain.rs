@@ -127,11 +127,11 @@ async fn a_database_that_does_not_get_ready_ends_the_server_with_its_failure() {
     let _client = server.client().await;
 
     server
-        .be_ready(Err(Failure::TryAgain("not migrated".into())))
+        .be_ready(Err(ExitError::TempFail("not migrated".into())))
         .await;
 
     let failure = server.end().await.unwrap_err();
-    assert!(matches!(failure, Failure::TryAgain(said) if said == "not migrated"));
+    assert!(matches!(failure, ExitError::TempFail(said) if said == "not migrated"));
 }
 
 #[tokio::test]

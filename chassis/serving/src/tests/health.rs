@@ -125,11 +125,11 @@ async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
         .unwrap_err();
 
     assert!(
-        matches!(&early, Failure::Failed(said) if said.ends_with("NOT_SERVING")),
+        matches!(&early, ExitError::Failed(said) if said.ends_with("NOT_SERVING")),
         "{early}"
     );
     assert!(then.is_ok());
-    assert!(matches!(unknown, Failure::Failed(_)));
+    assert!(matches!(unknown, ExitError::Failed(_)));
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_healthcheck_fails_where_nobody_listens_or_answers() {
     for address in [silent_address, closed_address] {
         let failure = soon(healthcheck(address, NAME)).await.unwrap_err();
 
-        assert!(matches!(failure, Failure::Failed(_)));
+        assert!(matches!(failure, ExitError::Failed(_)));
     }
 }
 

@@ -34,7 +34,7 @@ use super::{
     length_prefixed::{PrefixedMessages, stream_response},
     listen, request_id,
 };
-use process::Failure;
+use process::ExitError;
 
 use crate::settings::ServerSettings;
 
@@ -217,10 +217,10 @@ struct TestServer {
     address: SocketAddr,
     handlers: Test,
     /// Says that the database is there.
-    ready: Option<oneshot::Sender<Result<(), Failure>>>,
+    ready: Option<oneshot::Sender<Result<(), ExitError>>>,
     shutdown: CancellationToken,
     draining: CancellationToken,
-    running: JoinHandle<Result<(), Failure>>,
+    running: JoinHandle<Result<(), ExitError>>,
 }
 
 impl TestServer {
@@ -263,7 +263,7 @@ impl TestServer {
     }
 
     /// Says that the database is there, or why not, and waits until the server knows.
-    async fn be_ready(&mut self, ready: Result<(), Failure>) {
+    async fn be_ready(&mut self, ready: Result<(), ExitError>) {
         let succeeds = ready.is_ok();
         self.ready.take().unwrap().send(ready).unwrap();
         while succeeds && healthcheck(self.address, NAME).await.is_err() {
@@ -288,7 +288,7 @@ impl TestServer {
     }
 
     /// How the server ended, which it must do now.
-    async fn end(self) -> Result<(), Failure> {
+    async fn end(self) -> Result<(), ExitError> {
         soon(self.running).await.unwrap()
     }
 

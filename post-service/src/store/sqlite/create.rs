@@ -4,7 +4,7 @@ use std::slice;
 
 use chassis::database::{
     Atomicity, WriteError,
-    idempotency::{Request, scatter},
+    idempotency::{KeyedRequest, scatter},
     sqlite::{
         BatchOps, inserted_ids, json_param, json_param_with_capacity, none_on_constraint_violation,
         time,
@@ -27,7 +27,7 @@ const ROW: usize = 16; // bytes
 pub(super) struct Creation {
     pub(super) drafts: Drafts,
     /// The request, if the caller may replay it.
-    pub(super) request: Option<Request>,
+    pub(super) request: Option<KeyedRequest>,
     /// The atomicity of the creation if it is executed alone.
     pub(super) atomicity: Atomicity,
 }

@@ -1,7 +1,7 @@
 //! The idempotency records of the service: requests, and their saved responses.
 
 use chassis::database::{
-    idempotency::Request,
+    idempotency::KeyedRequest,
     idempotency_table, select,
     sqlite::{ReadSource, RowCursor, WrongType},
 };
@@ -30,9 +30,9 @@ impl Fingerprint {
 /// [`Error::RequestIdReused`], and those of the database.
 pub(super) async fn is_recorded(
     mut source: ReadSource<'_>,
-    request: Request,
+    request: KeyedRequest,
 ) -> Result<bool, Error> {
-    let (id, since) = (request.id_as_hex(), request.kept_since());
+    let (id, since) = (request.key_as_hex(), request.retained_since());
     let records: Vec<Fingerprint> = select!(
         &mut source,
         Fingerprint,

@@ -2,7 +2,7 @@
 
 use chassis::database::{
     Atomicity, WriteError,
-    idempotency::{Request, scatter},
+    idempotency::{KeyedRequest, scatter},
     sqlite::{BatchOps, inserted_ids, json_param, none_on_constraint_violation, time},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Creation {
     pub(super) draft: NewUser,
     /// The request, if the caller may replay it.
-    pub(super) request: Option<Request>,
+    pub(super) request: Option<KeyedRequest>,
     /// The atomicity of the creation if it is executed alone.
     pub(super) atomicity: Atomicity,
 }

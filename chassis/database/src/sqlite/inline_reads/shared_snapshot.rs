@@ -63,7 +63,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use process::burst::together;
 
     use crate::AccessPolicy;
 
@@ -104,7 +103,7 @@ mod tests {
         let (_folder, writer, readers) = place();
         insert(&writer);
 
-        let seen = together(|| {
+        let seen = burst::run(|| {
             let first = count(&readers);
             insert(&writer);
             (first, count(&readers))
@@ -132,7 +131,7 @@ mod tests {
 
         let first = version();
         assert_eq!(version(), first);
-        let seen = together(|| {
+        let seen = burst::run(|| {
             let before = version();
             insert(&writer);
             (before, version(), count(&readers))
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!(seen, (first, first, 0));
         assert_ne!(second, first);
         assert_eq!(version(), second);
-        assert_eq!(together(version), second);
+        assert_eq!(burst::run(version), second);
     }
 
     #[test]
@@ -176,7 +175,7 @@ mod tests {
         let (_other_folder, _, other) = place();
         insert(&writer);
 
-        let counts = together(|| [&readers, &other, &readers].map(count));
+        let counts = burst::run(|| [&readers, &other, &readers].map(count));
 
         assert_eq!(counts, [1, 0, 1]);
     }
@@ -186,7 +185,7 @@ mod tests {
         let (_folder, writer, readers) = place();
 
         let panicked = catch_unwind(|| {
-            together(|| {
+            burst::run(|| {
                 count(&readers);
                 panic!("a deliberate panic");
             })

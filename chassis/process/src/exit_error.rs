@@ -6,26 +6,26 @@ use crate::exit::CONFIG;
 /// Why a process ends without having done what it was started for. The text says what
 /// is wrong and what to do about it, in one line.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ExitError {
     /// It was begun and did not succeed. Exit code 1.
     #[error("{0}")]
     Failed(String),
     /// A setting cannot work, now or later. Exit code 78, `EX_CONFIG` of sysexits(3).
     #[error("{0}")]
-    Setting(String),
+    Config(String),
     /// Something that it needs is not there yet. Exit code 75, `EX_TEMPFAIL` of sysexits(3).
     #[error("{0}")]
-    TryAgain(String),
+    TempFail(String),
 }
 
-impl Failure {
+impl ExitError {
     /// What a supervisor sees.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
-            Self::Setting(_) => CONFIG,
-            Self::TryAgain(_) => 75,
+            Self::Config(_) => CONFIG,
+            Self::TempFail(_) => 75,
         }
     }
 }
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn each_failure_has_the_exit_code_that_supervisors_know() {
-        assert_eq!(Failure::Failed(String::new()).exit_code(), 1);
-        assert_eq!(Failure::Setting(String::new()).exit_code(), 78);
-        assert_eq!(Failure::TryAgain(String::new()).exit_code(), 75);
+        assert_eq!(ExitError::Failed(String::new()).exit_code(), 1);
+        assert_eq!(ExitError::Config(String::new()).exit_code(), 78);
+        assert_eq!(ExitError::TempFail(String::new()).exit_code(), 75);
     }
 }
