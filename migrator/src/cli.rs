@@ -1,6 +1,7 @@
 //! The command line of the migrator: what can be asked for, with help and examples.
 //! Knows no SQL and does nothing.
 
+pub mod completions;
 mod help;
 pub mod output;
 pub mod progress;
@@ -13,6 +14,7 @@ use clap::{
     Args, Parser, Subcommand,
     error::{ContextKind, ErrorKind},
 };
+use clap_complete::Shell;
 use database::settings::DatabaseUrl;
 use migrator::{Generate, Run};
 use process::settings::LogSettings;
@@ -241,6 +243,14 @@ pub enum Command {
     /// that release still run while the database is upgraded.
     #[command(after_help = help::RELEASE)]
     Release,
+    /// Prints the script that makes a shell complete the arguments of `migrator`.
+    ///
+    /// Needs neither a project nor a database.
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// What `migrate` can be told.
@@ -358,6 +368,7 @@ impl Command {
             Self::Wait { .. } => "wait",
             Self::Dump => "dump",
             Self::Release => "release",
+            Self::Completions { .. } => "completions",
         }
     }
 }

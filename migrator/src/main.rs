@@ -10,7 +10,10 @@ use process::{
     settings::{LogFormat, LogSettings},
 };
 
-use self::cli::{Command, Settings, output::Output, progress, prompt, scheduled_backup};
+use self::cli::{
+    Command, Settings, completions::CompletionScript, output::Output, progress, prompt,
+    scheduled_backup,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -117,6 +120,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
         }
         Command::Dump => output.say(&migrator()?.dump().await?, Exit::Done),
         Command::Release => output.say(&Project::release(source_tree(settings))?, Exit::Done),
+        Command::Completions { shell } => output.say(&CompletionScript::new(*shell), Exit::Done),
     })
 }
 

@@ -90,3 +90,9 @@ Examples:
 pub const RELEASE: &str = "\
 Examples:
   migrator release";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  migrator completions bash > /etc/bash_completion.d/migrator
+  migrator completions zsh > ~/.zfunc/_migrator
+  migrator completions fish > ~/.config/fish/completions/migrator.fish";

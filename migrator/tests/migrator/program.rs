@@ -230,3 +230,25 @@ fn every_command_has_help_with_examples() {
         assert!(run.stdout.contains("Examples:\n  "), "{run:?}");
     }
 }
+
+#[test]
+fn completions_need_no_project_and_no_database() {
+    let place = Place::new();
+
+    for (shell, expected) in [
+        ("bash", "complete -F _migrator"),
+        ("zsh", "#compdef migrator"),
+        ("fish", "complete -c migrator"),
+        ("elvish", "edit:completion:arg-completer[migrator]"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let run = place.run(&["completions", shell]);
+
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.contains(expected), "{run:?}");
+        assert!(run.stdout.contains("--allow-data-loss"), "{run:?}");
+    }
+    assert!(!place.path().exists());
+    let unknown = place.run(&["completions", "tcsh"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+}

@@ -153,7 +153,7 @@ async fn a_dump_is_a_script_that_makes_the_same_schema() {
     assert_eq!(adopted.code, 0, "{adopted:?}");
     assert_eq!(
         adopted.stdout,
-        "Baselined 0001 create_users (user-service)\nAdopted 0002 create_posts (post-service)\n\
+        "Baselined 0001 create_users (user-service)\nBaselined 0002 create_posts (post-service)\n\
          Current database version: 2"
     );
     assert_eq!(again.stdout, dump);
