@@ -93,7 +93,7 @@ impl Migrator {
     ) -> Self {
         let DatabaseUrl::Sqlite(database) = database.clone();
         Self {
-            backups: Backups::new(database.clone(), None, backup::KEEP),
+            backups: Backups::new(database.clone(), None, backup::DEFAULT_KEEP),
             database,
             lock_timeout,
             migrations,

@@ -125,7 +125,7 @@ impl Finding {
     /// M003 or M008.
     pub(crate) fn denied(place: &SourceLocation, denial: &Denial) -> Self {
         match denial {
-            Denial::Theirs { deed, whose } => {
+            Denial::NotOwned { operation, whose } => {
                 let whose = match whose.as_str() {
                     MIGRATOR => "the migrator",
                     service => service,
@@ -133,20 +133,20 @@ impl Finding {
                 Self::new(
                     LintCode::Ownership,
                     place,
-                    format!("it may not {deed}, which belongs to {whose}"),
+                    format!("it may not {operation}, which belongs to {whose}"),
                     format!("only migrations of {whose} may touch it"),
                 )
             }
-            Denial::Forbidden(deed) => Self::forbidden(place, deed),
+            Denial::Forbidden(operation) => Self::forbidden(place, operation),
         }
     }
 
     /// M008.
-    fn forbidden(place: &SourceLocation, deed: &str) -> Self {
+    fn forbidden(place: &SourceLocation, operation: &str) -> Self {
         Self::new(
             LintCode::Forbidden,
             place,
-            format!("a migration may not {deed}"),
+            format!("a migration may not {operation}"),
             "leave it out: a run is one transaction of the migrator, which makes its own settings"
                 .into(),
         )

@@ -24,13 +24,13 @@ use crate::{
     scratch::preflight::Preflight,
     sqlite::{
         backup::Backup,
-        execute::{Script, execute, ignore},
+        execute::{Script, execute, no_observer},
         guard::Policy,
         history,
-        lock_backoff::Wait,
+        lock_backoff::LockBackoff,
         orphans::Orphans,
         schema::Schema,
-        session::{Session, make_file},
+        session::{Session, create_file},
     },
     state::{
         catalog::Catalog,
@@ -68,13 +68,13 @@ impl Migrator {
         if !there && run.is_some_and(Run::is_downgrade) {
             return Err(self.nothing_to_downgrade());
         }
-        let wait = Wait::new(self.lock_timeout);
+        let wait = LockBackoff::new(self.lock_timeout);
         let mut session = if !there && is_dry(run) {
-            Session::memory(&self.database, wait).await?
+            Session::open_in_memory(&self.database, wait).await?
         } else {
             if !there {
                 volume::check_new(&self.database)?;
-                make_file(&self.database).map_err(|source| self.unusable(source))?;
+                create_file(&self.database).map_err(|source| self.unusable(source))?;
             }
             Session::open(&self.database, wait).await?
         };
@@ -88,7 +88,7 @@ impl Migrator {
         session: &mut Session,
         run: Option<Run>,
     ) -> Result<RunReport, Error> {
-        let DatabaseState { identity, applied } = session.look().await?;
+        let DatabaseState { identity, applied } = session.read_state().await?;
         match (identity, run) {
             (Identity::Foreign(why), _) => return Err(self.foreign(why)),
             (Identity::Unclaimed, _) => return Err(self.unclaimed()),
@@ -100,7 +100,7 @@ impl Migrator {
         }
         // It is a property of the file, and no rollback undoes it.
         if !is_dry(run) {
-            session.enter_wal().await?;
+            session.enable_wal().await?;
         }
         session.begin().await?;
         let began = Instant::now();
@@ -125,10 +125,12 @@ impl Migrator {
     /// now: another migrator can have been here.
     async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<RunReport, Error> {
         let connection = session.connection();
-        let DatabaseState { identity, applied } = history::view(connection).await?;
+        let DatabaseState { identity, applied } = history::read(connection).await?;
         let mut report = self.report(is_dry(run), &applied);
         match identity {
-            Identity::Ours => history::complete(connection, &self.migrations, &applied).await?,
+            Identity::Ours => {
+                history::backfill_token_hashes(connection, &self.migrations, &applied).await?
+            }
             Identity::Empty => {
                 history::create(connection).await?;
                 report.created = true;
@@ -206,7 +208,10 @@ impl Migrator {
         if run.no_backup || run.dry_run || steps.from == 0 {
             return Ok((None, executing.await?));
         }
-        let taken = self.backups.take(&steps.reason(), &self.progress).await?;
+        let taken = self
+            .backups
+            .copy_locked(&steps.reason(), &self.progress)
+            .await?;
         let (verified, executed) = tokio::join!(taken.verify(&self.progress), executing);
         let executed = executed?;
         Ok((Some(verified?), executed))
@@ -226,16 +231,16 @@ impl Migrator {
         for (migration, owners) in steps.migrations.iter().zip(owners) {
             let script = Script::new(migration, direction);
             let mut execution =
-                execute(connection, &script, owners, Policy::Enforce, ignore).await?;
+                execute(connection, &script, owners, Policy::Enforce, no_observer).await?;
             execution.refuse(migration, direction)?;
             let step = StepReport::new(migration, direction, execution.statements);
             match direction {
                 Direction::Up => history::record(connection, migration, step.elapsed).await?,
-                Direction::Down => history::erase(connection, migration).await?,
+                Direction::Down => history::remove(connection, migration).await?,
             }
             executed.push(step);
         }
-        Orphans::read(connection).await?.refuse_new(&before)?;
+        Orphans::read(connection).await?.reject_new(&before)?;
         work.end();
         Ok(ExecutedSteps {
             steps: executed,

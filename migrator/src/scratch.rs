@@ -13,7 +13,7 @@ use crate::{
     project::migrations::{Direction, Migration, Migrations},
     sql::name::Name,
     sqlite::{
-        execute::{Denied, Failure, Script, execute, ignore, prepares},
+        execute::{Denied, Failure, Script, execute, no_observer, try_prepare},
         guard::Policy,
         history,
         schema::Schema,
@@ -55,7 +55,7 @@ pub(crate) struct RoundTrip<'a> {
 impl Scratch {
     /// Makes a database that has an empty history, and the settings that a run has.
     pub(crate) async fn new() -> Result<Self, Error> {
-        let mut connection = session::connect().await?;
+        let mut connection = session::connect_in_memory().await?;
         // A script that asks for the history is told whose it is, as in a run.
         history::create(&mut connection).await?;
         Ok(Self {
@@ -74,7 +74,7 @@ impl Scratch {
         let mut scratch = Self::new().await?;
         for migration in migrations.iter().filter(|known| known.number() <= newest) {
             scratch
-                .apply(migration, Direction::Up, Policy::Enforce, ignore)
+                .apply(migration, Direction::Up, Policy::Enforce, no_observer)
                 .await?;
         }
         Ok(scratch)
@@ -84,7 +84,7 @@ impl Scratch {
     /// at the first that fails.
     pub(crate) async fn declare(&mut self, script: &Script<'_>) -> Result<Option<Failure>, Error> {
         let (owners, policy) = (Owners::default(), Policy::Trust);
-        let executed = execute(&mut self.connection, script, &owners, policy, ignore).await?;
+        let executed = execute(&mut self.connection, script, &owners, policy, no_observer).await?;
         Ok(executed.failure)
     }
 
@@ -154,9 +154,9 @@ impl Scratch {
         let (up, down) = (Direction::Up, Direction::Down);
         let mut trip = RoundTrip::from(self.apply(migration, up, policy, observe).await?);
         if trip.up.failure.is_none() {
-            let run = self.apply(migration, down, policy, ignore).await?;
+            let run = self.apply(migration, down, policy, no_observer).await?;
             if run.failure.is_none() {
-                trip.again = Some(self.apply(migration, up, policy, ignore).await?);
+                trip.again = Some(self.apply(migration, up, policy, no_observer).await?);
             }
             trip.down = Some(run);
         }
@@ -207,7 +207,7 @@ impl Scratch {
         let schema = Arc::clone(&self.schema);
         for view in schema.views.keys().filter(|_| policy == Policy::Record) {
             let statement = format!("select * from {view}");
-            if prepares(&mut self.connection, &statement).await.is_ok() {
+            if try_prepare(&mut self.connection, &statement).await.is_ok() {
                 working.push(view.clone());
             }
         }
@@ -276,10 +276,12 @@ mod tests {
         let mut scratch = Scratch::replay(&migrations, 3).await.unwrap();
 
         let refused = scratch
-            .apply(migration, down, Policy::Enforce, ignore)
+            .apply(migration, down, Policy::Enforce, no_observer)
             .await;
         let kept = scratch.schema();
-        let recorded = scratch.apply(migration, down, Policy::Record, ignore).await;
+        let recorded = scratch
+            .apply(migration, down, Policy::Record, no_observer)
+            .await;
 
         assert!(
             matches!(

@@ -11,7 +11,7 @@ use crate::{
     report::{MigrationRef, RunReport},
     run::plan::{self, PlanError},
     scratch::Scratch,
-    sqlite::{history, lock_backoff::Wait, schema::Schema, session::Session},
+    sqlite::{history, lock_backoff::LockBackoff, schema::Schema, session::Session},
     state::history::{DatabaseState, Identity},
 };
 
@@ -32,7 +32,8 @@ impl Migrator {
             return Err(self.not_created());
         }
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
-        let mut session = Session::open(&self.database, Wait::new(self.lock_timeout)).await?;
+        let mut session =
+            Session::open(&self.database, LockBackoff::new(self.lock_timeout)).await?;
         let result = self.adopt(&mut session, version, &expected).await;
         session.close().await;
         result
@@ -51,7 +52,7 @@ impl Migrator {
         session.rollback().await;
         looked?;
 
-        session.enter_wal().await?;
+        session.enable_wal().await?;
         session.begin().await?;
         match self.claim(session, version, expected).await {
             Ok(report) => {
@@ -73,7 +74,7 @@ impl Migrator {
         expected: &Schema,
     ) -> Result<(), Error> {
         let connection = session.connection();
-        let DatabaseState { identity, applied } = history::view(connection).await?;
+        let DatabaseState { identity, applied } = history::read(connection).await?;
         if let Identity::Foreign(why) = identity {
             return Err(self.foreign(why));
         }

@@ -12,7 +12,7 @@ use crate::{
     project::Project,
     scratch::{RoundTrip, Scratch, desired::DesiredSchema},
     sql::location::SourceLocation,
-    sqlite::{execute::prepares, schema::Schema},
+    sqlite::{execute::try_prepare, schema::Schema},
     state::{catalog::Difference, error::DatabaseError},
 };
 
@@ -244,7 +244,7 @@ fn round_trip_failures(trips: &[RoundTrip<'_>]) -> Vec<RoundTripFailure> {
 async fn broken_statements(project: &Project, scratch: &mut Scratch) -> Vec<BrokenStatement> {
     let mut broken_statements = Vec::new();
     for recorded in project.owners.iter().flat_map(|owner| &owner.recorded) {
-        if let Err(message) = prepares(scratch.connection(), &recorded.query).await {
+        if let Err(message) = try_prepare(scratch.connection(), &recorded.query).await {
             let words: Vec<_> = recorded.query.split_whitespace().collect();
             broken_statements.push(BrokenStatement {
                 file: recorded.file.clone(),

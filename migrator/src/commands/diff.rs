@@ -23,7 +23,7 @@ impl Migrator {
             version,
             drift: !differences.is_empty(),
             differences,
-            ddl: planner::repair(&live, &expected),
+            ddl: planner::drift_fix(&live, &expected),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     scratch::{Scratch, desired::DesiredSchema},
     sql::name::{Name, ObjectKind},
     sqlite::{
-        execute::ignore,
+        execute::no_observer,
         guard::Policy,
         planner::{self, Question, Renames},
         schema::Schema,
@@ -310,7 +310,7 @@ fn renames(
             return Err(planner::Error::Ambiguous(question.clone()).into());
         };
         let old = old.as_deref().map(Name::new);
-        questions = renames.answer(from, to, question, old)?;
+        questions = renames.resolve(from, to, question, old)?;
     }
     Ok(renames)
 }
@@ -321,7 +321,9 @@ async fn prove(scratch: &mut Scratch, project: &Project, target: &Schema) -> Res
     let Some(newest) = migrations.get(migrations.newest()) else {
         return Ok(());
     };
-    let trip = scratch.round_trip(newest, Policy::Enforce, ignore).await?;
+    let trip = scratch
+        .round_trip(newest, Policy::Enforce, no_observer)
+        .await?;
     let mut runs = trip.runs();
     match runs.find(|(run, expected)| *run.after != *expected.unwrap_or(target)) {
         Some((run, _)) => Err(GenerateError::VerificationFailed {

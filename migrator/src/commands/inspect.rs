@@ -7,7 +7,7 @@ use database::sqlite::sqlite_version;
 use crate::{
     Migrator,
     error::Error,
-    sqlite::{lock_backoff::Wait, schema::Schema, session::Session},
+    sqlite::{lock_backoff::LockBackoff, schema::Schema, session::Session},
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
@@ -15,7 +15,7 @@ impl Migrator {
     /// The history of a database that is this system's.
     pub(super) async fn history(&self, patience: Duration) -> Result<Vec<AppliedMigration>, Error> {
         let mut session = self.open(patience).await?;
-        let view = session.look().await;
+        let view = session.read_state().await;
         session.close().await;
         self.ours(view?)
     }
@@ -25,7 +25,7 @@ impl Migrator {
         &self,
     ) -> Result<(Vec<AppliedMigration>, Schema), Error> {
         let mut session = self.open(self.lock_timeout).await?;
-        let looked = session.look_closer().await;
+        let looked = session.read_state_and_schema().await;
         session.close().await;
         let (view, schema) = looked?;
         Ok((self.ours(view)?, schema))
@@ -36,7 +36,7 @@ impl Migrator {
         if !self.exists()? {
             return Err(self.not_created());
         }
-        Ok(Session::open(&self.database, Wait::new(patience)).await?)
+        Ok(Session::open(&self.database, LockBackoff::new(patience)).await?)
     }
 
     fn ours(

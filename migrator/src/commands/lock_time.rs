@@ -29,7 +29,10 @@ impl Migrator {
     pub(crate) async fn lock_time(&self, limit: Duration) -> Result<Vec<Finding>, Error> {
         // Nothing is done to the database whose progress could be told.
         let progress = Progress::noop();
-        let copy = self.backups.copy(self.lock_timeout, &progress).await?;
+        let copy = self
+            .backups
+            .trial_copy(self.lock_timeout, &progress)
+            .await?;
         let migrator = Self {
             database: copy.path().to_owned(),
             backups: copy.backups(),
@@ -53,10 +56,18 @@ impl Migrator {
         let error = error.into_cause();
         let remedy = match error {
             Error::Execute(ExecuteError::Ownership {
-                place, deed, whose, ..
-            }) => return Ok(Finding::denied(&place, &Denial::Theirs { deed, whose })),
-            Error::Execute(ExecuteError::Forbidden { place, deed }) => {
-                return Ok(Finding::denied(&place, &Denial::Forbidden(deed)));
+                place,
+                operation,
+                whose,
+                ..
+            }) => {
+                return Ok(Finding::denied(
+                    &place,
+                    &Denial::NotOwned { operation, whose },
+                ));
+            }
+            Error::Execute(ExecuteError::Forbidden { place, operation }) => {
+                return Ok(Finding::denied(&place, &Denial::Forbidden(operation)));
             }
             Error::Execute(ExecuteError::Script { place, source, .. }) => {
                 return Ok(Finding::refused(&Failure { place, source }));
@@ -65,7 +76,7 @@ impl Migrator {
             Error::Run(RunError::NotReached { .. }) => "correct the script",
             // What SQLite cannot make sense of, such as a reference to no key.
             Error::Database(DatabaseError::Failed(ref source))
-                if ResultCode::from(source) == ResultCode::Mistake =>
+                if ResultCode::from(source) == ResultCode::Error =>
             {
                 "correct the script"
             }

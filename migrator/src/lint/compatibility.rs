@@ -9,7 +9,7 @@ use crate::{
     project::Project,
     scratch::Scratch,
     sql::{name::Name, operation::Operation},
-    sqlite::execute::prepares,
+    sqlite::execute::try_prepare,
 };
 
 /// The columns of a table that every INSERT has to name: NOT NULL, without a default, and
@@ -117,7 +117,7 @@ async fn fails(
     connection: &mut SqliteConnection,
     query: &str,
 ) -> Result<Option<String>, sqlx::Error> {
-    if let Err(why) = prepares(connection, query).await {
+    if let Err(why) = try_prepare(connection, query).await {
         return Ok(Some(why));
     }
     let Operation::Insert {

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
     sql::{self, operation::Operation},
-    sqlite::{execute::ignore, guard::Policy},
+    sqlite::{execute::no_observer, guard::Policy},
     state::{
         catalog::Catalog,
         history::AppliedMigration,
@@ -49,7 +49,7 @@ impl Preflight {
         let applied = applied.iter().filter_map(|row| known.get(row.number));
         for (at, migration) in applied.enumerate() {
             scratch
-                .apply(migration, Direction::Up, Policy::Enforce, ignore)
+                .apply(migration, Direction::Up, Policy::Enforce, no_observer)
                 .await?;
             if at + 1 == staying {
                 target = scratch.schema();
@@ -62,7 +62,7 @@ impl Preflight {
         for migration in steps {
             owners.push(scratch.owners().clone());
             scratch
-                .apply(migration, direction, Policy::Enforce, ignore)
+                .apply(migration, direction, Policy::Enforce, no_observer)
                 .await?;
             for statement in sql::statements(migration.script(direction)) {
                 dropped.extend(tracker.rename(&Operation::classify(statement.text)));

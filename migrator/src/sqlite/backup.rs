@@ -7,12 +7,12 @@
 
 mod copy;
 pub(crate) mod error;
-mod facts;
 mod files;
 mod list;
 mod manifest;
 mod restore;
 mod retention;
+mod summary;
 
 use std::{
     fmt,
@@ -26,10 +26,10 @@ use serde::Serialize;
 
 pub(crate) use self::copy::TrialCopy;
 pub use self::{
-    copy::Taken,
+    copy::UnverifiedBackup,
     error::Error,
-    list::{Listed, Listing, State},
-    manifest::Record,
+    list::{BackupState, ListedBackup, Listing},
+    manifest::Manifest,
 };
 use crate::{
     report::progress::{Progress, Task},
@@ -37,10 +37,10 @@ use crate::{
 };
 
 /// How many pages are copied at a time when a backup is restored: some milliseconds' work.
-const PAGES: u32 = 1_000;
+const PAGES_PER_STEP: u32 = 1_000;
 
 /// How many backups are kept unless somebody says otherwise.
-pub const KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+pub const DEFAULT_KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// The backups of one database.
 #[derive(Clone, Debug)]
@@ -51,9 +51,9 @@ pub struct Backups {
     stem: String,
     keep: NonZeroUsize,
     /// One that is not removed now, old as it may be: it is being restored.
-    spared: Option<PathBuf>,
+    protected: Option<PathBuf>,
     /// Whether each is removed as soon as it was compared: the database is a [`TrialCopy`].
-    discarded: bool,
+    discard: bool,
 }
 
 /// A backup that is known to be one.
@@ -62,7 +62,8 @@ pub struct Backup {
     /// Where it is.
     pub path: PathBuf,
     /// What stands beside it.
-    pub record: Record,
+    #[serde(rename = "record")]
+    pub manifest: Manifest,
     /// The older backups that were removed afterwards.
     pub pruned: Vec<PathBuf>,
 }
@@ -77,7 +78,8 @@ pub struct Restored {
     /// The version that it is at now.
     pub version: i64,
     /// The copy of what was in it before; `None` if there was nothing.
-    pub rescue: Option<Backup>,
+    #[serde(rename = "rescue")]
+    pub pre_restore: Option<Backup>,
     /// Whether the rows and the schema were compared with the backup afterwards. They
     /// cannot be when somebody writes in the instant after the commit; the file was checked
     /// all the same.
@@ -86,7 +88,7 @@ pub struct Restored {
 
 impl fmt::Display for Backup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { version, bytes, .. } = &self.record;
+        let Manifest { version, bytes, .. } = &self.manifest;
         let path = self.path.display();
         write!(f, "Backed up version {version}, {bytes} bytes, to {path}")
     }
@@ -94,8 +96,8 @@ impl fmt::Display for Backup {
 
 impl fmt::Display for Restored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(rescue) = &self.rescue {
-            writeln!(f, "{rescue}")?;
+        if let Some(backup) = &self.pre_restore {
+            writeln!(f, "{backup}")?;
         }
         let (database, file) = (&self.database, self.file.display());
         writeln!(f, "Restored {database} from {file}")?;
@@ -111,15 +113,15 @@ impl Backups {
     /// newest `keep` are kept.
     #[must_use]
     pub fn new(database: PathBuf, folder: Option<PathBuf>, keep: NonZeroUsize) -> Self {
-        let folder = folder.unwrap_or_else(|| files::folder_of(&database).join("backups"));
+        let folder = folder.unwrap_or_else(|| files::parent_dir(&database).join("backups"));
         let stem = database.file_stem().unwrap_or_default();
         Self {
             stem: stem.to_string_lossy().into_owned(),
             database,
             folder,
             keep,
-            spared: None,
-            discarded: false,
+            protected: None,
+            discard: false,
         }
     }
 
@@ -136,8 +138,12 @@ impl Backups {
     /// # Errors
     ///
     /// [`Error`]; nothing is left then.
-    pub async fn take(&self, why: &str, progress: &Progress) -> Result<Taken, Error> {
-        let taken = copy::take(self, None, why, progress).await;
+    pub async fn copy_locked(
+        &self,
+        why: &str,
+        progress: &Progress,
+    ) -> Result<UnverifiedBackup, Error> {
+        let taken = copy::copy_locked(self, None, why, progress).await;
         self.prune_after(taken)
     }
 
@@ -155,7 +161,7 @@ impl Backups {
         lock_timeout: Duration,
         progress: &Progress,
     ) -> Result<Backup, Error> {
-        let taken = copy::take_alone(self, file, why, lock_timeout, progress).await;
+        let taken = copy::lock_and_copy(self, file, why, lock_timeout, progress).await;
         self.prune_after(taken)?.verify(progress).await
     }
 
@@ -165,19 +171,19 @@ impl Backups {
     /// # Errors
     ///
     /// Those of [`Backups::back_up`]; nothing is left then.
-    pub(crate) async fn copy(
+    pub(crate) async fn trial_copy(
         &self,
         lock_timeout: Duration,
         progress: &Progress,
     ) -> Result<TrialCopy, Error> {
         let beside = Self {
-            folder: files::folder_of(&self.database).to_owned(),
+            folder: files::parent_dir(&self.database).to_owned(),
             ..self.clone()
         };
         for folder in [&self.folder, &beside.folder] {
             retention::remove_leftovers(folder, &self.stem);
         }
-        let taken = copy::take_alone(&beside, None, "to try it", lock_timeout, progress).await?;
+        let taken = copy::lock_and_copy(&beside, None, "to try it", lock_timeout, progress).await?;
         Ok(taken.into_trial(self).await)
     }
 
@@ -207,7 +213,7 @@ impl Backups {
         progress: &Progress,
     ) -> Result<Restored, Error> {
         let backups = Self {
-            spared: Some(file.to_owned()),
+            protected: Some(file.to_owned()),
             ..self.clone()
         };
         let restored = restore::restore(&backups, file, known, lock_timeout, progress).await;
@@ -217,12 +223,12 @@ impl Backups {
     /// Removes what is beyond those that are kept, and what killed processes left; says
     /// which backups those were.
     fn prune(&self) -> Vec<PathBuf> {
-        if self.discarded {
+        if self.discard {
             return Vec::new();
         }
-        retention::remove_leftovers(files::folder_of(&self.database), &self.stem);
-        let spared = self.spared.as_deref();
-        retention::prune(&self.folder, &self.stem, self.keep.get(), spared)
+        retention::remove_leftovers(files::parent_dir(&self.database), &self.stem);
+        let protected = self.protected.as_deref();
+        retention::prune(&self.folder, &self.stem, self.keep.get(), protected)
     }
 
     /// Failures come in rows, and must not fill the disk.
@@ -241,7 +247,7 @@ async fn copy_pages(
 ) -> Result<Result<OnlineBackup, OnlineBackupError>, Error> {
     let copy = move || {
         while !pages.is_ready() {
-            work.advance(pages.copy(PAGES)?.done);
+            work.advance(pages.copy(PAGES_PER_STEP)?.done);
         }
         work.end();
         Ok(pages)

@@ -7,7 +7,7 @@ use database::sqlite::{authorizer, error_offset};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
-    guard::{Denial, Guard, MIGRATOR, Made, Policy},
+    guard::{CreatedObject, Denial, Guard, MIGRATOR, Policy},
     internal,
 };
 use crate::{
@@ -71,7 +71,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Returns what SQLite says.
     pub(crate) fn message(&self) -> String {
-        message(&self.source)
+        sqlite_message(&self.source)
     }
 }
 
@@ -88,13 +88,13 @@ impl Execution {
     ) -> Result<(), ExecuteError> {
         if let Some(Denied { place, denial }) = self.denials.drain(..).next() {
             return Err(match denial {
-                Denial::Theirs { deed, whose } => ExecuteError::Ownership {
+                Denial::NotOwned { operation, whose } => ExecuteError::Ownership {
                     place,
                     owner: migration.owner().to_owned(),
-                    deed,
+                    operation,
                     whose,
                 },
-                Denial::Forbidden(deed) => ExecuteError::Forbidden { place, deed },
+                Denial::Forbidden(operation) => ExecuteError::Forbidden { place, operation },
             });
         }
         match self.failure.take() {
@@ -129,7 +129,7 @@ pub enum ExecuteError {
     },
     /// Move it into a migration of the owner.
     #[error(
-        "a migration of {owner} may not {deed}, at {place}: that is for {} to do",
+        "a migration of {owner} may not {operation}, at {place}: that is for {} to do",
         if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
     )]
     Ownership {
@@ -138,17 +138,17 @@ pub enum ExecuteError {
         /// Whose migration it is.
         owner: String,
         /// What it would do.
-        deed: String,
+        operation: String,
         /// Whose it is that it would do it to.
         whose: String,
     },
     /// Take it out of the migration.
-    #[error("a migration may not {deed}, at {place}; take it out")]
+    #[error("a migration may not {operation}, at {place}; take it out")]
     Forbidden {
         /// The statement.
         place: SourceLocation,
         /// What it would do.
-        deed: String,
+        operation: String,
     },
 }
 
@@ -171,7 +171,7 @@ impl ExecuteError {
 }
 
 /// Observes nothing.
-pub(crate) async fn ignore(_: &mut SqliteConnection, _: usize) -> Result<(), sqlx::Error> {
+pub(crate) async fn no_observer(_: &mut SqliteConnection, _: usize) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
@@ -210,8 +210,8 @@ pub(crate) async fn execute(
             .find(|(table, at)| after.get(*table) != Some(*at));
         execution.denials.extend(changed.map(|(table, _)| Denied {
             place: sequence_statement(script),
-            denial: Denial::Theirs {
-                deed: format!("change which ids of {table} were in use"),
+            denial: Denial::NotOwned {
+                operation: format!("change which ids of {table} were in use"),
                 whose: owners.owner(table).unwrap_or_default().to_owned(),
             },
         }));
@@ -225,7 +225,7 @@ async fn foreign_sequences(
     owner: &str,
     owners: &Owners,
 ) -> Result<BTreeMap<String, i64>, sqlx::Error> {
-    if !internal::exists(connection, "sqlite_sequence").await? {
+    if !internal::table_exists(connection, "sqlite_sequence").await? {
         return Ok(BTreeMap::new());
     }
     let sequences: Vec<(String, i64)> = sqlx::query_as("select name, seq from sqlite_sequence")
@@ -268,9 +268,9 @@ impl Guarded<'_> {
             if denied || execution.failure.is_some() {
                 break;
             }
-            self.guard.trust(true);
+            self.guard.set_trusted(true);
             observe(self.connection, at).await?;
-            self.guard.trust(false);
+            self.guard.set_trusted(false);
         }
         Ok(execution)
     }
@@ -292,10 +292,10 @@ impl Guarded<'_> {
             Err(_) => error_offset(self.connection).await?,
         };
         let place = self.script.place(statement.offset + offset.unwrap_or(0));
-        let (mut denial, made) = self.guard.take();
+        let (mut denial, created) = self.guard.take_record();
         if result.is_ok() {
-            for made in made {
-                let probed = self.probe(&made, statement.text).await;
+            for object in created {
+                let probed = self.probe(&object, statement.text).await;
                 denial = denial.or(probed);
             }
         }
@@ -320,19 +320,19 @@ impl Guarded<'_> {
 
     /// Returns how many rows were changed since the connection was opened.
     async fn changes(&mut self) -> Result<i64, sqlx::Error> {
-        self.guard.trust(true);
+        self.guard.set_trusted(true);
         let changes = sqlx::query_scalar("select total_changes()")
             .fetch_one(&mut *self.connection)
             .await;
-        self.guard.trust(false);
+        self.guard.set_trusted(false);
         changes
     }
 
     /// Returns what a view or a trigger is denied when it is used: SQLite does not ask
     /// before.
-    async fn probe(&mut self, made: &Made, declaration: &str) -> Option<Denial> {
-        let uses = match made {
-            Made::View(view) => {
+    async fn probe(&mut self, created: &CreatedObject, declaration: &str) -> Option<Denial> {
+        let uses = match created {
+            CreatedObject::View(view) => {
                 let columns = self.columns(view).await;
                 vec![format!(
                     "explain select {} from {}",
@@ -345,9 +345,9 @@ impl Guarded<'_> {
                     quoted(view)
                 )]
             }
-            Made::TriggerOn(table) => {
+            CreatedObject::TriggerOn(table) => {
                 let columns = self.columns(table).await;
-                uses(&quoted(table), &columns)
+                trigger_firing_statements(&quoted(table), &columns)
             }
         };
         let mut understood = true;
@@ -357,7 +357,7 @@ impl Guarded<'_> {
                 .await
                 .is_ok();
         }
-        let denial = self.guard.take().0;
+        let denial = self.guard.take_record().0;
         if denial.is_some() || understood {
             return denial;
         }
@@ -367,12 +367,12 @@ impl Guarded<'_> {
             .into_iter()
             .filter(Token::is_name)
             .map(|token| token.unquoted());
-        self.guard.denies_naming(names)
+        self.guard.deny_foreign_names(names)
     }
 
     /// Returns the columns of a table or a view, as they have to be written.
     async fn columns(&mut self, table: &str) -> Vec<String> {
-        self.guard.trust(true);
+        self.guard.set_trusted(true);
         let columns = sqlx::query_scalar::<_, String>(
             "select name
              from pragma_table_info(?1)",
@@ -380,7 +380,7 @@ impl Guarded<'_> {
         .bind(table)
         .fetch_all(&mut *self.connection)
         .await;
-        self.guard.trust(false);
+        self.guard.set_trusted(false);
         // A view of what is not there yet has no columns yet.
         let columns = columns.unwrap_or_default();
         columns.iter().map(|column| quoted(column)).collect()
@@ -388,7 +388,7 @@ impl Guarded<'_> {
 }
 
 /// Returns statements that between them fire every trigger of a table.
-fn uses(table: &str, columns: &[String]) -> Vec<String> {
+fn trigger_firing_statements(table: &str, columns: &[String]) -> Vec<String> {
     let updates = columns
         .iter()
         .map(|column| format!("explain update {table} set {column} = {column}"));
@@ -401,16 +401,19 @@ fn uses(table: &str, columns: &[String]) -> Vec<String> {
 
 /// Reports whether SQLite takes a statement, given what the database has; otherwise what it
 /// says. The statement is not executed, and what was prepared before does not count.
-pub(crate) async fn prepares(connection: &mut SqliteConnection, sql: &str) -> Result<(), String> {
+pub(crate) async fn try_prepare(
+    connection: &mut SqliteConnection,
+    sql: &str,
+) -> Result<(), String> {
     sqlx::raw_sql(AssertSqlSafe(format!("explain {sql}")))
         .execute(connection)
         .await
         .map(drop)
-        .map_err(|error| message(&error))
+        .map_err(|error| sqlite_message(&error))
 }
 
 /// Returns what SQLite says, without what sqlx says around it.
-fn message(error: &sqlx::Error) -> String {
+fn sqlite_message(error: &sqlx::Error) -> String {
     error
         .as_database_error()
         .map_or_else(|| error.to_string(), |error| error.message().to_owned())

@@ -11,7 +11,7 @@ use std::{
 
 use database::sqlite::{Action, ActionCode};
 
-use super::internal::{self, Keeper};
+use super::internal::{self, InternalOwner};
 use crate::state::owners::Owners;
 
 /// The owner of the migrator's own tables.
@@ -20,15 +20,15 @@ pub(crate) const MIGRATOR: &str = "migrator";
 /// What a migration was denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// What belongs to somebody else: the deed, and whose it is.
-    Theirs { deed: String, whose: String },
+    /// What belongs to somebody else: the operation, and whose it is.
+    NotOwned { operation: String, whose: String },
     /// What no migration may do.
     Forbidden(String),
 }
 
 /// What a statement made that SQLite does not look into before it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum CreatedObject {
     View(String),
     /// A trigger on this table or view.
     TriggerOn(String),
@@ -55,15 +55,15 @@ struct Rule {
     owners: Owners,
     policy: Policy,
     /// Whether the migrator's own statements run, which may do anything.
-    trusting: AtomicBool,
-    seen: Mutex<Seen>,
+    trusted: AtomicBool,
+    record: Mutex<StatementRecord>,
 }
 
 /// What one statement did.
 #[derive(Debug, Default)]
-struct Seen {
+struct StatementRecord {
     denial: Option<Denial>,
-    made: Vec<Made>,
+    created: Vec<CreatedObject>,
     alters: bool,
 }
 
@@ -74,52 +74,58 @@ impl Guard {
             owner: owner.to_owned(),
             owners,
             policy,
-            trusting: AtomicBool::new(false),
-            seen: Mutex::default(),
+            trusted: AtomicBool::new(false),
+            record: Mutex::default(),
         }))
     }
 
     /// Whether the migrator itself speaks, and not the migration.
-    pub(crate) fn trust(&self, trusting: bool) {
-        self.0.trusting.store(trusting, Ordering::Release);
+    pub(crate) fn set_trusted(&self, trusted: bool) {
+        self.0.trusted.store(trusted, Ordering::Release);
     }
 
-    /// What was denied first since the last question, and what was made.
-    pub(crate) fn take(&self) -> (Option<Denial>, Vec<Made>) {
-        let Seen { denial, made, .. } = mem::take(&mut *self.seen());
-        (denial, made)
+    /// What was denied first since the last question, and what was created.
+    pub(crate) fn take_record(&self) -> (Option<Denial>, Vec<CreatedObject>) {
+        let StatementRecord {
+            denial, created, ..
+        } = mem::take(&mut *self.record());
+        (denial, created)
     }
 
     /// The denial of what somebody else owns among some names.
-    pub(crate) fn denies_naming(&self, names: impl Iterator<Item = String>) -> Option<Denial> {
+    pub(crate) fn deny_foreign_names(&self, names: impl Iterator<Item = String>) -> Option<Denial> {
         let mut names = names;
-        names.find_map(|name| self.0.touch(&name, format!("name {name}")))
+        names.find_map(|name| self.0.deny_foreign(&name, format!("name {name}")))
     }
 
     /// Whether a statement is let through.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
-        if self.0.policy == Policy::Trust || self.0.trusting.load(Ordering::Acquire) {
+        if self.0.policy == Policy::Trust || self.0.trusted.load(Ordering::Acquire) {
             return true;
         }
-        let mut seen = self.seen();
-        let denial = self.0.denies(action, seen.alters);
-        seen.alters |= action.code == ActionCode::AlterTable;
+        let mut record = self.record();
+        let denial = self.0.denies(action, record.alters);
+        record.alters |= action.code == ActionCode::AlterTable;
         match (action.code, action.arg1, action.arg2) {
-            (ActionCode::CreateView, Some(view), _) => seen.made.push(Made::View(view.to_owned())),
+            (ActionCode::CreateView, Some(view), _) => {
+                record.created.push(CreatedObject::View(view.to_owned()))
+            }
             (ActionCode::CreateTrigger, _, Some(table)) => {
-                seen.made.push(Made::TriggerOn(table.to_owned()));
+                record
+                    .created
+                    .push(CreatedObject::TriggerOn(table.to_owned()));
             }
             _ => {}
         }
         let allowed = denial.is_none() || self.0.policy == Policy::Record;
-        if seen.denial.is_none() {
-            seen.denial = denial;
+        if record.denial.is_none() {
+            record.denial = denial;
         }
         allowed
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, StatementRecord> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +134,7 @@ impl Rule {
         let first = action.arg1.unwrap_or_default();
         let second = action.arg2.unwrap_or_default();
         let forbidden = |what: &str| Some(Denial::Forbidden(what.to_owned()));
-        let touch = |name: &str, deed: String| self.touch(name, deed);
+        let deny_foreign = |name: &str, operation: String| self.deny_foreign(name, operation);
         match action.code {
             // ADD COLUMN with a CHECK looks through the rows like this.
             ActionCode::Pragma if alters && first == "quick_check" => None,
@@ -136,22 +142,24 @@ impl Rule {
                 forbidden("load an extension")
             }
             ActionCode::Select | ActionCode::Recursive | ActionCode::Function => None,
-            ActionCode::Read if second.is_empty() => touch(first, format!("read {first}")),
-            ActionCode::Read => touch(first, format!("read {first}.{second}")),
-            ActionCode::Insert => touch(first, format!("insert into {first}")),
-            ActionCode::Update => touch(first, format!("update {first}.{second}")),
-            ActionCode::Delete => touch(first, format!("delete from {first}")),
-            ActionCode::CreateTable => touch(first, format!("create the table {first}")),
-            ActionCode::CreateView => touch(first, format!("create the view {first}")),
-            ActionCode::CreateIndex => touch(second, format!("create an index on {second}")),
-            ActionCode::CreateTrigger => touch(second, format!("create a trigger on {second}")),
-            ActionCode::DropTable => touch(first, format!("drop the table {first}")),
-            ActionCode::DropView => touch(first, format!("drop the view {first}")),
-            ActionCode::DropIndex => touch(second, format!("drop an index of {second}")),
-            ActionCode::DropTrigger => touch(second, format!("drop a trigger of {second}")),
-            ActionCode::AlterTable => touch(second, format!("alter {second}")),
-            ActionCode::Reindex => touch(first, format!("reindex {first}")),
-            ActionCode::Analyze => touch(first, format!("analyze {first}")),
+            ActionCode::Read if second.is_empty() => deny_foreign(first, format!("read {first}")),
+            ActionCode::Read => deny_foreign(first, format!("read {first}.{second}")),
+            ActionCode::Insert => deny_foreign(first, format!("insert into {first}")),
+            ActionCode::Update => deny_foreign(first, format!("update {first}.{second}")),
+            ActionCode::Delete => deny_foreign(first, format!("delete from {first}")),
+            ActionCode::CreateTable => deny_foreign(first, format!("create the table {first}")),
+            ActionCode::CreateView => deny_foreign(first, format!("create the view {first}")),
+            ActionCode::CreateIndex => deny_foreign(second, format!("create an index on {second}")),
+            ActionCode::CreateTrigger => {
+                deny_foreign(second, format!("create a trigger on {second}"))
+            }
+            ActionCode::DropTable => deny_foreign(first, format!("drop the table {first}")),
+            ActionCode::DropView => deny_foreign(first, format!("drop the view {first}")),
+            ActionCode::DropIndex => deny_foreign(second, format!("drop an index of {second}")),
+            ActionCode::DropTrigger => deny_foreign(second, format!("drop a trigger of {second}")),
+            ActionCode::AlterTable => deny_foreign(second, format!("alter {second}")),
+            ActionCode::Reindex => deny_foreign(first, format!("reindex {first}")),
+            ActionCode::Analyze => deny_foreign(first, format!("analyze {first}")),
             ActionCode::Attach => forbidden("attach a database"),
             ActionCode::Detach => forbidden("detach a database"),
             ActionCode::Pragma => forbidden(&format!("run pragma {first}")),
@@ -166,20 +174,20 @@ impl Rule {
         }
     }
 
-    /// Denies a deed on what belongs to somebody else.
-    fn touch(&self, name: &str, deed: String) -> Option<Denial> {
-        let whose = match internal::keeper(name) {
+    /// Denies a operation on what belongs to somebody else.
+    fn deny_foreign(&self, name: &str, operation: String) -> Option<Denial> {
+        let whose = match internal::owner(name) {
             // SQLite writes them when it alters, and a table that is rebuilt keeps its
             // sequence in `sqlite_sequence`; it guards the others by itself.
-            Some(Keeper::Sqlite) => return None,
-            Some(Keeper::Migrator) => MIGRATOR,
-            Some(Keeper::Litestream) | None => self
+            Some(InternalOwner::Sqlite) => return None,
+            Some(InternalOwner::Migrator) => MIGRATOR,
+            Some(InternalOwner::Litestream) | None => self
                 .owners
                 .owner(name)
                 .filter(|whose| *whose != self.owner)?,
         };
         let whose = whose.to_owned();
-        Some(Denial::Theirs { deed, whose })
+        Some(Denial::NotOwned { operation, whose })
     }
 }
 
@@ -201,11 +209,11 @@ mod tests {
         assert!(!guard.allows(action(ActionCode::Read, "users")));
         assert!(!guard.allows(action(ActionCode::Pragma, "user_version")));
 
-        let first = Denial::Theirs {
-            deed: "read users.id".into(),
+        let first = Denial::NotOwned {
+            operation: "read users.id".into(),
             whose: "users".into(),
         };
-        assert_eq!(guard.take(), (Some(first), Vec::new()));
-        assert_eq!(guard.take(), (None, Vec::new()));
+        assert_eq!(guard.take_record(), (Some(first), Vec::new()));
+        assert_eq!(guard.take_record(), (None, Vec::new()));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Reads all of it. Several statements, so it has to be in a transaction.
-pub(crate) async fn view(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
+pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
     let identity = identity(connection).await?;
     let applied = match identity {
         Identity::Ours => applied(connection).await?,
@@ -57,7 +57,7 @@ pub(crate) async fn application_id(connection: &mut SqliteConnection) -> Result<
 
 /// Returns the number of the newest migration that was applied, or 0.
 pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    if !internal::exists(connection, "_sqlx_migrations").await? {
+    if !internal::table_exists(connection, "_sqlx_migrations").await? {
         return Ok(0);
     }
     sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
@@ -75,7 +75,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
     )
     .fetch_all(&mut *connection)
     .await?;
-    let mut tokens = tokens(connection).await?;
+    let mut tokens = token_hashes(connection).await?;
     let applied =
         |(number, description, checksum, success, time, execution_time): Row| AppliedMigration {
             number,
@@ -91,8 +91,10 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
 }
 
 /// The hashes of the ways up, by number.
-async fn tokens(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
-    if !internal::exists(connection, "_migrator_tokens").await? {
+async fn token_hashes(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
+    if !internal::table_exists(connection, "_migrator_tokens").await? {
         return Ok(BTreeMap::new());
     }
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
@@ -125,10 +127,10 @@ pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx
     )
     .execute(&mut *connection)
     .await?;
-    create_tokens(connection).await
+    create_token_table(connection).await
 }
 
-async fn create_tokens(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn create_token_table(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "create table if not exists _migrator_tokens (
              version integer primary key,
@@ -143,17 +145,17 @@ async fn create_tokens(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
 
 /// Adds what a migrator that knew no tokens left out, where the scripts are known to be
 /// those that were applied.
-pub(crate) async fn complete(
+pub(crate) async fn backfill_token_hashes(
     connection: &mut SqliteConnection,
     known: &Migrations,
     applied: &[AppliedMigration],
 ) -> Result<(), sqlx::Error> {
-    create_tokens(connection).await?;
+    create_token_table(connection).await?;
     for applied in applied.iter().filter(|applied| applied.tokens.is_none()) {
         if let Some(migration) = known.get(applied.number)
             && migration.checksum() == applied.checksum
         {
-            record_tokens(connection, migration).await?;
+            record_token_hashes(connection, migration).await?;
         }
     }
     Ok(())
@@ -176,10 +178,10 @@ pub(crate) async fn record(
     .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
     .execute(&mut *connection)
     .await?;
-    record_tokens(connection, migration).await
+    record_token_hashes(connection, migration).await
 }
 
-async fn record_tokens(
+async fn record_token_hashes(
     connection: &mut SqliteConnection,
     migration: &Migration,
 ) -> Result<(), sqlx::Error> {
@@ -196,7 +198,7 @@ async fn record_tokens(
 }
 
 /// Takes a migration out of the history.
-pub(crate) async fn erase(
+pub(crate) async fn remove(
     connection: &mut SqliteConnection,
     migration: &Migration,
 ) -> Result<(), sqlx::Error> {

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 /// The program that keeps a table for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeper {
+pub(crate) enum InternalOwner {
     Sqlite,
     Migrator,
     /// It keeps `_litestream_seq` and `_litestream_lock` in a database that it replicates.
@@ -12,23 +12,23 @@ pub(crate) enum Keeper {
 }
 
 /// The first part of the names of such tables.
-const PREFIXES: [(&str, Keeper); 4] = [
-    ("sqlite_", Keeper::Sqlite),
-    ("_sqlx_", Keeper::Migrator),
-    ("_migrator_", Keeper::Migrator),
-    ("_litestream_", Keeper::Litestream),
+const PREFIXES: [(&str, InternalOwner); 4] = [
+    ("sqlite_", InternalOwner::Sqlite),
+    ("_sqlx_", InternalOwner::Migrator),
+    ("_migrator_", InternalOwner::Migrator),
+    ("_litestream_", InternalOwner::Litestream),
 ];
 
-/// Returns the keeper of a table, or `None` if a service may own it.
-pub(crate) fn keeper(table: &str) -> Option<Keeper> {
+/// Returns the owner of a table, or `None` if a service may own it.
+pub(crate) fn owner(table: &str) -> Option<InternalOwner> {
     let table = table.to_ascii_lowercase();
     let mut prefixes = PREFIXES.iter();
-    let (_, keeper) = prefixes.find(|(prefix, _)| table.starts_with(prefix))?;
-    Some(*keeper)
+    let (_, owner) = prefixes.find(|(prefix, _)| table.starts_with(prefix))?;
+    Some(*owner)
 }
 
 /// Reports whether the database has an internal table.
-pub(crate) async fn exists(
+pub(crate) async fn table_exists(
     connection: &mut SqliteConnection,
     table: &str,
 ) -> Result<bool, sqlx::Error> {

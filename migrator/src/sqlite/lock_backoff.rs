@@ -24,14 +24,14 @@ const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// How long a run still waits for others.
 #[derive(Debug)]
-pub(crate) struct Wait {
+pub(crate) struct LockBackoff {
     limit: Duration,
     /// `None` if it lies beyond what the clock can say.
     deadline: Option<Instant>,
     pause: Duration,
 }
 
-impl Wait {
+impl LockBackoff {
     /// Waits up to `limit` in all, from now.
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Wait {
     /// Returns the attempts to take the write lock, in turn with the other processes that write.
     pub(crate) fn attempts<'a>(&'a self, fair_lock: &'a mut FairLock) -> Attempts<'a> {
         Attempts {
-            wait: self,
+            backoff: self,
             acquire: fair_lock.acquire(),
             begun: false,
             last: false,
@@ -83,7 +83,7 @@ impl Wait {
 /// The attempts to take the write lock. Dropping them lets the next process have its turn.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
-    wait: &'a Wait,
+    backoff: &'a LockBackoff,
     acquire: Acquire<'a>,
     begun: bool,
     last: bool,
@@ -99,13 +99,13 @@ impl Attempts<'_> {
     pub(crate) async fn next(&mut self) -> Result<(), DatabaseError> {
         loop {
             if self.last {
-                return Err(DatabaseError::Locked(self.wait.limit));
+                return Err(DatabaseError::Locked(self.backoff.limit));
             }
             if self.begun {
                 self.acquire.pause().await;
             }
             self.begun = true;
-            self.last = self.wait.left().is_some_and(|left| left.is_zero());
+            self.last = self.backoff.left().is_some_and(|left| left.is_zero());
             if self.acquire.try_acquire() || self.last {
                 return Ok(());
             }
@@ -146,8 +146,8 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_waits_for_its_turn_and_then_holds_it() {
         let (_directory, mut service, mut migrator) = locks();
-        let wait = Wait::new(Duration::MAX);
-        let mut attempts = wait.attempts(&mut migrator);
+        let backoff = LockBackoff::new(Duration::MAX);
+        let mut attempts = backoff.attempts(&mut migrator);
         let mut writing = service.acquire();
         assert!(writing.try_acquire());
 
@@ -167,10 +167,10 @@ mod tests {
         let (_directory, mut frozen, mut migrator) = locks();
         let mut never_released = frozen.acquire();
         assert!(never_released.try_acquire());
-        let wait = Wait::new(Duration::MAX);
+        let backoff = LockBackoff::new(Duration::MAX);
 
         let attempt = tokio::time::timeout(Duration::from_secs(10), async {
-            wait.attempts(&mut migrator).next().await
+            backoff.attempts(&mut migrator).next().await
         });
 
         attempt.await.unwrap().unwrap();
@@ -181,8 +181,8 @@ mod tests {
         let (_directory, mut service, mut migrator) = locks();
         let mut writing = service.acquire();
         assert!(writing.try_acquire());
-        let wait = Wait::new(Duration::ZERO);
-        let mut attempts = wait.attempts(&mut migrator);
+        let backoff = LockBackoff::new(Duration::ZERO);
+        let mut attempts = backoff.attempts(&mut migrator);
 
         assert!(attempts.next().await.is_ok());
         assert!(matches!(
@@ -205,18 +205,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_without_time_ends_at_once() {
-        let mut wait = Wait::new(Duration::ZERO);
+        let mut backoff = LockBackoff::new(Duration::ZERO);
 
         assert!(matches!(
-            wait.pause().await,
+            backoff.pause().await,
             Err(DatabaseError::Locked(Duration::ZERO))
         ));
     }
 
     #[tokio::test]
     async fn a_wait_without_end_goes_on() {
-        let mut wait = Wait::new(Duration::MAX);
+        let mut backoff = LockBackoff::new(Duration::MAX);
 
-        assert!(wait.pause().await.is_ok());
+        assert!(backoff.pause().await.is_ok());
     }
 }

@@ -40,7 +40,7 @@ impl Orphans {
     }
 
     /// Refuses what was not there before.
-    pub(crate) fn refuse_new(&self, before: &Self) -> Result<(), RunError> {
+    pub(crate) fn reject_new(&self, before: &Self) -> Result<(), RunError> {
         let is_new = |(orphan, count): &(&Orphan, &usize)| {
             **count > before.0.get(*orphan).copied().unwrap_or_default()
         };

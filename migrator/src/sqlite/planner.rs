@@ -68,7 +68,7 @@ pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result
 
 /// What brings a schema that drifted back to what it should be, as a script. What went is
 /// made anew and empty, what came goes; nothing is taken for renamed.
-pub(crate) fn repair(drifted: &Schema, expected: &Schema) -> String {
+pub(crate) fn drift_fix(drifted: &Schema, expected: &Schema) -> String {
     let renames = Renames::default();
     let plan = steps(&Transition::new(
         drifted,
@@ -88,7 +88,7 @@ fn steps(transition: &Transition<'_>) -> Result<Plan, Error> {
     steps.extend(renames(transition));
     for table in transition.new_tables() {
         let step = Step::new(vec![create_table(table, &table.name)]);
-        steps.push(step.because(comments(&table.directives)));
+        steps.push(step.with_comments(comments(&table.directives)));
         steps.extend(dependents.indexes(transition, Some(&table.name)));
     }
     for (name, change) in &transition.changes {
@@ -124,7 +124,7 @@ fn dropped_tables(transition: &Transition<'_>) -> Vec<Step> {
     gone.reverse();
     let step = |table: &Table| {
         Step::new(vec![format!("drop table {}", table.name.quoted())])
-            .losing(vec![DestructiveChange::Table(table.name.clone())])
+            .with_losses(vec![DestructiveChange::Table(table.name.clone())])
     };
     gone.into_iter().map(step).collect()
 }
@@ -142,7 +142,7 @@ fn renames(transition: &Transition<'_>) -> Vec<Step> {
             .map_or(old, |table| &table.name);
         let (before, after) = (before.quoted(), table.name.quoted());
         let statement = format!("alter table {before} rename to {after}");
-        steps.push(Step::new(vec![statement]).because(comments(&table.directives)));
+        steps.push(Step::new(vec![statement]).with_comments(comments(&table.directives)));
     }
     for (old_table, old, new) in transition.renames.columns() {
         let new_table = transition.renames.table(old_table).unwrap_or(old_table);
@@ -164,7 +164,7 @@ fn renames(transition: &Transition<'_>) -> Vec<Step> {
             before.name.quoted(),
             column.name.quoted()
         );
-        steps.push(Step::new(vec![statement]).because(comments(&column.directives)));
+        steps.push(Step::new(vec![statement]).with_comments(comments(&column.directives)));
     }
     steps
 }
@@ -176,12 +176,12 @@ fn in_place(before: &Table, after: &Table, add: &[Name], drop: &[Name]) -> Vec<S
     for column in add.iter().filter_map(|name| after.column(name)) {
         let declared = script::column(column);
         let statement = format!("alter table {table} add column {declared}");
-        steps.push(Step::new(vec![statement]).because(comments(&column.directives)));
+        steps.push(Step::new(vec![statement]).with_comments(comments(&column.directives)));
     }
     for Column { name, .. } in drop.iter().filter_map(|name| before.column(name)) {
         let statement = format!("alter table {table} drop column {}", name.quoted());
         let loss = DestructiveChange::Column(after.name.clone(), name.clone());
-        steps.push(Step::new(vec![statement]).losing(vec![loss]));
+        steps.push(Step::new(vec![statement]).with_losses(vec![loss]));
     }
     steps
 }

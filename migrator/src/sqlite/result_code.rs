@@ -10,7 +10,7 @@ use crate::state::error::DatabaseError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResultCode {
     /// SQLite cannot make sense of a statement, given what the database has.
-    Mistake,
+    Error,
     /// Another connection is in the way.
     Busy,
     /// The file cannot be written.
@@ -36,7 +36,7 @@ impl From<i32> for ResultCode {
         }
         // The primary result code is the low byte.
         match code & 0xFF {
-            1 => Self::Mistake,
+            1 => Self::Error,
             // SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL: too many begin to use the log.
             5 | 6 | 15 => Self::Busy,
             8 => Self::ReadOnly,
@@ -75,7 +75,7 @@ impl From<&io::Error> for ResultCode {
 
 impl DatabaseError {
     /// Returns the meaning of a failure to open or to read a database.
-    pub(crate) fn of(database: &Path, error: sqlx::Error) -> Self {
+    pub(crate) fn from_sqlite(database: &Path, error: sqlx::Error) -> Self {
         match ResultCode::from(&error) {
             ResultCode::CannotOpen => Self::Unusable {
                 database: database.into(),

@@ -97,7 +97,7 @@ pub(crate) struct Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotNull {
     pub(crate) name: Option<Name>,
-    pub(crate) conflict: Conflict,
+    pub(crate) conflict: ConflictResolution,
 }
 
 /// What a column is computed from.
@@ -114,7 +114,7 @@ pub(crate) struct Key {
     pub(crate) name: Option<Name>,
     pub(crate) columns: Vec<KeyColumn>,
     pub(crate) autoincrement: bool,
-    pub(crate) conflict: Conflict,
+    pub(crate) conflict: ConflictResolution,
 }
 
 /// A column, or an expression, of a key or an index.
@@ -139,7 +139,7 @@ impl KeyColumn {
 
 /// What happens to a row that breaks a constraint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Conflict {
+pub(crate) enum ConflictResolution {
     #[default]
     Abort,
     Rollback,
@@ -156,15 +156,15 @@ pub(crate) struct ForeignKey {
     pub(crate) table: Name,
     /// Empty if it is the primary key of a table that is not there.
     pub(crate) references: Vec<Name>,
-    pub(crate) on_update: Action,
-    pub(crate) on_delete: Action,
+    pub(crate) on_update: ReferentialAction,
+    pub(crate) on_delete: ReferentialAction,
     /// Checked at COMMIT, not at the end of the statement.
     pub(crate) deferred: bool,
 }
 
 /// What a foreign key does when the row that it refers to goes or changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum ReferentialAction {
     #[default]
     Nothing,
     Restrict,

@@ -16,7 +16,7 @@ use sqlx::{
 };
 
 use crate::{
-    sqlite::{history, lock_backoff::Wait, result_code::ResultCode, schema::Schema},
+    sqlite::{history, lock_backoff::LockBackoff, result_code::ResultCode, schema::Schema},
     state::{
         error::DatabaseError,
         history::{DatabaseState, Identity},
@@ -28,12 +28,15 @@ use crate::{
 pub(crate) struct Session {
     connection: SqliteConnection,
     database: PathBuf,
-    wait: Wait,
+    backoff: LockBackoff,
 }
 
 impl Session {
     /// Opens a file that is there.
-    pub(crate) async fn open(database: &Path, mut wait: Wait) -> Result<Self, DatabaseError> {
+    pub(crate) async fn open(
+        database: &Path,
+        mut backoff: LockBackoff,
+    ) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(false)
@@ -49,31 +52,34 @@ impl Session {
         let connection = loop {
             match options.connect().await {
                 Ok(connection) => break connection,
-                Err(error) => pause(&mut wait, database, error).await?,
+                Err(error) => pause(&mut backoff, database, error).await?,
             }
         };
         Ok(Self {
             connection,
             database: database.to_owned(),
-            wait,
+            backoff,
         })
     }
 
     /// Opens a database in memory in the place of a file that is not there, to see what a
     /// run would do.
-    pub(crate) async fn memory(database: &Path, wait: Wait) -> Result<Self, DatabaseError> {
+    pub(crate) async fn open_in_memory(
+        database: &Path,
+        backoff: LockBackoff,
+    ) -> Result<Self, DatabaseError> {
         Ok(Self {
-            connection: connect().await?,
+            connection: connect_in_memory().await?,
             database: database.to_owned(),
-            wait,
+            backoff,
         })
     }
 
     /// What the database says of itself now.
-    pub(crate) async fn look(&mut self) -> Result<DatabaseState, DatabaseError> {
+    pub(crate) async fn read_state(&mut self) -> Result<DatabaseState, DatabaseError> {
         loop {
-            match self.try_to_look().await {
-                Ok(view) => return Ok(view),
+            match self.try_read_state().await {
+                Ok(state) => return Ok(state),
                 Err(error) => self.pause(error).await?,
             }
         }
@@ -84,9 +90,11 @@ impl Session {
     /// # Errors
     ///
     /// [`DatabaseError::Unsupported`] if it cannot be read.
-    pub(crate) async fn look_closer(&mut self) -> Result<(DatabaseState, Schema), DatabaseError> {
+    pub(crate) async fn read_state_and_schema(
+        &mut self,
+    ) -> Result<(DatabaseState, Schema), DatabaseError> {
         loop {
-            match self.try_to_look_closer().await {
+            match self.try_read_state_and_schema().await {
                 Ok(found) => return Ok(found),
                 Err(DatabaseError::Failed(error)) => self.pause(error).await?,
                 Err(error) => return Err(error),
@@ -94,25 +102,27 @@ impl Session {
         }
     }
 
-    async fn try_to_look_closer(&mut self) -> Result<(DatabaseState, Schema), DatabaseError> {
+    async fn try_read_state_and_schema(
+        &mut self,
+    ) -> Result<(DatabaseState, Schema), DatabaseError> {
         execute(&mut self.connection, "begin").await?;
-        let found = look_closer(&mut self.connection).await;
+        let found = read_state_and_schema(&mut self.connection).await;
         self.rollback().await;
         found
     }
 
-    async fn try_to_look(&mut self) -> Result<DatabaseState, sqlx::Error> {
+    async fn try_read_state(&mut self) -> Result<DatabaseState, sqlx::Error> {
         execute(&mut self.connection, "begin").await?;
-        let view = history::view(&mut self.connection).await;
+        let state = history::read(&mut self.connection).await;
         self.rollback().await;
-        view
+        state
     }
 
     /// Gives the database a write-ahead log, if it has none: with it, services go on
     /// reading while a migrator writes. It is a property of the file and stays.
-    pub(crate) async fn enter_wal(&mut self) -> Result<(), DatabaseError> {
+    pub(crate) async fn enable_wal(&mut self) -> Result<(), DatabaseError> {
         loop {
-            match self.try_to_enter_wal().await {
+            match self.try_enable_wal().await {
                 Ok(mode) if mode == "wal" => return Ok(()),
                 Ok(mode) => {
                     return Err(DatabaseError::NoWriteAheadLog {
@@ -125,7 +135,7 @@ impl Session {
         }
     }
 
-    async fn try_to_enter_wal(&mut self) -> Result<String, sqlx::Error> {
+    async fn try_enable_wal(&mut self) -> Result<String, sqlx::Error> {
         let mode: String = sqlx::query_scalar("pragma journal_mode")
             .fetch_one(&mut self.connection)
             .await?;
@@ -140,12 +150,12 @@ impl Session {
     /// Begins the transaction of the run, with the write lock taken.
     pub(crate) async fn begin(&mut self) -> Result<(), DatabaseError> {
         let mut fair_lock = FairLock::new(&self.database);
-        let mut attempts = self.wait.attempts(&mut fair_lock);
+        let mut attempts = self.backoff.attempts(&mut fair_lock);
         loop {
             attempts.next().await?;
             match execute(&mut self.connection, "begin immediate").await {
                 Ok(()) => return Ok(()),
-                Err(error) => busy(&self.database, error)?,
+                Err(error) => tolerate_busy(&self.database, error)?,
             }
         }
     }
@@ -176,12 +186,12 @@ impl Session {
 
     /// Pauses if others are in the way.
     async fn pause(&mut self, error: sqlx::Error) -> Result<(), DatabaseError> {
-        pause(&mut self.wait, &self.database, error).await
+        pause(&mut self.backoff, &self.database, error).await
     }
 }
 
 /// Opens an empty database in memory, with the settings of a run.
-pub(crate) async fn connect() -> Result<SqliteConnection, sqlx::Error> {
+pub(crate) async fn connect_in_memory() -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .in_memory(true)
         .foreign_keys(false)
@@ -204,28 +214,32 @@ pub(crate) async fn close(connection: SqliteConnection) {
     }
 }
 
-async fn look_closer(
+async fn read_state_and_schema(
     connection: &mut SqliteConnection,
 ) -> Result<(DatabaseState, Schema), DatabaseError> {
-    let view = history::view(connection).await?;
-    let schema = match view.identity {
+    let state = history::read(connection).await?;
+    let schema = match state.identity {
         Identity::Ours => Schema::read(connection).await?,
         Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Schema::default(),
     };
-    Ok((view, schema))
+    Ok((state, schema))
 }
 
 /// Pauses if the error is that others are in the way; else returns it.
-async fn pause(wait: &mut Wait, database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
-    busy(database, error)?;
-    wait.pause().await
+async fn pause(
+    backoff: &mut LockBackoff,
+    database: &Path,
+    error: sqlx::Error,
+) -> Result<(), DatabaseError> {
+    tolerate_busy(database, error)?;
+    backoff.pause().await
 }
 
 /// Accepts the error that another process uses the database, and returns any other one.
-fn busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
+fn tolerate_busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
     match ResultCode::from(&error) {
         ResultCode::Busy => Ok(()),
-        _ => Err(DatabaseError::of(database, error)),
+        _ => Err(DatabaseError::from_sqlite(database, error)),
     }
 }
 
@@ -233,7 +247,7 @@ fn busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
 ///
 /// Its mode is 0600 from the first moment, and SQLite gives the same to what it puts
 /// beside it. A file that somebody made meanwhile is left alone.
-pub(crate) fn make_file(path: &Path) -> io::Result<()> {
+pub(crate) fn create_file(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

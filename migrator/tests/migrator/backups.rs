@@ -19,7 +19,7 @@ use std::{
 
 use migrator::{
     Migrator, Progress,
-    backup::{Backup, Backups, Error, KEEP, Restored},
+    backup::{Backup, Backups, DEFAULT_KEEP, Error, Restored},
 };
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::task::JoinHandle;
@@ -74,7 +74,7 @@ impl Place {
     }
 
     fn backups(&self) -> Backups {
-        self.backups_kept(KEEP)
+        self.backups_kept(DEFAULT_KEEP)
     }
 
     fn backups_kept(&self, keep: NonZeroUsize) -> Backups {

@@ -13,29 +13,29 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Backup, Backups,
-    error::{Error, not_copied, not_written, unreadable},
-    facts,
-    files::{self, Partial},
-    manifest::{Record, fingerprint},
+    error::{Error, copy_error, read_error, write_error},
+    files::{self, PartialBackup},
+    manifest::{Manifest, length_and_sha256},
+    summary,
 };
 use crate::{
     report::progress::Progress,
     sqlite::{
         history,
-        lock_backoff::Wait,
+        lock_backoff::LockBackoff,
         session::{self, Session},
     },
     state::error::DatabaseError,
 };
 
 /// Between two looks at how long the copy is by now.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A copy that nobody has compared yet. Dropped, it leaves nothing.
 #[derive(Debug)]
-pub struct Taken {
+pub struct UnverifiedBackup {
     backups: Backups,
-    partial: Partial,
+    partial: PartialBackup,
     /// In a read transaction that began while the lock was held.
     source: SqliteConnection,
     why: String,
@@ -47,7 +47,7 @@ pub struct Taken {
 #[derive(Debug)]
 pub(crate) struct TrialCopy {
     backups: Backups,
-    partial: Partial,
+    partial: PartialBackup,
 }
 
 impl TrialCopy {
@@ -59,41 +59,41 @@ impl TrialCopy {
     /// is removed as soon as it was compared.
     pub(crate) fn backups(&self) -> Backups {
         let folder = &self.backups.folder;
-        let beside = files::folder_of(&self.backups.database);
+        let beside = files::parent_dir(&self.backups.database);
         Backups {
             database: self.path().to_owned(),
             // A folder that is not there is not made for it.
             folder: if folder.is_dir() { folder } else { beside }.to_owned(),
-            discarded: true,
+            discard: true,
             ..self.backups.clone()
         }
     }
 }
 
 /// Copies the database, of which the caller holds the write lock.
-pub(super) async fn take(
+pub(super) async fn copy_locked(
     backups: &Backups,
     file: Option<&Path>,
     why: &str,
     progress: &Progress,
-) -> Result<Taken, Error> {
+) -> Result<UnverifiedBackup, Error> {
     let time = Utc::now();
     let mut source = open(&backups.database).await?;
-    let unreadable = |error| unreadable(&backups.database, error);
+    let unreadable = |error| read_error(&backups.database, error);
     let version = history::version(&mut source).await.map_err(unreadable)?;
-    let size = facts::size(&mut source).await.map_err(unreadable)?;
+    let size = summary::size(&mut source).await.map_err(unreadable)?;
     let partial = reserve(backups, file, time, version)?;
-    files::check_room(partial.target(), size.compact())?;
+    files::check_room(partial.target(), size.compacted_bytes())?;
 
-    vacuum(&mut source, &partial, size.compact(), progress)
+    vacuum(&mut source, &partial, size.compacted_bytes(), progress)
         .await
-        .map_err(|error| not_copied(&backups.database, partial.target(), error))?;
+        .map_err(|error| copy_error(&backups.database, partial.target(), error))?;
     // Nobody but the holder of the lock can have written since, and what it has written
     // is not committed.
-    facts::begin_reading(&mut source)
+    summary::begin_reading(&mut source)
         .await
         .map_err(unreadable)?;
-    Ok(Taken {
+    Ok(UnverifiedBackup {
         backups: backups.clone(),
         partial,
         source,
@@ -103,25 +103,25 @@ pub(super) async fn take(
 }
 
 /// Takes the write lock, copies the database and gives the lock up.
-pub(super) async fn take_alone(
+pub(super) async fn lock_and_copy(
     backups: &Backups,
     file: Option<&Path>,
     why: &str,
     lock_timeout: Duration,
     progress: &Progress,
-) -> Result<Taken, Error> {
+) -> Result<UnverifiedBackup, Error> {
     let database = &backups.database;
-    refuse_missing(database)?;
+    reject_missing(database)?;
     let of_session = |error| match error {
-        DatabaseError::Failed(error) => unreadable(database, error),
+        DatabaseError::Failed(error) => read_error(database, error),
         error => error.into(),
     };
-    let mut holder = Session::open(database, Wait::new(lock_timeout))
+    let mut holder = Session::open(database, LockBackoff::new(lock_timeout))
         .await
         .map_err(of_session)?;
     let taken = match holder.begin().await {
-        Ok(()) => match refuse_foreign(holder.connection(), database).await {
-            Ok(()) => take(backups, file, why, progress).await,
+        Ok(()) => match reject_foreign(holder.connection(), database).await {
+            Ok(()) => copy_locked(backups, file, why, progress).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(of_session(error)),
@@ -132,7 +132,7 @@ pub(super) async fn take_alone(
     taken
 }
 
-impl Taken {
+impl UnverifiedBackup {
     /// Compares the copy with what it was made of, writes its record and gives it its
     /// name; then the oldest backups beyond those that are kept go. Others may write
     /// meanwhile.
@@ -142,7 +142,7 @@ impl Taken {
     /// [`Error`]; then there is no backup.
     pub async fn verify(mut self, progress: &Progress) -> Result<Backup, Error> {
         let work = progress.begin("verifying the backup", 0);
-        let record = self.compare().await;
+        let manifest = self.compare().await;
         // It holds back the write-ahead log.
         let Self {
             backups,
@@ -151,8 +151,8 @@ impl Taken {
             ..
         } = self;
         session::close(source).await;
-        let backup = match record {
-            Ok(record) => publish(backups.clone(), partial, record).await,
+        let backup = match manifest {
+            Ok(manifest) => publish(backups.clone(), partial, manifest).await,
             Err(error) => Err(error),
         };
         let backup = backups.prune_after(backup)?;
@@ -170,21 +170,24 @@ impl Taken {
         }
     }
 
-    async fn compare(&mut self) -> Result<Record, Error> {
+    async fn compare(&mut self) -> Result<Manifest, Error> {
         let database = &self.backups.database;
         let source = &mut self.source;
-        let unreadable = |error| unreadable(database, error);
-        let expected = facts::read(source).await.map_err(unreadable)?;
-        let sqlite = facts::library(source).await.map_err(unreadable)?;
+        let unreadable = |error| read_error(database, error);
+        let expected = summary::read(source).await.map_err(unreadable)?;
+        let sqlite = summary::sqlite_version(source).await.map_err(unreadable)?;
         // SQLite lets go of the log as soon as it may.
         session::execute(source, "rollback")
             .await
             .map_err(unreadable)?;
 
-        let found = self.look_at_copy().await.map_err(|error| Error::Differs {
-            file: self.partial.target().to_owned(),
-            what: error.to_string(),
-        })?;
+        let found = self
+            .summarize_copy()
+            .await
+            .map_err(|error| Error::Differs {
+                file: self.partial.target().to_owned(),
+                what: error.to_string(),
+            })?;
         let differs = |what| Error::Differs {
             file: self.partial.target().to_owned(),
             what,
@@ -192,18 +195,21 @@ impl Taken {
         match found {
             Ok(found) => match expected.difference(&found) {
                 Some(what) => Err(differs(what)),
-                None => Ok(draft(database, self.why.clone(), self.time, sqlite).with(found)),
+                None => Ok(
+                    preliminary_manifest(database, self.why.clone(), self.time, sqlite)
+                        .with_summary(found),
+                ),
             },
             Err(what) => Err(differs(what)),
         }
     }
 
     /// What the copy says of itself, or what is damaged in it.
-    async fn look_at_copy(&self) -> Result<Result<facts::Facts, String>, sqlx::Error> {
-        let mut copy = facts::open_partial(self.partial.path()).await?;
-        let found = match facts::damage(&mut copy).await? {
+    async fn summarize_copy(&self) -> Result<Result<summary::Summary, String>, sqlx::Error> {
+        let mut copy = summary::open_partial(self.partial.path()).await?;
+        let found = match summary::find_damage(&mut copy).await? {
             Some(what) => Err(what),
-            None => Ok(facts::read(&mut copy).await?),
+            None => Ok(summary::read(&mut copy).await?),
         };
         session::close(copy).await;
         Ok(found)
@@ -212,7 +218,7 @@ impl Taken {
 
 /// Copies a damaged database page by page, without a look at what is on the pages: what
 /// cannot be backed up can perhaps be recovered. The caller holds the write lock.
-pub(super) async fn salvage(
+pub(super) async fn copy_damaged(
     backups: &Backups,
     why: &str,
     progress: &Progress,
@@ -220,10 +226,10 @@ pub(super) async fn salvage(
     let time = Utc::now();
     let mut source = open(&backups.database).await?;
     let version = history::version(&mut source).await.unwrap_or_default();
-    let sqlite = facts::library(&mut source).await?;
+    let sqlite = summary::sqlite_version(&mut source).await?;
     session::close(source).await;
     let partial = reserve(backups, None, time, version)?;
-    let failed = |error: OnlineBackupError| not_written(partial.target(), error);
+    let failed = |error: OnlineBackupError| write_error(partial.target(), error);
 
     let mut copy = OnlineBackup::open(partial.path(), &backups.database).map_err(failed)?;
     copy.lock().map_err(failed)?;
@@ -232,8 +238,17 @@ pub(super) async fn salvage(
     copy = super::copy_pages(copy, work).await?.map_err(failed)?;
     drop(copy.finish().map_err(failed)?);
 
-    let draft = draft(&backups.database, why.to_owned(), time, sqlite);
-    publish(backups.clone(), partial, Record { version, ..draft }).await
+    let preliminary_manifest =
+        preliminary_manifest(&backups.database, why.to_owned(), time, sqlite);
+    publish(
+        backups.clone(),
+        partial,
+        Manifest {
+            version,
+            ..preliminary_manifest
+        },
+    )
+    .await
 }
 
 fn reserve(
@@ -241,18 +256,18 @@ fn reserve(
     file: Option<&Path>,
     time: DateTime<Utc>,
     version: i64,
-) -> Result<Partial, Error> {
+) -> Result<PartialBackup, Error> {
     if let Some(file) = file {
-        return Partial::at(file);
+        return PartialBackup::at(file);
     }
-    files::make_folder(&backups.folder)?;
-    Partial::in_folder(&backups.folder, &backups.stem, time, version)
+    files::create_dir(&backups.folder)?;
+    PartialBackup::in_folder(&backups.folder, &backups.stem, time, version)
 }
 
 /// Copies, and tells meanwhile how far that is.
 async fn vacuum(
     source: &mut SqliteConnection,
-    partial: &Partial,
+    partial: &PartialBackup,
     total: u64,
     progress: &Progress,
 ) -> Result<(), sqlx::Error> {
@@ -262,8 +277,8 @@ async fn vacuum(
         sqlx::Error::Configuration("the name of the backup is no Unicode text".into())
     })?;
     let work = progress.begin("copying the database", total);
-    let mut copying = Box::pin(facts::vacuum_into(source, path));
-    let mut looks = interval(LOOK_EVERY);
+    let mut copying = Box::pin(summary::vacuum_into(source, path));
+    let mut looks = interval(PROGRESS_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
@@ -283,8 +298,13 @@ async fn vacuum(
 }
 
 /// A record of what is known without a look at the file.
-fn draft(database: &Path, why: String, time: DateTime<Utc>, sqlite: String) -> Record {
-    Record {
+fn preliminary_manifest(
+    database: &Path,
+    why: String,
+    time: DateTime<Utc>,
+    sqlite: String,
+) -> Manifest {
+    Manifest {
         when: time.to_rfc3339_opts(SecondsFormat::Millis, true),
         why,
         database: database.display().to_string(),
@@ -299,24 +319,28 @@ fn draft(database: &Path, why: String, time: DateTime<Utc>, sqlite: String) -> R
 }
 
 /// Has a copy and its record on the disk under their names, and removes old backups.
-async fn publish(backups: Backups, partial: Partial, draft: Record) -> Result<Backup, Error> {
+async fn publish(
+    backups: Backups,
+    partial: PartialBackup,
+    preliminary_manifest: Manifest,
+) -> Result<Backup, Error> {
     let write = move || {
         partial.sync()?;
-        let (bytes, sha256) =
-            fingerprint(partial.path()).map_err(|error| not_written(partial.target(), error))?;
-        let record = Record {
+        let (bytes, sha256) = length_and_sha256(partial.path())
+            .map_err(|error| write_error(partial.target(), error))?;
+        let manifest = Manifest {
             bytes,
             sha256,
-            ..draft
+            ..preliminary_manifest
         };
-        let path = if backups.discarded {
+        let path = if backups.discard {
             partial.target().to_owned()
         } else {
-            partial.publish(&record.json())?
+            partial.publish(&manifest.to_json())?
         };
         Ok(Backup {
             path,
-            record,
+            manifest,
             pruned: backups.prune(),
         })
     };
@@ -332,7 +356,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|error| Error::Aborted(error.into()))
 }
 
-fn refuse_missing(database: &Path) -> Result<(), Error> {
+fn reject_missing(database: &Path) -> Result<(), Error> {
     if database.exists() {
         return Ok(());
     }
@@ -343,16 +367,16 @@ fn refuse_missing(database: &Path) -> Result<(), Error> {
 
 /// A connection to the database.
 async fn open(database: &Path) -> Result<SqliteConnection, Error> {
-    refuse_missing(database)?;
-    facts::open(database)
+    reject_missing(database)?;
+    summary::open(database)
         .await
-        .map_err(|error| unreadable(database, error))
+        .map_err(|error| read_error(database, error))
 }
 
-async fn refuse_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
+async fn reject_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
     let id = history::application_id(connection)
         .await
-        .map_err(|error| unreadable(database, error))?;
+        .map_err(|error| read_error(database, error))?;
     if id == APPLICATION_ID {
         return Ok(());
     }

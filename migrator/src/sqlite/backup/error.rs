@@ -49,7 +49,7 @@ pub enum Error {
          free some, or use another disk",
         file.display()
     )]
-    DiskFull {
+    InsufficientSpace {
         /// The file that would be written.
         file: PathBuf,
         /// How many bytes it takes.
@@ -63,7 +63,7 @@ pub enum Error {
          or use another disk",
         file.display()
     )]
-    Full {
+    DiskFull {
         /// The file that was being written.
         file: PathBuf,
         /// What the system or SQLite says.
@@ -92,7 +92,7 @@ pub enum Error {
         "the database {database} is so damaged that nothing can be written into it: {what}; \
          stop the services, move it away with its -wal and -shm, and restore again"
     )]
-    Unreadable {
+    TooDamaged {
         /// Its name.
         database: DatabaseName,
         /// What SQLite says.
@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// Make the file readable.
     #[error("the file {} cannot be used; check its permissions and its folder's", file.display())]
-    Unreachable {
+    Inaccessible {
         /// The file.
         file: PathBuf,
         /// What the system or SQLite says.
@@ -142,7 +142,7 @@ pub enum Error {
          without it",
         file.display()
     )]
-    Record {
+    InvalidManifest {
         /// The record.
         file: PathBuf,
         /// What is wrong with it.
@@ -190,7 +190,7 @@ pub enum Error {
     },
     /// Name a backup, not the database itself.
     #[error("{} is the database itself; name a backup of it", file.display())]
-    Itself {
+    IsDatabase {
         /// The file.
         file: PathBuf,
     },
@@ -226,19 +226,19 @@ impl Error {
             },
             Self::Folder { .. } => (Exit::Backup, "BACKUP_FOLDER"),
             Self::Exists { .. } => (Exit::Backup, "BACKUP_EXISTS"),
-            Self::DiskFull { .. } | Self::Full { .. } => (Exit::Backup, "DISK_FULL"),
+            Self::InsufficientSpace { .. } | Self::DiskFull { .. } => (Exit::Backup, "DISK_FULL"),
             Self::NotWritten { .. } => (Exit::Backup, "BACKUP_NOT_WRITTEN"),
-            Self::Damaged { .. } | Self::Unreadable { .. } => (Exit::Backup, "DATABASE_DAMAGED"),
+            Self::Damaged { .. } | Self::TooDamaged { .. } => (Exit::Backup, "DATABASE_DAMAGED"),
             Self::Differs { .. } => (Exit::Backup, "BACKUP_DIFFERS"),
-            Self::Unreachable { .. } => (Exit::Backup, "UNUSABLE"),
+            Self::Inaccessible { .. } => (Exit::Backup, "UNUSABLE"),
             Self::Missing { .. } => (Exit::Backup, "BACKUP_MISSING"),
             Self::NotABackup { .. } => (Exit::Backup, "NOT_A_BACKUP"),
             Self::Corrupt { .. } => (Exit::Backup, "BACKUP_DAMAGED"),
-            Self::Record { .. } => (Exit::Backup, "BACKUP_RECORD"),
+            Self::InvalidManifest { .. } => (Exit::Backup, "BACKUP_RECORD"),
             Self::Newer { .. } => (Exit::Backup, "BACKUP_NEWER"),
             Self::UnknownVersion { .. } => (Exit::Backup, "BACKUP_VERSION"),
             Self::PageSize { .. } => (Exit::Backup, "PAGE_SIZE"),
-            Self::Itself { .. } => (Exit::Backup, "BACKUP_IS_DATABASE"),
+            Self::IsDatabase { .. } => (Exit::Backup, "BACKUP_IS_DATABASE"),
             Self::NotAsWritten { .. } => (Exit::Backup, "NOT_AS_WRITTEN"),
             Self::Aborted(_) => (Exit::Backup, "BACKUP_FAILED"),
         }
@@ -282,13 +282,13 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Returns the meaning of a failure to write a file.
-pub(super) fn not_written<E: Into<Cause>>(file: &Path, error: E) -> Error
+pub(super) fn write_error<E: Into<Cause>>(file: &Path, error: E) -> Error
 where
     for<'a> ResultCode: From<&'a E>,
 {
     let file = file.to_owned();
     match ResultCode::from(&error) {
-        ResultCode::Full => Error::Full {
+        ResultCode::Full => Error::DiskFull {
             file,
             source: error.into(),
         },
@@ -300,33 +300,33 @@ where
 }
 
 /// Returns the meaning of a failure to read the database.
-pub(super) fn unreadable(database: &Path, error: sqlx::Error) -> Error {
+pub(super) fn read_error(database: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
         ResultCode::Corrupt => Error::Damaged {
             database: database.into(),
             what: error.to_string(),
         },
-        _ => DatabaseError::of(database, error).into(),
+        _ => DatabaseError::from_sqlite(database, error).into(),
     }
 }
 
 /// Returns the meaning of a failure to copy the database into a file.
-pub(super) fn not_copied(database: &Path, file: &Path, error: sqlx::Error) -> Error {
+pub(super) fn copy_error(database: &Path, file: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
-        ResultCode::Corrupt | ResultCode::NotADatabase => unreadable(database, error),
-        _ => not_written(file, error),
+        ResultCode::Corrupt | ResultCode::NotADatabase => read_error(database, error),
+        _ => write_error(file, error),
     }
 }
 
 /// Returns the meaning of a failure to read a backup.
-pub(super) fn unusable_backup(file: &Path, error: sqlx::Error) -> Error {
+pub(super) fn backup_file_error(file: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
         ResultCode::NotADatabase => Error::not_a_backup(file, "it is no SQLite database"),
         ResultCode::Corrupt => Error::Corrupt {
             file: file.to_owned(),
             what: error.to_string(),
         },
-        ResultCode::CannotOpen => Error::Unreachable {
+        ResultCode::CannotOpen => Error::Inaccessible {
             file: file.to_owned(),
             source: error.into(),
         },
@@ -335,14 +335,14 @@ pub(super) fn unusable_backup(file: &Path, error: sqlx::Error) -> Error {
 }
 
 /// Returns the meaning of a failure to restore into the database.
-pub(super) fn not_restored<E: Into<Cause>>(database: &Path, error: E) -> Error
+pub(super) fn restore_error<E: Into<Cause>>(database: &Path, error: E) -> Error
 where
     E: fmt::Display,
     for<'a> ResultCode: From<&'a E>,
 {
     match ResultCode::from(&error) {
-        ResultCode::Full => not_written(database, error),
-        ResultCode::NotADatabase | ResultCode::Corrupt => Error::Unreadable {
+        ResultCode::Full => write_error(database, error),
+        ResultCode::NotADatabase | ResultCode::Corrupt => Error::TooDamaged {
             database: database.into(),
             what: error.to_string(),
         },

@@ -15,26 +15,26 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::error::{Error, not_written};
+use super::error::{Error, write_error};
 
-pub(super) const PARTIAL: &str = ".partial";
-pub(super) const RECORD: &str = ".json";
-pub(super) const BACKUP: &str = ".db";
+pub(super) const PARTIAL_SUFFIX: &str = ".partial";
+pub(super) const MANIFEST_SUFFIX: &str = ".json";
+pub(super) const BACKUP_SUFFIX: &str = ".db";
 
 /// The path with more behind its name.
-pub(super) fn with(path: &Path, more: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, more: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(more);
     name.into()
 }
 
 /// Where the record of a backup is.
-pub(super) fn record_of(backup: &Path) -> PathBuf {
-    with(backup, RECORD)
+pub(super) fn manifest_path(backup: &Path) -> PathBuf {
+    with_suffix(backup, MANIFEST_SUFFIX)
 }
 
 /// The folder that a file is in.
-pub(super) fn folder_of(file: &Path) -> &Path {
+pub(super) fn parent_dir(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -42,7 +42,7 @@ pub(super) fn folder_of(file: &Path) -> &Path {
 }
 
 /// Makes a folder that only its owner may enter, if it is not there.
-pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
+pub(super) fn create_dir(folder: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|source| Error::Folder {
         folder: folder.to_owned(),
@@ -52,7 +52,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
 
 /// Refuses what the disk has no room for, before anything is written.
 pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
-    let folder = folder_of(file);
+    let folder = parent_dir(file);
     let disk = rustix::fs::statvfs(folder).map_err(|source| Error::Folder {
         folder: folder.to_owned(),
         source: source.into(),
@@ -61,7 +61,7 @@ pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
     if free >= needed {
         return Ok(());
     }
-    Err(Error::DiskFull {
+    Err(Error::InsufficientSpace {
         file: file.to_owned(),
         needed,
         free,
@@ -83,14 +83,14 @@ fn have_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bo
 
 /// A backup that is being written. Dropped before it is published, it leaves nothing.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(super) struct PartialBackup {
     target: PathBuf,
     path: PathBuf,
     /// Locked: so those who clean up see that somebody is at work.
     file: File,
 }
 
-impl Partial {
+impl PartialBackup {
     /// Reserves the name that a backup of this moment has in a folder.
     pub(super) fn in_folder(
         folder: &Path,
@@ -105,7 +105,7 @@ impl Partial {
                 1 => String::new(),
                 number => format!("-{number}"),
             };
-            let name = format!("{stem}-{time}-v{version:04}{more}{BACKUP}");
+            let name = format!("{stem}-{time}-v{version:04}{more}{BACKUP_SUFFIX}");
             match Self::reserve(&folder.join(name)) {
                 Ok(partial) => return Ok(partial),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
@@ -123,24 +123,24 @@ impl Partial {
     pub(super) fn at(asked: &Path) -> Result<Self, Error> {
         Self::reserve(asked).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => {
-                // Itself, its record, or else what somebody is writing.
-                let mut there = [asked.to_owned(), record_of(asked)].into_iter();
+                // IsDatabase, its record, or else what somebody is writing.
+                let mut there = [asked.to_owned(), manifest_path(asked)].into_iter();
                 let file = there.find(|file| file.symlink_metadata().is_ok());
-                let file = file.unwrap_or_else(|| with(asked, PARTIAL));
+                let file = file.unwrap_or_else(|| with_suffix(asked, PARTIAL_SUFFIX));
                 Error::Exists { file }
             }
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Folder {
-                folder: folder_of(asked).to_owned(),
+                folder: parent_dir(asked).to_owned(),
                 source,
             },
-            _ => not_written(asked, source),
+            _ => write_error(asked, source),
         })
     }
 
     /// Makes the empty file, for its owner only. What a killed process left under the name
     /// is replaced.
     fn reserve(target: &Path) -> io::Result<Self> {
-        let path = with(target, PARTIAL);
+        let path = with_suffix(target, PARTIAL_SUFFIX);
         loop {
             let made = OpenOptions::new()
                 .read(true)
@@ -170,7 +170,7 @@ impl Partial {
             // Only now is it certain that nobody else is about to take the name. What has
             // it is left alone, and so is a record without its backup.
             let taken = |path: &Path| path.symlink_metadata().is_ok();
-            if taken(target) || taken(&record_of(target)) {
+            if taken(target) || taken(&manifest_path(target)) {
                 fs::remove_file(&path)?;
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -196,20 +196,20 @@ impl Partial {
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.file
             .sync_all()
-            .map_err(|error| not_written(&self.target, error))
+            .map_err(|error| write_error(&self.target, error))
     }
 
     /// Gives it its name, and the record beside it.
     pub(super) fn publish(self, record: &[u8]) -> Result<PathBuf, Error> {
         self.try_publish(record)
-            .map_err(|error| not_written(&self.target, error))?;
+            .map_err(|error| write_error(&self.target, error))?;
         Ok(self.target.clone())
     }
 
     /// The record comes first: a backup that is seen has one.
     fn try_publish(&self, record: &[u8]) -> io::Result<()> {
-        let target = record_of(&self.target);
-        let partial = with(&target, PARTIAL);
+        let target = manifest_path(&self.target);
+        let partial = with_suffix(&target, PARTIAL_SUFFIX);
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -223,11 +223,11 @@ impl Partial {
             let _ = fs::remove_file(&target);
             return Err(error);
         }
-        File::open(folder_of(&self.target))?.sync_all()
+        File::open(parent_dir(&self.target))?.sync_all()
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialBackup {
     /// What is published has another name by now. It is still locked here, so nobody else
     /// can have taken the name of the partial.
     fn drop(&mut self) {
@@ -264,9 +264,9 @@ pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
 /// the next run.
 fn remove_partial(path: &Path) {
     let name = path.as_os_str().to_string_lossy();
-    let target = PathBuf::from(name.strip_suffix(PARTIAL).unwrap_or(&name));
-    let record = with(&record_of(&target), PARTIAL);
-    let beside = ["-journal", "-wal", "-shm"].map(|end| with(path, end));
+    let target = PathBuf::from(name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(&name));
+    let record = with_suffix(&manifest_path(&target), PARTIAL_SUFFIX);
+    let beside = ["-journal", "-wal", "-shm"].map(|end| with_suffix(path, end));
     for file in beside.into_iter().chain([record, path.to_owned()]) {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -285,7 +285,7 @@ mod tests {
     fn a_backup_that_is_given_up_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
 
-        drop(Partial::at(&folder.path().join("a.db")).unwrap());
+        drop(PartialBackup::at(&folder.path().join("a.db")).unwrap());
 
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -297,15 +297,15 @@ mod tests {
         fs::write(&file, "mine").unwrap();
 
         let other = folder.path().join("b.db");
-        fs::write(record_of(&other), "mine").unwrap();
-        let writing = Partial::at(&folder.path().join("c.db")).unwrap();
+        fs::write(manifest_path(&other), "mine").unwrap();
+        let writing = PartialBackup::at(&folder.path().join("c.db")).unwrap();
 
         for (asked, there) in [
             (&file, file.clone()),
-            (&other, record_of(&other)),
+            (&other, manifest_path(&other)),
             (&writing.target, writing.path.clone()),
         ] {
-            let refusal = Partial::at(asked).unwrap_err();
+            let refusal = PartialBackup::at(asked).unwrap_err();
 
             assert!(
                 matches!(&refusal, Error::Exists { file } if *file == there),

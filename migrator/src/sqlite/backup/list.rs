@@ -5,7 +5,7 @@ use std::{fmt, fs, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{Backups, error::Error, manifest::Record, retention};
+use super::{Backups, error::Error, manifest::Manifest, retention};
 use crate::report::table;
 
 /// The backups of a folder.
@@ -14,12 +14,12 @@ pub struct Listing {
     /// The folder.
     pub folder: PathBuf,
     /// The newest first.
-    pub backups: Vec<Listed>,
+    pub backups: Vec<ListedBackup>,
 }
 
 /// A backup as its name and its record have it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Listed {
+pub struct ListedBackup {
     /// Where it is.
     pub path: PathBuf,
     /// When it was taken: RFC 3339, UTC. `None` without a record, as the rest.
@@ -31,13 +31,13 @@ pub struct Listed {
     /// What for.
     pub why: Option<String>,
     /// What can be said of it without reading it.
-    pub state: State,
+    pub state: BackupState,
 }
 
 /// What can be said of a backup without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum BackupState {
     /// It was compared with the database, and is as long as it was then.
     Verified,
     /// It is a copy of a damaged database.
@@ -48,7 +48,7 @@ pub enum State {
     SizeDiffers,
 }
 
-impl State {
+impl BackupState {
     /// For people.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -70,23 +70,23 @@ pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
 }
 
 /// `None` if it has been removed meanwhile.
-fn look(path: PathBuf) -> Option<Listed> {
+fn look(path: PathBuf) -> Option<ListedBackup> {
     let bytes = fs::metadata(&path).ok()?.len();
-    let record = Record::of(&path).unwrap_or_else(|error| {
+    let record = Manifest::read(&path).unwrap_or_else(|error| {
         tracing::debug!(%error, "a record cannot be read");
         None
     });
     let state = match &record {
-        None => State::NoRecord,
-        Some(record) if record.bytes != bytes => State::SizeDiffers,
-        Some(record) if !record.verified => State::Damaged,
-        Some(_) => State::Verified,
+        None => BackupState::NoRecord,
+        Some(record) if record.bytes != bytes => BackupState::SizeDiffers,
+        Some(record) if !record.verified => BackupState::Damaged,
+        Some(_) => BackupState::Verified,
     };
     let (when, version, why) = match record {
         Some(record) => (Some(record.when), Some(record.version), Some(record.why)),
         None => (None, None, None),
     };
-    Some(Listed {
+    Some(ListedBackup {
         path,
         when,
         version,

@@ -11,12 +11,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{error::Error, facts::Facts, files::record_of};
+use super::{error::Error, files::manifest_path, summary::Summary};
 use crate::state::catalog::hex;
 
 /// What stands beside a backup, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct Manifest {
     /// When it was taken: RFC 3339, UTC.
     pub when: String,
     /// What for, such as `upgrade from 2 to 3`.
@@ -40,11 +40,11 @@ pub struct Record {
     pub sqlite: String,
 }
 
-impl Record {
+impl Manifest {
     /// The record of a backup, if it has one.
-    pub(super) fn of(backup: &Path) -> Result<Option<Self>, Error> {
-        let file = record_of(backup);
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Record {
+    pub(super) fn read(backup: &Path) -> Result<Option<Self>, Error> {
+        let file = manifest_path(backup);
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::InvalidManifest {
             file: file.clone(),
             source,
         };
@@ -59,18 +59,18 @@ impl Record {
     }
 
     /// With the facts that were compared.
-    pub(super) fn with(self, facts: Facts) -> Self {
+    pub(super) fn with_summary(self, summary: Summary) -> Self {
         Self {
-            version: facts.version,
+            version: summary.version,
             verified: true,
-            schema: facts.schema,
-            rows: facts.rows,
+            schema: summary.schema,
+            rows: summary.rows,
             ..self
         }
     }
 
     /// As it is written.
-    pub(super) fn json(&self) -> Vec<u8> {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         // Texts, numbers and maps of them always are JSON.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
@@ -79,7 +79,7 @@ impl Record {
 }
 
 /// The length and the hash of a file.
-pub(super) fn fingerprint(file: &Path) -> io::Result<(u64, String)> {
+pub(super) fn length_and_sha256(file: &Path) -> io::Result<(u64, String)> {
     const CHUNK: usize = 1 << 20; // bytes
 
     let mut file = File::open(file)?;

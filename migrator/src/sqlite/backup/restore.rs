@@ -13,37 +13,37 @@ use sqlx::SqliteConnection;
 
 use super::{
     Backup, Backups, Restored,
-    copy::{self, Taken, blocking},
+    copy::{self, UnverifiedBackup, blocking},
     copy_pages,
-    error::{Error, not_restored, not_written, unusable_backup},
-    facts::{self, Facts, Size},
+    error::{Error, backup_file_error, restore_error, write_error},
     files,
-    manifest::{Record, fingerprint},
+    manifest::{Manifest, length_and_sha256},
+    summary::{self, DatabaseSize, Summary},
 };
 use crate::{
     report::progress::Progress,
     sqlite::{
         history,
-        lock_backoff::Wait,
+        lock_backoff::LockBackoff,
         orphans::Orphans,
         result_code::ResultCode,
-        session::{close, make_file},
+        session::{close, create_file},
     },
     state::error::DatabaseError,
 };
 
 /// Why there is the copy of what was in the database.
-const RESCUE: &str = "rescue before restore";
+const PRE_RESTORE: &str = "rescue before restore";
 
 /// A backup that may be restored.
-struct Checked {
-    facts: Facts,
-    size: Size,
+struct VerifiedBackup {
+    summary: Summary,
+    size: DatabaseSize,
 }
 
 /// What is in the database before.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum PreRestoreState {
     /// Nothing.
     Empty,
     /// Something of this system.
@@ -61,25 +61,26 @@ pub(super) async fn restore(
     progress: &Progress,
 ) -> Result<Restored, Error> {
     let database = &backups.database;
-    let checked = check(database, file, known, progress).await?;
-    let version = checked.facts.version;
+    let checked = verify_backup(database, file, known, progress).await?;
+    let version = checked.summary.version;
     let mut reader = prepare(database, file, checked.size.page).await?;
 
-    let failed = |error: OnlineBackupError| not_restored(database, error);
+    let failed = |error: OnlineBackupError| restore_error(database, error);
     let mut pages = OnlineBackup::open(database, file).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
-    let before = look(&mut reader, database).await?;
-    let (pages, rescue) = replace(backups, pages, before, checked.size, progress).await?;
-    let mut verifier = facts::open(database)
+    let before = read_pre_restore_state(&mut reader, database).await?;
+    let (pages, pre_restore) =
+        back_up_and_copy(backups, pages, before, checked.size, progress).await?;
+    let mut verifier = summary::open(database)
         .await
-        .map_err(|error| not_restored(database, error))?;
+        .map_err(|error| restore_error(database, error))?;
     let copied = blocking(|| pages.finish()).await?.map_err(failed)?;
 
     let work = progress.begin("verifying the database", 0);
     let (compared, emptied) = tokio::join!(
-        verify(&mut verifier, copied, &checked.facts),
+        compare_restored(&mut verifier, copied, &checked.summary),
         // A log as large as the database is nothing to leave to the next commit.
-        facts::empty_log(&mut reader)
+        summary::checkpoint(&mut reader)
     );
     if let Err(error) = emptied {
         tracing::warn!(%error, "the write-ahead log is not emptied yet");
@@ -95,18 +96,18 @@ pub(super) async fn restore(
         database: database.as_path().into(),
         file: file.to_owned(),
         version,
-        rescue,
+        pre_restore,
         compared,
     })
 }
 
 /// Refuses what is not a sound backup that this migrator knows.
-async fn check(
+async fn verify_backup(
     database: &Path,
     file: &Path,
     known: &[i64],
     progress: &Progress,
-) -> Result<Checked, Error> {
+) -> Result<VerifiedBackup, Error> {
     match fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::Missing {
@@ -114,35 +115,35 @@ async fn check(
             });
         }
         Err(source) => {
-            return Err(Error::Unreachable {
+            return Err(Error::Inaccessible {
                 file: file.to_owned(),
                 source: source.into(),
             });
         }
         Ok(found) if !found.is_file() => return Err(Error::not_a_backup(file, "it is no file")),
         Ok(_) if files::is_same(file, database) => {
-            return Err(Error::Itself {
+            return Err(Error::IsDatabase {
                 file: file.to_owned(),
             });
         }
         Ok(_) => {}
     }
     let work = progress.begin("checking the backup", 0);
-    if let Some(record) = Record::of(file)? {
-        compare_with_record(file, &record).await?;
+    if let Some(record) = Manifest::read(file)? {
+        compare_with_manifest(file, &record).await?;
     }
-    let looked = look_at_backup(file).await;
-    let checked = looked.map_err(|error| unusable_backup(file, error))??;
-    refuse_unknown(file, checked.facts.version, known)?;
+    let looked = read_backup(file).await;
+    let checked = looked.map_err(|error| backup_file_error(file, error))??;
+    reject_unknown_version(file, checked.summary.version, known)?;
     work.end();
     Ok(checked)
 }
 
-async fn compare_with_record(file: &Path, record: &Record) -> Result<(), Error> {
+async fn compare_with_manifest(file: &Path, record: &Manifest) -> Result<(), Error> {
     let path = file.to_owned();
-    let (bytes, sha256) = blocking(move || fingerprint(&path))
+    let (bytes, sha256) = blocking(move || length_and_sha256(&path))
         .await?
-        .map_err(|source| Error::Unreachable {
+        .map_err(|source| Error::Inaccessible {
             file: file.to_owned(),
             source: source.into(),
         })?;
@@ -159,8 +160,8 @@ async fn compare_with_record(file: &Path, record: &Record) -> Result<(), Error> 
     })
 }
 
-async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Error> {
-    let mut backup = facts::open_backup(file).await?;
+async fn read_backup(file: &Path) -> Result<Result<VerifiedBackup, Error>, sqlx::Error> {
+    let mut backup = summary::open_backup(file).await?;
     let corrupt = |what| {
         Err(Error::Corrupt {
             file: file.to_owned(),
@@ -172,7 +173,7 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
         let why = format!("its application id is {id:#010x}");
         return Ok(Err(Error::not_a_backup(file, &why)));
     }
-    if let Some(what) = facts::damage(&mut backup).await? {
+    if let Some(what) = summary::find_damage(&mut backup).await? {
         return Ok(corrupt(what));
     }
     if let Some((table, parent)) = Orphans::read(&mut backup).await?.first() {
@@ -180,13 +181,13 @@ async fn look_at_backup(file: &Path) -> Result<Result<Checked, Error>, sqlx::Err
             "a row of {table} refers to one of {parent} that is not there"
         )));
     }
-    let facts = facts::read(&mut backup).await?;
-    let size = facts::size(&mut backup).await?;
+    let summary = summary::read(&mut backup).await?;
+    let size = summary::size(&mut backup).await?;
     close(backup).await;
-    Ok(Ok(Checked { facts, size }))
+    Ok(Ok(VerifiedBackup { summary, size }))
 }
 
-fn refuse_unknown(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
+fn reject_unknown_version(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
     let newest = known.iter().copied().max().unwrap_or(0);
     let file = file.to_owned();
     match found {
@@ -204,20 +205,22 @@ fn refuse_unknown(file: &Path, found: i64, known: &[i64]) -> Result<(), Error> {
 /// Makes the database if it is missing, and sees that the backup's pages fit into it.
 async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
     if !database.exists() {
-        make_file(database).map_err(|error| not_written(database, error))?;
+        create_file(database).map_err(|error| write_error(database, error))?;
     }
-    let failed = |error: sqlx::Error| not_restored(database, error);
-    let mut reader = facts::open(database).await.map_err(failed)?;
+    let failed = |error: sqlx::Error| restore_error(database, error);
+    let mut reader = summary::open(database).await.map_err(failed)?;
     // What is somebody else's is not touched, not even its journal mode.
-    look(&mut reader, database).await?;
-    let mode = facts::prepare(&mut reader, page).await.map_err(failed)?;
+    read_pre_restore_state(&mut reader, database).await?;
+    let mode = summary::set_page_size_and_wal(&mut reader, page)
+        .await
+        .map_err(failed)?;
     if mode != "wal" {
         return Err(Error::Database(DatabaseError::NoWriteAheadLog {
             database: database.into(),
             mode,
         }));
     }
-    let expected = facts::size(&mut reader).await.map_err(failed)?.page;
+    let expected = summary::size(&mut reader).await.map_err(failed)?.page;
     if expected == page {
         return Ok(reader);
     }
@@ -230,19 +233,22 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
 }
 
 /// Returns what is in the database, and refuses what is not this system's.
-async fn look(reader: &mut SqliteConnection, database: &Path) -> Result<Before, Error> {
-    let failed = |error: sqlx::Error| not_restored(database, error);
+async fn read_pre_restore_state(
+    reader: &mut SqliteConnection,
+    database: &Path,
+) -> Result<PreRestoreState, Error> {
+    let failed = |error: sqlx::Error| restore_error(database, error);
     let id = history::application_id(reader).await.map_err(failed)?;
-    match (id, facts::count_objects(reader).await) {
-        (APPLICATION_ID, Ok(_)) => Ok(Before::Ours),
-        (0, Ok(0)) => Ok(Before::Empty),
+    match (id, summary::count_objects(reader).await) {
+        (APPLICATION_ID, Ok(_)) => Ok(PreRestoreState::Ours),
+        (0, Ok(0)) => Ok(PreRestoreState::Empty),
         (0, Ok(_)) => Err(Error::foreign(
             database,
             "it has tables that no migrator made",
         )),
         (id, Ok(_)) => Err(Error::foreign_id(database, id)),
         (APPLICATION_ID, Err(error)) if ResultCode::from(&error) == ResultCode::Corrupt => {
-            Ok(Before::Damaged)
+            Ok(PreRestoreState::Damaged)
         }
         (_, Err(error)) => Err(failed(error)),
     }
@@ -254,7 +260,7 @@ async fn lock(
     database: &Path,
     lock_timeout: Duration,
 ) -> Result<(), Error> {
-    let wait = Wait::new(lock_timeout);
+    let wait = LockBackoff::new(lock_timeout);
     let mut fair_lock = FairLock::new(database);
     let mut attempts = wait.attempts(&mut fair_lock);
     loop {
@@ -262,7 +268,7 @@ async fn lock(
         match pages.lock() {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(error) => return Err(not_restored(database, error)),
+            Err(error) => return Err(restore_error(database, error)),
         }
     }
 }
@@ -270,38 +276,46 @@ async fn lock(
 /// Keeps what is in the database, and has all but the last page of the backup ready to be
 /// committed. The one is copied after the other, since each is as fast as the disk; it is
 /// compared while the pages are copied.
-async fn replace(
+async fn back_up_and_copy(
     backups: &Backups,
     pages: OnlineBackup,
-    before: Before,
-    size: Size,
+    before: PreRestoreState,
+    size: DatabaseSize,
     progress: &Progress,
 ) -> Result<(OnlineBackup, Option<Backup>), Error> {
     let database = &backups.database;
     let taken = match before {
-        Before::Ours => match copy::take(backups, None, RESCUE, progress).await {
-            Err(Error::Damaged { .. }) => None,
-            taken => Some(taken?),
-        },
-        Before::Empty | Before::Damaged => None,
-    };
-    files::check_room(database, size.logged())?;
-    let work = progress.begin("restoring", pages.pages().total);
-    let (verified, pages) = tokio::join!(verify_rescue(taken, progress), copy_pages(pages, work));
-    let pages = pages?.map_err(|error| not_restored(database, error))?;
-    let rescue = match verified? {
-        None if before != Before::Empty => {
-            // Too damaged for a backup: it is kept as it is.
-            let why = format!("{RESCUE}, damaged");
-            Some(copy::salvage(backups, &why, progress).await?)
+        PreRestoreState::Ours => {
+            match copy::copy_locked(backups, None, PRE_RESTORE, progress).await {
+                Err(Error::Damaged { .. }) => None,
+                taken => Some(taken?),
+            }
         }
-        rescue => rescue,
+        PreRestoreState::Empty | PreRestoreState::Damaged => None,
     };
-    Ok((pages, rescue))
+    files::check_room(database, size.wal_bytes())?;
+    let work = progress.begin("restoring", pages.pages().total);
+    let (verified, pages) = tokio::join!(
+        verify_pre_restore_backup(taken, progress),
+        copy_pages(pages, work)
+    );
+    let pages = pages?.map_err(|error| restore_error(database, error))?;
+    let pre_restore = match verified? {
+        None if before != PreRestoreState::Empty => {
+            // Too damaged for a backup: it is kept as it is.
+            let why = format!("{PRE_RESTORE}, damaged");
+            Some(copy::copy_damaged(backups, &why, progress).await?)
+        }
+        pre_restore => pre_restore,
+    };
+    Ok((pages, pre_restore))
 }
 
-/// The rescue copy, unless what it is of proves to be damaged.
-async fn verify_rescue(taken: Option<Taken>, progress: &Progress) -> Result<Option<Backup>, Error> {
+/// The pre_restore copy, unless what it is of proves to be damaged.
+async fn verify_pre_restore_backup(
+    taken: Option<UnverifiedBackup>,
+    progress: &Progress,
+) -> Result<Option<Backup>, Error> {
     let Some(taken) = taken else { return Ok(None) };
     match taken.verify(progress).await {
         Err(Error::Damaged { .. } | Error::Differs { .. }) => Ok(None),
@@ -311,23 +325,23 @@ async fn verify_rescue(taken: Option<Taken>, progress: &Progress) -> Result<Opti
 
 /// Compares the database with what was written. Returns whether the facts were compared:
 /// they cannot be if another process has written in the instant after the commit.
-async fn verify(
+async fn compare_restored(
     verifier: &mut SqliteConnection,
     copied: CommittedBackup,
-    expected: &Facts,
+    expected: &Summary,
 ) -> Result<bool, String> {
     let failed = |error: sqlx::Error| error.to_string();
-    facts::begin_reading(verifier).await.map_err(failed)?;
+    summary::begin_reading(verifier).await.map_err(failed)?;
     // Asked after the snapshot is taken: if it is so now, it was so then.
     let unchanged_since_commit = copied
         .unchanged_since_commit()
         .map_err(|error| error.to_string())?;
-    if let Some(what) = facts::damage(verifier).await.map_err(failed)? {
+    if let Some(what) = summary::find_damage(verifier).await.map_err(failed)? {
         return Err(what);
     }
     if !unchanged_since_commit {
         return Ok(false);
     }
-    let found = facts::read(verifier).await.map_err(failed)?;
+    let found = summary::read(verifier).await.map_err(failed)?;
     expected.difference(&found).map_or(Ok(true), Err)
 }

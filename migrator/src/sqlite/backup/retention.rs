@@ -8,7 +8,10 @@ use std::{
 
 use super::{
     error::Error,
-    files::{BACKUP, PARTIAL, RECORD, is_same, record_of, remove_abandoned, with},
+    files::{
+        BACKUP_SUFFIX, MANIFEST_SUFFIX, PARTIAL_SUFFIX, is_same, manifest_path, remove_abandoned,
+        with_suffix,
+    },
 };
 
 /// The backups of one database in a folder, the newest first. None if there is no folder.
@@ -26,7 +29,10 @@ pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> 
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        if let Some(age) = name.to_str().and_then(|name| Age::of(name, stem)) {
+        if let Some(age) = name
+            .to_str()
+            .and_then(|name| SortKey::from_name(name, stem))
+        {
             found.push((age, entry.path()));
         }
     }
@@ -36,13 +42,13 @@ pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> 
 
 /// What orders backups: the moment, and the number within it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Age(String, u32);
+struct SortKey(String, u32);
 
-impl Age {
+impl SortKey {
     /// `None` for a name that no backup of the database has.
-    fn of(name: &str, stem: &str) -> Option<Self> {
+    fn from_name(name: &str, stem: &str) -> Option<Self> {
         let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
-        let mut parts = rest.strip_suffix(BACKUP)?.split('-');
+        let mut parts = rest.strip_suffix(BACKUP_SUFFIX)?.split('-');
         let (time, version) = (parts.next()?, parts.next()?);
         let number = parts.next().map_or(Some(1), |number| number.parse().ok())?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -57,10 +63,15 @@ impl Age {
     }
 }
 
-/// Removes all but the newest `keep` backups and the one that is spared, and what killed
+/// Removes all but the newest `keep` backups and the one that is protected, and what killed
 /// processes left. What cannot be removed is told to the log: it does not make the newest
 /// backup a worse one.
-pub(super) fn prune(folder: &Path, stem: &str, keep: usize, spared: Option<&Path>) -> Vec<PathBuf> {
+pub(super) fn prune(
+    folder: &Path,
+    stem: &str,
+    keep: usize,
+    protected: Option<&Path>,
+) -> Vec<PathBuf> {
     remove_leftovers(folder, stem);
     let backups = match backups(folder, stem) {
         Ok(backups) => backups,
@@ -71,7 +82,7 @@ pub(super) fn prune(folder: &Path, stem: &str, keep: usize, spared: Option<&Path
     };
     let mut removed = Vec::new();
     for backup in backups.into_iter().skip(keep) {
-        if spared.is_some_and(|spared| is_same(spared, &backup)) {
+        if protected.is_some_and(|protected| is_same(protected, &backup)) {
             continue;
         }
         if let Err(error) = fs::remove_file(&backup) {
@@ -79,7 +90,7 @@ pub(super) fn prune(folder: &Path, stem: &str, keep: usize, spared: Option<&Path
             continue;
         }
         // Without its backup it says nothing; a later run would remove it too.
-        let _ = fs::remove_file(record_of(&backup));
+        let _ = fs::remove_file(manifest_path(&backup));
         removed.push(backup);
     }
     removed
@@ -92,13 +103,13 @@ pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
     };
     for name in entries.flatten().map(|entry| entry.file_name()) {
         let Some(name) = name.to_str() else { continue };
-        let whole = name.strip_suffix(PARTIAL).unwrap_or(name);
-        let backup = whole.strip_suffix(RECORD).unwrap_or(whole);
-        if backup == name || Age::of(backup, stem).is_none() {
+        let whole = name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(name);
+        let backup = whole.strip_suffix(MANIFEST_SUFFIX).unwrap_or(whole);
+        if backup == name || SortKey::from_name(backup, stem).is_none() {
             continue;
         }
         let backup = folder.join(backup);
-        let partial = with(&backup, PARTIAL);
+        let partial = with_suffix(&backup, PARTIAL_SUFFIX);
         if partial.exists() {
             match remove_abandoned(&partial) {
                 Ok(true) => {}
@@ -111,7 +122,7 @@ pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
         }
         // In this order: whoever publishes renames the one into the other last.
         let file = folder.join(name);
-        if file != partial && (!backup.exists() || name.ends_with(PARTIAL)) {
+        if file != partial && (!backup.exists() || name.ends_with(PARTIAL_SUFFIX)) {
             let _ = fs::remove_file(file);
         }
     }
@@ -121,7 +132,7 @@ pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
 mod tests {
     use chrono::DateTime;
 
-    use super::{super::files::Partial, *};
+    use super::{super::files::PartialBackup, *};
 
     #[test]
     fn only_names_of_backups_of_the_database_are_taken_for_such() {
@@ -129,7 +140,7 @@ mod tests {
             "microblog-20261124T065018.123Z-v0002.db",
             "microblog-20261124T065018.123Z-v12345-2.db",
         ] {
-            assert!(Age::of(name, "microblog").is_some(), "{name}");
+            assert!(SortKey::from_name(name, "microblog").is_some(), "{name}");
         }
         for name in [
             "microblog.db",
@@ -143,14 +154,15 @@ mod tests {
             "other-20261124T065018.123Z-v0002.db",
             "microblog-old-20261124T065018.123Z-v0002.db",
         ] {
-            assert!(Age::of(name, "microblog").is_none(), "{name}");
+            assert!(SortKey::from_name(name, "microblog").is_none(), "{name}");
         }
     }
 
     #[test]
     fn two_backups_of_one_millisecond_have_two_names_and_an_order() {
         let folder = tempfile::tempdir().unwrap();
-        let reserve = || Partial::in_folder(folder.path(), "a", DateTime::UNIX_EPOCH, 2).unwrap();
+        let reserve =
+            || PartialBackup::in_folder(folder.path(), "a", DateTime::UNIX_EPOCH, 2).unwrap();
 
         let first = reserve().publish(b"{}").unwrap();
         let second = reserve();
@@ -168,7 +180,7 @@ mod tests {
     fn what_somebody_writes_is_left_and_what_nobody_writes_goes() {
         let folder = tempfile::tempdir().unwrap();
         let name = |n: u32| format!("a-19700101T000000.00{n}Z-v0001.db");
-        let writing = Partial::at(&folder.path().join(name(1))).unwrap();
+        let writing = PartialBackup::at(&folder.path().join(name(1))).unwrap();
         for left in [
             format!("{}.partial", name(2)),
             format!("{}.partial-journal", name(2)),

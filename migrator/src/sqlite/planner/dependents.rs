@@ -15,7 +15,7 @@ use crate::{
     sqlite::schema::{Index, Trigger, View},
 };
 
-/// What is dropped at first and made again at last.
+/// What is dropped at first and made temporary at last.
 pub(super) struct DependentObjects {
     indexes: BTreeSet<Name>,
     views: BTreeSet<Name>,
@@ -41,9 +41,10 @@ impl DependentObjects {
     pub(super) fn new(transition: &Transition<'_>) -> Self {
         let (from, to) = (transition.from, transition.to);
         let blockers = blockers(transition);
-        let met = |body: &str| blockers.iter().any(|blocker| blocker.blocks(body));
+        let is_blocked = |body: &str| blockers.iter().any(|blocker| blocker.blocks(body));
 
-        let differs = |view: &&View| to.views.get(&view.name) != Some(*view) || met(&view.body);
+        let differs =
+            |view: &&View| to.views.get(&view.name) != Some(*view) || is_blocked(&view.body);
         let views = from.views.values().filter(differs);
         let mut views: BTreeSet<_> = views.map(|view| view.name.clone()).collect();
         let checks_all = transition.checks_all();
@@ -62,7 +63,7 @@ impl DependentObjects {
         let differs = |trigger: &&Trigger| {
             let names_one = || views.iter().any(|name| name.is_in(&trigger.body));
             to.triggers.get(&trigger.name) != Some(*trigger)
-                || met(&trigger.body)
+                || is_blocked(&trigger.body)
                 || views.contains(&trigger.table)
                 || (checks_all && names_one())
         };
@@ -89,10 +90,14 @@ impl DependentObjects {
     pub(super) fn drops(&self, transition: &Transition<'_>) -> Vec<Step> {
         let (from, to) = (transition.from, transition.to);
         let gone: BTreeSet<_> = transition.gone_tables().map(|table| &table.name).collect();
-        let mut away = Vec::new();
-        let mut again = Vec::new();
+        let mut permanent = Vec::new();
+        let mut temporary = Vec::new();
         let mut drop = |kind: &str, name: &Name, for_good: bool| {
-            let list = if for_good { &mut away } else { &mut again };
+            let list = if for_good {
+                &mut permanent
+            } else {
+                &mut temporary
+            };
             list.push(format!("drop {kind} {}", name.quoted()));
         };
         for name in &self.triggers {
@@ -124,10 +129,10 @@ impl DependentObjects {
                 drop("index", &index.name, after.is_none());
             }
         }
-        let why = "-- In the way of what follows, or changed: made again below.";
+        let why = "-- In the way of what follows, or changed: made temporary below.";
         vec![
-            Step::new(away),
-            Step::new(again).because(vec![why.to_owned()]),
+            Step::new(permanent),
+            Step::new(temporary).with_comments(vec![why.to_owned()]),
         ]
     }
 
@@ -147,7 +152,7 @@ impl DependentObjects {
         };
         let step = |index: &Index| {
             Step::new(vec![script::declared("index", &index.sql)])
-                .because(script::comments(&index.directives))
+                .with_comments(script::comments(&index.directives))
         };
         let indexes = transition.to.indexes.values();
         indexes.filter(missing).filter(here).map(step).collect()
@@ -164,14 +169,14 @@ impl DependentObjects {
             |view: &View, other: &View| view.name != other.name && other.name.is_in(&view.body);
         for view in sorted(views, names) {
             let step = Step::new(vec![script::declared("view", &view.sql)]);
-            steps.push(step.because(script::comments(&view.directives)));
+            steps.push(step.with_comments(script::comments(&view.directives)));
         }
         let missing = |trigger: &&Trigger| {
             !from.triggers.contains_key(&trigger.name) || self.triggers.contains(&trigger.name)
         };
         for trigger in to.triggers.values().filter(missing) {
             let step = Step::new(vec![script::declared("trigger", &trigger.sql)]);
-            steps.push(step.because(script::comments(&trigger.directives)));
+            steps.push(step.with_comments(script::comments(&trigger.directives)));
         }
         steps
     }

@@ -22,7 +22,7 @@ pub(crate) enum Error {
         "{new} is `@renamed from={old}`, and {why}: name what it was called before, or take \
          the directive away"
     )]
-    LostDirective {
+    UnresolvedDirective {
         /// What stands beside the directive, as `users` or `users.bio`.
         new: String,
         /// What the directive names.

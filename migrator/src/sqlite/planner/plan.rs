@@ -29,12 +29,12 @@ impl Step {
         }
     }
 
-    pub(super) fn because(mut self, comments: Vec<String>) -> Self {
+    pub(super) fn with_comments(mut self, comments: Vec<String>) -> Self {
         self.comments = comments;
         self
     }
 
-    pub(super) fn losing(mut self, losses: Vec<DestructiveChange>) -> Self {
+    pub(super) fn with_losses(mut self, losses: Vec<DestructiveChange>) -> Self {
         self.losses = losses;
         self
     }

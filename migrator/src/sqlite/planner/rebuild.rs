@@ -18,7 +18,7 @@ pub(super) fn steps(
     before: &Table,
     after: &Table,
 ) -> Result<Vec<Step>, Error> {
-    let copy = row_copy::copy(transition.to, before, after, transition.direction)?;
+    let copy = row_copy::row_copy(transition.to, before, after, transition.direction)?;
     let new = free_name(transition, &after.name);
     let (old, new) = (&before.name, &new);
     let losses = losses(before, after);
@@ -27,19 +27,19 @@ pub(super) fn steps(
         "-- SQLite cannot change {} so in place: it is made anew, and its rows are copied.",
         after.name.quoted()
     )];
-    if transition.direction == Direction::Up && !copy.mended.is_empty() {
+    if transition.direction == Direction::Up && !copy.null_replaced.is_empty() {
         why.push(format!(
             "-- Rows without a value get the default: {}.",
-            list(&copy.mended)
+            list(&copy.null_replaced)
         ));
     }
     why.extend(cautions(transition, before, after, &copy));
-    let making = Step::new(vec![create_table(after, new)]).because(why);
+    let create = Step::new(vec![create_table(after, new)]).with_comments(why);
 
     let (columns, values): (Vec<_>, Vec<_>) = copy.columns.into_iter().unzip();
     let order = row_copy::order(before, after);
     let order = order.map_or_else(String::new, |order| format!("\n{order}"));
-    let copying = Step::new(vec![format!(
+    let copy_rows = Step::new(vec![format!(
         "insert into {} ({})\nselect {}\nfrom {}{order}",
         new.quoted(),
         columns.join(", "),
@@ -47,22 +47,22 @@ pub(super) fn steps(
         old.quoted()
     )]);
 
-    let checking = Step::new(vec![format!(
+    let check_count = Step::new(vec![format!(
         "select iif(\n    (select count(*) from {}) = (select count(*) from {}),\n    \
          'all rows were copied',\n    json('not all rows were copied')\n)",
         new.quoted(),
         old.quoted()
     )])
-    .because(vec![
+    .with_comments(vec![
         "-- It fails, and all with it, if the new table has not as many rows as the old one."
             .to_owned(),
     ]);
 
-    let mut steps = vec![making, copying, checking];
+    let mut steps = vec![create, copy_rows, check_count];
     if before.autoincrement() && after.autoincrement() {
-        steps.push(mark(old, new));
+        steps.push(copy_sequence(old, new));
     }
-    steps.push(Step::new(vec![format!("drop table {}", old.quoted())]).losing(losses));
+    steps.push(Step::new(vec![format!("drop table {}", old.quoted())]).with_losses(losses));
     steps.push(Step::new(vec![format!(
         "alter table {} rename to {}",
         new.quoted(),
@@ -72,7 +72,7 @@ pub(super) fn steps(
 }
 
 /// SQLite keeps the mark under the name of the table as it was created.
-fn mark(old: &Name, new: &Name) -> Step {
+fn copy_sequence(old: &Name, new: &Name) -> Step {
     let text = |name: &Name| format!("'{}'", name.spelled().replace('\'', "''"));
     let (old, new) = (text(old), text(new));
     Step::new(vec![
@@ -82,7 +82,7 @@ fn mark(old: &Name, new: &Name) -> Step {
              where name = {old}"
         ),
     ])
-    .because(vec![
+    .with_comments(vec![
         "-- The id of a row that was deleted is not used again.".to_owned(),
     ])
 }
@@ -138,20 +138,21 @@ fn cautions(
     if transition.direction == Direction::Up {
         return cautions;
     }
-    if !copy.filled.is_empty() {
+    if !copy.never_stored.is_empty() {
         cautions.push(format!(
             "-- Made up, since it was not kept: {}.",
-            list(&copy.filled)
+            list(&copy.never_stored)
         ));
     }
-    if !copy.mended.is_empty() {
+    if !copy.null_replaced.is_empty() {
         cautions.push(format!(
             "-- Made up where there is nothing: {}.",
-            list(&copy.mended)
+            list(&copy.null_replaced)
         ));
     }
     // What has its default, or nothing, is not made up; but it is not what was there.
-    let returned = |name: &&Name| before.column(name).is_none() && !copy.filled.contains(name);
+    let returned =
+        |name: &&Name| before.column(name).is_none() && !copy.never_stored.contains(name);
     let names = after.columns.iter().map(|column| &column.name);
     let returned = names.filter(returned).filter(|name| {
         row_copy::is_in_computed_key(transition.to, after, name)
@@ -159,7 +160,12 @@ fn cautions(
                 .column(name)
                 .is_some_and(|column| column.default.is_some())
     });
-    for name in copy.filled.iter().chain(&copy.mended).chain(returned) {
+    for name in copy
+        .never_stored
+        .iter()
+        .chain(&copy.null_replaced)
+        .chain(returned)
+    {
         for check in after
             .checks
             .iter()

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct Renamed {
+pub(super) struct RenamedSchema {
     /// Under the new names. Its views and triggers are as they were.
     pub(super) schema: Schema,
     /// The tables of which it cannot be told how they are declared now.
@@ -25,7 +25,7 @@ pub(super) struct Renamed {
     pub(super) rewritten: BTreeSet<Name>,
 }
 
-impl Renamed {
+impl RenamedSchema {
     pub(super) fn new(from: &Schema, renames: &Renames) -> Self {
         let mut after = Self {
             schema: Schema {

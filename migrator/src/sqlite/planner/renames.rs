@@ -36,7 +36,7 @@ impl Renames {
     ///
     /// # Errors
     ///
-    /// [`Error::LostDirective`].
+    /// [`Error::UnresolvedDirective`].
     pub(crate) fn find(from: &Schema, to: &Schema) -> Result<(Self, Vec<Question>), Error> {
         let mut renames = Self::default();
         for table in to.tables.values() {
@@ -89,8 +89,8 @@ impl Renames {
     ///
     /// # Errors
     ///
-    /// [`Error::LostDirective`].
-    pub(crate) fn answer(
+    /// [`Error::UnresolvedDirective`].
+    pub(crate) fn resolve(
         &mut self,
         from: &Schema,
         to: &Schema,
@@ -246,7 +246,7 @@ fn directive(
         (true, true) => "that is still declared",
         (false, _) => "there is none of that name",
     };
-    Err(Error::LostDirective {
+    Err(Error::UnresolvedDirective {
         new: new.to_owned(),
         old: old.clone(),
         why,

@@ -12,9 +12,9 @@ pub(super) struct RowCopy {
     /// The columns that are written, and the expression for each.
     pub(super) columns: Vec<(String, String)>,
     /// The columns that get what they never had.
-    pub(super) filled: Vec<Name>,
+    pub(super) never_stored: Vec<Name>,
     /// The columns that get it only in rows where they had nothing.
-    pub(super) mended: Vec<Name>,
+    pub(super) null_replaced: Vec<Name>,
 }
 
 /// How the rows of `before` become rows of `after`.
@@ -22,7 +22,7 @@ pub(super) struct RowCopy {
 /// # Errors
 ///
 /// [`Error::NotNullWithoutDefault`], on the way up.
-pub(super) fn copy(
+pub(super) fn row_copy(
     to: &Schema,
     before: &Table,
     after: &Table,
@@ -30,41 +30,41 @@ pub(super) fn copy(
 ) -> Result<RowCopy, Error> {
     let mut copy = RowCopy {
         columns: rowid_of_both(before, after),
-        filled: Vec::new(),
-        mended: Vec::new(),
+        never_stored: Vec::new(),
+        null_replaced: Vec::new(),
     };
     for column in after.columns.iter().filter(|c| c.generated.is_none()) {
         let was = before.column(&column.name);
         let kept = || was.map_or_else(|| "null".to_owned(), |was| read(before, was));
         let instead = || default(column).unwrap_or_else(|| "null".to_owned());
         let made_up = || placeholder(to, before, after, column);
-        let source = source(Facts::new(to, before, after, column, direction));
+        let source = value_source(ColumnTraits::new(to, before, after, column, direction));
         let value = match source {
-            Source::Kept => kept(),
-            Source::KeptOrDefault => format!("coalesce({}, {})", kept(), instead()),
-            Source::KeptOrPlaceholder => format!("coalesce({}, {})", kept(), made_up()),
-            Source::RowNumber => number(before),
-            Source::Placeholder => made_up(),
-            Source::Null => "null".to_owned(),
-            Source::Default => continue,
-            Source::Refused => return Err(missing(after, column)),
+            ValueSource::Kept => kept(),
+            ValueSource::KeptOrDefault => format!("coalesce({}, {})", kept(), instead()),
+            ValueSource::KeptOrPlaceholder => format!("coalesce({}, {})", kept(), made_up()),
+            ValueSource::RowNumber => number(before),
+            ValueSource::Placeholder => made_up(),
+            ValueSource::Null => "null".to_owned(),
+            ValueSource::Default => continue,
+            ValueSource::Refused => return Err(not_null_without_default(after, column)),
         };
         if was.is_none() {
-            copy.filled.push(column.name.clone());
-        } else if source != Source::Kept {
-            copy.mended.push(column.name.clone());
+            copy.never_stored.push(column.name.clone());
+        } else if source != ValueSource::Kept {
+            copy.null_replaced.push(column.name.clone());
         }
         copy.columns.push((column.name.quoted(), value));
     }
     if copy.columns.is_empty() {
-        copy.columns.extend(anything(after));
+        copy.columns.extend(any_column(after));
     }
     Ok(copy)
 }
 
 /// Where the values of a column come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+enum ValueSource {
     /// The column as it was.
     Kept,
     /// The same, with the default where it was empty.
@@ -85,7 +85,7 @@ enum Source {
 /// What decides where the values of a column come from.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Facts {
+struct ColumnTraits {
     direction: Direction,
     /// Whether it was there before.
     was_there: bool,
@@ -100,7 +100,7 @@ struct Facts {
     has_default: bool,
 }
 
-impl Facts {
+impl ColumnTraits {
     fn new(
         to: &Schema,
         before: &Table,
@@ -124,34 +124,34 @@ impl Facts {
 
 /// Decides where the values of a column come from. On the way up only a default may stand in
 /// for what was never there; on the way down it is made up.
-fn source(facts: Facts) -> Source {
-    let Facts {
+fn value_source(traits: ColumnTraits) -> ValueSource {
+    let ColumnTraits {
         was_there,
         was_empty,
         is_needed,
         is_keyed,
         has_default,
         ..
-    } = facts;
-    let up = facts.direction == Direction::Up;
+    } = traits;
+    let up = traits.direction == Direction::Up;
     if was_there {
         return match (is_needed && was_empty, up) {
-            (false, _) => Source::Kept,
-            (true, true) if has_default => Source::KeptOrDefault,
-            (true, true) => Source::Refused,
-            (true, false) if has_default && !is_keyed => Source::KeptOrDefault,
-            (true, false) => Source::KeptOrPlaceholder,
+            (false, _) => ValueSource::Kept,
+            (true, true) if has_default => ValueSource::KeptOrDefault,
+            (true, true) => ValueSource::Refused,
+            (true, false) if has_default && !is_keyed => ValueSource::KeptOrDefault,
+            (true, false) => ValueSource::KeptOrPlaceholder,
         };
     }
-    if facts.is_rowid {
-        return Source::RowNumber;
+    if traits.is_rowid {
+        return ValueSource::RowNumber;
     }
-    match (up, is_needed || facts.is_in_primary_key) {
-        (true, _) if is_needed && !has_default => Source::Refused,
-        (false, true) if is_keyed || !has_default => Source::Placeholder,
+    match (up, is_needed || traits.is_in_primary_key) {
+        (true, _) if is_needed && !has_default => ValueSource::Refused,
+        (false, true) if is_keyed || !has_default => ValueSource::Placeholder,
         // A value that all rows share would break a key; nothing does not.
-        (false, false) if is_keyed && has_default => Source::Null,
-        _ => Source::Default,
+        (false, false) if is_keyed && has_default => ValueSource::Null,
+        _ => ValueSource::Default,
     }
 }
 
@@ -179,7 +179,7 @@ pub(super) fn order(before: &Table, after: &Table) -> Option<String> {
     })
 }
 
-fn missing(table: &Table, column: &Column) -> Error {
+fn not_null_without_default(table: &Table, column: &Column) -> Error {
     Error::NotNullWithoutDefault {
         table: table.name.clone(),
         column: column.name.clone(),
@@ -187,7 +187,7 @@ fn missing(table: &Table, column: &Column) -> Error {
 }
 
 /// One column for a row to be written at all.
-fn anything(after: &Table) -> Option<(String, String)> {
+fn any_column(after: &Table) -> Option<(String, String)> {
     let column = after.columns.iter().find(|c| c.generated.is_none())?;
     let value = default(column).unwrap_or_else(|| "null".to_owned());
     Some((column.name.quoted(), value))
@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     /// A column of a table that is made anew on the way down: new, and without any need.
-    const NEW: Facts = Facts {
+    const NEW: ColumnTraits = ColumnTraits {
         direction: Direction::Down,
         was_there: false,
         was_empty: false,
@@ -362,78 +362,84 @@ mod tests {
         has_default: false,
     };
 
-    fn needed(facts: Facts) -> Facts {
-        Facts {
+    fn needed(traits: ColumnTraits) -> ColumnTraits {
+        ColumnTraits {
             is_needed: true,
-            ..facts
+            ..traits
         }
     }
 
-    fn with_default(facts: Facts) -> Facts {
-        Facts {
+    fn with_default(traits: ColumnTraits) -> ColumnTraits {
+        ColumnTraits {
             has_default: true,
-            ..facts
+            ..traits
         }
     }
 
-    fn keyed(facts: Facts) -> Facts {
-        Facts {
+    fn keyed(traits: ColumnTraits) -> ColumnTraits {
+        ColumnTraits {
             is_keyed: true,
-            ..facts
+            ..traits
         }
     }
 
-    fn up(facts: Facts) -> Facts {
-        Facts {
+    fn up(traits: ColumnTraits) -> ColumnTraits {
+        ColumnTraits {
             direction: Direction::Up,
-            ..facts
+            ..traits
         }
     }
 
     #[test]
     fn values_come_from_the_column_its_default_or_a_placeholder() {
-        let kept = Facts {
+        let kept = ColumnTraits {
             was_there: true,
             was_empty: true,
             ..NEW
         };
-        let full = Facts {
+        let full = ColumnTraits {
             was_empty: false,
             ..kept
         };
-        let rowid = Facts {
+        let rowid = ColumnTraits {
             is_rowid: true,
             ..NEW
         };
-        let key = Facts {
+        let key = ColumnTraits {
             is_in_primary_key: true,
             ..NEW
         };
-        for (facts, expected) in [
-            (kept, Source::Kept),
-            (up(kept), Source::Kept),
-            (needed(full), Source::Kept),
-            (needed(kept), Source::KeptOrPlaceholder),
-            (with_default(needed(kept)), Source::KeptOrDefault),
-            (keyed(with_default(needed(kept))), Source::KeptOrPlaceholder),
-            (up(needed(kept)), Source::Refused),
-            (up(keyed(with_default(needed(kept)))), Source::KeptOrDefault),
-            (rowid, Source::RowNumber),
-            (up(rowid), Source::RowNumber),
-            (NEW, Source::Default),
-            (keyed(NEW), Source::Default),
-            (keyed(with_default(NEW)), Source::Null),
-            (needed(NEW), Source::Placeholder),
-            (with_default(needed(NEW)), Source::Default),
-            (keyed(with_default(needed(NEW))), Source::Placeholder),
-            (key, Source::Placeholder),
-            (with_default(key), Source::Default),
-            (up(NEW), Source::Default),
-            (up(keyed(with_default(NEW))), Source::Default),
-            (up(needed(NEW)), Source::Refused),
-            (up(with_default(needed(NEW))), Source::Default),
+        for (traits, expected) in [
+            (kept, ValueSource::Kept),
+            (up(kept), ValueSource::Kept),
+            (needed(full), ValueSource::Kept),
+            (needed(kept), ValueSource::KeptOrPlaceholder),
+            (with_default(needed(kept)), ValueSource::KeptOrDefault),
+            (
+                keyed(with_default(needed(kept))),
+                ValueSource::KeptOrPlaceholder,
+            ),
+            (up(needed(kept)), ValueSource::Refused),
+            (
+                up(keyed(with_default(needed(kept)))),
+                ValueSource::KeptOrDefault,
+            ),
+            (rowid, ValueSource::RowNumber),
+            (up(rowid), ValueSource::RowNumber),
+            (NEW, ValueSource::Default),
+            (keyed(NEW), ValueSource::Default),
+            (keyed(with_default(NEW)), ValueSource::Null),
+            (needed(NEW), ValueSource::Placeholder),
+            (with_default(needed(NEW)), ValueSource::Default),
+            (keyed(with_default(needed(NEW))), ValueSource::Placeholder),
+            (key, ValueSource::Placeholder),
+            (with_default(key), ValueSource::Default),
+            (up(NEW), ValueSource::Default),
+            (up(keyed(with_default(NEW))), ValueSource::Default),
+            (up(needed(NEW)), ValueSource::Refused),
+            (up(with_default(needed(NEW))), ValueSource::Default),
         ] {
-            assert_eq!(source(facts), expected, "{facts:?}");
+            assert_eq!(value_source(traits), expected, "{traits:?}");
         }
     }
 }

@@ -23,8 +23,8 @@ impl Plan {
             blocks.push(format!("{}\n", head.join("\n")));
         }
         for step in &self.steps {
-            let marks = step.losses.iter().map(destroys_comment);
-            let comments = step.comments.iter().cloned().chain(marks);
+            let destroys = step.losses.iter().map(destroys_comment);
+            let comments = step.comments.iter().cloned().chain(destroys);
             let statements = step
                 .statements
                 .iter()
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn no_name_ends_a_comment_before_its_line() {
         let step = super::super::plan::Step::new(vec!["drop table x".to_owned()]);
-        let step = step.losing(vec![DestructiveChange::Table(Name::new("a\nb"))]);
+        let step = step.with_losses(vec![DestructiveChange::Table(Name::new("a\nb"))]);
         let plan = Plan {
             head: Vec::new(),
             steps: vec![step],

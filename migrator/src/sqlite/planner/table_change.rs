@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    renamed::Renamed,
+    renamed::RenamedSchema,
     renames::Renames,
     row_copy::{self, Affinity, affinity},
 };
@@ -35,7 +35,7 @@ type UpPlan<'a> = (&'a BTreeMap<Name, TableChange>, &'a Renames);
 
 /// What becomes of each table that both have.
 pub(super) fn plan_all(
-    renamed: &Renamed,
+    renamed: &RenamedSchema,
     to: &Schema,
     direction: Direction,
     up: Option<UpPlan<'_>>,
@@ -113,7 +113,7 @@ impl AlterAttempt<'_> {
 
     /// Adds a column, if SQLite can: it has to be able to tell what every row has in it.
     fn add(&self, table: &mut Table, column: &Column) -> Option<()> {
-        let alone = column.alone()?;
+        let alone = column.as_single_column_table()?;
         if alone.primary_key.is_some() || !alone.uniques.is_empty() {
             return None;
         }
@@ -164,7 +164,7 @@ impl AlterAttempt<'_> {
             return None;
         }
         let column = table.columns.remove(at);
-        let alone = column.alone()?;
+        let alone = column.as_single_column_table()?;
         for check in &alone.checks {
             let own = |other: &crate::sqlite::schema::Check| {
                 other.name == check.name

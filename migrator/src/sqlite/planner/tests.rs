@@ -65,7 +65,7 @@ async fn plans(from: &str, to: &str) -> (Plan, Plan) {
     (up, plan_down(&from, &to, &renames).unwrap())
 }
 
-/// The scripts of both ways, after they were gone: there, back and there again, with rows.
+/// The scripts of both plans, after they were gone: there, back and there again, with rows.
 async fn scripts(from: &str, to: &str, rows: &str) -> (String, String) {
     let (up, down) = plans(from, to).await;
     let (up, down) = (up.script(), down.script());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     error::Error,
-    renamed::Renamed,
+    renamed::RenamedSchema,
     renames::Renames,
     table_change::{self, TableChange},
 };
@@ -23,7 +23,7 @@ pub(super) struct Transition<'a> {
     /// Down leads back: what is missing is made up.
     pub(super) direction: Direction,
     /// `from` after the renames.
-    pub(super) before: Renamed,
+    pub(super) before: RenamedSchema,
     /// What is done with each table that both have.
     pub(super) changes: BTreeMap<Name, TableChange>,
 }
@@ -35,14 +35,18 @@ impl<'a> Transition<'a> {
         renames: &'a Renames,
         direction: Direction,
     ) -> Self {
-        let before = Renamed::new(from, renames);
+        let before = RenamedSchema::new(from, renames);
         let changes = match direction {
             Direction::Up => table_change::plan_all(&before, to, direction, None),
             Direction::Down => {
                 // How the tables got to be as they are.
                 let inverse = renames.inverse();
-                let up =
-                    table_change::plan_all(&Renamed::new(to, &inverse), from, Direction::Up, None);
+                let up = table_change::plan_all(
+                    &RenamedSchema::new(to, &inverse),
+                    from,
+                    Direction::Up,
+                    None,
+                );
                 table_change::plan_all(&before, to, direction, Some((&up, renames)))
             }
         };

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Action, Check, Column, Conflict, ForeignKey, Index, Key, KeyColumn, Schema, Table, Trigger,
-    View,
+    Check, Column, ConflictResolution, ForeignKey, Index, Key, KeyColumn, ReferentialAction,
+    Schema, Table, Trigger, View,
 };
 use crate::{
     sql::{
@@ -136,7 +136,7 @@ pub(crate) fn list<T: fmt::Display>(items: &[T]) -> String {
     items.join(", ")
 }
 
-impl Conflict {
+impl ConflictResolution {
     fn clause(self) -> &'static str {
         match self {
             Self::Abort => "",
@@ -148,7 +148,7 @@ impl Conflict {
     }
 }
 
-impl Action {
+impl ReferentialAction {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Nothing => "no action",
@@ -239,7 +239,7 @@ impl fmt::Display for ForeignKey {
             write!(f, " ({})", list(&self.references))?;
         }
         for (event, action) in [("update", self.on_update), ("delete", self.on_delete)] {
-            if action != Action::Nothing {
+            if action != ReferentialAction::Nothing {
                 write!(f, " on {event} {}", action.words())?;
             }
         }

@@ -6,7 +6,7 @@
 mod column;
 pub(super) mod expression;
 
-use self::expression::{bare, key_columns};
+use self::expression::{key_columns, without_parentheses};
 use super::{Column, Index, Table, Trigger, View};
 use crate::sql::{
     self,
@@ -18,7 +18,7 @@ use crate::sql::{
 impl Column {
     /// A table of nothing but this column, with the constraints that stand beside it.
     /// `None` if its declaration was changed into none.
-    pub(crate) fn alone(&self) -> Option<Table> {
+    pub(crate) fn as_single_column_table(&self) -> Option<Table> {
         table(&format!("create table alone ({})", self.sql)).ok()
     }
 }
@@ -40,7 +40,9 @@ pub(super) fn index(statement: &str) -> Result<Index, ParseError> {
     cursor.expect("on")?;
     let table = cursor.name()?;
     let columns = key_columns(&mut cursor)?;
-    let condition = cursor.eat("where").then(|| bare(cursor.rest()));
+    let condition = cursor
+        .eat("where")
+        .then(|| without_parentheses(cursor.rest()));
     Ok(Index {
         name,
         table,

@@ -48,18 +48,18 @@ impl Schema {
             sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
         let mut schema = Self::default();
         for (kind, name, sql) in &objects {
-            if internal::keeper(name).is_none() {
+            if internal::owner(name).is_none() {
                 schema.add(kind, name, sql)?;
             }
         }
-        let shown = Shown::read(connection).await?;
+        let shown = PragmaSchema::read(connection).await?;
         for table in schema.tables.values() {
             let why = shown.differs(table);
             why.map_or(Ok(()), |why| {
                 Err(unsupported("table", table.name.spelled(), why))
             })?;
         }
-        schema.resolve();
+        schema.resolve_implicit();
         Ok(schema)
     }
 
@@ -92,7 +92,7 @@ impl Schema {
 
     /// Says what declarations leave open: which column a foreign key refers to, and the
     /// collation of a key that is the column's.
-    fn resolve(&mut self) {
+    fn resolve_implicit(&mut self) {
         let keys: BTreeMap<_, _> = self
             .tables
             .iter()
@@ -191,12 +191,12 @@ type ColumnRow = (String, String, String, bool, Option<String>, i64, i64);
 type ReferenceRow = (String, i64, String, String, Option<String>, String, String);
 
 /// What the PRAGMAs show of all tables, one line for each fact, by table.
-struct Shown {
+struct PragmaSchema {
     columns: BTreeMap<Name, Vec<String>>,
     foreign_keys: BTreeMap<Name, Vec<String>>,
 }
 
-impl Shown {
+impl PragmaSchema {
     async fn read(connection: &mut SqliteConnection) -> Result<Self, DatabaseError> {
         let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
         let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
@@ -292,7 +292,7 @@ fn column_line(
 }
 
 fn parsed_reference(key: &ForeignKey) -> Vec<String> {
-    let action = |action: super::Action| action.words().to_ascii_uppercase();
+    let action = |action: super::ReferentialAction| action.words().to_ascii_uppercase();
     let line = |(at, from): (usize, &Name)| {
         reference_line(
             from.spelled(),

@@ -26,7 +26,7 @@ const SAMPLES: [&str; 16] = [
     "create table a (id integer, primary key (id desc))",
     "create table a (id integer, primary key (id autoincrement))",
     "create table a (a int, b int, primary key (a, b desc)) without rowid, strict",
-    "create table \"a b\" (\"c d\" long  type(1, 2) default 'it''s' not null on conflict ignore)",
+    "create table \"a b\" (\"c d\" long  type(1, 2) default 'it''s' not null on conflict no_observer)",
     "create table a (b int constraint c check (b > 0) constraint d unique on conflict replace,
                      constraint e check (b < 10) unique (b collate nocase))",
     "create table a (id integer primary key, b references a on delete cascade on update set null

@@ -13,7 +13,7 @@ use std::{
 
 use migrator::{
     Progress,
-    backup::{Backups, KEEP, State},
+    backup::{BackupState, Backups, DEFAULT_KEEP},
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
@@ -51,7 +51,7 @@ async fn in_a_process_of_its_own() {
         return;
     };
     let database = PathBuf::from(database);
-    let backups = Backups::new(database.clone(), None, KEEP);
+    let backups = Backups::new(database.clone(), None, DEFAULT_KEEP);
     let what = std::env::var(DO).unwrap();
     let kill = std::env::var(KILL).ok().map(|kill| pair(&kill));
     let fill = std::env::var(FILL).ok().map(|fill| pair(&fill));
@@ -300,7 +300,7 @@ async fn a_backup_that_is_killed_leaves_nothing_that_counts() {
     let listing = place.backups().list().unwrap();
     assert_eq!(listing.backups[0].path, backup.path);
     for backup in &listing.backups {
-        assert_eq!(backup.state, State::Verified);
+        assert_eq!(backup.state, BackupState::Verified);
         assert_eq!(query_in(&backup.path, COUNTS).await, ["2000 2000"]);
     }
     assert_eq!(

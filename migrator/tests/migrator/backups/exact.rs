@@ -24,7 +24,7 @@ async fn a_backup_beside_a_writer_is_of_one_moment() {
         // One may be committed and not counted yet.
         let after = writer.written() + 1;
 
-        let rows = &backup.record.rows;
+        let rows = &backup.manifest.rows;
         assert_eq!(rows["debits"], rows["credits"]);
         assert!(
             (2_000 + before..=2_000 + after).contains(&rows["debits"]),
@@ -49,7 +49,7 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
     execute(&mut holder, "insert into debits (note) values ('early')").await;
 
     let taken = backups
-        .take("upgrade from 2 to 3", &Progress::noop())
+        .copy_locked("upgrade from 2 to 3", &Progress::noop())
         .await
         .unwrap();
     execute(
@@ -61,7 +61,7 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
 
     assert_eq!(place.counts().await, "0 0");
     assert_eq!(query_in(&backup.path, COUNTS).await, ["10 10"]);
-    assert_eq!(backup.record.why, "upgrade from 2 to 3");
+    assert_eq!(backup.manifest.why, "upgrade from 2 to 3");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_backup_tells_how_far_it_is() {
     drop(progress);
     let told: Vec<_> = told.iter().collect();
     let what = "copying the database";
-    let total = backup.record.bytes;
+    let total = backup.manifest.bytes;
     assert_eq!(told.first(), Some(&ProgressEvent::Began { what, total }));
     assert!(told.contains(&ProgressEvent::Ended { what }));
     assert_eq!(

@@ -4,7 +4,7 @@ use std::{fs, num::NonZeroUsize, time::Duration};
 
 use migrator::{
     DatabaseError, Progress,
-    backup::{Error, State},
+    backup::{BackupState, Error},
 };
 
 use super::record_of;
@@ -108,9 +108,9 @@ async fn the_list_says_what_is_known_without_reading_them() {
     assert_eq!(
         states,
         [
-            (cut, State::SizeDiffers),
-            (bare, State::NoRecord),
-            (whole, State::Verified),
+            (cut, BackupState::SizeDiffers),
+            (bare, BackupState::NoRecord),
+            (whole, BackupState::Verified),
         ]
     );
     assert_eq!(listing.backups[2].version, Some(2));

@@ -13,7 +13,7 @@ use std::{
 use database::sqlite::OnlineBackup;
 use migrator::{
     DatabaseError, Progress, ProgressEvent,
-    backup::{Error, State},
+    backup::{BackupState, Error},
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
@@ -42,9 +42,9 @@ async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
     assert_eq!(place.counts().await, "10 10");
     assert_eq!(place.ledger().status().await.unwrap().version, 2);
     assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
-    let rescue = restored.rescue.unwrap();
-    assert_eq!(rescue.record.why, "rescue before restore");
-    assert_eq!(rescue.record.version, 1);
+    let rescue = restored.pre_restore.unwrap();
+    assert_eq!(rescue.manifest.why, "rescue before restore");
+    assert_eq!(rescue.manifest.version, 1);
     assert_eq!(query_in(&rescue.path, COUNTS).await, ["5010 5010"]);
 
     let restored = place.restore(&rescue.path).await.unwrap();
@@ -159,7 +159,7 @@ async fn those_who_read_and_write_go_on_through_a_restore() {
     for _ in 0..3 {
         let restored = place.restore(&backup.path).await.unwrap();
         println!("compared: {}", restored.compared);
-        let rescued = restored.rescue.unwrap().record.rows["debits"];
+        let rescued = restored.pre_restore.unwrap().manifest.rows["debits"];
         assert!(rescued > 20_000, "what was written is in the rescue");
         writer.goes_on().await;
     }
@@ -184,7 +184,7 @@ async fn a_missing_database_is_made() {
 
     let restored = other.restore(&backup.path).await.unwrap();
 
-    assert!(restored.rescue.is_none() && restored.compared);
+    assert!(restored.pre_restore.is_none() && restored.compared);
     assert_eq!(other.counts().await, "10 10");
     assert_eq!(other.query("pragma journal_mode").await, ["wal"]);
     assert_eq!(other.ledger().status().await.unwrap().version, 2);
@@ -203,12 +203,12 @@ async fn a_damaged_database_is_replaced_and_what_it_was_is_kept() {
 
     assert_eq!(place.counts().await, "2000 2000");
     assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
-    let rescue = restored.rescue.unwrap();
-    assert_eq!(rescue.record.why, "rescue before restore, damaged");
-    assert!(!rescue.record.verified);
+    let rescue = restored.pre_restore.unwrap();
+    assert_eq!(rescue.manifest.why, "rescue before restore, damaged");
+    assert!(!rescue.manifest.verified);
     assert_eq!(
         place.backups().list().unwrap().backups[0].state,
-        State::Damaged
+        BackupState::Damaged
     );
     let refusal = place.restore(&rescue.path).await.unwrap_err();
     assert!(matches!(refusal, Error::Corrupt { .. }), "{refusal}");

@@ -23,10 +23,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::runtime::Builder;
 
 use self::{
-    chance::Chance,
-    data::{dump, marks, move_rows},
+    chance::RandomSource,
+    data::{dump, move_rows, sequences},
     random::changed,
-    reached::Reached,
+    reached::Coverage,
     surviving::{Pair, Surviving, pairs},
 };
 use super::{declared, done, memory, run};
@@ -53,17 +53,17 @@ fn check(related: bool) {
         ..default
     };
     let cases = config.cases;
-    let reached = Reached::default();
+    let reached = Coverage::default();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let result = TestRunner::new(config).run(&vec(any::<u16>(), 0..700), |numbers| {
         let case = runtime.block_on(async {
-            let case = Case::new(&mut Chance::new(numbers), related);
+            let case = Case::new(&mut RandomSource::new(numbers), related);
             case.run(&reached).await
         });
         case.map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, numbers)) = result {
-        let case = Case::new(&mut Chance::new(numbers), related);
+        let case = Case::new(&mut RandomSource::new(numbers), related);
         panic!(
             "{reason}\n--- from\n{}--- to\n{}--- rows\n{}",
             case.from,
@@ -118,7 +118,7 @@ macro_rules! ensure {
 }
 
 impl Case {
-    fn new(chance: &mut Chance, related: bool) -> Self {
+    fn new(chance: &mut RandomSource, related: bool) -> Self {
         let from = random::schema(chance);
         let to = if related {
             changed(&from, chance)
@@ -172,7 +172,7 @@ impl Case {
                 new: new.clone(),
                 candidates: vec![old.clone()],
             };
-            renames.answer(from, to, &question, Some(old.clone()))?;
+            renames.resolve(from, to, &question, Some(old.clone()))?;
         }
         let mut open = renames.questions(from, to);
         while let Some(question) = open.pop() {
@@ -182,12 +182,12 @@ impl Case {
                 QuestionKind::Column => self.renamed_columns.get(&key),
             };
             let old = old.filter(|old| question.candidates.contains(old));
-            open = renames.answer(from, to, &question, old.cloned())?;
+            open = renames.resolve(from, to, &question, old.cloned())?;
         }
         Ok(renames)
     }
 
-    async fn run(&self, reached: &Reached) -> Result<(), String> {
+    async fn run(&self, reached: &Coverage) -> Result<(), String> {
         let (from, to) = (declared(&self.from).await, declared(&self.to).await);
         ensure!(
             declared(&from.catalog().ddl()).await == from,
@@ -201,11 +201,11 @@ impl Case {
             (Err(Error::NotNullWithoutDefault { table, column }), _) => {
                 let column = to.tables[&table].column(&column).unwrap();
                 ensure!(column.default.is_none(), "{} has a default", column.name);
-                Reached::count(&reached.refused);
+                Coverage::count(&reached.refused);
                 return Ok(());
             }
             (Err(Error::Unsupported { .. }), _) | (_, Err(Error::Unsupported { .. })) => {
-                Reached::count(&reached.refused);
+                Coverage::count(&reached.refused);
                 return Ok(());
             }
             (up, down) => (
@@ -215,15 +215,15 @@ impl Case {
         };
         reached.count_plan(&up);
         let pairs = pairs(&from, &to, &renames);
-        let mut database = self.filled(&from).await?;
-        let ways = Ways {
+        let mut database = self.never_stored(&from).await?;
+        let plans = Plans {
             from: &from,
             to: &to,
             pairs: &pairs,
             up: &up,
             down: &down,
         };
-        let result = self.there_and_back(&mut database, &ways, reached).await;
+        let result = self.there_and_back(&mut database, &plans, reached).await;
         database.close().await.unwrap();
         result.map_err(|error| {
             format!(
@@ -235,7 +235,7 @@ impl Case {
     }
 
     /// A database with the rows that its own constraints allow.
-    async fn filled(&self, from: &Schema) -> Result<SqliteConnection, String> {
+    async fn never_stored(&self, from: &Schema) -> Result<SqliteConnection, String> {
         let mut database = memory().await;
         done(&mut database, &self.from).await;
         run(&mut database, "pragma foreign_keys = on").await?;
@@ -254,62 +254,62 @@ impl Case {
     async fn there_and_back(
         &self,
         database: &mut SqliteConnection,
-        ways: &Ways<'_>,
-        reached: &Reached,
+        plans: &Plans<'_>,
+        reached: &Coverage,
     ) -> Result<(), String> {
-        let Ways {
+        let Plans {
             pairs, up, down, ..
-        } = *ways;
+        } = *plans;
         let surviving = Surviving::new(pairs, up, down);
         let must = !surviving.may_fail;
         let survivors = surviving.read(database, |pair| pair.before, false).await;
-        let marks_before = marks(database, pairs, |pair| pair.before).await;
+        let marks_before = sequences(database, pairs, |pair| pair.before).await;
         let violations = data::violations(database).await;
         if survivors.iter().any(|rows| !rows.is_empty()) {
-            Reached::count(&reached.with_rows);
+            Coverage::count(&reached.with_rows);
         }
 
-        if !self.there(database, ways).await? {
-            Reached::count(&reached.failed);
+        if !self.there(database, plans).await? {
+            Coverage::count(&reached.failed);
             return Ok(());
         }
-        let found = marks(database, pairs, |pair| pair.after).await;
+        let found = sequences(database, pairs, |pair| pair.after).await;
         ensure!(
             found == marks_before,
-            "marks: {found:?} instead of {marks_before:?}"
+            "sequences: {found:?} instead of {marks_before:?}"
         );
-        Reached::count(&reached.up);
+        Coverage::count(&reached.up);
 
         if !migrate(database, &down.script(), must).await? {
             return Ok(());
         }
-        reaches(database, ways.from, "down").await?;
+        reaches(database, plans.from, "down").await?;
         let back = surviving.read(database, |pair| pair.before, false).await;
         ensure!(back == survivors, "down: {back:?} instead of {survivors:?}");
-        let found = marks(database, pairs, |pair| pair.before).await;
+        let found = sequences(database, pairs, |pair| pair.before).await;
         ensure!(
             found == marks_before,
-            "marks: {found:?} instead of {marks_before:?}"
+            "sequences: {found:?} instead of {marks_before:?}"
         );
-        if must && pairs.len() == ways.from.tables.len() && surviving.all {
+        if must && pairs.len() == plans.from.tables.len() && surviving.all {
             let found = data::violations(database).await;
             ensure!(
                 found == violations,
                 "foreign keys: {found:?} instead of {violations:?}"
             );
         }
-        Reached::count(&reached.down);
+        Coverage::count(&reached.down);
 
         if !migrate(database, &up.script(), must).await? {
             return Ok(());
         }
-        reaches(database, ways.to, "up again").await?;
+        reaches(database, plans.to, "up again").await?;
         let again = surviving.read(database, |pair| pair.after, true).await;
         ensure!(
             again == survivors,
             "up again: {again:?} instead of {survivors:?}"
         );
-        Reached::count(&reached.up_again);
+        Coverage::count(&reached.up_again);
         Ok(())
     }
 
@@ -317,17 +317,17 @@ impl Case {
     async fn there(
         &self,
         database: &mut SqliteConnection,
-        ways: &Ways<'_>,
+        plans: &Plans<'_>,
     ) -> Result<bool, String> {
-        let before = dump(database, ways.from).await;
+        let before = dump(database, plans.from).await;
         let mut expected = memory().await;
         done(&mut expected, &self.to_tables).await;
-        let all = move_rows(database, &mut expected, ways.pairs).await;
-        let moved = migrate(database, &ways.up.script(), all).await?;
+        let all = move_rows(database, &mut expected, plans.pairs).await;
+        let moved = migrate(database, &plans.up.script(), all).await?;
         if moved {
-            reaches(database, ways.to, "up").await?;
-            let there = dump(database, ways.to).await;
-            let wanted = dump(&mut expected, ways.to).await;
+            reaches(database, plans.to, "up").await?;
+            let there = dump(database, plans.to).await;
+            let wanted = dump(&mut expected, plans.to).await;
             ensure!(there == wanted, "up: {there:?} instead of {wanted:?}");
             let found = data::violations(database).await;
             let wanted = data::violations(&mut expected).await;
@@ -337,8 +337,8 @@ impl Case {
             );
         } else {
             let schema = Schema::read(database).await.unwrap();
-            ensure!(schema == *ways.from, "a failed way up changed the schema");
-            let there = dump(database, ways.from).await;
+            ensure!(schema == *plans.from, "a failed way up changed the schema");
+            let there = dump(database, plans.from).await;
             ensure!(there == before, "a failed way up changed rows");
         }
         expected.close().await.unwrap();
@@ -347,7 +347,7 @@ impl Case {
 }
 
 /// Two schemas, and what leads from one to the other.
-struct Ways<'a> {
+struct Plans<'a> {
     from: &'a Schema,
     to: &'a Schema,
     pairs: &'a [Pair<'a>],

@@ -37,10 +37,10 @@ async fn a_column_that_comes_while_others_go_is_asked_about() {
     ));
 
     let open = renames
-        .answer(&from, &to, &questions[0], Some(Name::new("c")))
+        .resolve(&from, &to, &questions[0], Some(Name::new("c")))
         .unwrap();
     assert_eq!(open, [question("e", &["b"])]);
-    let open = renames.answer(&from, &to, &open[0], None).unwrap();
+    let open = renames.resolve(&from, &to, &open[0], None).unwrap();
     assert_eq!(open, []);
     let script = plan(&from, &to, &renames).unwrap().script();
     assert_eq!(
@@ -68,13 +68,13 @@ async fn a_table_that_is_like_one_that_goes_is_asked_about_and_then_its_columns(
         "table accounts may be new, or users renamed"
     );
     let users = Some(Name::new("users"));
-    let open = renames.answer(&from, &to, &questions[0], users).unwrap();
+    let open = renames.resolve(&from, &to, &questions[0], users).unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(
         open[0].to_string(),
         "column accounts.about may be new, or bio renamed"
     );
-    assert_eq!(renames.answer(&from, &to, &open[0], None).unwrap(), []);
+    assert_eq!(renames.resolve(&from, &to, &open[0], None).unwrap(), []);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_directive_that_names_nothing_is_an_error() {
         let error = Renames::find(&from, &to).unwrap_err();
 
         assert!(
-            matches!(&error, Error::LostDirective { new: n, .. } if n == new),
+            matches!(&error, Error::UnresolvedDirective { new: n, .. } if n == new),
             "{error}"
         );
     }

@@ -1,6 +1,6 @@
 //! The inside of CREATE TABLE: columns and constraints.
 
-use super::expression::{bare, key_columns, single_default};
+use super::expression::{key_columns, single_default, without_parentheses};
 use crate::{
     sql::{
         self, TokenKind,
@@ -9,7 +9,8 @@ use crate::{
         name::Name,
     },
     sqlite::schema::{
-        Action, Check, Column, Conflict, ForeignKey, Generated, Key, KeyColumn, NotNull, Table,
+        Check, Column, ConflictResolution, ForeignKey, Generated, Key, KeyColumn, NotNull,
+        ReferentialAction, Table,
     },
 };
 
@@ -179,26 +180,26 @@ fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, ParseError> 
 }
 
 fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, ParseError> {
-    let expression = bare(cursor.parenthesised()?);
+    let expression = without_parentheses(cursor.parenthesised()?);
     // SQLite reads a conflict clause here, and ignores it.
     conflict(cursor)?;
     Ok(Check { name, expression })
 }
 
 /// `on conflict replace`.
-fn conflict(cursor: &mut Cursor<'_>) -> Result<Conflict, ParseError> {
+fn conflict(cursor: &mut Cursor<'_>) -> Result<ConflictResolution, ParseError> {
     if !cursor.peek_both("on", "conflict") {
-        return Ok(Conflict::Abort);
+        return Ok(ConflictResolution::Abort);
     }
     cursor.expect("on")?;
     cursor.expect("conflict")?;
     let word = cursor.any()?.text.to_ascii_lowercase();
     match word.as_str() {
-        "rollback" => Ok(Conflict::Rollback),
-        "abort" => Ok(Conflict::Abort),
-        "fail" => Ok(Conflict::Fail),
-        "ignore" => Ok(Conflict::Ignore),
-        "replace" => Ok(Conflict::Replace),
+        "rollback" => Ok(ConflictResolution::Rollback),
+        "abort" => Ok(ConflictResolution::Abort),
+        "fail" => Ok(ConflictResolution::Fail),
+        "ignore" => Ok(ConflictResolution::Ignore),
+        "replace" => Ok(ConflictResolution::Replace),
         _ => Err(format!("`{word}` is no way to resolve a conflict")),
     }
 }
@@ -226,8 +227,8 @@ fn reference(
         columns,
         table,
         references,
-        on_update: Action::Nothing,
-        on_delete: Action::Nothing,
+        on_update: ReferentialAction::Nothing,
+        on_delete: ReferentialAction::Nothing,
         deferred: false,
     };
     loop {
@@ -254,23 +255,23 @@ fn reference(
     Ok(key)
 }
 
-fn action(cursor: &mut Cursor<'_>) -> Result<Action, ParseError> {
+fn action(cursor: &mut Cursor<'_>) -> Result<ReferentialAction, ParseError> {
     if cursor.eat("set") {
         if cursor.eat("null") {
-            return Ok(Action::SetNull);
+            return Ok(ReferentialAction::SetNull);
         }
         cursor.expect("default")?;
-        return Ok(Action::SetDefault);
+        return Ok(ReferentialAction::SetDefault);
     }
     if cursor.eat("cascade") {
-        return Ok(Action::Cascade);
+        return Ok(ReferentialAction::Cascade);
     }
     if cursor.eat("restrict") {
-        return Ok(Action::Restrict);
+        return Ok(ReferentialAction::Restrict);
     }
     cursor.expect("no")?;
     cursor.expect("action")?;
-    Ok(Action::Nothing)
+    Ok(ReferentialAction::Nothing)
 }
 
 /// A column with its constraints, of which some are the table's.
@@ -378,7 +379,7 @@ fn column_constraint(
             cursor.expect("always")?;
         }
         cursor.expect("as")?;
-        let expression = bare(cursor.parenthesised()?);
+        let expression = without_parentheses(cursor.parenthesised()?);
         let stored = cursor.eat("stored");
         let _ = cursor.eat("virtual");
         column.generated = Some(Generated { expression, stored });
@@ -390,7 +391,7 @@ fn column_constraint(
 /// parentheses.
 fn default(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     if cursor.peek_symbol("(") {
-        return Ok(bare(cursor.parenthesised()?));
+        return Ok(without_parentheses(cursor.parenthesised()?));
     }
     let first = cursor.any()?;
     if first.kind == TokenKind::Symbol {

@@ -31,7 +31,7 @@ pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, Par
         let expression = match tokens {
             // A text is a name here.
             [name] if name.is_name() => Name::new(&name.unquoted()).to_string(),
-            _ => bare(tokens),
+            _ => without_parentheses(tokens),
         };
         KeyColumn {
             expression,
@@ -43,7 +43,7 @@ pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, Par
 }
 
 /// An expression, normalised and without the parentheses that are around all of it.
-pub(super) fn bare(mut tokens: &[Token<'_>]) -> String {
+pub(super) fn without_parentheses(mut tokens: &[Token<'_>]) -> String {
     while let [open, inside @ .., close] = tokens
         && open.is_symbol("(")
         && close.is_symbol(")")
@@ -58,7 +58,7 @@ pub(super) fn bare(mut tokens: &[Token<'_>]) -> String {
 pub(in crate::sqlite::schema) fn default(shown: &str) -> String {
     match Cursor::new(shown).rest() {
         [only] => single_default(only),
-        tokens => bare(tokens),
+        tokens => without_parentheses(tokens),
     }
 }
 

@@ -2,11 +2,11 @@
 
 /// Where chance comes from: numbers, and zeros when they are used up, so that fewer and
 /// smaller numbers make a simpler case.
-pub(super) struct Chance {
+pub(super) struct RandomSource {
     numbers: std::vec::IntoIter<u16>,
 }
 
-impl Chance {
+impl RandomSource {
     pub(super) fn new(numbers: Vec<u16>) -> Self {
         let numbers = numbers.into_iter();
         Self { numbers }

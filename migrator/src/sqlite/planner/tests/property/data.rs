@@ -69,7 +69,7 @@ pub(super) async fn integrity(database: &mut SqliteConnection) -> Vec<String> {
 }
 
 /// The AUTOINCREMENT marks of the tables that keep theirs.
-pub(super) async fn marks<'a>(
+pub(super) async fn sequences<'a>(
     database: &mut SqliteConnection,
     pairs: &[Pair<'a>],
     table: impl Fn(&Pair<'a>) -> &'a Table,

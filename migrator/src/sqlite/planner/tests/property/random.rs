@@ -1,12 +1,12 @@
 //! Random schemas, random changes of them, and random rows.
 
 use super::chance::{
-    ACTIONS, CHECKS, COLUMNS, CONFLICTS, Chance, GENERATED, INDEX, INDEXES, TABLES, TRIGGER,
+    ACTIONS, CHECKS, COLUMNS, CONFLICTS, GENERATED, INDEX, INDEXES, RandomSource, TABLES, TRIGGER,
     TRIGGERS, TYPES, VIEW, VIEWS,
 };
 use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
 
-fn fresh(chance: &mut Chance, pool: &[&str], taken: &[String]) -> Option<String> {
+fn fresh(chance: &mut RandomSource, pool: &[&str], taken: &[String]) -> Option<String> {
     let free = |name: &&&str| !taken.iter().any(|t| t.eq_ignore_ascii_case(name));
     let free: Vec<_> = pool.iter().filter(free).collect();
     (!free.is_empty()).then(|| (*chance.of(&free)).to_string())
@@ -24,7 +24,7 @@ fn taken(model: &Model) -> Vec<String> {
     tables.chain(views).chain(indexes).cloned().collect()
 }
 
-pub(super) fn schema(chance: &mut Chance) -> Model {
+pub(super) fn schema(chance: &mut RandomSource) -> Model {
     let mut model = Model {
         style: chance.below(30),
         ..Model::default()
@@ -39,7 +39,7 @@ pub(super) fn schema(chance: &mut Chance) -> Model {
     model
 }
 
-fn add_table(model: &mut Model, chance: &mut Chance) {
+fn add_table(model: &mut Model, chance: &mut RandomSource) {
     let Some(name) = fresh(chance, &TABLES, &taken(model)) else {
         return;
     };
@@ -83,7 +83,7 @@ fn add_table(model: &mut Model, chance: &mut Chance) {
     model.clean();
 }
 
-fn default_of(type_name: &str, chance: &mut Chance) -> &'static str {
+fn default_of(type_name: &str, chance: &mut RandomSource) -> &'static str {
     match type_name {
         "integer" | "int" => chance.of(&["", "1", "-1", "(1 + 2)", "null", "true"]),
         "text" | "varchar(10)" => chance.of(&["", "'a'", "''", "'it''s'", "current_timestamp"]),
@@ -93,7 +93,7 @@ fn default_of(type_name: &str, chance: &mut Chance) -> &'static str {
     }
 }
 
-fn add_column(model: &mut Model, table: &mut Table, chance: &mut Chance) {
+fn add_column(model: &mut Model, table: &mut Table, chance: &mut RandomSource) {
     let names: Vec<_> = table.columns.iter().map(|c| c.name.clone()).collect();
     let Some(name) = fresh(chance, &COLUMNS, &names) else {
         return;
@@ -134,7 +134,7 @@ fn add_column(model: &mut Model, table: &mut Table, chance: &mut Chance) {
     });
 }
 
-fn some_columns(table: &Table, chance: &mut Chance) -> Vec<Id> {
+fn some_columns(table: &Table, chance: &mut RandomSource) -> Vec<Id> {
     let a = chance.of(&table.columns).id;
     let b = chance.of(&table.columns).id;
     if a == b || chance.one_in(2) {
@@ -145,7 +145,7 @@ fn some_columns(table: &Table, chance: &mut Chance) -> Vec<Id> {
 }
 
 /// Adds a constraint, or takes one away.
-fn change_constraint(model: &mut Model, at: usize, chance: &mut Chance) {
+fn change_constraint(model: &mut Model, at: usize, chance: &mut RandomSource) {
     let parent = chance.of(&model.tables);
     let table = &mut model.tables[at];
     let columns = some_columns(table, chance);
@@ -181,7 +181,7 @@ fn change_constraint(model: &mut Model, at: usize, chance: &mut Chance) {
 }
 
 /// Adds an index, a view or a trigger, or takes one away.
-fn change_around(model: &mut Model, chance: &mut Chance) {
+fn change_around(model: &mut Model, chance: &mut RandomSource) {
     let names = taken(model);
     let table = chance.of(&model.tables);
     let other = chance.of(&model.tables);
@@ -231,7 +231,7 @@ fn change_around(model: &mut Model, chance: &mut Chance) {
 
 /// A schema that is another one changed a few times. New names are none that `before` has,
 /// so a rename can be told.
-pub(super) fn changed(before: &Model, chance: &mut Chance) -> Model {
+pub(super) fn changed(before: &Model, chance: &mut RandomSource) -> Model {
     let mut model = before.clone();
     for _ in 0..=chance.below(4) {
         change(&mut model, before, chance);
@@ -243,7 +243,7 @@ pub(super) fn changed(before: &Model, chance: &mut Chance) -> Model {
     model
 }
 
-fn change(model: &mut Model, before: &Model, chance: &mut Chance) {
+fn change(model: &mut Model, before: &Model, chance: &mut RandomSource) {
     let what = chance.below(17);
     if model.tables.is_empty() || what == 0 {
         return add_table(model, chance);

@@ -6,7 +6,7 @@ use crate::sqlite::planner::Plan;
 
 /// How far cases got.
 #[derive(Debug, Default)]
-pub(super) struct Reached {
+pub(super) struct Coverage {
     pub(super) refused: AtomicU32,
     pub(super) failed: AtomicU32,
     pub(super) up: AtomicU32,
@@ -16,11 +16,11 @@ pub(super) struct Reached {
     pub(super) renames: AtomicU32,
     pub(super) rebuilds: AtomicU32,
     pub(super) in_place: AtomicU32,
-    pub(super) marks: AtomicU32,
+    pub(super) sequences: AtomicU32,
     pub(super) with_rows: AtomicU32,
 }
 
-impl Reached {
+impl Coverage {
     pub(super) fn count(counter: &AtomicU32) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -31,7 +31,7 @@ impl Reached {
             (&self.renames, " rename column "),
             (&self.rebuilds, "json("),
             (&self.in_place, " add column "),
-            (&self.marks, "sqlite_sequence"),
+            (&self.sequences, "sqlite_sequence"),
         ] {
             if script.contains(text) {
                 Self::count(counter);

@@ -1,12 +1,12 @@
 //! Random rows.
 
 use super::{
-    chance::Chance,
+    chance::RandomSource,
     model::{Model, Reference, Table, quote},
 };
 
 /// Statements that write rows, of which some may fail.
-pub(super) fn rows(model: &Model, chance: &mut Chance) -> Vec<String> {
+pub(super) fn rows(model: &Model, chance: &mut RandomSource) -> Vec<String> {
     let mut statements = Vec::new();
     for _ in 0..2 {
         for table in &model.tables {
@@ -26,7 +26,7 @@ pub(super) fn rows(model: &Model, chance: &mut Chance) -> Vec<String> {
     statements
 }
 
-fn row(model: &Model, table: &Table, chance: &mut Chance) -> String {
+fn row(model: &Model, table: &Table, chance: &mut RandomSource) -> String {
     let mut names = Vec::new();
     let mut values = Vec::new();
     for column in table.columns.iter().filter(|c| c.generated.is_none()) {

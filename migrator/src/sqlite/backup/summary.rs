@@ -17,11 +17,11 @@ use crate::{
 
 /// How long a connection waits for another that recovers the log after a crash. With a
 /// write-ahead log those that only read wait for nothing else.
-const RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct Summary {
     pub(super) application_id: i32,
     /// The newest migration that was applied, or 0.
     pub(super) version: i64,
@@ -31,7 +31,7 @@ pub(super) struct Facts {
     pub(super) rows: BTreeMap<String, i64>,
 }
 
-impl Facts {
+impl Summary {
     /// The first thing that is not the same in a copy, for people.
     pub(super) fn difference(&self, copy: &Self) -> Option<String> {
         if self.application_id != copy.application_id {
@@ -47,7 +47,7 @@ impl Facts {
             return Some("its schema is another".into());
         }
         let tables = self.rows.keys().chain(copy.rows.keys());
-        let rows = |facts: &Self, table| facts.rows.get(table).copied().unwrap_or_default();
+        let rows = |summary: &Self, table| summary.rows.get(table).copied().unwrap_or_default();
         tables.into_iter().find_map(|table| {
             let (expected, found) = (rows(self, table), rows(copy, table));
             (expected != found)
@@ -58,7 +58,7 @@ impl Facts {
 
 /// How large a database is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
+pub(super) struct DatabaseSize {
     /// In bytes.
     pub(super) page: i64,
     pub(super) pages: i64,
@@ -66,14 +66,14 @@ pub(super) struct Size {
     pub(super) free: i64,
 }
 
-impl Size {
+impl DatabaseSize {
     /// Of a copy without the pages that hold nothing.
-    pub(super) fn compact(self) -> u64 {
+    pub(super) fn compacted_bytes(self) -> u64 {
         bytes(self.page.saturating_mul(self.pages - self.free))
     }
 
     /// Of all pages, each with its header in the write-ahead log.
-    pub(super) fn logged(self) -> u64 {
+    pub(super) fn wal_bytes(self) -> u64 {
         const HEADER: i64 = 24; // bytes
         bytes((self.page + HEADER).saturating_mul(self.pages))
     }
@@ -111,7 +111,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .create_if_missing(false)
         // Whatever is in it is copied as it is.
         .foreign_keys(false)
-        .busy_timeout(RECOVERY)
+        .busy_timeout(RECOVERY_TIMEOUT)
         .disable_statement_logging()
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn vacuum_into(
 
 /// Reads all that is compared. Several statements, so it has to be in a transaction where
 /// others write.
-pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sqlx::Error> {
+pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Summary, sqlx::Error> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select name
          from sqlite_schema
@@ -153,7 +153,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sql
             .await?;
         rows.insert(table, count);
     }
-    Ok(Facts {
+    Ok(Summary {
         application_id: history::application_id(connection).await?,
         version: history::version(connection).await?,
         schema: schema_hash(connection).await?,
@@ -162,7 +162,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Facts, sql
 }
 
 /// Moves what is in the write-ahead log into the file, as far as nobody is in the way.
-pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     execute(connection, "pragma wal_checkpoint(passive)").await
 }
 
@@ -173,18 +173,18 @@ pub(super) async fn count_objects(connection: &mut SqliteConnection) -> Result<i
         .await
 }
 
-pub(super) async fn size(connection: &mut SqliteConnection) -> Result<Size, sqlx::Error> {
+pub(super) async fn size(connection: &mut SqliteConnection) -> Result<DatabaseSize, sqlx::Error> {
     let (page, pages, free) = sqlx::query_as(
         "select page_size, page_count, freelist_count
          from pragma_page_size, pragma_page_count, pragma_freelist_count",
     )
     .fetch_one(connection)
     .await?;
-    Ok(Size { page, pages, free })
+    Ok(DatabaseSize { page, pages, free })
 }
 
 /// The first thing that is damaged, if anything is.
-pub(super) async fn damage(
+pub(super) async fn find_damage(
     connection: &mut SqliteConnection,
 ) -> Result<Option<String>, sqlx::Error> {
     let found: String = sqlx::query_scalar("pragma quick_check(1)")
@@ -194,14 +194,16 @@ pub(super) async fn damage(
 }
 
 /// The version of the library, such as `3.51.3`.
-pub(super) async fn library(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
+pub(super) async fn sqlite_version(
+    connection: &mut SqliteConnection,
+) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("select sqlite_version()")
         .fetch_one(connection)
         .await
 }
 
 /// Gives a new file pages of a size, and a write-ahead log. One that has both keeps them.
-pub(super) async fn prepare(
+pub(super) async fn set_page_size_and_wal(
     connection: &mut SqliteConnection,
     page_size: i64,
 ) -> Result<String, sqlx::Error> {
