@@ -51,7 +51,7 @@ pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<()
         shutdown,
     } = parts;
     let draining = CancellationToken::new();
-    let background = Background::new("work in the background");
+    let background = Background::new("a background task");
     let ready = async {
         database.ready().await?;
         for task in tasks {

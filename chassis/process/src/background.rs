@@ -1,4 +1,4 @@
-//! Background tasks whose end is noticed.
+//! Supervised background tasks: a panic in one of them ends the process.
 
 use std::future::Future;
 
@@ -6,32 +6,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ExitError;
 
-/// The work that a process does beside the calls that it serves.
+/// A group of background tasks.
 #[derive(Clone, Debug)]
 pub struct Background {
-    what: &'static str,
-    // Cancelled if any of it ended by a panic.
+    name: &'static str,
+    // Cancelled when one of the tasks panics.
     failed: CancellationToken,
 }
 
 impl Background {
-    /// Work that the log names `what`.
+    /// Returns an empty group, which the log calls `name`.
     #[must_use]
-    pub fn new(what: &'static str) -> Self {
+    pub fn new(name: &'static str) -> Self {
         Self {
-            what,
+            name,
             failed: CancellationToken::new(),
         }
     }
 
-    /// Does `work`, which has no end of its own, in a task until `end`.
+    /// Spawns the endless `work` as a task, which is cancelled by `end`.
     pub fn spawn(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.supervised(async move {
             end.run_until_cancelled(work).await;
         }));
     }
 
-    /// The same `work`, which is noticed if it ends by a panic.
+    /// Supervises `work`: [`Background::failed`] returns if it panics.
     pub fn supervised(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
@@ -39,16 +39,16 @@ impl Background {
         let failed = self.failed.clone().drop_guard();
         async move {
             work.await;
-            // After a panic the guard is dropped as it is.
+            // A panic drops the guard while it is still armed.
             failed.disarm();
         }
     }
 
-    /// Waits for the end of any of it, which comes before its time only by a fault of ours:
-    /// a process that goes on would serve less than it promises.
+    /// Waits until a task panics, which is a bug. The process must end then, since it would
+    /// otherwise run without that task.
     pub async fn failed(&self) -> ExitError {
         self.failed.cancelled().await;
-        ExitError::Failed(format!("{} ended by itself; the log tells why", self.what))
+        ExitError::Failed(format!("{} panicked; the log has the message", self.name))
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_panics_is_noticed_and_work_that_is_ended_is_not() {
+    async fn only_a_panic_fails_the_group() {
         let (fine, faulty) = (Background::new("fine"), Background::new("faulty"));
         let end = CancellationToken::new();
 

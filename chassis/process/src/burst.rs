@@ -1,31 +1,30 @@
-//! Bursts: steps of several calls that one thread takes one after the other without a pause.
+//! Bursts: the first steps of several calls, which one thread takes without a pause between them.
 //!
-//! All calls of a burst had arrived before its first step. Code that runs in such a step may
-//! therefore share something with the other steps, such as a read snapshot: none of them can
-//! miss what was committed before its call arrived. [`at_end`] tells it whether a burst is
-//! running, and ends what it shares together with the burst.
+//! All calls of a burst arrived before its first step. The steps may therefore share a resource
+//! such as a read snapshot: it contains everything that was committed before any of the calls
+//! arrived. [`at_end`] releases such a resource at the end of the burst.
 //!
-//! This module knows neither the calls nor what they share.
+//! This module knows neither the calls nor the resources.
 
 use std::cell::RefCell;
 
 type End = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// The functions to call at the end of this thread's burst; `None` outside of a burst.
+    /// The functions to call at the end of this thread's burst, or `None` outside a burst.
     static ENDS: RefCell<Option<Vec<End>>> = const { RefCell::new(None) };
 }
 
-/// Takes `steps` as one burst. Whatever was given to [`at_end`] runs afterwards, even if the
-/// steps panic. A burst within a burst ends what the outer one shares.
+/// Runs `steps` as one burst. The functions passed to [`at_end`] run afterwards, even if the steps
+/// panic. A nested burst also ends the outer one.
 pub fn run<R>(steps: impl FnOnce() -> R) -> R {
     let _end = EndOnDrop;
     ENDS.set(Some(Vec::new()));
     steps()
 }
 
-/// Has `end` run when this thread's burst ends. Returns `false`, and drops `end`, if no burst
-/// is running.
+/// Registers `end` to run when this thread's burst ends. Returns `false`, and drops `end`, if no
+/// burst is running.
 pub fn at_end(end: impl FnOnce() + 'static) -> bool {
     ENDS.with_borrow_mut(|ends| match ends {
         Some(ends) => {
@@ -53,24 +52,24 @@ mod tests {
 
     use super::*;
 
-    /// A counter, and what counts with it.
+    /// Returns a counter, and a source of functions that increment it.
     fn counter() -> (Rc<Cell<u32>>, impl Fn() -> End) {
         let count = Rc::new(Cell::new(0));
         let counted = Rc::clone(&count);
-        let counting = move || -> End {
+        let increment = move || -> End {
             let count = Rc::clone(&counted);
             Box::new(move || count.set(count.get() + 1))
         };
-        (count, counting)
+        (count, increment)
     }
 
     #[test]
     fn ends_run_once_after_all_steps() {
-        let (count, counting) = counter();
+        let (count, increment) = counter();
 
         let during = run(|| {
-            assert!(at_end(counting()));
-            assert!(at_end(counting()));
+            assert!(at_end(increment()));
+            assert!(at_end(increment()));
             count.get()
         });
 
@@ -80,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_burst_nothing_is_kept() {
-        let (count, counting) = counter();
+    fn outside_a_burst_nothing_is_registered() {
+        let (count, increment) = counter();
 
-        assert!(!at_end(counting()));
+        assert!(!at_end(increment()));
         run(|| {});
-        assert!(!at_end(counting()));
+        assert!(!at_end(increment()));
 
         assert_eq!(count.get(), 0);
     }

@@ -1,4 +1,4 @@
-//! The time of day, in the unit that the database keeps.
+//! The time of day, in microseconds as the database stores it.
 
 use std::{
     sync::{
@@ -10,8 +10,7 @@ use std::{
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Says what time it is, to the microsecond: the machine's clock, or one that a test
-/// sets.
+/// A clock with microsecond resolution: that of the machine, or a manual one for tests.
 #[derive(Clone, Debug)]
 pub struct Clock(TimeSource);
 
@@ -22,13 +21,13 @@ enum TimeSource {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the clock of the machine.
     #[must_use]
     pub fn system() -> Self {
         Self(TimeSource::System)
     }
 
-    /// A clock that stands still at `time` until it is told otherwise.
+    /// Returns a clock that stays at `time` until it is advanced.
     #[must_use]
     pub fn manual(time: DateTime<Utc>) -> Self {
         Self(TimeSource::Manual(Arc::new(AtomicI64::new(
@@ -36,7 +35,7 @@ impl Clock {
         ))))
     }
 
-    /// Now, in whole microseconds.
+    /// Returns the current time, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
@@ -48,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// Puts a manual clock, and every copy of it, forward. The machine's is left alone.
+    /// Advances a manual clock and all clones of it. Has no effect on the clock of the machine.
     pub fn advance(&self, by: Duration) {
         if let TimeSource::Manual(micros) = &self.0 {
             let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);

@@ -6,13 +6,14 @@ use clap::error::ErrorKind;
 
 use crate::{logging, settings::LogFormat};
 
-/// Exit code of a command line that cannot be understood.
+/// The exit code for a command line that cannot be parsed, as clap and shells use it.
 const USAGE: u8 = 2;
 
-/// Exit code of a setting whose value cannot work: `EX_CONFIG` of sysexits(3).
+/// The exit code for an invalid value of a setting: `EX_CONFIG` of sysexits(3).
 pub(crate) const CONFIG: u8 = 78;
 
-/// Says in one line why the process ends, and with which code.
+/// Writes the line that tells why the process ends, in the format of the log. Returns the exit
+/// code.
 pub(crate) fn exit_with(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
     match format {
         LogFormat::Text => eprintln!("error: {line}"),
@@ -21,8 +22,8 @@ pub(crate) fn exit_with(format: LogFormat, line: &str, exit_code: u8) -> ExitCod
     ExitCode::from(exit_code)
 }
 
-/// How the log would look, had the command line been understood: what is asked for in so
-/// many words.
+/// Returns the log format that the arguments and the environment request. It searches for the
+/// setting literally, since the command line cannot be parsed.
 fn requested_log_format() -> LogFormat {
     let mut arguments = std::env::args_os().skip_while(|argument| argument != "--log-format");
     let flag = arguments.nth(1).filter(|format| format == "json");
@@ -34,13 +35,13 @@ fn requested_log_format() -> LogFormat {
     }
 }
 
-/// Says what is wrong with the command line, in one line, or prints the help that was
-/// asked for.
+/// Prints the requested help, or writes one line with the error in the command line. Returns the
+/// exit code.
 #[must_use]
 pub fn usage_error(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Help that cannot be written, to a closed pipe, is nobody's failure.
+            // A closed pipe, as in `--help | head`, is not an error.
             let _ = error.print();
             ExitCode::SUCCESS
         }
@@ -50,7 +51,7 @@ pub fn usage_error(error: &clap::Error) -> ExitCode {
         }
         kind => {
             let exit_code = match kind {
-                // The command line was understood; a value in it cannot work.
+                // The command line was parsed, and a value in it is invalid.
                 ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => {
                     CONFIG
                 }
@@ -63,16 +64,16 @@ pub fn usage_error(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// What is wrong with a command line, in one line.
+/// Returns the error in a command line, as one line.
 #[must_use]
 pub fn usage_message(error: &clap::Error) -> String {
     let text = error.to_string();
-    let said: Vec<_> = text
+    let lines: Vec<_> = text
         .split("\n\n")
         .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
         .flat_map(str::lines)
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    format!("{}; --help lists all settings", said.join(" "))
+    format!("{}; --help lists all settings", lines.join(" "))
 }

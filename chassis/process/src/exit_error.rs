@@ -1,25 +1,26 @@
-//! The failures that end a process, each with the exit code that tells a supervisor whether to
-//! try again.
+//! The errors that end a process. The exit code of each tells a supervisor whether to restart it.
 
 use crate::exit::CONFIG;
 
-/// Why a process ends without having done what it was started for. The text says what
-/// is wrong and what to do about it, in one line.
+/// The reason that a process ends unsuccessfully. Its text is one line: the problem, and the
+/// remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ExitError {
-    /// It was begun and did not succeed. Exit code 1.
+    /// The process failed while it ran. Exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// A setting cannot work, now or later. Exit code 78, `EX_CONFIG` of sysexits(3).
+    /// The configuration is invalid, which a restart does not cure. Exit code 78, `EX_CONFIG` of
+    /// sysexits(3).
     #[error("{0}")]
     Config(String),
-    /// Something that it needs is not there yet. Exit code 75, `EX_TEMPFAIL` of sysexits(3).
+    /// A dependency is not ready yet, so that a restart may succeed. Exit code 75, `EX_TEMPFAIL`
+    /// of sysexits(3).
     #[error("{0}")]
     TempFail(String),
 }
 
 impl ExitError {
-    /// What a supervisor sees.
+    /// Returns the exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_has_the_exit_code_that_supervisors_know() {
+    fn exit_codes_follow_sysexits() {
         assert_eq!(ExitError::Failed(String::new()).exit_code(), 1);
         assert_eq!(ExitError::Config(String::new()).exit_code(), 78);
         assert_eq!(ExitError::TempFail(String::new()).exit_code(), 75);

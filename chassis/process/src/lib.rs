@@ -1,9 +1,8 @@
-//! A process from its arguments to its exit code: what a thin `main.rs` calls.
+//! The run of a process, from its arguments to its exit code. A `main.rs` only calls this crate.
 //!
-//! A process that cannot start says in one line what is wrong and what to do, and exits
-//! with a code that tells a supervisor whether to try again. The line is text on standard
-//! error; where the log is JSON, it is one more object on standard output, so that who reads
-//! the log misses nothing and finds nothing else.
+//! A process that cannot start writes one line with the problem and the remedy. Its exit code tells
+//! a supervisor whether to restart it. The line is text on standard error, or, if the log is JSON,
+//! one more object on standard output: a log collector then reads every line, and nothing else.
 
 mod background;
 pub mod burst;

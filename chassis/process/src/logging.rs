@@ -1,4 +1,4 @@
-//! The log: where lines go and how they look.
+//! The log of a process: its output stream and its format.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,15 +8,15 @@ use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberIn
 
 use crate::settings::{LogFormat, LogSettings};
 
-/// Starts logging for the whole process. A second call changes nothing, so that tests
-/// may start several systems.
+/// Starts logging for the whole process. A second call has no effect, so that a test may start
+/// several systems.
 pub fn init(settings: &LogSettings) {
     let filter = settings.directives.filter();
     let started = match settings.log_format {
         LogFormat::Text => {
             let lines = fmt::layer()
                 .with_writer(io::stderr)
-                // Colours are for eyes, not for files.
+                // Escape sequences would clutter a file.
                 .with_ansi(io::stderr().is_terminal())
                 .with_target(false);
             registry().with(filter).with(lines).try_init()
@@ -29,12 +29,12 @@ pub fn init(settings: &LogSettings) {
             registry().with(filter).with(lines).try_init()
         }
     };
-    // The only failure is that there is a subscriber already.
+    // The only error is that a subscriber is installed already.
     drop(started);
 }
 
-/// The last line of a log in JSON: why the process ends. It is an error of every log,
-/// whatever its directives leave out, and there even if logging has not begun.
+/// Writes the last line of a JSON log: the reason that the process ends. The line ignores the log
+/// directives, and needs no call of [`init`] before.
 pub(crate) fn log_exit(message: &str, exit_code: u8) {
     let line = json!({
         "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -43,6 +43,6 @@ pub(crate) fn log_exit(message: &str, exit_code: u8) {
         "exit_code": exit_code,
         "target": module_path!(),
     });
-    // Whoever does not read it learns of the exit code.
+    // If standard output is closed, the exit code still reports the failure.
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! A process from its command line to its exit code.
+//! The run of a process, from its command line to its exit code.
 
 use std::{
     future::Future,
@@ -18,10 +18,10 @@ use crate::{
     signals::RUNTIME_SHUTDOWN_TIMEOUT,
 };
 
-/// Parses the command line, starts the logs and a runtime, and runs the process to its
-/// end: all that a `main` does.
+/// Parses the command line, starts logging and a runtime, and runs the process to its end. This is
+/// the whole of a `main` function.
 ///
-/// What it was done with is `()`, or an [`ExitCode`] of its own.
+/// The process succeeds with `()`, or with an [`ExitCode`].
 pub fn main<C, F, T>(logs: impl FnOnce(&C) -> &LogSettings, run: impl FnOnce(C) -> F) -> ExitCode
 where
     C: Parser,
@@ -33,12 +33,12 @@ where
         Err(error) => return usage_error(&error),
     };
     let logs = logs(&settings).clone();
-    // What else serves starts threads of its own.
+    // One thread is enough: a server starts worker threads itself.
     start(&logs, NonZeroUsize::MIN, run(settings))
 }
 
-/// Starts the logs and a runtime of so many threads, and runs a process whose command line
-/// is parsed to its end.
+/// Starts logging and a runtime with this number of threads, and runs a process to its end. The
+/// caller has parsed the command line.
 pub fn start<T: Termination>(
     logs: &LogSettings,
     threads: NonZeroUsize,
@@ -46,7 +46,7 @@ pub fn start<T: Termination>(
 ) -> ExitCode {
     logging::init(logs);
 
-    // A thread that serves alone has nobody to share its work with.
+    // With one thread, the work stealing of the multi-threaded runtime has a cost and no use.
     let mut builder = if threads == NonZeroUsize::MIN {
         Builder::new_current_thread()
     } else {
@@ -56,7 +56,7 @@ pub fn start<T: Termination>(
         .worker_threads(threads.get())
         .enable_all()
         .build()
-        .map_err(|error| ExitError::Failed(format!("the runtime does not start: {error}")))
+        .map_err(|error| ExitError::Failed(format!("the runtime cannot be started: {error}")))
         .and_then(|runtime| {
             let result = runtime.block_on(run);
             runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
@@ -64,6 +64,6 @@ pub fn start<T: Termination>(
         });
     match result {
         Ok(done) => done.report(),
-        Err(failure) => exit_with(logs.log_format, &failure.to_string(), failure.exit_code()),
+        Err(error) => exit_with(logs.log_format, &error.to_string(), error.exit_code()),
     }
 }

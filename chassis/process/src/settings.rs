@@ -1,22 +1,22 @@
-//! The settings of every process, and the parsers that all settings share.
+//! The log settings, which every process has, and the parsers that all settings share.
 //!
-//! Nothing is read from the environment but through such structs and those of the
-//! binaries that embed them, so `--help` lists all settings.
+//! A process reads the environment only through structs like these, so that `--help` lists every
+//! setting.
 
 use std::{fmt::Display, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logs")]
 pub struct LogSettings {
-    /// How a line of the log looks.
+    /// Format of the log lines.
     #[arg(long, env, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or directives such as `info,serving=debug`.
+    /// Log level, or directives by target such as `info,serving=debug`.
     #[arg(
         id = "RUST_LOG",
         long = "log",
@@ -27,24 +27,24 @@ pub struct LogSettings {
     pub directives: LogDirectives,
 }
 
-/// How a line of the log looks.
+/// The format of the log lines.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people, on standard error.
+    /// Text on standard error, for a terminal.
     Text,
-    /// One JSON object a line, on standard output: for containers.
+    /// One JSON object a line on standard output, for containers.
     Json,
 }
 
-/// Which lines are logged, checked when the process starts.
+/// The directives that select the log lines: each is a level, or `target=level`.
 ///
-/// Each is a level or `target=level`. Those of `EnvFilter` that look into spans and fields
-/// are not known here: they take a regular expression engine, a tenth of each program.
+/// The directives of `EnvFilter` that select spans and fields are not supported. They need a regular
+/// expression engine, which would make up 10 % of each binary.
 #[derive(Clone, Debug)]
 pub struct LogDirectives(Targets);
 
 impl LogDirectives {
-    /// The filter that they mean.
+    /// Returns the filter of these directives.
     #[must_use]
     pub fn filter(&self) -> Targets {
         self.0.clone()
@@ -55,10 +55,10 @@ impl FromStr for LogDirectives {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
+        let invalid =
             |why: &dyn Display| format!("{why}; write for example `info` or `info,serving=debug`");
         if text.contains('[') {
-            return Err(wrong(&"spans and fields cannot be selected"));
+            return Err(invalid(&"spans and fields cannot be selected"));
         }
         let directives: Vec<_> = text.split(',').map(str::trim).collect();
         let directives: Vec<_> = directives.into_iter().filter(|it| !it.is_empty()).collect();
@@ -66,36 +66,36 @@ impl FromStr for LogDirectives {
             return Ok(Self(Targets::new().with_default(LevelFilter::ERROR)));
         }
         let targets: Result<Targets, _> = directives.join(",").parse();
-        targets.map(Self).map_err(|error| wrong(&error))
+        targets.map(Self).map_err(|error| invalid(&error))
     }
 }
 
-/// A number of things: 1 to a million, so that what is made for each fits into memory.
+/// Parses a count from 1 to 1,000,000, so that an allocation for each item fits into memory.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for people.
+/// The reason that it is invalid.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
-    within(text, 1_000_000)
+    up_to(text, 1_000_000)
 }
 
-/// A whole number from 1 to `most`.
+/// Parses a whole number from 1 to `max`.
 ///
 /// # Errors
 ///
-/// The numbers that are allowed, for people.
-pub fn within(text: &str, most: usize) -> Result<NonZeroUsize, String> {
+/// The range of valid numbers.
+pub fn up_to(text: &str, max: usize) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
-        .filter(|number: &NonZeroUsize| number.get() <= most)
-        .ok_or_else(|| format!("give a whole number from 1 to {most}"))
+        .filter(|number: &NonZeroUsize| number.get() <= max)
+        .ok_or_else(|| format!("give a whole number from 1 to {max}"))
 }
 
-/// A time that something may take: a millisecond to a day.
+/// Parses a duration from 1 ms to 1 day.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for people.
+/// The reason that it is invalid.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let duration = duration_or_zero(text)?;
     if duration < Duration::from_millis(1) {
@@ -104,11 +104,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// A time that something may take, or none at all: up to a day.
+/// Parses a duration from zero to 1 day.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for people.
+/// The reason that it is invalid.
 pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -120,16 +120,15 @@ pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// The documented defaults of a group of settings, whatever the environment says: they
-/// stand in one place, the declarations.
+/// Returns the declared defaults of a group of settings, and ignores the environment.
 ///
 /// # Panics
 ///
-/// If a declared default is no valid value, which a test of this module would show.
+/// If a declared default is invalid. Each group has a test that calls this function.
 #[must_use]
 #[expect(
     clippy::expect_used,
-    reason = "the defaults are constants of this module"
+    reason = "the defaults are constants, and tests parse them"
 )]
 pub fn defaults<S: Args>() -> S {
     let mut command = S::augment_args(clap::Command::new("defaults"));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_could_not_work_is_refused() {
+    fn a_count_out_of_range_is_rejected() {
         for text in ["0", "-1", "1000001", "18446744073709551615", "x"] {
             assert!(count(text).is_err(), "{text} was accepted");
         }
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_could_not_work_is_refused() {
+    fn a_duration_out_of_range_is_rejected() {
         for text in ["0s", "1us", "2days", "300000000000y", "5", "-1s"] {
             assert!(duration(text).is_err(), "{text} was accepted");
         }

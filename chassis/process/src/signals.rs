@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! Graceful shutdown and cancellation by SIGINT and SIGTERM.
 
 use std::{future::Future, pin::pin, process::ExitCode, time::Duration};
 
@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ExitError;
 
-/// How long what was begun in threads of its own may go on once the rest has ended. Nobody
-/// waits for it any more.
+/// The time that blocking tasks of the runtime get to end when the process ends. Their results are
+/// no longer needed.
 pub(crate) const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A token that is cancelled by the first SIGINT or SIGTERM. The second one ends the
-/// process at once, with the exit code that shells give to such an end.
+/// Returns a token that the first SIGINT or SIGTERM cancels. The second signal ends the process
+/// immediately, with the exit code that shells give to a process that the signal ends.
 ///
 /// # Errors
 ///
@@ -26,11 +26,11 @@ pub fn shutdown_on_signals() -> Result<CancellationToken, ExitError> {
         loop {
             let code = signals.next().await;
             if !first {
-                tracing::warn!("a second signal: ending at once");
+                tracing::warn!("second signal received; exiting immediately");
                 std::process::exit(code.into());
             }
             first = false;
-            tracing::info!("draining; a second signal ends at once");
+            tracing::info!("signal received; draining until a second signal");
             token.cancel();
         }
     });
@@ -47,7 +47,9 @@ impl Signals {
     /// Installs the handlers. They replace the default action, which ends the process.
     fn install() -> Result<Self, ExitError> {
         let install = |kind| {
-            signal(kind).map_err(|e| ExitError::Failed(format!("signals cannot be handled: {e}")))
+            signal(kind).map_err(|e| {
+                ExitError::Failed(format!("the signal handlers cannot be installed: {e}"))
+            })
         };
         Ok(Self {
             interrupt: install(SignalKind::interrupt())?,
@@ -64,12 +66,12 @@ impl Signals {
     }
 }
 
-/// Does `work` until it is done or the first SIGINT or SIGTERM comes, which drops it: what
-/// it was then, or the exit code that shells give to such an end. Work that is `endless` is
-/// ended well by a signal: with 0.
+/// Runs `work` until it completes or the first SIGINT or SIGTERM cancels it. Returns its output, or
+/// the exit code that shells give to a process that the signal ends. For `endless` work, which
+/// only a signal ends, that exit code is 0.
 ///
-/// Also where the signals would be ignored otherwise: they are to a process that is the
-/// first of a container.
+/// The handlers are also needed as the first process of a container, which ignores a signal
+/// without a handler.
 ///
 /// # Errors
 ///
@@ -83,9 +85,9 @@ pub async fn until_signal<T>(
     tokio::spawn(async move {
         let code = signals.next().await;
         let code = if endless { 0 } else { code };
-        tracing::debug!("a signal: ending at once");
-        // What was begun is dropped; it may be in the middle of what cannot be left.
+        tracing::debug!("signal received; cancelling");
         let _ = send.send(code);
+        // The work cannot be dropped while it blocks in a system call: exit without it.
         tokio::time::sleep(2 * RUNTIME_SHUTDOWN_TIMEOUT).await;
         std::process::exit(code.into());
     });

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use clap::Args;
-use process::settings::{count, defaults, duration, duration_or_zero, within};
+use process::settings::{count, defaults, duration, duration_or_zero, up_to};
 
 pub use self::allowed_origins::AllowedOrigins;
 
@@ -83,12 +83,12 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     if text == "auto" {
         return Ok(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     }
-    within(text, 1024).map_err(|error| format!("{error}, or auto"))
+    up_to(text, 1024).map_err(|error| format!("{error}, or auto"))
 }
 
 /// A size of a message: 1 byte to 1 GiB.
 fn bytes(text: &str) -> Result<NonZeroUsize, String> {
-    within(text, 1 << 30)
+    up_to(text, 1 << 30)
 }
 
 impl Default for ServerSettings {

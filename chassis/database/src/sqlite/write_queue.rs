@@ -77,7 +77,7 @@ impl WriteQueue {
             idle: Arc::new(Mutex::new(Some(waiting))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
-            background: Background::new("the task that writes to the database"),
+            background: Background::new("the database writer"),
             budget: BatchBudget::new(settings.max_write_batch.get()),
             wait: settings.lock_timeout,
             min_free_bytes: settings.min_free_disk_bytes,
