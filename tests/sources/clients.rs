@@ -1,4 +1,5 @@
-//! What the clients are given, against the contract.
+//! Compares the retry configuration of the clients, and the table of clients in the documents, with
+//! the contract and the sources of the clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +9,14 @@ use serde_json::Value;
 
 use crate::tree::read;
 
-/// A method of the contract, as far as a service config has to know it.
+/// The properties of a method that decide its entry in the service config.
 struct Method {
-    /// A read, or a write that has an id by which a repeat is known.
-    repeatable: bool,
+    /// Safe to retry: a read, or a write with an idempotency key.
+    retryable: bool,
     streams: bool,
 }
 
-/// All methods of the contract, as `service/method`.
+/// Returns all methods of the contract, by `service/method`.
 fn methods() -> BTreeMap<String, Method> {
     let mut methods = BTreeMap::new();
     for set in [
@@ -39,11 +40,8 @@ fn methods() -> BTreeMap<String, Method> {
                     let reads = level == Some(IdempotencyLevel::NoSideEffects);
                     let streams = method.server_streaming();
                     let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                    let repeatable = !streams && (reads || has_request_id(method.input_type()));
-                    let method = Method {
-                        repeatable,
-                        streams,
-                    };
+                    let retryable = !streams && (reads || has_request_id(method.input_type()));
+                    let method = Method { retryable, streams };
                     methods.insert(name, method);
                 }
             }
@@ -52,7 +50,7 @@ fn methods() -> BTreeMap<String, Method> {
     methods
 }
 
-/// The parts of the service config, by the `service/method` or the `service` that each names.
+/// Returns the entries of the service config, by the `service/method` or the `service` that each names.
 fn configured() -> BTreeMap<String, Value> {
     let config: Value = serde_json::from_str(&read("clients/service-config.json")).unwrap();
     let mut configured = BTreeMap::new();
@@ -71,23 +69,23 @@ fn configured() -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn clients_repeat_what_is_safe_to_repeat_and_nothing_else() {
+fn clients_retry_exactly_the_retryable_methods() {
     let configured = configured();
 
-    let repeated: BTreeSet<_> = configured
+    let retried: BTreeSet<_> = configured
         .iter()
         .filter(|(_, part)| part.get("retryPolicy").is_some())
         .map(|(name, _)| name.clone())
         .collect();
 
     let methods = methods();
-    let safe = methods.iter().filter(|(_, method)| method.repeatable);
-    assert_eq!(repeated, safe.map(|(name, _)| name.clone()).collect());
-    assert!(repeated.contains("microblog.post.v1.PostService/CreatePost"));
+    let safe = methods.iter().filter(|(_, method)| method.retryable);
+    assert_eq!(retried, safe.map(|(name, _)| name.clone()).collect());
+    assert!(retried.contains("microblog.post.v1.PostService/CreatePost"));
 }
 
 #[test]
-fn clients_wait_for_every_answer_within_a_deadline_but_not_for_streams() {
+fn clients_set_a_deadline_for_all_calls_but_streams() {
     let configured = configured();
 
     for (name, method) in methods() {
@@ -99,7 +97,7 @@ fn clients_wait_for_every_answer_within_a_deadline_but_not_for_streams() {
 }
 
 #[test]
-fn what_the_service_config_names_is_in_the_contract() {
+fn service_config_names_only_existing_methods() {
     let methods = methods();
 
     for name in configured().keys() {
@@ -110,7 +108,7 @@ fn what_the_service_config_names_is_in_the_contract() {
     }
 }
 
-/// The cells of the row of a client in the table of docs/clients.md.
+/// Returns the cells of a client's row in the table of docs/clients.md.
 fn row(client: &str) -> Vec<String> {
     let document = read("docs/clients.md");
     let begin = format!("| {client} |");
@@ -119,9 +117,9 @@ fn row(client: &str) -> Vec<String> {
     row.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// What the clients are made with: the client, the name in the document, the file of the client
-/// that has the version, and what stands before it there.
-const MADE_WITH: [[&str; 4]; 13] = [
+/// The pinned dependencies of the clients: the client, the name in the document, the file that pins
+/// the version, and the text before the version in that file.
+const PINNED: [[&str; 4]; 13] = [
     ["Python", "grpcio", "requirements.txt", "grpcio=="],
     [
         "Python",
@@ -193,8 +191,8 @@ const MADE_WITH: [[&str; 4]; 13] = [
 ];
 
 #[test]
-fn the_table_of_the_clients_names_the_versions_that_are_used() {
-    for [client, name, file, before] in MADE_WITH {
+fn client_table_names_the_pinned_versions() {
+    for [client, name, file, before] in PINNED {
         let pinned = read(&format!("clients/{}/{file}", client.to_lowercase()));
         let (_, after) = pinned.split_once(before).unwrap();
         let end = after.find(['"', '\n']).unwrap();
@@ -211,10 +209,10 @@ fn the_table_of_the_clients_names_the_versions_that_are_used() {
 }
 
 #[test]
-fn the_table_of_the_clients_names_the_commands_that_are_run() {
+fn client_table_names_only_commands_that_run() {
     for client in ["Python", "TypeScript", "Go", "Rust"] {
         let script = read(&format!("clients/{}/run", client.to_lowercase()));
-        // A command may stand on several lines.
+        // A command may span several lines.
         let script = script.replace('\\', " ");
         let script: Vec<_> = script.split_whitespace().collect();
         let script = script.join(" ");

@@ -1,4 +1,4 @@
-//! What the crates are, and which depends on which.
+//! Holds the crates of the workspace, their dependencies on each other, and their lints.
 
 use std::{collections::BTreeMap, fs, process::Command};
 
@@ -9,9 +9,9 @@ use crate::{
     tree::{files, read, root},
 };
 
-/// The crates of the workspace, as cargo sees them: each with those that it depends on,
-/// without what only its tests need.
-fn arrows() -> BTreeMap<String, Vec<String>> {
+/// Returns the crates of the workspace as cargo reports them, each with the workspace crates that it
+/// depends on. Development dependencies are left out.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -27,19 +27,19 @@ fn arrows() -> BTreeMap<String, Vec<String>> {
     let packages = metadata["packages"].as_array().unwrap();
     let name = |package: &Value| package["name"].as_str().unwrap().to_owned();
     let ours: Vec<_> = packages.iter().map(name).collect();
-    let arrows = packages.iter().map(|package| {
-        let dependencies = package["dependencies"].as_array().unwrap();
-        let needed = dependencies.iter().filter(|d| d["kind"].is_null());
+    let found = packages.iter().map(|package| {
+        let all = package["dependencies"].as_array().unwrap();
+        let needed = all.iter().filter(|d| d["kind"].is_null());
         let mut needed: Vec<_> = needed.map(name).filter(|n| ours.contains(n)).collect();
         needed.sort();
         (name(package), needed)
     });
-    arrows.collect()
+    found.collect()
 }
 
 #[test]
-fn the_arrows_between_the_crates_are_those_of_the_architecture() {
-    let arrows = arrows();
+fn crate_dependencies_match_the_architecture() {
+    let found = dependencies();
 
     let expected = [
         ("proto", &[][..]),
@@ -61,7 +61,7 @@ fn the_arrows_between_the_crates_are_those_of_the_architecture() {
             needed.iter().map(|&n| n.to_owned()).collect(),
         )
     });
-    assert_eq!(arrows, BTreeMap::from(expected));
+    assert_eq!(found, BTreeMap::from(expected));
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn every_crate_has_the_lints_of_the_workspace() {
         .filter(|manifest| !read(manifest).contains("\n[lints]\nworkspace = true\n"))
         .collect();
 
-    assert_none(&lax, "a crate without the lints");
+    assert_none(&lax, "a crate without the lints of the workspace");
 }
 
 #[test]
-fn no_lint_is_allowed_in_silence() {
+fn no_lint_is_allowed_without_a_reason() {
     let folders = [
         "src",
         "proto",
@@ -100,7 +100,7 @@ fn no_lint_is_allowed_in_silence() {
         "clients/rust/src",
         "benches",
     ];
-    // What several test targets share has no one who uses all of it.
+    // Several test targets share these helpers, and none of them uses all.
     let shared = ["tests/support"];
     let attribute = ["#[", "#!["].map(|begin| format!("{begin}allow("));
 
@@ -115,12 +115,12 @@ fn no_lint_is_allowed_in_silence() {
 
     assert_none(
         &found,
-        "`#[expect(…, reason = \"…\")]` says why, and when it is over",
+        "use `#[expect(…, reason = \"…\")]`: it has a reason and warns when it is outdated",
     );
 }
 
 #[test]
-fn the_top_level_is_as_the_architecture_fixes_it() {
+fn top_level_matches_the_architecture() {
     let fixed = [
         "Cargo.toml",
         "proto",
@@ -133,7 +133,7 @@ fn the_top_level_is_as_the_architecture_fixes_it() {
         "chassis",
         "src",
     ];
-    // What tools expect there, and what they leave there.
+    // Files that tools expect at the top level, and directories that they create.
     let tools = [
         "Cargo.lock",
         "clippy.toml",
@@ -163,5 +163,5 @@ fn the_top_level_is_as_the_architecture_fixes_it() {
     });
 
     assert!(missing.is_empty(), "missing: {missing:?}");
-    assert_none(&names, "not a name of the top level");
+    assert_none(&names, "not an entry of the top level");
 }

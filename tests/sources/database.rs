@@ -1,4 +1,4 @@
-//! A database of the newest version.
+//! Creates a database of the newest schema version.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use migrator::{Migrator, Run};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-/// A connection to a database of the newest version, which goes with its folder.
+/// Returns a connection to a database of the newest schema version, and its directory.
 pub async fn migrated() -> (TempDir, SqliteConnection) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("microblog.db");

@@ -1,4 +1,5 @@
-//! Which module knows what.
+//! Holds the rules on what each module may know: SQL, gRPC, the engine, the environment, `unsafe`
+//! and other modules. The rules are about code: comments may use any word.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 
 use crate::{
     assert_none,
-    rust::{has_word, pieces},
+    lex::{has_word, lex},
     tree::{File, files, sources},
 };
 
-/// Where SQL may stand.
+/// Paths that may contain SQL.
 const SQL: [&str; 4] = [
     "user-service/src/store/sqlite",
     "post-service/src/store/sqlite",
@@ -19,11 +20,10 @@ const SQL: [&str; 4] = [
     "migrator/src",
 ];
 
-/// Where SQL may stand of what is measured: what most people would write, and what is in the
-/// database before.
+/// Benchmark files that may contain SQL: the baseline services and the seed of the database.
 const SQL_OF_BENCHES: [&str; 2] = ["benches/services/naive", "benches/services/seed"];
 
-/// Where gRPC may be known. The crate `proto` is the wire itself.
+/// Paths that may use gRPC crates. The crate `proto` holds the generated messages.
 const GRPC: [&str; 11] = [
     "chassis/serving/src",
     "chassis/src",
@@ -38,11 +38,11 @@ const GRPC: [&str; 11] = [
     "tests",
 ];
 
-/// The files outside `places` whose code has one of `words`.
-fn strangers(sources: &[File], places: &[&str], words: &[&str]) -> Vec<String> {
+/// Returns each use of one of `words` in the code of files outside `places`.
+fn violations(sources: &[File], places: &[&str], words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for file in sources.iter().filter(|file| !file.is_in(places)) {
-        for word in pieces(&file.text).words {
+        for word in lex(&file.text).words {
             if words.contains(&word.as_str()) {
                 found.push(format!("{}: {word}", file.path));
             }
@@ -52,8 +52,8 @@ fn strangers(sources: &[File], places: &[&str], words: &[&str]) -> Vec<String> {
     found
 }
 
-/// The names of the contract: packages, services and messages.
-fn names_of_the_contract() -> BTreeSet<String> {
+/// Returns the names that the contract defines: packages, services and messages.
+fn contract_names() -> BTreeSet<String> {
     fn add(names: &mut BTreeSet<String>, message: &DescriptorProto) {
         names.insert(message.name().to_owned());
         for nested in &message.nested_type {
@@ -78,7 +78,7 @@ fn names_of_the_contract() -> BTreeSet<String> {
     names
 }
 
-/// The tables that the services declare.
+/// Returns the tables that the services declare.
 fn tables() -> BTreeSet<String> {
     let schemas = files(&["user-service", "post-service"], "schema.sql");
     let declared = schemas.iter().flat_map(|file| {
@@ -90,9 +90,57 @@ fn tables() -> BTreeSet<String> {
         .collect()
 }
 
+/// Returns the part of a file that the chassis rule applies to: of Rust the words and literals, of
+/// other files the lines without their comments.
+fn names_any(file: &File, names: &BTreeSet<String>) -> Vec<String> {
+    let found: Vec<_> = if file.path.ends_with(".rs") {
+        let tokens = lex(&file.text);
+        let named = names.iter().filter(|name| tokens.code_has_word(name));
+        named.collect()
+    } else {
+        let comment = if file.path.ends_with(".proto") {
+            "//"
+        } else {
+            "#"
+        };
+        let lines = file.text.lines();
+        let code = lines.map(|line| line.split(comment).next().unwrap_or_default());
+        let code = code.collect::<Vec<_>>().join("\n");
+        names.iter().filter(|name| has_word(&code, name)).collect()
+    };
+    let found = found.into_iter();
+    found.map(|name| format!("{}: {name}", file.path)).collect()
+}
+
 #[test]
-fn the_chassis_names_no_message_no_table_and_no_service() {
-    let mut names = names_of_the_contract();
+fn names_in_comments_are_not_uses() {
+    let names = BTreeSet::from(["users".to_owned(), "User".to_owned()]);
+    let found = |path: &str, text: &str| {
+        let file = File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        names_any(&file, &names)
+    };
+
+    let none: [String; 0] = [];
+    assert_eq!(
+        found("a.rs", "/// Reads users.\nfn f(superuser: u8) {}"),
+        none
+    );
+    assert_eq!(found("Cargo.toml", "a = 1 # a User"), none);
+    assert_eq!(found("a.proto", "// A User.\nmessage A {}"), none);
+    assert_eq!(found("a.rs", "fn f() -> User {}"), ["a.rs: User"]);
+    assert_eq!(
+        found("b.rs", "const A: &str = \"from users\";"),
+        ["b.rs: users"]
+    );
+    assert_eq!(found("a.toml", "users = 1"), ["a.toml: users"]);
+}
+
+#[test]
+fn chassis_names_no_message_table_or_service() {
+    let mut names = contract_names();
     names.extend(tables());
     names.extend(
         [
@@ -103,7 +151,7 @@ fn the_chassis_names_no_message_no_table_and_no_service() {
         ]
         .map(str::to_owned),
     );
-    // The tests of this test: what it must know of.
+    // Guards against an empty or incomplete list of names.
     for known in [
         "User",
         "ListPostsResponse",
@@ -114,46 +162,46 @@ fn the_chassis_names_no_message_no_table_and_no_service() {
         assert!(names.contains(known), "{known}");
     }
 
-    let mut found = Vec::new();
-    for file in files(&["chassis"], "") {
-        for name in &names {
-            if has_word(&file.text, name) {
-                found.push(format!("{}: {name}", file.path));
-            }
-        }
-    }
+    let files = files(&["chassis"], "");
+    let found = files.iter().flat_map(|file| names_any(file, &names));
 
-    assert_none(&found, "the chassis is for every service, and names none");
+    assert_none(
+        &found.collect::<Vec<_>>(),
+        "the chassis serves any service and may name none",
+    );
 }
 
 #[test]
-fn sql_stands_in_the_stores_in_the_migrator_and_in_the_chassis_database_only() {
+fn sql_is_confined_to_stores_migrator_and_chassis_database() {
     let mut sources = sources();
     sources.extend(files(&["benches"], ".rs"));
     let places = [&SQL[..], &SQL_OF_BENCHES].concat();
 
-    let mut found = strangers(&sources, &places, &["sqlx", "libsqlite3_sys"]);
+    let mut found = violations(&sources, &places, &["sqlx", "libsqlite3_sys"]);
     for file in sources.iter().filter(|file| !file.is_in(&places)) {
-        for text in pieces(file.code()).texts {
-            if looks_like_sql(&text) {
+        for text in lex(file.code()).literal_texts() {
+            if looks_like_sql(text) {
                 found.push(format!("{}: {text}", file.path));
             }
         }
     }
 
-    assert_none(&found, "SQL stands elsewhere");
+    assert_none(&found, "SQL outside of the modules that may contain it");
 }
 
 #[test]
-fn the_tests_of_the_services_touch_the_engine_through_their_support_only() {
+fn service_tests_use_the_engine_only_through_tests_support() {
     let tests = files(&["tests/users", "tests/posts"], ".rs");
 
-    let found = strangers(&tests, &[], &["sqlx", "Sqlite", "sqlite", "rusqlite"]);
+    let found = violations(&tests, &[], &["sqlx", "Sqlite", "sqlite", "rusqlite"]);
 
-    assert_none(&found, "they are to pass on every engine");
+    assert_none(
+        &found,
+        "the tests of the services must pass on every engine",
+    );
 }
 
-/// Whether a text begins as a statement does, and has a further word of one.
+/// Reports whether a literal starts like a SQL statement and contains another keyword of it.
 fn looks_like_sql(text: &str) -> bool {
     let text = text.to_lowercase();
     let words: Vec<_> = text.split_whitespace().collect();
@@ -171,7 +219,7 @@ fn looks_like_sql(text: &str) -> bool {
 }
 
 #[test]
-fn what_looks_like_sql_is_found() {
+fn sql_literals_are_recognised() {
     for text in [
         "select 1",
         "INSERT INTO a VALUES (1)",
@@ -186,7 +234,7 @@ fn what_looks_like_sql_is_found() {
 }
 
 #[test]
-fn grpc_is_known_to_the_edge_of_a_service_and_to_the_chassis_only() {
+fn grpc_is_confined_to_service_edges_and_chassis() {
     let words = [
         "tonic",
         "tonic_types",
@@ -195,13 +243,13 @@ fn grpc_is_known_to_the_edge_of_a_service_and_to_the_chassis_only() {
         "prost_types",
     ];
 
-    let found = strangers(&sources(), &GRPC, &words);
+    let found = violations(&sources(), &GRPC, &words);
 
-    assert_none(&found, "gRPC is known elsewhere");
+    assert_none(&found, "gRPC outside of the modules that may use it");
 }
 
 #[test]
-fn the_modules_of_a_service_never_know_what_the_architecture_says() {
+fn service_modules_use_only_what_the_architecture_allows() {
     let mut found = Vec::new();
     for service in ["user-service", "post-service"] {
         let sources = files(&[&format!("{service}/src")], ".rs");
@@ -222,15 +270,15 @@ fn the_modules_of_a_service_never_know_what_the_architecture_says() {
                 .filter(|f| f.is_in(&[&place]))
                 .cloned()
                 .collect();
-            found.extend(strangers(&module, &[], words));
+            found.extend(violations(&module, &[], words));
         }
     }
 
-    assert_none(&found, "a module knows what it must not");
+    assert_none(&found, "a module uses what it must not know");
 }
 
 #[test]
-fn every_module_of_a_service_is_one_that_the_architecture_knows() {
+fn every_service_module_has_an_architecture_rule() {
     let mut found = Vec::new();
     for (service, modules) in [
         (
@@ -250,56 +298,71 @@ fn every_module_of_a_service_is_one_that_the_architecture_knows() {
             .collect();
         let places: Vec<_> = places.iter().map(String::as_str).collect();
         let sources = files(&[&format!("{service}/src")], ".rs");
-        let strange = sources.into_iter().filter(|file| !file.is_in(&places));
-        found.extend(strange.map(|file| file.path));
+        let unknown = sources.into_iter().filter(|file| !file.is_in(&places));
+        found.extend(unknown.map(|file| file.path));
     }
 
-    assert_none(&found, "a module of which no test says what it may know");
+    assert_none(&found, "no test says what these modules may use");
 }
 
 #[test]
-fn nothing_but_the_store_and_the_migrator_knows_the_engine() {
-    // The one match on the URL, and the declaration of the engine's module.
+fn engine_is_named_only_by_stores_and_migrator() {
+    // The match on the database URL, and the declaration of the engine's module.
     let exceptions = [
         "user-service/src/lib.rs",
         "user-service/src/store.rs",
         "post-service/src/lib.rs",
         "post-service/src/store.rs",
     ];
-    let places: Vec<_> = SQL.into_iter().chain(exceptions).collect();
 
-    // Comments may name it.
     let mut found = Vec::new();
     for file in sources().iter().filter(|file| !file.is_in(&SQL)) {
-        let pieces = pieces(file.code());
-        let words = pieces
-            .words
-            .into_iter()
-            .filter(|_| !places.contains(&file.path.as_str()));
-        for text in words.chain(pieces.texts) {
-            if text.to_lowercase().contains("sqlite") {
-                found.push(format!("{}: {text}", file.path));
-            }
-        }
+        let may_name_it = exceptions.contains(&file.path.as_str());
+        found.extend(names_engine(file, may_name_it));
     }
 
-    assert_none(&found, "the engine is known elsewhere");
+    assert_none(&found, "the engine is named elsewhere");
+}
+
+/// Returns the words and literals that name the engine. A file that declares its module may use the
+/// name as a word, but not in a literal.
+fn names_engine(file: &File, may_use_word: bool) -> Vec<String> {
+    let tokens = lex(file.code());
+    let words = tokens.words.iter().map(String::as_str);
+    let words = words.filter(|_| !may_use_word);
+    let named = words.chain(tokens.literal_texts());
+    let named = named.filter(|text| text.to_lowercase().contains("sqlite"));
+    named.map(|text| format!("{}: {text}", file.path)).collect()
 }
 
 #[test]
-fn only_one_module_is_unsafe() {
-    let found = strangers(
+fn engine_name_in_comments_is_not_a_use() {
+    let file = |text: &str| File {
+        path: "a.rs".to_owned(),
+        text: text.to_owned(),
+    };
+    let code = file("mod sqlite; // SQLite\n/* sqlite */ const A: &str = \"SQLite\";");
+    let comments = file("//! SQLite\n/// sqlite\nfn f() {} // sqlx::Sqlite");
+
+    assert_eq!(names_engine(&code, false), ["a.rs: sqlite", "a.rs: SQLite"]);
+    assert_eq!(names_engine(&code, true), ["a.rs: SQLite"]);
+    assert!(names_engine(&comments, false).is_empty());
+}
+
+#[test]
+fn unsafe_is_confined_to_the_ffi_module() {
+    let found = violations(
         &sources(),
         &["chassis/database/src/sqlite/ffi"],
         &["unsafe"],
     );
 
-    assert_none(&found, "unsafe code stands elsewhere");
+    assert_none(&found, "unsafe code outside of the ffi module");
 }
 
 #[test]
-fn nothing_is_read_from_the_environment_but_by_the_settings() {
-    let found = strangers(&sources(), &[], &["env"]);
+fn environment_is_read_only_by_the_settings() {
+    let found = violations(&sources(), &[], &["env"]);
     let settings = [
         "src/main.rs",
         "user-service/src/main.rs",
@@ -310,12 +373,12 @@ fn nothing_is_read_from_the_environment_but_by_the_settings() {
         "chassis/serving/src/settings.rs",
         "chassis/database/src/settings.rs",
         "chassis/process/src/settings.rs",
-        // The files that settings stand in, and the look of a log whose settings are wrong.
+        // Settings in files, and the log format that reports wrong settings.
         "chassis/process/src/exit.rs",
         "chassis/process/src/file_settings.rs",
-        // How many cases a property is tested with.
+        // Number of cases of a property test.
         "migrator/src/sqlite/planner/tests/property.rs",
-        // `env!` is of the compiler.
+        // `env!` reads the environment of the compiler.
         "proto/src/lib.rs",
         "chassis/serving/src/health.rs",
     ];
@@ -329,14 +392,14 @@ fn nothing_is_read_from_the_environment_but_by_the_settings() {
         })
         .collect();
 
-    assert_none(&found, "the environment is read elsewhere");
+    assert_none(&found, "the environment is read outside of the settings");
 }
 
 #[test]
-fn what_is_acknowledged_is_synchronised_in_full() {
+fn databases_use_full_synchronous_mode() {
     let mut modes = Vec::new();
     for file in sources() {
-        let words = pieces(file.code()).words;
+        let words = lex(file.code()).words;
         modes.extend(words.windows(2).filter_map(|pair| match pair {
             [kind, mode] if kind == "SqliteSynchronous" && mode.starts_with(char::is_uppercase) => {
                 Some((file.path.clone(), mode.clone()))
@@ -345,15 +408,15 @@ fn what_is_acknowledged_is_synchronised_in_full() {
         }));
     }
 
-    assert!(!modes.is_empty(), "SQLite's default is no decision");
+    assert!(!modes.is_empty(), "no source sets the synchronous mode");
     for (file, mode) in modes {
-        // `NORMAL` loses acknowledged writes when the power fails.
+        // With `NORMAL`, a power failure loses acknowledged writes.
         assert_eq!(mode, "Full", "{file}");
     }
 }
 
 #[test]
-fn nothing_gathers_without_a_bound() {
+fn no_unbounded_channels() {
     let words = [
         "unbounded",
         "unbounded_channel",
@@ -361,7 +424,7 @@ fn nothing_gathers_without_a_bound() {
         "UnboundedReceiver",
     ];
 
-    let found = strangers(&sources(), &[], &words);
+    let found = violations(&sources(), &[], &words);
 
     assert_none(
         &found,

@@ -1,22 +1,22 @@
-//! How SQLite does what the services ask for: by which index, and never by looking at
-//! every row where an index could serve.
+//! Checks the query plans of all statements: each uses an index where one exists, and full table
+//! scans are listed with their reasons.
 
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::{assert_none, database::migrated, statements::services};
 
-/// The scans of tables that are meant, each by its statement (`…` stands for any end), as
-/// SQLite words it, and with its reason.
+/// The intended table scans: the statement (a final `…` matches any rest), the step as SQLite words
+/// it, and the reason.
 const SCANS: [(&str, &str, &str); 16] = [
     (
         r#"select count(*) as "count!: i64" from users"#,
         "SCAN users USING COVERING INDEX",
-        "it counts all of them",
+        "it counts all rows",
     ),
     (
         r#"select count(*) as "count!: i64" from users where role = 0"#,
         "SCAN users",
-        "it counts nearly all of them",
+        "it counts nearly all rows",
     ),
     (
         r#"select count(*) as "count!: i64" from users where role = 1"#,
@@ -26,7 +26,7 @@ const SCANS: [(&str, &str, &str); 16] = [
     (
         r#"select id as "id!" from users order by id limit ?1"#,
         "SCAN users",
-        "it begins at the lowest and ends at the limit",
+        "it starts at the lowest id and ends at the limit",
     ),
     (
         r#"select id as "id!" from users where role = 0 order by id limit ?1"#,
@@ -36,53 +36,53 @@ const SCANS: [(&str, &str, &str); 16] = [
     (
         r#"select id as "id!" from users where role = 1 order by id limit ?1"#,
         "SCAN users USING COVERING INDEX admins_by_id",
-        "it begins at the lowest in this small index and ends at the limit",
+        "it starts at the lowest id in this small index and ends at the limit",
     ),
     (
         "delete from users where role = 0",
         "SCAN users",
-        "it deletes nearly all of them",
+        "it deletes nearly all rows",
     ),
     (
         "delete from users where role = 1",
         "SCAN users USING COVERING INDEX admins_by_id",
         "it deletes all in this small index",
     ),
-    ("delete from users", "SCAN users", "it deletes all of them"),
-    ("insert into users …", "SCAN users", "it reads the last one"),
+    ("delete from users", "SCAN users", "it deletes all rows"),
+    ("insert into users …", "SCAN users", "it reads the last row"),
     (
         "delete from user_requests where id in …",
         "SCAN user_requests",
-        "it begins at the oldest and ends at the limit, of those that are not ahead of the clock",
+        "it starts at the oldest record and ends at the limit or at the current time",
     ),
     (
         r#"select count(*) as "count!: i64" from posts"#,
         "SCAN posts USING COVERING INDEX",
-        "it counts all of them",
+        "it counts all rows",
     ),
     (
         r#"select id as "id!" from posts order by id limit ?1"#,
         "SCAN posts",
-        "it begins at the lowest and ends at the limit",
+        "it starts at the lowest id and ends at the limit",
     ),
-    ("delete from posts", "SCAN posts", "it deletes all of them"),
-    ("insert into posts …", "SCAN posts", "it reads the last one"),
+    ("delete from posts", "SCAN posts", "it deletes all rows"),
+    ("insert into posts …", "SCAN posts", "it reads the last row"),
     (
         "delete from post_requests where id in …",
         "SCAN post_requests",
-        "it begins at the oldest and ends at the limit, of those that are not ahead of the clock",
+        "it starts at the oldest record and ends at the limit or at the current time",
     ),
 ];
 
-/// A step of a statement's plan.
+/// A step of a query plan.
 struct Step {
-    /// The statement, in one line.
+    /// The statement in one line.
     statement: String,
-    /// What SQLite does.
+    /// The description by SQLite.
     detail: String,
 }
 
-/// The steps of all statements of all services.
+/// Returns the query plans of all statements of both services.
 async fn steps() -> Vec<Step> {
     let (_folder, mut connection) = migrated().await;
     let mut steps = Vec::new();
@@ -96,12 +96,12 @@ async fn steps() -> Vec<Step> {
             }));
         }
     }
-    assert!(steps.len() > 40, "so few steps are no plan");
+    assert!(steps.len() > 40, "only {} steps were read", steps.len());
     steps
 }
 
-/// Whether a step looks at every row of a table of ours. What it looks at else is the one
-/// row of a constant, or what the caller gave as an array.
+/// Reports whether a step scans a table of a service. Other scans read the single row of a constant
+/// or an array that the caller passed.
 fn scans_a_table(detail: &str) -> bool {
     let scanned = detail.strip_prefix("SCAN ");
     let name = scanned.and_then(|rest| rest.split_whitespace().next());
@@ -111,18 +111,19 @@ fn scans_a_table(detail: &str) -> bool {
     name.is_some_and(|name| tables.contains(&name))
 }
 
+/// Reports whether `step` is this entry of `SCANS`.
 fn is_meant(step: &Step, (statement, scan, _): &(&str, &str, &str)) -> bool {
     let same = match statement.strip_suffix('…') {
         Some(begin) => step.statement.starts_with(begin),
         None => step.statement == *statement,
     };
-    // Which of the indexes it counts is SQLite's choice.
+    // SQLite chooses the index that it counts.
     let rest = step.detail.strip_prefix(scan);
     same && rest.is_some_and(|rest| rest.is_empty() || scan.ends_with("COVERING INDEX"))
 }
 
 #[tokio::test]
-async fn no_statement_looks_at_every_row_unless_it_is_meant_to() {
+async fn only_listed_statements_scan_a_table() {
     let steps = steps().await;
 
     let scans: Vec<_> = steps.iter().filter(|s| scans_a_table(&s.detail)).collect();
@@ -133,13 +134,13 @@ async fn no_statement_looks_at_every_row_unless_it_is_meant_to() {
     let gone = SCANS
         .iter()
         .filter(|meant| !scans.iter().any(|step| is_meant(step, meant)))
-        .map(|(statement, scan, _)| format!("no longer there: {scan}: {statement}"));
+        .map(|(statement, scan, _)| format!("outdated entry: {scan}: {statement}"));
 
     assert_none(&unmeant.chain(gone).collect::<Vec<_>>(), "scans");
 }
 
 #[tokio::test]
-async fn no_statement_sorts_or_builds_an_index_for_itself() {
+async fn no_statement_sorts_or_builds_a_temporary_index() {
     let steps = steps().await;
 
     let found: Vec<_> = steps
@@ -148,7 +149,7 @@ async fn no_statement_sorts_or_builds_an_index_for_itself() {
         .map(|step| format!("{}: {}", step.detail, step.statement))
         .collect();
 
-    assert_none(&found, "an index has to give the order");
+    assert_none(&found, "an index must give the order");
 }
 
 #[tokio::test]
@@ -169,5 +170,8 @@ async fn every_index_serves_a_statement() {
         })
         .collect();
 
-    assert_none(&idle, "an index costs every write, and serves nobody");
+    assert_none(
+        &idle,
+        "no statement uses this index, and each write pays for it",
+    );
 }

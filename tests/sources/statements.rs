@@ -8,19 +8,19 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqliteConnection};
 use crate::{
     assert_none,
     database::migrated,
-    rust::pieces,
+    lex::lex,
     tree::{File, files, sources},
 };
 
-/// A service with its statements.
+/// A service whose statements are checked.
 pub struct Service {
-    /// Its folder.
+    /// The directory of its crate.
     pub folder: &'static str,
-    /// What it may touch.
+    /// The tables and columns that it may use.
     pub access: &'static AccessPolicy,
 }
 
-/// Both of them.
+/// Returns both services.
 pub fn services() -> [Service; 2] {
     [
         Service {
@@ -37,21 +37,21 @@ pub fn services() -> [Service; 2] {
 /// A recorded statement.
 pub struct Recorded {
     pub file: String,
-    /// As it is in the sources.
+    /// The statement as the source has it.
     pub query: String,
-    /// All of the record.
+    /// The whole record.
     pub json: Value,
 }
 
 impl Recorded {
-    /// In one line.
+    /// Returns the statement in one line.
     pub fn text(&self) -> String {
         self.query.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
 impl Service {
-    /// What was recorded for it.
+    /// Returns the records in its `.sqlx` directory.
     pub fn recorded(&self) -> Vec<Recorded> {
         let files = files(&[&format!("{}/.sqlx", self.folder)], "");
         let recorded = files.into_iter().map(|File { path, text }| {
@@ -66,8 +66,8 @@ impl Service {
     }
 }
 
-/// What `rule` finds wrong with any recorded statement of any service.
-fn wrong(mut rule: impl FnMut(&Service, &Recorded) -> Option<String>) -> Vec<String> {
+/// Returns what `rule` reports for each recorded statement of each service.
+fn broken(mut rule: impl FnMut(&Service, &Recorded) -> Option<String>) -> Vec<String> {
     let mut found = Vec::new();
     for service in services() {
         for recorded in service.recorded() {
@@ -81,18 +81,18 @@ fn wrong(mut rule: impl FnMut(&Service, &Recorded) -> Option<String>) -> Vec<Str
 
 #[test]
 fn no_statement_names_all_columns_or_skips_rows() {
-    let found = wrong(|_, recorded| {
+    let found = broken(|_, recorded| {
         let text = recorded.text().to_lowercase().replace("count(*)", "");
         let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
         (text.contains('*') || words.contains(&"offset")).then(|| "`*` or offset".into())
     });
 
-    assert_none(&found, "a column that is added breaks it, or a row that is");
+    assert_none(&found, "a new column or a concurrent insert would break it");
 }
 
 #[test]
-fn what_a_statement_yields_comes_from_tables_of_its_own_service() {
-    let found = wrong(|service, recorded| {
+fn statements_return_columns_of_their_own_service() {
+    let found = broken(|service, recorded| {
         let columns = recorded.json["describe"]["columns"].as_array().unwrap();
         let tables = columns
             .iter()
@@ -105,10 +105,10 @@ fn what_a_statement_yields_comes_from_tables_of_its_own_service() {
 }
 
 #[test]
-fn no_statement_is_put_together_when_the_program_runs() {
+fn no_statement_is_built_at_run_time() {
     let mut found = Vec::new();
     for file in sources() {
-        let words = pieces(file.code()).words;
+        let words = lex(file.code()).words;
         if words.iter().any(|word| word == "AssertSqlSafe")
             && !file.is_in(&["migrator/src", "chassis/database/src"])
         {
@@ -116,14 +116,17 @@ fn no_statement_is_put_together_when_the_program_runs() {
         }
     }
 
-    assert_none(&found, "sqlx takes a text as a statement if it is told to");
+    assert_none(
+        &found,
+        "`AssertSqlSafe` lets sqlx run a text built at run time",
+    );
 }
 
 #[test]
-fn only_the_migrator_creates_or_alters() {
+fn only_the_migrator_changes_the_schema() {
     let mut found = Vec::new();
     for file in sources() {
-        for text in pieces(file.code()).texts {
+        for text in lex(file.code()).literal_texts() {
             let text = text.to_lowercase();
             let words: Vec<_> = text.split_whitespace().collect();
             let changes = words.windows(2).any(|pair| {
@@ -150,10 +153,10 @@ fn only_the_migrator_creates_or_alters() {
     });
     found.extend(scripts.map(|file| file.path));
 
-    assert_none(&found, "the schema is changed elsewhere");
+    assert_none(&found, "a schema change outside of the migrator");
 }
 
-/// Whether a query is one of the texts, or joined of some by a macro: of `most`, at most.
+/// Reports whether a query is one of the literals, or up to `most` of them joined by a macro.
 fn is_joined(query: &str, texts: &[String], most: usize) -> bool {
     texts
         .iter()
@@ -165,24 +168,25 @@ fn is_joined(query: &str, texts: &[String], most: usize) -> bool {
 }
 
 #[test]
-fn every_record_is_of_a_statement_in_the_sources() {
-    let found = wrong(|service, recorded| {
+fn every_record_matches_a_statement_in_the_sources() {
+    let found = broken(|service, recorded| {
         let store = format!("{}/src/store/sqlite", service.folder);
         let mut sources = files(&[&format!("{}/src", service.folder)], ".rs");
         sources.retain(|file| file.is_in(&[&store]));
-        // The macros that define the same statements for each service.
+        // Macros that define one statement for both services.
         sources.extend(files(&["chassis/database/src/sqlite"], ".rs"));
-        let texts = sources.iter().flat_map(|file| pieces(&file.text).texts);
+        let literals = sources.iter().flat_map(|file| lex(&file.text).literals);
+        let texts = literals.map(|literal| literal.text);
         let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
         let is_there = is_joined(&recorded.query, &texts, 5);
-        (!is_there).then(|| "nobody runs it".into())
+        (!is_there).then(|| "no source contains it".into())
     });
 
     assert_none(&found, "run `bash .ci/prepare`: .sqlx/ is out of date");
 }
 
 #[tokio::test]
-async fn every_record_is_what_sqlx_says_of_the_statement_today() {
+async fn every_record_matches_the_current_schema() {
     async fn describe(connection: &mut SqliteConnection, query: &str) -> Value {
         let query = AssertSqlSafe(query).into_sql_str();
         let described = connection.describe(query).await;

@@ -1,4 +1,4 @@
-//! The files of the repository.
+//! Reads the files of the repository.
 
 use std::{
     fs,
@@ -8,21 +8,21 @@ use std::{
 /// A text file.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// From the root on, with `/`.
+    /// Path from the root of the repository, with `/`.
     pub path: String,
-    /// What is in it.
+    /// Content.
     pub text: String,
 }
 
 impl File {
-    /// The text without the unit tests, which stand at the end of a file.
+    /// Returns the content without the unit tests at its end.
     pub fn code(&self) -> &str {
         let tests = self.text.find("\n#[cfg(test)]\nmod tests {");
         &self.text[..tests.unwrap_or(self.text.len())]
     }
 
-    /// Whether it is the file or in the folder that one of `places` names: `store` stands
-    /// for `store.rs` and for all in `store/`.
+    /// Reports whether one of `places` names this file or a directory that contains it. `store`
+    /// names `store.rs` and each file in `store/`.
     pub fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| {
             let rest = self.path.strip_prefix(place);
@@ -31,18 +31,17 @@ impl File {
     }
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text of one file.
+/// Reads one file.
 pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files in `folders`, and in the folders below, whose names end with `suffix`, in the
-/// order of their paths.
+/// Returns all files below `folders` whose names end with `suffix`, sorted by path.
 pub fn files(folders: &[&str], suffix: &str) -> Vec<File> {
     let mut found = Vec::new();
     for folder in folders {
@@ -53,7 +52,7 @@ pub fn files(folders: &[&str], suffix: &str) -> Vec<File> {
     found
 }
 
-/// The Rust sources of all crates, without those of integration tests.
+/// Returns the Rust sources of all crates without integration tests.
 pub fn sources() -> Vec<File> {
     let mut sources = files(
         &[
@@ -69,7 +68,7 @@ pub fn sources() -> Vec<File> {
         ],
         ".rs",
     );
-    // Unit tests in files of their own.
+    // Unit tests in separate files.
     let tests = ["chassis/serving/src/tests"];
     sources.retain(|file| !file.is_in(&tests));
     sources

@@ -1,46 +1,84 @@
-//! Rust sources in pieces: enough to tell words of the code from comments and texts.
+//! Splits Rust sources into words, literals and comments: a small lexer for the tests that read sources.
 
-/// What a source is made of.
+/// The tokens of a source, each kind in source order.
 #[derive(Debug, Default)]
-pub struct Pieces {
-    /// Names and keywords, in their order.
+pub struct Tokens {
+    /// Names, keywords and numbers.
     pub words: Vec<String>,
-    /// The values of texts, in their order.
-    pub texts: Vec<String>,
+    /// The values of string literals.
+    pub literals: Vec<Text>,
+    /// Comments with their markers, such as `///`.
+    pub comments: Vec<Text>,
 }
 
-/// Takes a source apart.
-pub fn pieces(source: &str) -> Pieces {
-    let mut pieces = Pieces::default();
+/// A literal or a comment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Line number of its first character, from 1.
+    pub line: usize,
+    pub text: String,
+}
+
+impl Tokens {
+    /// Returns the values of all string literals.
+    pub fn literal_texts(&self) -> impl Iterator<Item = &str> {
+        self.literals.iter().map(|literal| literal.text.as_str())
+    }
+
+    /// Reports whether a name, a keyword or a literal contains `word` as a whole word.
+    pub fn code_has_word(&self, word: &str) -> bool {
+        let mut words = self.words.iter();
+        words.any(|w| w == word) || self.literal_texts().any(|text| has_word(text, word))
+    }
+}
+
+/// Splits a source into its tokens.
+pub fn lex(source: &str) -> Tokens {
+    let mut tokens = Tokens::default();
     let mut rest = source;
+    let mut counted = 0;
+    let mut line = 1;
     while let Some(first) = rest.chars().next() {
-        rest = if let Some(comment) = rest.strip_prefix("//") {
-            comment.find('\n').map_or("", |end| &comment[end..])
+        let at = source.len() - rest.len();
+        line += source[counted..at].matches('\n').count();
+        counted = at;
+        rest = if rest.starts_with("//") {
+            let (comment, rest) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
+            tokens.comments.push(Text {
+                line,
+                text: comment.to_owned(),
+            });
+            rest
         } else if rest.starts_with("/*") {
-            after_comment(rest)
+            let after = after_comment(rest);
+            tokens.comments.push(Text {
+                line,
+                text: rest[..rest.len() - after.len()].to_owned(),
+            });
+            after
         } else if first == '"' {
             let (text, rest) = text(&rest[1..]);
-            pieces.texts.push(text);
+            tokens.literals.push(Text { line, text });
             rest
         } else if first == '\'' {
             after_character(&rest[1..])
         } else if first.is_alphanumeric() || first == '_' {
             let (word, rest) = split(rest, |c| c.is_alphanumeric() || c == '_');
             if let Some((text, rest)) = raw_text(word, rest) {
-                pieces.texts.push(text);
+                tokens.literals.push(Text { line, text });
                 rest
             } else {
-                pieces.words.push(word.to_owned());
+                tokens.words.push(word.to_owned());
                 rest
             }
         } else {
             &rest[first.len_utf8()..]
         };
     }
-    pieces
+    tokens
 }
 
-/// Whether `word` stands in `text`, with nothing of a word before or after it.
+/// Reports whether `text` contains `word` as a whole word.
 pub fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word)
@@ -51,7 +89,7 @@ fn split(text: &str, take: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !take(c)).unwrap_or(text.len()))
 }
 
-/// What follows a comment, in which others may stand.
+/// Returns the source after a block comment. Block comments nest.
 fn after_comment(text: &str) -> &str {
     let mut depth = 0;
     let mut at = 0;
@@ -72,7 +110,7 @@ fn after_comment(text: &str) -> &str {
     &text[at..]
 }
 
-/// What follows the quote that begins a character or a lifetime.
+/// Returns the source after the quote that opens a character literal or a lifetime.
 fn after_character(text: &str) -> &str {
     let mut characters = text.char_indices();
     match characters.next() {
@@ -89,7 +127,7 @@ fn after_character(text: &str) -> &str {
     }
 }
 
-/// The value of a text whose opening quote was read, and what follows it.
+/// Returns the value of a string literal whose opening quote was consumed, and the source after it.
 fn text(source: &str) -> (String, &str) {
     let mut value = String::new();
     let mut rest = source;
@@ -104,14 +142,15 @@ fn text(source: &str) -> (String, &str) {
     (value, rest)
 }
 
-/// Reads what follows a backslash. Of numbers in escapes no test here depends.
+/// Appends the value of the escape after a backslash. Numeric escapes become U+FFFD: no test needs
+/// their value.
 fn escaped<'a>(source: &'a str, value: &mut String) -> &'a str {
     let Some(c) = source.chars().next() else {
         return source;
     };
     let rest = &source[c.len_utf8()..];
     match c {
-        // The text goes on at the next character that is no white space.
+        // A line continuation skips white space up to the next character.
         '\n' => return rest.trim_start(),
         'n' => value.push('\n'),
         't' => value.push('\t'),
@@ -122,7 +161,7 @@ fn escaped<'a>(source: &'a str, value: &mut String) -> &'a str {
     rest
 }
 
-/// The value of a raw text that `prefix` begins, and what follows it.
+/// Returns the value of the raw string literal with this prefix, and the source after it.
 fn raw_text<'a>(prefix: &str, rest: &'a str) -> Option<(String, &'a str)> {
     if !matches!(prefix, "r" | "br" | "cr") {
         return None;
@@ -135,25 +174,44 @@ fn raw_text<'a>(prefix: &str, rest: &'a str) -> Option<(String, &'a str)> {
 }
 
 #[test]
-fn comments_characters_and_lifetimes_are_no_texts() {
+fn lexer_separates_words_literals_and_comments() {
     let source = r##"
         // "a" in a comment
         /* "b" /* "c" */ "d" */
         fn f<'a>(x: &'a str) -> char { '"' }
         const X: (&str, char, &str) = ("e\"\
             f", '\'', r#"g"h"#);
-        b"i"
+        b"i" // j
     "##;
 
-    let Pieces { words, texts } = pieces(source);
+    let tokens = lex(source);
 
-    assert_eq!(texts, ["e\"f", "g\"h", "i"]);
+    let literals: Vec<_> = tokens.literal_texts().collect();
+    assert_eq!(literals, ["e\"f", "g\"h", "i"]);
+    let words = &tokens.words;
     assert!(words.starts_with(&["fn", "f", "a", "x"].map(str::to_owned)));
     assert!(!words.contains(&"comment".to_owned()));
+    let comments = tokens.comments.iter().map(|c| (c.line, c.text.as_str()));
+    let expected = [
+        (2, "// \"a\" in a comment"),
+        (3, "/* \"b\" /* \"c\" */ \"d\" */"),
+        (7, "// j"),
+    ];
+    assert!(comments.eq(expected));
 }
 
 #[test]
-fn a_word_is_a_whole_one() {
+fn code_words_exclude_comments() {
+    let tokens = lex("/// users\nfn f() { log(\"no posts\"); } // User\nstruct UserId;");
+
+    assert!(tokens.code_has_word("posts"));
+    assert!(tokens.code_has_word("UserId"));
+    assert!(!tokens.code_has_word("users"));
+    assert!(!tokens.code_has_word("User"));
+}
+
+#[test]
+fn words_match_only_as_a_whole() {
     assert!(has_word("a user.", "user"));
     assert!(!has_word("users, user_id and superuser", "user"));
 }

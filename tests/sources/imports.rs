@@ -1,4 +1,4 @@
-//! Imports form no circle: a module uses those below it, and is used by those above it.
+//! Checks that the imports of a crate form no circle: a module uses only modules below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::{
     tree::{File, files},
 };
 
-/// The root of each crate: the folder of its sources, and the file that they begin with.
+/// The crates that are checked: the directory of the sources and the root module.
 const CRATES: [(&str, &str); 11] = [
     ("proto/src", "lib"),
     ("chassis/process/src", "lib"),
@@ -22,19 +22,19 @@ const CRATES: [(&str, &str); 11] = [
     ("tests/sources", "main"),
 ];
 
-/// A module by its path from the root of its crate. The root is empty.
+/// Path of a module from the root of its crate. The root itself is empty.
 type Module = Vec<String>;
 
-/// What one file says of others.
+/// The imports of one file.
 #[derive(Default)]
 struct Imports {
-    /// The paths that it uses, from the root of the crate.
+    /// Used paths, from the root of the crate.
     used: BTreeSet<Module>,
-    /// The names that it gives to items of other modules, each with the path of the item.
+    /// Re-exported names, each with the path of its item.
     reexports: BTreeMap<String, Module>,
 }
 
-/// Removes comments and the contents of texts.
+/// Removes comments and string literals, but keeps the punctuation.
 fn code_only(source: &str) -> String {
     let mut code = String::new();
     let mut rest = source;
@@ -57,7 +57,7 @@ fn code_only(source: &str) -> String {
     code
 }
 
-/// Splits a tree of imports into its paths, each with the name that it is imported under.
+/// Splits a use tree into its paths, each with the name that it binds.
 fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
     let tree = tree.trim();
     let Some((prefix, rest)) = tree.split_once('{') else {
@@ -73,19 +73,19 @@ fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
     let prefix: Vec<_> = prefix.split("::").map(|s| s.trim().to_owned()).collect();
     let prefix = &prefix[..prefix.len() - 1];
     let inner = &rest[..rest.rfind('}').unwrap()];
-    let (mut depth, mut begin, mut parts) = (0, 0, Vec::new());
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
     for (at, c) in inner.char_indices() {
         match c {
             '{' => depth += 1,
             '}' => depth -= 1,
             ',' if depth == 0 => {
-                parts.push(&inner[begin..at]);
-                begin = at + 1;
+                parts.push(&inner[start..at]);
+                start = at + 1;
             }
             _ => {}
         }
     }
-    parts.push(&inner[begin..]);
+    parts.push(&inner[start..]);
     let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
     parts
         .flat_map(leaves)
@@ -93,7 +93,8 @@ fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
         .collect()
 }
 
-/// The path from the root of the crate that `path` means in `module`, if it is of this crate.
+/// Resolves `path` in `module` to a path from the root of the crate. Returns `None` for a path of
+/// another crate.
 fn absolute(module: &Module, path: &[String], known: &BTreeSet<Module>) -> Option<Module> {
     let mut base = module.clone();
     let rest = match path.first()?.as_str() {
@@ -111,7 +112,7 @@ fn absolute(module: &Module, path: &[String], known: &BTreeSet<Module>) -> Optio
             &path[ups..]
         }
         first => {
-            // A child that is named without `self`.
+            // A child module named without `self`.
             base.push(first.to_owned());
             let is_child = known.contains(&base);
             base.pop();
@@ -125,7 +126,7 @@ fn absolute(module: &Module, path: &[String], known: &BTreeSet<Module>) -> Optio
     Some(base)
 }
 
-/// The imports of one file: those that are declared, and those that stand in its code.
+/// Returns the imports of one file: its `use` declarations and the qualified paths in its code.
 fn imports(module: &Module, file: &File, known: &BTreeSet<Module>) -> Imports {
     let code = code_only(file.code());
     let mut imports = Imports::default();
@@ -154,7 +155,7 @@ fn imports(module: &Module, file: &File, known: &BTreeSet<Module>) -> Imports {
         }
     }
     other.push_str(rest);
-    // A module is made of its children.
+    // A module depends on its children.
     let children = known.iter().filter(|child| {
         child
             .split_last()
@@ -172,11 +173,11 @@ fn imports(module: &Module, file: &File, known: &BTreeSet<Module>) -> Imports {
     imports
 }
 
-/// The module that an item is of: the longest part of its path that is a module, followed
-/// through the names that this module gives on.
+/// Returns the module that defines an item: the longest prefix of its path that is a module, followed
+/// through re-exports.
 fn owner(path: &Module, all: &BTreeMap<Module, Imports>) -> Module {
     let mut path = path.clone();
-    // A name is given on by few modules.
+    // Limits the length of a chain of re-exports.
     for _ in 0..8 {
         let depth = (0..=path.len())
             .rev()
@@ -196,8 +197,8 @@ fn owner(path: &Module, all: &BTreeMap<Module, Imports>) -> Module {
     path
 }
 
-/// The modules that each module of a crate uses. What a module uses of those that it stands in
-/// is no edge: these are made of it.
+/// Returns the modules that each module of a crate uses. Uses of its own ancestors are left out: an
+/// ancestor depends on its children.
 fn edges(folder: &str, root: &str) -> BTreeMap<Module, BTreeSet<Module>> {
     let mut sources = BTreeMap::new();
     for file in files(&[folder], ".rs") {
@@ -226,7 +227,7 @@ fn edges(folder: &str, root: &str) -> BTreeMap<Module, BTreeSet<Module>> {
     edges.collect()
 }
 
-/// The modules that are reached from `start` by at least one step.
+/// Returns the modules that `start` uses directly or indirectly.
 fn reached<'a>(
     start: &Module,
     edges: &'a BTreeMap<Module, BTreeSet<Module>>,
@@ -242,7 +243,7 @@ fn reached<'a>(
 }
 
 #[test]
-fn imports_form_no_circle_in_any_crate() {
+fn imports_form_no_circle() {
     let mut found = Vec::new();
     for (folder, root) in CRATES {
         let edges = edges(folder, root);
@@ -259,11 +260,11 @@ fn imports_form_no_circle_in_any_crate() {
         }
     }
 
-    assert_none(&found, "these modules use each other in a circle");
+    assert_none(&found, "these modules import each other in a circle");
 }
 
 #[test]
-fn a_tree_of_imports_has_all_its_paths() {
+fn use_tree_is_split_into_all_its_paths() {
     let paths = leaves("crate::{a::{self, B}, c as d, super::e}");
 
     let paths: Vec<_> = paths
@@ -283,7 +284,7 @@ fn a_tree_of_imports_has_all_its_paths() {
 }
 
 #[test]
-fn a_circle_through_a_name_that_the_root_gives_on_is_found() {
+fn circle_through_a_re_export_of_the_root_is_found() {
     let file = |text: &str| File {
         path: String::new(),
         text: text.to_owned(),
