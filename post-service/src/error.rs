@@ -1,5 +1,5 @@
-//! What can go wrong, by what a caller can do about it, and the only mapping to
-//! `tonic::Status`.
+//! The errors of the service, one variant for each thing that a caller can do about them, and
+//! their only mapping to [`Status`].
 
 use chassis::{
     database::{self, idempotency::ReplayError},
@@ -20,40 +20,40 @@ pub const DOMAIN: &str = "microblog.post.v1";
 /// A failure of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request is wrong.
+    /// Fields of the request are invalid.
     #[error("{0}")]
     Invalid(FieldViolations),
-    /// There is no post with this id.
-    #[error("there is no post with the id {0}")]
+    /// No post has this id.
+    #[error("no post has the id {0}")]
     NotFound(i64),
-    /// There is no user with this id to write a post.
-    #[error("there is no author with the id {}", .0.get())]
+    /// No user has the id of the author of a new post.
+    #[error("no author has the id {}", .0.get())]
     AuthorNotFound(AuthorId),
-    /// Nobody could say whether there is such an author.
-    #[error("whether there is an author with the id {0} cannot be told now; try again")]
+    /// The user service could not say whether the author of a new post exists.
+    #[error("the user service did not confirm the author with the id {0}; try again")]
     UserServiceUnavailable(i64),
-    /// The post was changed since the caller looked.
+    /// The post has been updated since the caller read it.
     #[error("post {} has changed: its etag is now `{}`; read it again", .0.id, .0.etag)]
     EtagMismatch(EtagMismatch),
-    /// The request id belongs to another request.
+    /// The idempotency key was used for another request.
     #[error("this request id was used for another request within the last 24 hours")]
     RequestIdReused,
-    /// One of several changes failed, and so all did.
+    /// A mutation of a commit failed, and none was executed.
     #[error("mutations[{index}]: {error}")]
     Mutation {
-        /// Its place, from 0.
+        /// The index of the mutation, from 0.
         index: usize,
-        /// Why.
+        /// The error of the mutation.
         error: Box<Error>,
     },
-    /// As many watch as may.
-    #[error("{0} watch already, which is as many as may; try again later")]
+    /// The limit of concurrent watchers is reached.
+    #[error("the limit of {0} concurrent watchers is reached; try again later")]
     TooManyWatchers(usize),
-    /// The database did not do it.
+    /// The database failed or is overloaded.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// Something that is stored could not have been written.
-    #[error("the database holds what cannot be: {0}")]
+    /// A stored value violates a rule of this service.
+    #[error("corrupt data in the database: {0}")]
     Corrupt(String),
 }
 
@@ -70,7 +70,7 @@ impl From<Unavailable> for Error {
 }
 
 impl Error {
-    /// The failure of one of several changes.
+    /// Returns the error of a commit whose mutation at `index` failed with this error.
     #[must_use]
     pub fn at_index(self, index: usize) -> Self {
         Self::Mutation {
@@ -79,7 +79,8 @@ impl Error {
         }
     }
 
-    /// The status of the failure, whose ErrorInfo has `metadata` and its own.
+    /// Returns the status of the error. Its ErrorInfo has `metadata` and the metadata of the
+    /// error.
     fn status(&self, message: String, mut metadata: Metadata) -> Status {
         let mut add = |key: &str, value: String| metadata.insert(key.into(), value);
         let (code, reason) = match self {
@@ -127,9 +128,7 @@ impl From<ReplayError> for Error {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::KeyReused => Self::RequestIdReused,
-            ReplayError::Corrupt(error) => {
-                Self::Corrupt(format!("a request or its answer: {error}"))
-            }
+            ReplayError::Corrupt(error) => Self::Corrupt(format!("an idempotency record: {error}")),
         }
     }
 }
@@ -140,11 +139,10 @@ impl From<Error> for Status {
     }
 }
 
-/// The reasons that violations can have, beyond the one of any field; those of other
-/// failures stand above.
+/// The reasons of field violations, except the general one.
 pub mod reason {
-    /// An order that names what there is not.
+    /// The order is malformed or names an unknown field.
     pub const ORDER_BY: &str = "INVALID_ORDER_BY";
-    /// A page token that was not given out for this list.
+    /// The page token is malformed or belongs to another query.
     pub const PAGE_TOKEN: &str = "INVALID_PAGE_TOKEN";
 }

@@ -1,7 +1,7 @@
-//! The post service: owns the posts, and asks the user service who wrote them.
+//! The post service, which owns the posts and resolves their authors with the user service.
 //!
-//! [`run`] is the only door: for the binary, for the whole system in one process, and
-//! for tests.
+//! [`run`] is the only entry point: of the binary, of the whole system in one process, and of
+//! tests.
 
 mod authors;
 mod error;
@@ -47,13 +47,12 @@ pub const CONTRACT: Contract = Contract {
     descriptor_set: v1::FILE_DESCRIPTOR_SET,
 };
 
-/// Serves the posts in `database` on `listener` until `shutdown`, then drains. The user
-/// service need not be there.
+/// Serves the posts in `database` on `listener` until `shutdown`, then drains. It serves even
+/// if the user service is down.
 ///
 /// # Errors
 ///
-/// [`ExitError`] if a setting cannot work, if the database cannot be used, or if it is not
-/// there in time.
+/// [`ExitError`] if a setting is invalid, or if the database is unusable or not ready in time.
 pub async fn run(
     settings: &Settings,
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! The post service as a process.
+//! The command line of the post service.
 
 use std::{net::SocketAddr, process::ExitCode};
 

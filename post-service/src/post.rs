@@ -1,7 +1,6 @@
-//! What a post is, and what may be asked about posts: types that are parsed once, at the
-//! edge, and cannot be wrong afterwards.
+//! The domain types of posts. They are parsed once, at the edge, and are always valid.
 //!
-//! Nothing here knows how a post is stored or sent.
+//! They do not know how a post is stored or sent.
 
 mod body;
 
@@ -16,15 +15,15 @@ pub use self::body::Body;
 /// A post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
-    /// Positive, or 0 for a post that was only tried.
+    /// Positive, or 0 for the post of a dry run.
     pub id: i64,
     /// 1 to 140 code points in Normalization Form C.
     pub body: Arc<str>,
-    /// To the microsecond; never earlier than that of a post with a lower id.
+    /// In whole microseconds, and never earlier than that of a post with a lower id.
     pub create_time: DateTime<Utc>,
-    /// To the microsecond.
+    /// In whole microseconds.
     pub update_time: DateTime<Utc>,
-    /// 1 at first, one more with every change.
+    /// 1 for a new post, and one more after each update.
     pub revision: i64,
     /// The id of the user who wrote it.
     // Saved responses and fingerprints of idempotency records have the name `author`.
@@ -33,43 +32,43 @@ pub struct Post {
 }
 
 impl Post {
-    /// Tells this state of the post from every other one.
+    /// Returns the etag of this state of the post.
     #[must_use]
     pub fn etag(&self) -> Etag {
         Etag::from_revision(self.revision)
     }
 }
 
-/// How much of a post is shown.
+/// The fields of a post that a response has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
-    /// What is stored.
+    /// All stored fields.
     Basic,
-    /// Its author, too.
+    /// All stored fields and the author.
     Full,
 }
 
-/// The id of a post that there may or may not be: 1 to `i64::MAX`.
+/// The id of a post, 1 to `i64::MAX`. The post need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PostId(i64);
 
-/// The id of an author that there may or may not be: 1 to `i64::MAX`.
+/// The id of the user who wrote a post, 1 to `i64::MAX`. The user need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AuthorId(i64);
 
 impl PostId {
-    /// The id, if a post could have it.
+    /// Parses the id of a post.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is not positive.
+    /// A description for the client if the id is not positive.
     pub fn parse(id: i64) -> Result<Self, String> {
         positive(id).map(Self)
     }
 
-    /// The number.
+    /// Returns the positive id.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -77,16 +76,16 @@ impl PostId {
 }
 
 impl AuthorId {
-    /// The id, if an author could have it.
+    /// Parses the id of an author.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is not positive.
+    /// A description for the client if the id is not positive.
     pub fn parse(id: i64) -> Result<Self, String> {
         positive(id).map(Self)
     }
 
-    /// The number.
+    /// Returns the positive id.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -97,14 +96,14 @@ fn positive(id: i64) -> Result<i64, String> {
     if id > 0 {
         Ok(id)
     } else {
-        Err(format!("{id} is no id; ids are positive"))
+        Err(format!("{id} is not a valid id; ids are positive"))
     }
 }
 
 /// A post to create.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewPost {
-    /// What it says.
+    /// The body.
     pub body: Body,
     /// The id of the user who wrote it.
     // Saved responses and fingerprints of idempotency records have the name `author`.
@@ -112,83 +111,84 @@ pub struct NewPost {
     pub author_id: AuthorId,
 }
 
-/// New values for some fields of a post.
+/// New values for the updatable fields of a post.
 #[derive(Clone, Debug, Serialize)]
 pub struct PostUpdate {
-    /// Which post.
+    /// The id of the post.
     pub id: PostId,
-    /// The state that the post must still be in.
+    /// The etag that the stored post must have, if one is given.
     pub etag: Option<Etag>,
-    /// What it will say.
+    /// The new body.
     pub body: Body,
 }
 
 /// A post to delete.
 #[derive(Clone, Debug, Serialize)]
 pub struct PostDeletion {
-    /// Which post.
+    /// The id of the post.
     pub id: PostId,
-    /// The state that the post must still be in.
+    /// The etag that the stored post must have, if one is given.
     pub etag: Option<Etag>,
-    /// Whether it is fine that there is no such post.
+    /// Whether the deletion of a missing post succeeds.
     pub allow_missing: bool,
 }
 
-/// One of several changes that are made together.
+/// One of the changes of a commit.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mutation {
     /// Creates a post.
     Create(NewPost),
-    /// Changes one.
+    /// Updates a post.
     Update(PostUpdate),
-    /// Deletes one.
+    /// Deletes a post.
     Delete(PostDeletion),
 }
 
 impl Mutation {
-    /// Whether it creates a post.
+    /// Returns whether it creates a post.
     #[must_use]
     pub fn creates(&self) -> bool {
         matches!(self, Self::Create(_))
     }
 }
 
-/// The order of a list. Creation times never fall as ids rise, so the ids decide.
+/// The order of a list. The order by creation time is the order by id, since creation times never
+/// fall as ids rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// The newest first.
+    /// Newest posts first.
     NewestFirst,
-    /// The oldest first.
+    /// Oldest posts first.
     OldestFirst,
 }
 
 impl Order {
-    /// The order that a text names. An empty one means the newest first.
+    /// Parses the `order_by` of a request. An empty text means newest first.
     ///
     /// # Errors
     ///
-    /// What is not understood.
+    /// A description for the client if the text names no supported order.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<_> = text.split_ascii_whitespace().collect();
         match words.as_slice() {
             [] | ["create_time" | "id", "desc"] => Ok(Self::NewestFirst),
             ["create_time" | "id"] => Ok(Self::OldestFirst),
             _ => Err(format!(
-                "`{text}` is no order of posts; there are create_time and id, each with an \
-                 optional ` desc`"
+                "cannot order by `{text}`; write create_time or id, each with an optional \
+                 ` desc`"
             )),
         }
     }
 }
 
-/// Which posts are purged.
+/// The posts that a purge deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeFilter {
-    /// All of them.
+    /// All posts.
     All,
-    /// Those of one author.
+    /// The posts of one author.
     Author(AuthorId),
 }
 
@@ -197,21 +197,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_order_is_the_newest_first() {
+    fn an_empty_order_is_newest_first() {
         for text in ["", "create_time desc", "id desc", "  id   desc "] {
             assert_eq!(Order::parse(text), Ok(Order::NewestFirst), "{text}");
         }
     }
 
     #[test]
-    fn an_order_without_a_direction_ascends() {
+    fn an_order_without_a_direction_is_oldest_first() {
         for text in ["create_time", "id"] {
             assert_eq!(Order::parse(text), Ok(Order::OldestFirst), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_order_is_refused_and_named() {
+    fn an_unknown_order_is_rejected_by_name() {
         for text in [
             "body",
             "id asc",
@@ -220,8 +220,8 @@ mod tests {
             "desc",
             "id,",
         ] {
-            let refusal = Order::parse(text).unwrap_err();
-            assert!(refusal.contains(text), "{refusal}");
+            let rejection = Order::parse(text).unwrap_err();
+            assert!(rejection.contains(text), "{rejection}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings that only this service has.
+//! The settings of the post service.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -9,10 +9,10 @@ use chassis::{
 use clap::Args;
 use http::Uri;
 
-/// What the service works with, apart from its listener and its database.
+/// All settings of the service except its listener and its database.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Where the user service is.
+    /// The URL of the user service.
     #[arg(
         long,
         env,
@@ -20,13 +20,13 @@ pub struct Settings {
         default_value = "http://127.0.0.1:50051"
     )]
     pub user_service_url: Uri,
-    /// Which pages it keeps in memory.
+    /// The cache of first pages.
     #[command(flatten)]
     pub pages: PageSettings,
-    /// How authors are resolved.
+    /// The resolution of authors.
     #[command(flatten)]
     pub authors: AuthorSettings,
-    /// How new posts are sent.
+    /// The feed of new posts.
     #[command(flatten)]
     pub watch: WatchSettings,
     /// The limits of the server.
@@ -34,57 +34,57 @@ pub struct Settings {
     pub server: ServerSettings,
 }
 
-/// Which pages the service keeps in memory.
+/// The settings of the cache of first pages.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cache")]
 pub struct PageSettings {
-    /// First pages of lists that are kept in memory once they were read, some 400 bytes for each
-    /// of their posts; 0 keeps none. A page is kept until anything is committed to the database,
-    /// by whomever.
+    /// The number of first pages of lists to cache, at about 400 bytes for each post; 0 disables
+    /// the cache. A commit by any process invalidates all pages.
     #[arg(long, env, value_name = "COUNT", default_value = "64")]
     pub list_cache_capacity: usize,
 }
 
-/// How authors are resolved.
+/// The settings of the resolution of authors.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Authors")]
 pub struct AuthorSettings {
-    /// How long one call to the user service may take.
+    /// The timeout of one call to the user service.
     #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub user_service_timeout: Duration,
 
-    /// Calls to the user service that run at once. Further ones wait, within the same time.
+    /// The maximum number of concurrent calls to the user service. Further calls wait within
+    /// USER_SERVICE_TIMEOUT.
     #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
     pub user_service_max_concurrent_calls: NonZeroUsize,
 
-    /// How long a read waits for authors before it answers without them.
+    /// The time that a read waits for authors before it responds without their nicknames.
     #[arg(long, env, value_name = "DURATION", default_value = "150ms", value_parser = duration_or_zero)]
     pub author_lookup_timeout: Duration,
 
-    /// How old what is known of an author may be. Whoever is still asked for after half of that
-    /// is looked up anew before anybody has to wait for it.
+    /// The maximum age of a cached nickname. A nickname that is requested after half of it is
+    /// refreshed in the background.
     #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = duration_or_zero)]
     pub author_ttl: Duration,
 
-    /// How many authors are remembered.
+    /// The maximum number of cached authors.
     #[arg(long, env, value_name = "COUNT", default_value = "10000", value_parser = count)]
     pub author_cache_capacity: NonZeroUsize,
 }
 
-/// How new posts are sent to those who watch.
+/// The settings of the feed of new posts.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Watching")]
 pub struct WatchSettings {
-    /// How many may watch at once. The next one fails with OVERLOADED.
+    /// The maximum number of concurrent watchers. A further WatchPosts fails with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub max_watchers: NonZeroUsize,
 
-    /// How often the database is asked for posts of other processes.
+    /// The interval at which the database is polled for posts of other processes.
     #[arg(long, env, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub watch_poll_interval: Duration,
 
-    /// How many batches of new posts are kept for a watcher who is slow. One who is slower
-    /// reads the rest from the database.
+    /// The number of batches of new posts that are buffered for a slow watcher. A watcher that
+    /// lags further behind reads from the database.
     #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
     pub watch_buffer_batches: NonZeroUsize,
 }

@@ -1,5 +1,5 @@
-//! What can go wrong, by what a caller can do about it, and the only mapping to
-//! `tonic::Status`.
+//! The errors of the service, one variant for each thing that a caller can do about them, and
+//! their only mapping to [`Status`].
 
 use chassis::{
     database::{self, idempotency::ReplayError},
@@ -18,43 +18,43 @@ pub const DOMAIN: &str = "microblog.user.v1";
 /// A failure of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request is wrong.
+    /// Fields of the request are invalid.
     #[error("{0}")]
     Invalid(FieldViolations),
-    /// There is no user with this id.
-    #[error("there is no user with the id {0}")]
+    /// No user has this id.
+    #[error("no user has the id {0}")]
     NotFound(i64),
-    /// There is no user with this nickname or address.
-    #[error("there is no user with this {0}")]
+    /// No user has this nickname or email address.
+    #[error("no user has this {0}")]
     KeyNotFound(&'static str),
     /// Another user has this nickname.
     #[error("the nickname `{0}` is taken; letter case does not count")]
     NicknameTaken(String),
-    /// Another user has this address.
+    /// Another user has this email address.
     #[error("the email address `{0}` is taken; letter case does not count")]
     EmailTaken(String),
-    /// The user was changed since the caller looked.
+    /// The user has been updated since the caller read it.
     #[error("user {} has changed: its etag is now `{}`; read it again", .0.id, .0.etag)]
     EtagMismatch(EtagMismatch),
-    /// A user who still has posts cannot be deleted.
+    /// A user who has posts cannot be deleted.
     #[error("{0} still referenced by posts; delete those first, with PostService.PurgePosts")]
     HasPosts(String),
-    /// The request id belongs to another request.
+    /// The idempotency key was used for another request.
     #[error("this request id was used for another request within the last 24 hours")]
     RequestIdReused,
-    /// One of several changes failed, and so all did.
+    /// A mutation of a commit failed, and none was executed.
     #[error("mutations[{index}]: {error}")]
     Mutation {
-        /// Its place, from 0.
+        /// The index of the mutation, from 0.
         index: usize,
-        /// Why.
+        /// The error of the mutation.
         error: Box<Error>,
     },
-    /// The database did not do it.
+    /// The database failed or is overloaded.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// Something that is stored could not have been written.
-    #[error("the database holds what cannot be: {0}")]
+    /// A stored value violates a rule of this service.
+    #[error("corrupt data in the database: {0}")]
     Corrupt(String),
 }
 
@@ -65,7 +65,7 @@ impl From<FieldViolations> for Error {
 }
 
 impl Error {
-    /// The failure of one of several changes.
+    /// Returns the error of a commit whose mutation at `index` failed with this error.
     #[must_use]
     pub fn at_index(self, index: usize) -> Self {
         Self::Mutation {
@@ -74,7 +74,8 @@ impl Error {
         }
     }
 
-    /// The status of the failure, whose ErrorInfo has `metadata` and its own.
+    /// Returns the status of the error. Its ErrorInfo has `metadata` and the metadata of the
+    /// error.
     fn status(&self, message: String, mut metadata: Metadata) -> Status {
         let mut add = |key: &str, value: String| metadata.insert(key.into(), value);
         let (code, reason) = match self {
@@ -120,9 +121,7 @@ impl From<ReplayError> for Error {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::KeyReused => Self::RequestIdReused,
-            ReplayError::Corrupt(error) => {
-                Self::Corrupt(format!("a request or its answer: {error}"))
-            }
+            ReplayError::Corrupt(error) => Self::Corrupt(format!("an idempotency record: {error}")),
         }
     }
 }
@@ -133,10 +132,10 @@ impl From<Error> for Status {
     }
 }
 
-/// The reasons that violations can have; those of other failures stand above.
+/// The reasons of field violations, except the general one.
 pub mod reason {
-    /// An order that names what there is not.
+    /// The order is malformed or names an unknown field.
     pub const ORDER_BY: &str = "INVALID_ORDER_BY";
-    /// A page token that was not given out for this list.
+    /// The page token is malformed or belongs to another query.
     pub const PAGE_TOKEN: &str = "INVALID_PAGE_TOKEN";
 }

@@ -1,7 +1,7 @@
-//! The user service: owns the accounts, and is the only one to change them.
+//! The user service, which owns the user accounts. No other service writes them.
 //!
-//! [`run`] is the only door: for the binary, for the whole system in one process, and
-//! for tests.
+//! [`run`] is the only entry point: of the binary, of the whole system in one process, and of
+//! tests.
 
 mod error;
 mod rpc;
@@ -47,7 +47,7 @@ pub const CONTRACT: Contract = Contract {
 ///
 /// # Errors
 ///
-/// [`ExitError`] if the database cannot be used, or is not there in time.
+/// [`ExitError`] if the database is unusable, or not ready in time.
 pub async fn run(
     settings: &Settings,
     listener: TcpListener,

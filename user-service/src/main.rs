@@ -1,4 +1,4 @@
-//! The user service as a process.
+//! The command line of the user service.
 
 use std::{net::SocketAddr, process::ExitCode};
 

@@ -1,9 +1,9 @@
-//! The settings that only this service has.
+//! The settings of the user service.
 
 use chassis::serving::settings::ServerSettings;
 use clap::Args;
 
-/// What the service works with, apart from its listener and its database.
+/// All settings of the service except its listener and its database.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// The limits of the server.

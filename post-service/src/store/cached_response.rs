@@ -1,13 +1,13 @@
-//! An encoded response beside the value that it was made of.
+//! An encoded response that is cached with the page that it was made from.
 //!
-//! The store carries it and does not know what the bytes mean: only `rpc` reads and writes it.
+//! The store carries it and does not know its format. Only `rpc` reads and writes it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-/// An encoded response that may be sent again until it expires.
+/// A slot for an encoded response, which is valid until it expires.
 #[derive(Debug, Default)]
 pub struct CachedResponse(Mutex<Option<Entry>>);
 
@@ -18,7 +18,7 @@ struct Entry {
 }
 
 impl CachedResponse {
-    /// Returns the response, unless none is cached or it has expired.
+    /// Returns the response if one is cached and has not expired.
     #[must_use]
     pub fn get(&self, now: Instant) -> Option<Bytes> {
         let entry = self.entry();
