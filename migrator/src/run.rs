@@ -255,7 +255,7 @@ impl Migrator {
             database: self.name(),
             dry_run,
             created: false,
-            adopted: Vec::new(),
+            baselined: Vec::new(),
             backup: None,
             steps: Vec::new(),
             locked: Duration::ZERO,

@@ -106,15 +106,15 @@ impl Migrator {
         self.compare(session, version, expected).await?;
         let connection = session.connection();
         history::create(connection).await?;
-        let mut adopted = Vec::new();
+        let mut baselined = Vec::new();
         for migration in &self.migrations {
             if migration.number() <= version {
                 history::record(connection, migration, Duration::ZERO).await?;
-                adopted.push(MigrationRef::from(migration));
+                baselined.push(MigrationRef::from(migration));
             }
         }
         Ok(RunReport {
-            adopted,
+            baselined,
             version,
             ..self.report(false, &[])
         })

@@ -297,10 +297,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "table a should not be there",
+                "table a is unexpected",
                 "table c is missing",
-                "table users is not as it should be\n+ bio text not null\n- bio text",
-                "index users_by_bio should not be there",
+                "table users is different\n+ bio text not null\n- bio text",
+                "index users_by_bio is unexpected",
             ]
         );
     }

@@ -1,6 +1,9 @@
 //! Columns that a table with rows refuses (M001). SQL stands here.
 
-use super::{Finding, LintCode, script::ParsedScript};
+use super::{
+    finding::{Finding, LintCode},
+    script::ParsedScript,
+};
 use crate::{
     error::Error,
     scratch::Scratch,

@@ -3,7 +3,10 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Finding, LintCode, script::ParsedMigration};
+use super::{
+    finding::{Finding, LintCode},
+    script::ParsedMigration,
+};
 use crate::{
     error::Error,
     project::Project,

@@ -1,7 +1,7 @@
 //! What a script destroys, and whether it says so (M002). Knows no database.
 
 use super::{
-    Finding, LintCode,
+    finding::{Finding, LintCode},
     rebuild::{Rebuild, source},
     script::ParsedScript,
 };

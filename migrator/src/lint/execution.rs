@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Finding, compatibility::Compatibility, script::ParsedMigration};
+use super::{compatibility::Compatibility, finding::Finding, script::ParsedMigration};
 use crate::{
     error::Error,
     project::{Project, migrations::Direction},

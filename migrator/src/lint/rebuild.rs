@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, LintCode, script::ParsedScript};
+use super::{
+    finding::{Finding, LintCode},
+    script::ParsedScript,
+};
 use crate::{
     scratch::ScriptRun,
     sql::{

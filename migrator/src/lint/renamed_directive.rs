@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, LintCode};
+use super::finding::{Finding, LintCode};
 use crate::{
     project::Project,
     sql::{

@@ -1,6 +1,6 @@
 //! The scripts of a project, taken apart. Knows no database.
 
-use super::{Finding, LintCode};
+use super::finding::{Finding, LintCode};
 use crate::{
     project::migrations::{Direction, Migration},
     sql::{

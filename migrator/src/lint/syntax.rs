@@ -2,7 +2,7 @@
 //! (M007), and statements that no migration may use (M008). Knows no database.
 
 use super::{
-    Finding, LintCode,
+    finding::{Finding, LintCode},
     script::{ParsedMigration, ParsedScript},
 };
 use crate::{

@@ -1,10 +1,13 @@
-//! Which migrations are applied to a database and which are not.
+//! The reports of `status` and `wait`.
 
 use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{MigrationRef, optional_milliseconds, table, write_version};
+use super::{
+    format::{optional_milliseconds, write_table, write_version},
+    migration_ref::MigrationRef,
+};
 use crate::{
     error::exit::Exit,
     project::migrations::Migrations,
@@ -12,28 +15,27 @@ use crate::{
     state::{database_name::DatabaseName, history::AppliedMigration},
 };
 
-/// Which migrations are applied to a database and which are not. Its text is a table
-/// that ends with the version.
+/// The state of every migration in a database. Its text is a table that ends with the version.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Its name.
+    /// The database that was inspected.
     pub database: DatabaseName,
     /// Every migration of this program and of the history, in ascending order.
     pub migrations: Vec<MigrationStatus>,
-    /// The number of the newest migration that is applied, or 0.
+    /// The number of the newest applied migration, or 0.
     pub version: i64,
 }
 
-/// What a migration is to a database.
+/// The state of a migration in a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MigrationStatus {
-    /// Which.
+    /// The migration.
     pub migration: MigrationRef,
-    /// What it is.
+    /// Its state.
     pub state: MigrationState,
-    /// When it was applied, if it was: RFC 3339, UTC.
+    /// The time at which it was applied: RFC 3339, UTC.
     pub applied_at: Option<String>,
-    /// How long it took, if it was applied and that was written down.
+    /// The execution time, if it was applied and the history records it.
     #[serde(rename = "took_ms", serialize_with = "optional_milliseconds")]
     pub duration: Option<Duration>,
 }
@@ -44,7 +46,7 @@ impl fmt::Display for MigrationStatus {
     }
 }
 
-/// What a migration is to a database.
+/// The states of a migration in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MigrationState {
@@ -54,11 +56,11 @@ pub enum MigrationState {
     OutOfOrder,
     /// Applied.
     Applied,
-    /// Applied, and its file is not what it was.
+    /// Applied, and its file was changed afterwards.
     Changed,
     /// Applied, and unknown to this program.
     Missing,
-    /// Begun by another tool, and not applied to its end.
+    /// Started by another tool, and not finished.
     Failed,
 }
 
@@ -76,8 +78,8 @@ impl fmt::Display for MigrationState {
 }
 
 impl Status {
-    /// What a program that asks for it exits with: 6 if the history and the migrations do
-    /// not fit, else 3 if something is pending, else 0.
+    /// Returns 6 if the history contradicts the migrations; otherwise 3 if a migration is
+    /// pending, or 0.
     #[must_use]
     pub fn exit_code(&self) -> Exit {
         let states = || self.migrations.iter().map(|entry| entry.state);
@@ -138,8 +140,8 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Database: {}\n", &self.database)?;
 
-        let heads = ["number", "name", "owner", "state", "applied at", "duration"];
-        let mut rows = vec![heads.map(String::from)];
+        let header = ["number", "name", "owner", "state", "applied at", "duration"];
+        let mut rows = vec![header.map(String::from)];
         for entry in &self.migrations {
             let duration = entry
                 .duration
@@ -153,9 +155,24 @@ impl fmt::Display for Status {
                 duration.unwrap_or_default(),
             ]);
         }
-        table::write(f, &rows)?;
+        write_table(f, &rows)?;
 
         writeln!(f)?;
+        write_version(f, self.version)
+    }
+}
+
+/// The version of a database that `wait` waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitReport {
+    /// The database.
+    pub database: DatabaseName,
+    /// The number of the newest applied migration, or 0.
+    pub version: i64,
+}
+
+impl fmt::Display for WaitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_version(f, self.version)
     }
 }

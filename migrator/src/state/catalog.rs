@@ -138,10 +138,10 @@ impl fmt::Display for Difference {
         f.write_str(&self.object)?;
         match (&self.expected, &self.actual) {
             (Some(_), None) => f.write_str(" is missing"),
-            (None, _) => f.write_str(" should not be there"),
+            (None, _) => f.write_str(" is unexpected"),
             (Some(expected), Some(actual)) => {
                 let lines = changed_lines(expected, actual);
-                write!(f, " is not as it should be{lines}")
+                write!(f, " is different{lines}")
             }
         }
     }
@@ -210,9 +210,9 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "table a is not as it should be\n+ c",
+                "table a is different\n+ c",
                 "index i is missing",
-                "view a should not be there",
+                "view a is unexpected",
             ]
         );
         assert_eq!(

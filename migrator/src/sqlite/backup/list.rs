@@ -6,7 +6,7 @@ use std::{fmt, fs, path::PathBuf};
 use serde::Serialize;
 
 use super::{Backups, error::Error, manifest::Manifest, retention};
-use crate::report::table;
+use crate::report::format::write_table;
 
 /// The backups of a folder.
 #[derive(Clone, Debug, Serialize)]
@@ -115,7 +115,7 @@ impl fmt::Display for Listing {
                 backup.why.clone().unwrap_or_else(unknown),
             ]);
         }
-        table::write(f, &rows)
+        write_table(f, &rows)
     }
 }
 

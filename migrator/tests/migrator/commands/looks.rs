@@ -47,12 +47,12 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
     for (edit, difference, undo) in [
         (
             "create index by_hand on posts (create_time)",
-            "index by_hand should not be there",
+            "index by_hand is unexpected",
             "drop index by_hand;",
         ),
         (
             "alter table posts add column by_hand integer",
-            "table posts is not as it should be\n--   - by_hand integer",
+            "table posts is different\n--   - by_hand integer",
             "alter table posts drop column by_hand;",
         ),
         (
@@ -62,12 +62,12 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
         ),
         (
             "create table by_hand (id integer)",
-            "table by_hand should not be there",
+            "table by_hand is unexpected",
             "drop table by_hand;",
         ),
         (
             "create trigger by_hand after insert on posts begin select 1; end",
-            "trigger by_hand should not be there",
+            "trigger by_hand is unexpected",
             "drop trigger by_hand;",
         ),
     ] {
@@ -79,8 +79,8 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
 
         assert_eq!(run.code, 4, "{run:?}");
         let head = format!(
-            "-- {} is not as version 2 should be:\n--   {difference}\n\
-             -- This would bring it back:\n\n",
+            "-- {} does not have the schema of version 2:\n--   {difference}\n\
+             -- This would fix it:\n\n",
             tree.place.path().display()
         );
         assert!(run.stdout.starts_with(&head), "{head}: {run:?}");
@@ -90,7 +90,7 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
 
         tree.place.execute(&run.stdout).await;
         let back = tree.done(&["diff"]);
-        assert!(back.ends_with("is as version 2 should be"), "{back}");
+        assert!(back.ends_with("has the schema of version 2"), "{back}");
     }
 }
 

@@ -277,7 +277,10 @@ fn a_rebuild_keeps_what_hangs_on_the_table() {
         "{dump}"
     );
     assert!(dump.contains("on update restrict"), "{dump}");
-    assert!(tree.done(&["diff"]).ends_with("is as version 3 should be"));
+    assert!(
+        tree.done(&["diff"])
+            .ends_with("has the schema of version 3")
+    );
 }
 
 #[test]

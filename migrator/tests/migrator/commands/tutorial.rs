@@ -39,7 +39,7 @@ async fn the_tutorials_path_from_nothing_to_two_tables_and_back_and_forth() {
     );
     assert_eq!(
         tree.says(&["create"]),
-        "Nothing to do: /microblog.db is there and as asked for\nCurrent database version: 0"
+        "Nothing to do: /microblog.db is already as requested\nCurrent database version: 0"
     );
 
     tree.declare(USERS, USERS_TABLE);
@@ -89,7 +89,7 @@ Current database version: 0"
     assert_eq!(tree.says(&["dump"]), "");
     assert_eq!(
         tree.says(&["downgrade"]),
-        "Nothing to do: /microblog.db is there and as asked for\nCurrent database version: 0"
+        "Nothing to do: /microblog.db is already as requested\nCurrent database version: 0"
     );
 
     assert_eq!(tree.says(&["upgrade"]), upgraded);
