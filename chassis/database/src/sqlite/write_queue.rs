@@ -1,9 +1,9 @@
-//! The queue of writes: what has gathered while the disk was busy is committed together
-//! (group commit), and everybody is answered only after COMMIT.
+//! The queue of writes. The writer task commits all writes that queued up during the previous commit
+//! in one transaction (group commit). A caller gets its result only after COMMIT.
 //!
-//! One task and one connection in each process. Between processes the fair lock decides which is
-//! next, and SQLite's lock protects the data. SQLite's own wait for it starves one of two busy
-//! writers, so the queue waits itself.
+//! Each process has one writer task with one connection. Between processes the fair lock decides
+//! which one writes next, and SQLite's lock protects the data. The queue polls SQLite's lock itself,
+//! since SQLite's busy handler starves one of two busy writers.
 
 mod batch;
 mod batch_budget;
@@ -26,8 +26,8 @@ pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
 use super::{disk_space::DiskSpaceGuard, fair_lock::FairLock};
 use crate::{AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings};
 
-/// A piece of writing: runs its statements on the connection that it is given, within a
-/// transaction that is begun and ended for it. What it returns goes to the caller.
+/// A function that executes the statements of a write on a connection with an open transaction. The
+/// caller of the write gets its result after COMMIT.
 pub trait WriteFn<T, E>:
     for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, WriteError<E>>> + Send + 'static
 {
@@ -40,65 +40,65 @@ impl<T, E, W> WriteFn<T, E> for W where
 {
 }
 
-/// A place in the queue, which a write has until the writer takes it.
+/// The permit of a write to wait in the queue, released when the writer task takes the write.
 type QueuePermit = OwnedSemaphorePermit;
 
-/// The end of the queue that the writer drains.
+/// The receiving end of the queue.
 type JobReceiver = mpsc::Receiver<Box<dyn Job>>;
 
-/// The end of the queue that callers hold.
+/// The sending end of the queue. Clones share the queue.
 #[derive(Clone, Debug)]
 pub(super) struct WriteQueue {
-    // Each of them has one of the permits at least.
+    // Each queued job holds at least one of the permits.
     jobs: mpsc::Sender<Box<dyn Job>>,
     permits: Arc<Semaphore>,
-    // The other end, until the task that drains it starts.
-    idle: Arc<Mutex<Option<JobReceiver>>>,
+    // The receiving end, until the writer task starts.
+    unstarted: Arc<Mutex<Option<JobReceiver>>>,
     closing: CancellationToken,
     task: TaskTracker,
     background: Background,
-    // What is committed together.
+    // The limits of one transaction.
     budget: BatchBudget,
-    wait: Duration,
+    lock_timeout: Duration,
     min_free_bytes: u64,
 }
 
 impl WriteQueue {
-    /// A queue that is not yet drained.
+    /// Returns a queue whose writer task is not started.
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
         let permits = settings
             .write_queue_capacity
             .get()
             .min(Semaphore::MAX_PERMITS);
-        let (jobs, waiting) = mpsc::channel(permits);
+        let (jobs, unstarted) = mpsc::channel(permits);
         Self {
             jobs,
             permits: Arc::new(Semaphore::new(permits)),
-            idle: Arc::new(Mutex::new(Some(waiting))),
+            unstarted: Arc::new(Mutex::new(Some(unstarted))),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
             background: Background::new("the database writer"),
             budget: BatchBudget::new(settings.max_write_batch.get()),
-            wait: settings.lock_timeout,
+            lock_timeout: settings.lock_timeout,
             min_free_bytes: settings.min_free_disk_bytes,
         }
     }
 
-    /// Starts the task that drains it over `connection`. Only the first call does.
+    /// Starts the writer task on `connection`. A second call has no effect.
     pub(super) async fn start(
         &self,
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         access: &'static AccessPolicy,
     ) {
-        let Some(jobs) = self.idle.lock().await.take() else {
+        let Some(jobs) = self.unstarted.lock().await.take() else {
             return;
         };
         let writer = Writer {
             jobs,
             next: None,
             budget: self.budget,
-            wait: self.wait,
+            lock_timeout: self.lock_timeout,
             disk_space: DiskSpaceGuard::new(options.get_filename(), self.min_free_bytes),
             fair_lock: FairLock::new(options.get_filename()),
             connection: WriterConnection {
@@ -107,11 +107,11 @@ impl WriteQueue {
                 access,
             },
         };
-        let work = writer.run(self.closing.clone());
-        self.task.spawn(self.background.supervised(work));
+        let task = writer.run(self.closing.clone());
+        self.task.spawn(self.background.supervised(task));
     }
 
-    /// Queues a piece of work and waits for its COMMIT.
+    /// Queues a write and waits for its COMMIT.
     pub(super) async fn push<T, E, W>(&self, atomicity: Atomicity, work: W) -> Result<T, E>
     where
         T: Send + 'static,
@@ -119,47 +119,47 @@ impl WriteQueue {
         W: WriteFn<T, E>,
     {
         let permit = self.permit()?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.send(Box::new(WriteJob::new(atomicity, work, permit, reply)))?;
-        // The queue is dropped unanswered only when the process is being torn down.
-        answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
+        // The job is dropped without a reply only if the queue is dropped at the end of the process.
+        result.await.unwrap_or(Err(Error::ShuttingDown.into()))
     }
 
-    /// A permit for one write more, if there is one.
+    /// Acquires a permit for one more write, unless the queue is full.
     fn permit(&self) -> Result<QueuePermit, Error> {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         permit.map_err(|_| Error::Overloaded)
     }
 
     fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
-        self.jobs.try_send(job).map_err(|refused| match refused {
+        self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })
     }
 
-    /// Waits until nobody drains the queue any more although it is open.
+    /// Waits until the writer task panics.
     pub(super) async fn failed(&self) -> ExitError {
         self.background.failed().await
     }
 
-    /// Takes no more work and waits until what is queued is done.
+    /// Closes the queue, and waits until all queued writes are executed.
     pub(super) async fn close(&self) {
         self.closing.cancel();
-        // Never started: what waits is dropped, and so answered.
-        drop(self.idle.lock().await.take());
+        // If the task never started, dropping the queued jobs fails their callers.
+        drop(self.unstarted.lock().await.take());
         self.task.close();
         self.task.wait().await;
     }
 }
 
-/// The task that drains the queue.
+/// The writer task, which executes the queued jobs.
 struct Writer {
     jobs: JobReceiver,
-    // What there was no room for in the batch before.
+    // The job that exceeded the budget of the previous transaction.
     next: Option<Box<dyn Job>>,
     budget: BatchBudget,
-    wait: Duration,
+    lock_timeout: Duration,
     disk_space: DiskSpaceGuard,
     fair_lock: FairLock,
     connection: WriterConnection,
@@ -174,7 +174,7 @@ impl Writer {
                     biased;
                     job = self.jobs.recv() => job,
                     () = closing.cancelled(), if !self.jobs.is_closed() => {
-                        // From now on nothing is accepted; what is queued is still done.
+                        // The channel rejects new jobs, and still returns the queued ones.
                         self.jobs.close();
                         continue;
                     }
@@ -187,21 +187,21 @@ impl Writer {
             // once so that this batch includes all of them; otherwise the late ones would wait for
             // an extra commit.
             yield_now().await;
-            self.take(&mut batch);
+            self.fill(&mut batch);
             batch.retain_mut(|job| !job.drop_cancelled());
             if !batch.is_empty() {
-                self.write(&mut batch).await;
+                self.commit(&mut batch).await;
             }
         }
         self.connection.close().await;
     }
 
-    /// Takes from the queue what can be committed together. If there is still room then, the
-    /// last of it may be joined.
-    fn take(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+    /// Moves jobs from the queue to the batch, up to the budget of one transaction. The last job
+    /// gets the rest of the budget, so that more writes can join it.
+    fn fill(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let mut budget = self.budget;
         while let Some(mut job) = self.next.take().or_else(|| self.jobs.try_recv().ok()) {
-            if !job.take(&mut budget) {
+            if !job.admit(&mut budget) {
                 self.next = Some(job);
                 break;
             }
@@ -212,20 +212,25 @@ impl Writer {
         }
     }
 
-    /// Writes what has gathered, unless there is no room for it.
-    async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+    /// Commits the batch, or fails it if the disk is full.
+    async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         match self.disk_space.check() {
             Ok(()) => {
-                let ended =
-                    commit(&mut self.connection, &mut self.fair_lock, batch, self.wait).await;
-                self.disk_space.record_result(&ended);
+                let result = commit(
+                    &mut self.connection,
+                    &mut self.fair_lock,
+                    batch,
+                    self.lock_timeout,
+                )
+                .await;
+                self.disk_space.record_result(&result);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),
         }
     }
 }
 
-/// The connection of the writer, opened again if a transaction on it could not be ended.
+/// The connection of the writer task. It is reopened after a rollback failed.
 struct WriterConnection {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
@@ -246,14 +251,14 @@ impl WriterConnection {
         Ok(self.connection.insert(connection))
     }
 
-    /// Gives the connection up; SQLite rolls back what it had begun.
+    /// Closes the connection. SQLite rolls back an open transaction.
     async fn close(&mut self) {
         use sqlx::Connection;
 
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(%error, "the writing connection did not close cleanly");
+            tracing::warn!(%error, "closing the write connection failed");
         }
     }
 }

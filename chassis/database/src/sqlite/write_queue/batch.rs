@@ -1,4 +1,4 @@
-//! One transaction of the writer: BEGIN, the jobs, COMMIT, the answers.
+//! One transaction of the writer task: BEGIN, the jobs, COMMIT, and the replies to the callers.
 
 use std::{mem, panic::AssertUnwindSafe, time::Duration};
 
@@ -15,32 +15,30 @@ use crate::{
     },
 };
 
-/// A piece of work in the queue.
+/// A job of the queue: the write of one caller, or a batch of writes.
 pub(super) trait Job: Send {
-    /// Notes that the writer has taken it, if there is room for it: its permits in the queue are
-    /// free again, and nobody joins it any more.
-    fn take(&mut self, budget: &mut BatchBudget) -> bool;
-    /// Lets others join it again, if it is such that others do, for whom there is room.
+    /// Adds the job to the transaction, if its budget suffices: releases the permits of its writes,
+    /// and closes it to further writes. Returns whether it was added.
+    fn admit(&mut self, budget: &mut BatchBudget) -> bool;
+    /// Lets further writes join the job again, within the rest of the budget.
     fn reopen(&mut self, budget: BatchBudget);
-    /// Whether nobody waits for it any more. Of several who wait for it, those who have
-    /// left are forgotten.
+    /// Drops the writes whose callers have cancelled them. Returns whether none is left.
     fn drop_cancelled(&mut self) -> bool;
-    /// Whether all who wait for it have waited for `wait`. Of several, those who have are
-    /// told so, and forgotten.
-    fn expire(&mut self, wait: Duration) -> bool;
-    /// Does it, once, in the open transaction, and keeps the result for the answer. Fails only
-    /// if the transaction is lost.
+    /// Fails the writes that were queued for `lock_timeout`. Returns whether none is left.
+    fn expire(&mut self, lock_timeout: Duration) -> bool;
+    /// Executes the job in the open transaction, and stores the results. Fails only if the
+    /// transaction is lost.
     fn run<'c>(
         &'c mut self,
         connection: &'c mut SqliteConnection,
     ) -> BoxFuture<'c, Result<(), sqlx::Error>>;
-    /// Answers with the result.
+    /// Sends the results to the callers.
     fn succeed(self: Box<Self>);
-    /// Answers with a failure.
+    /// Sends the error to the callers.
     fn fail(self: Box<Self>, error: Error);
 }
 
-/// A job for one caller.
+/// The write of one caller.
 pub(super) struct WriteJob<T, E, W> {
     queued: Instant,
     permit: Option<QueuePermit>,
@@ -74,13 +72,13 @@ where
     E: From<Error> + Send + 'static,
     W: WriteFn<T, E>,
 {
-    fn take(&mut self, budget: &mut BatchBudget) -> bool {
-        // How many rows it has is not known; it is one caller's.
-        let taken = budget.take(1, 1);
-        if taken {
+    fn admit(&mut self, budget: &mut BatchBudget) -> bool {
+        // The number of its rows is unknown, so it counts as one.
+        let admitted = budget.take(1, 1);
+        if admitted {
             self.permit = None;
         }
-        taken
+        admitted
     }
 
     fn reopen(&mut self, _: BatchBudget) {}
@@ -89,8 +87,8 @@ where
         self.reply.is_closed()
     }
 
-    fn expire(&mut self, wait: Duration) -> bool {
-        self.queued.elapsed() >= wait
+    fn expire(&mut self, lock_timeout: Duration) -> bool {
+        self.queued.elapsed() >= lock_timeout
     }
 
     fn run<'c>(
@@ -109,7 +107,7 @@ where
 
     fn succeed(self: Box<Self>) {
         if let Some(result) = self.result {
-            // A caller that went away meanwhile misses its answer, as over any network.
+            // The caller may have cancelled the write after it was executed.
             let _ = self.reply.send(result);
         }
     }
@@ -120,7 +118,7 @@ where
 }
 
 impl Atomicity {
-    /// Begins a piece of work in an open transaction.
+    /// Begins a write in an open transaction.
     pub(super) async fn begin(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         match self {
             Self::SingleStatement => Ok(()),
@@ -128,7 +126,7 @@ impl Atomicity {
         }
     }
 
-    /// Ends a piece of work: undoes what was refused, has failed, or was only tried. Returns the
+    /// Ends a write: rolls it back if it was rejected, has failed, or was only validated. Returns the
     /// result for its caller, or an error if the transaction is lost.
     pub(super) async fn end<T, E: From<Error>>(
         self,
@@ -137,16 +135,16 @@ impl Atomicity {
     ) -> Result<Result<T, E>, sqlx::Error> {
         if self != Self::SingleStatement {
             if self == Self::ValidateOnly || result.is_err() {
-                // After some failures, a full disk for one, SQLite has rolled the whole
-                // transaction back: then there is no such savepoint any more.
+                // After some errors, such as a full disk, SQLite has rolled back the whole
+                // transaction. This statement then fails, since the savepoint is gone.
                 execute(connection, "rollback to job").await?;
             }
             execute(connection, "release job").await?;
         }
         match result {
             Ok(value) => Ok(Ok(value)),
-            Err(WriteError::Rejected(refusal)) => Ok(Err(refusal)),
-            // A statement that violates a constraint undoes itself, and only itself.
+            Err(WriteError::Rejected(rejection)) => Ok(Err(rejection)),
+            // A statement that violates a constraint rolls back only itself.
             Err(WriteError::Database(error))
                 if self == Self::SingleStatement && !is_constraint(&error) =>
             {
@@ -157,19 +155,19 @@ impl Atomicity {
     }
 }
 
-/// Does the jobs in one transaction and answers them, and says how it ended. `jobs` is
-/// empty afterwards.
+/// Executes the jobs in one transaction, and sends their results. `jobs` is empty afterwards.
+/// Returns the result of the transaction.
 pub(super) async fn commit(
     writer: &mut WriterConnection,
     fair_lock: &mut FairLock,
     jobs: &mut Vec<Box<dyn Job>>,
-    wait: Duration,
+    lock_timeout: Duration,
 ) -> Result<(), Error> {
     let connection = match writer.open().await {
         Ok(connection) => connection,
         Err(error) => return Err(fail_all(jobs.drain(..), error)),
     };
-    if let Err(error) = begin(connection, fair_lock, jobs, wait).await {
+    if let Err(error) = begin(connection, fair_lock, jobs, lock_timeout).await {
         return Err(fail_all(jobs.drain(..), error));
     }
 
@@ -184,8 +182,8 @@ pub(super) async fn commit(
             Ok(())
         }
         Err(error) => {
-            // SQLite may have rolled back by itself, which makes this fail. A new
-            // connection has no transaction open, whatever happened to this one.
+            // The rollback fails if SQLite has already rolled back. A new connection certainly has
+            // no open transaction.
             if execute(connection, "rollback").await.is_err() {
                 writer.close().await;
             }
@@ -194,13 +192,13 @@ pub(super) async fn commit(
     }
 }
 
-/// Begins, and tries again while another process has the lock. JobReceiver that nobody waits for any
-/// more are dropped meanwhile, and those that have waited for `wait` fail.
+/// Begins the transaction, and retries while another process holds the lock. Between two attempts,
+/// cancelled writes are dropped, and those that were queued for `lock_timeout` fail.
 async fn begin(
     connection: &mut SqliteConnection,
     fair_lock: &mut FairLock,
     jobs: &mut Vec<Box<dyn Job>>,
-    wait: Duration,
+    lock_timeout: Duration,
 ) -> Result<(), Error> {
     let mut acquire = fair_lock.acquire();
     loop {
@@ -215,8 +213,8 @@ async fn begin(
             }
         }
         jobs.retain_mut(|job| !job.drop_cancelled());
-        let late = jobs.extract_if(.., |job| job.expire(wait));
-        late.for_each(|job| job.fail(Error::Busy));
+        let expired = jobs.extract_if(.., |job| job.expire(lock_timeout));
+        expired.for_each(|job| job.fail(Error::Busy));
         if jobs.is_empty() {
             return Err(Error::Busy);
         }
@@ -224,8 +222,8 @@ async fn begin(
     }
 }
 
-/// Does each job and moves it to `done`. A failure is the whole transaction's, and leaves the
-/// rest of `jobs` undone.
+/// Executes each job and moves it to `done`. An error loses the whole transaction; the jobs that
+/// were not executed stay in `jobs`.
 async fn run_all(
     connection: &mut SqliteConnection,
     jobs: &mut Vec<Box<dyn Job>>,
@@ -243,15 +241,15 @@ async fn run_all(
     Ok(())
 }
 
-/// The result of a piece of work; a panic in it is a failure like any other, or it would
-/// end the queue for everybody.
+/// Executes a write, and turns a panic into an error. Otherwise the panic would end the writer task,
+/// and with it all later writes.
 pub(super) async fn catch_panic<T, E: From<sqlx::Error>>(
     work: BoxFuture<'_, Result<T, E>>,
 ) -> Result<T, E> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a piece of writing panicked".into()).into()))
+        .unwrap_or_else(|_| Err(sqlx::Error::Protocol("a write panicked".into()).into()))
 }
 
 async fn execute(
@@ -261,7 +259,7 @@ async fn execute(
     sqlx::query(statement).execute(connection).await.map(drop)
 }
 
-/// Answers all with the failure, and returns it.
+/// Fails all jobs with the error, and returns it.
 fn fail_all(jobs: impl Iterator<Item = Box<dyn Job>>, error: impl Into<Error>) -> Error {
     let error = error.into();
     for job in jobs {

@@ -1,11 +1,11 @@
-//! How much is committed together.
+//! The limits on the size of one transaction.
 
-/// How many rows are written together at the most, but for a write that has more by itself. They
-/// share the pages that they change, of which there are hardly more for twice the rows; but all of
-/// them are in memory at once, several times.
+/// The maximum number of rows in one transaction, except for a single write with more rows. Twice
+/// as many rows change hardly more pages, but the process holds all rows in memory, several times.
 const MAX_BATCH_ROWS: usize = 6_400;
 
-/// What there still is room for in a batch. Into an empty one goes whatever there is.
+/// The writes and rows that a batch can still take. An empty batch takes any first write, whatever
+/// its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchBudget {
     writes: usize,
@@ -14,23 +14,23 @@ pub(super) struct BatchBudget {
 }
 
 impl BatchBudget {
-    /// No room at all.
+    /// The budget of a closed batch.
     pub(super) const NONE: Self = Self {
         writes: 0,
         rows: 0,
         empty: false,
     };
 
-    /// That of an empty batch of so many writes.
-    pub(super) fn new(writes: usize) -> Self {
+    /// Returns the budget of an empty batch.
+    pub(super) fn new(max_writes: usize) -> Self {
         Self {
-            writes,
+            writes: max_writes,
             rows: MAX_BATCH_ROWS,
             empty: true,
         }
     }
 
-    /// Takes up the room for some writes, unless there is too little of it.
+    /// Deducts writes and rows. Returns `false`, and deducts nothing, if the rest is too small.
     pub(super) fn take(&mut self, writes: usize, rows: usize) -> bool {
         if !self.empty && (writes > self.writes || rows > self.rows) {
             return false;

@@ -1,7 +1,7 @@
-//! Batches writes of one type from many callers: the writes that have gathered by the time the
-//! writer task takes the first of them are one job of the queue.
+//! Batching of writes of one type from many callers. The first write queues a job, which later writes
+//! join until the writer task executes it.
 //!
-//! It knows what a job of the queue has to be, and no statement.
+//! It knows the jobs of the queue, and no statement.
 
 use std::{
     fmt, mem,
@@ -26,20 +26,20 @@ use crate::Error;
 pub struct BatchOps<I, T, E> {
     /// Returns how many rows a write has.
     pub row_count: fn(&I) -> usize,
-    /// Returns what [`BatchOps::insert_one`] can leave half done.
+    /// Returns the atomicity of [`BatchOps::insert_one`].
     pub atomicity: fn(&I) -> Atomicity,
-    /// Executes the writes of a batch by few statements.
+    /// Executes the writes of a batch in few statements.
     pub insert_all: InsertAll<I, T>,
-    /// Executes one write of a batch, after those before it.
+    /// Executes one write of a batch, in the order of the batch.
     pub insert_one: InsertOne<I, T, E>,
 }
 
-/// Executes writes together. Returns one result for each write, in their order: `None` for each
-/// write that is not executed, which [`BatchOps::insert_one`] executes afterwards.
+/// Executes writes together. Returns one result for each write, in their order, and `None` for each
+/// write that [`BatchOps::insert_one`] must execute instead.
 ///
 /// # Errors
 ///
-/// If the engine fails: then the whole transaction is lost.
+/// If the database fails. The whole transaction is then lost.
 pub type InsertAll<I, T> = for<'c> fn(
     &'c mut SqliteConnection,
     &'c [I],
@@ -50,7 +50,7 @@ pub type InsertAll<I, T> = for<'c> fn(
 ///
 /// # Errors
 ///
-/// Those of [`WriteFn`](super::WriteFn).
+/// Those of a [`WriteFn`](super::WriteFn).
 pub type InsertOne<I, T, E> = for<'c> fn(
     &'c mut SqliteConnection,
     &'c I,
@@ -58,8 +58,8 @@ pub type InsertOne<I, T, E> = for<'c> fn(
 ) -> BoxFuture<'c, Result<T, WriteError<E>>>;
 
 impl<I, T, E: From<Error>> BatchOps<I, T, E> {
-    /// Executes writes, with a result for each: together where they can be, and the others
-    /// alone, in their order.
+    /// Executes writes, and returns a result for each: first together, then the remaining ones
+    /// individually, in their order.
     async fn run(
         self,
         connection: &mut SqliteConnection,
@@ -108,7 +108,7 @@ pub struct Batcher<I, T, E> {
     queue: WriteQueue,
     ops: BatchOps<I, T, E>,
     clock: Clock,
-    // The newest batch, which may still wait in the queue.
+    // The newest batch. It may have been executed already.
     open: Arc<Mutex<SharedBatch<I, T, E>>>,
 }
 
@@ -133,7 +133,7 @@ impl<I, T, E> fmt::Debug for Batcher<I, T, E> {
 struct Waiter<T, E> {
     queued: Instant,
     reply: oneshot::Sender<Result<T, E>>,
-    // The runtime that the caller waits in.
+    // The runtime of the caller's task.
     runtime: Handle,
     permit: Option<QueuePermit>,
 }
@@ -143,11 +143,11 @@ struct OpenBatch<I, T, E> {
     items: Vec<I>,
     waiters: Vec<Waiter<T, E>>,
     rows: usize,
-    // The room that is left in the batch.
+    // The writes and rows that may still join.
     budget: BatchBudget,
 }
 
-/// A batch that may still be joined, or `None` once it may not.
+/// A batch that writes may join, or `None` once the job has closed it.
 type SharedBatch<I, T, E> = Arc<Mutex<Option<OpenBatch<I, T, E>>>>;
 
 impl<I, T, E> OpenBatch<I, T, E> {
@@ -166,17 +166,17 @@ impl<I, T, E> OpenBatch<I, T, E> {
         self.rows += rows;
     }
 
-    /// Removes the writes whose callers `gone` selects, and returns these callers.
-    fn remove_where(&mut self, mut gone: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
-        let gone: Vec<_> = self.waiters.iter().map(&mut gone).collect();
-        if !gone.contains(&true) {
+    /// Removes the writes whose waiters match `remove`, and returns these waiters.
+    fn remove_where(&mut self, remove: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
+        let removed: Vec<_> = self.waiters.iter().map(remove).collect();
+        if !removed.contains(&true) {
             return Vec::new();
         }
-        let mut of_item = gone.iter();
-        self.items.retain(|_| of_item.next() == Some(&false));
-        let mut of_waiter = gone.iter();
-        let gone = |_: &mut Waiter<T, E>| of_waiter.next() == Some(&true);
-        self.waiters.extract_if(.., gone).collect()
+        let mut of_items = removed.iter();
+        self.items.retain(|_| of_items.next() == Some(&false));
+        let mut of_waiters = removed.iter();
+        let is_removed = |_: &mut Waiter<T, E>| of_waiters.next() == Some(&true);
+        self.waiters.extract_if(.., is_removed).collect()
     }
 }
 
@@ -197,15 +197,15 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// Executes one write, together with others, and returns when it is on the disk.
+    /// Executes one write in a batch with others, and returns after its COMMIT.
     ///
     /// # Errors
     ///
-    /// What the write was refused for, and those of [`Database::write`].
+    /// The rejection of the write, and those of [`Database::write`].
     ///
     /// [`Database::write`]: crate::sqlite::Database::write
     pub async fn write(&self, item: I) -> Result<T, E> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let waiter = Waiter {
             queued: Instant::now(),
             reply,
@@ -213,8 +213,8 @@ where
             permit: Some(self.queue.permit()?),
         };
         self.enqueue(item, waiter)?;
-        // The queue is dropped unanswered only when the process is being torn down.
-        answer.await.unwrap_or(Err(Error::ShuttingDown.into()))
+        // The job is dropped without a reply only if the queue is dropped at the end of the process.
+        result.await.unwrap_or(Err(Error::ShuttingDown.into()))
     }
 
     /// Adds a write to the open batch, or queues a new batch with it.
@@ -243,7 +243,7 @@ where
 
 /// The job of a batch.
 struct BatchJob<I, T, E> {
-    /// The batch, until it runs.
+    /// The batch, until the job executes it.
     open: SharedBatch<I, T, E>,
     /// The batch from then on.
     closed: Option<OpenBatch<I, T, E>>,
@@ -253,7 +253,7 @@ struct BatchJob<I, T, E> {
 }
 
 impl<I, T, E> BatchJob<I, T, E> {
-    /// Calls `f` with the batch, unless it is closed and gone.
+    /// Calls `f` with the batch, which may be open or closed.
     fn with<R>(&mut self, f: impl FnOnce(&mut OpenBatch<I, T, E>) -> R) -> Option<R> {
         match &mut self.closed {
             Some(closed) => Some(f(closed)),
@@ -261,20 +261,20 @@ impl<I, T, E> BatchJob<I, T, E> {
         }
     }
 
-    /// Removes the writes whose callers `gone` selects. A batch without a write is closed.
-    fn remove_where(&mut self, gone: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
-        let gone = self.with(|batch| batch.remove_where(gone));
+    /// Removes the writes whose waiters match `remove`, and closes the batch if none is left.
+    fn remove_where(&mut self, remove: impl FnMut(&Waiter<T, E>) -> bool) -> Vec<Waiter<T, E>> {
+        let removed = self.with(|batch| batch.remove_where(remove));
         if self.is_empty() {
             self.close();
         }
-        gone.unwrap_or_default()
+        removed.unwrap_or_default()
     }
 
     fn is_empty(&mut self) -> bool {
         self.with(|batch| batch.items.is_empty()).unwrap_or(true)
     }
 
-    /// Closes the batch: no more writes join it.
+    /// Closes the batch to further writes, and returns it.
     fn close(&mut self) -> &mut OpenBatch<I, T, E> {
         self.closed.get_or_insert_with(|| {
             let open = lock(&self.open).take();
@@ -283,8 +283,8 @@ impl<I, T, E> BatchJob<I, T, E> {
     }
 }
 
-/// A job that is dropped without having run closes its batch, so that no write joins a batch
-/// that never runs.
+/// Closes the batch of a job that is dropped before it is executed. Otherwise a write could join the
+/// batch and wait forever.
 impl<I, T, E> Drop for BatchJob<I, T, E> {
     fn drop(&mut self) {
         self.close();
@@ -297,8 +297,8 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn take(&mut self, budget: &mut BatchBudget) -> bool {
-        let taken = self.with(|batch| {
+    fn admit(&mut self, budget: &mut BatchBudget) -> bool {
+        let admitted = self.with(|batch| {
             if !budget.take(batch.items.len(), batch.rows) {
                 return false;
             }
@@ -308,7 +308,7 @@ where
             batch.budget = BatchBudget::NONE;
             true
         });
-        taken.unwrap_or(true)
+        admitted.unwrap_or(true)
     }
 
     fn reopen(&mut self, budget: BatchBudget) {
@@ -320,8 +320,8 @@ where
         self.is_empty()
     }
 
-    fn expire(&mut self, wait: Duration) -> bool {
-        for waiter in self.remove_where(|waiter| waiter.queued.elapsed() >= wait) {
+    fn expire(&mut self, lock_timeout: Duration) -> bool {
+        for waiter in self.remove_where(|waiter| waiter.queued.elapsed() >= lock_timeout) {
             let _ = waiter.reply.send(Err(Error::Busy.into()));
         }
         self.is_empty()
@@ -340,28 +340,28 @@ where
 
     fn succeed(mut self: Box<Self>) {
         let results = mem::take(&mut self.results);
-        answer(self.close().waiters.drain(..).zip(results));
+        send_results(self.close().waiters.drain(..).zip(results));
     }
 
     fn fail(mut self: Box<Self>, error: Error) {
         let waiters = self.close().waiters.drain(..);
-        answer(waiters.map(|waiter| (waiter, Err(error.clone().into()))));
+        send_results(waiters.map(|waiter| (waiter, Err(error.clone().into()))));
     }
 }
 
-/// Sends their results to callers. Waking a task of another runtime is a system call, so one task
-/// in each runtime sends the results of all callers there.
-fn answer<T, E>(answers: impl Iterator<Item = (Waiter<T, E>, Result<T, E>)>)
+/// Sends the results to their callers. Waking a task of another runtime is a system call, so one task
+/// in each runtime sends all results there.
+fn send_results<T, E>(results: impl Iterator<Item = (Waiter<T, E>, Result<T, E>)>)
 where
     T: Send + 'static,
     E: Send + 'static,
 {
     let here = Handle::current().id();
     let mut elsewhere: Vec<(Handle, Vec<_>)> = Vec::new();
-    for (waiter, result) in answers {
+    for (waiter, result) in results {
         let runtime = waiter.runtime.id();
         if runtime == here {
-            // A caller that went away meanwhile misses its answer, as over any network.
+            // The caller may have cancelled the write after it was executed.
             let _ = waiter.reply.send(result);
             continue;
         }
@@ -369,20 +369,20 @@ where
             .iter_mut()
             .find(|(handle, _)| handle.id() == runtime);
         match there {
-            Some((_, answers)) => answers.push((waiter.reply, result)),
+            Some((_, replies)) => replies.push((waiter.reply, result)),
             None => elsewhere.push((waiter.runtime, vec![(waiter.reply, result)])),
         }
     }
-    for (runtime, answers) in elsewhere {
+    for (runtime, replies) in elsewhere {
         runtime.spawn(async move {
-            for (reply, result) in answers {
+            for (reply, result) in replies {
                 let _ = reply.send(result);
             }
         });
     }
 }
 
-/// The lock of what only this module holds, and never across a panic.
+/// Locks a mutex. It is never poisoned by half a change, since no code panics under the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
