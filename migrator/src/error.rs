@@ -142,10 +142,10 @@ impl Error {
 
     /// Returns the place in the scripts, if there is one.
     #[must_use]
-    pub fn place(&self) -> Option<&SourceLocation> {
+    pub fn location(&self) -> Option<&SourceLocation> {
         match self.cause() {
-            Self::Execute(error) => Some(error.place()),
-            Self::Generate(GenerateError::Declaration { place, .. }) => Some(place),
+            Self::Execute(error) => Some(error.location()),
+            Self::Generate(GenerateError::Declaration { location, .. }) => Some(location),
             _ => None,
         }
     }

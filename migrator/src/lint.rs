@@ -128,7 +128,7 @@ pub(crate) async fn findings(
         for (script, run) in [(&step.up, Some(&trip.up)), (&step.down, trip.down.as_ref())] {
             let Some(run) = run else { continue };
             let denials = run.denials.iter();
-            findings.extend(denials.map(|d| Finding::denied(&d.place, &d.denial)));
+            findings.extend(denials.map(|d| Finding::denied(&d.location, &d.denial)));
             if let Some(failure) = &run.failure {
                 findings.push(Finding::refused(failure));
             } else {

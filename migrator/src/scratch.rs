@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(kept.tables.len(), 2);
         let recorded = recorded.unwrap();
         assert_eq!(recorded.after.tables.len(), 1);
-        let columns: Vec<_> = recorded.denials.iter().map(|d| d.place.column).collect();
+        let columns: Vec<_> = recorded.denials.iter().map(|d| d.location.column).collect();
         assert_eq!(columns, [15]);
     }
 

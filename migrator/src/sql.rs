@@ -168,12 +168,12 @@ mod tests {
 
         let found = statements(script);
 
-        let place = |offset| SourceLocation::new("a.sql", script, offset).to_string();
+        let location = |offset| SourceLocation::new("a.sql", script, offset).to_string();
         assert_eq!(found[0].comment, "-- one\n-- two");
-        assert_eq!(place(found[0].offset), "a.sql:3:1");
+        assert_eq!(location(found[0].offset), "a.sql:3:1");
         assert_eq!(found[1].comment, "/* three */");
-        assert_eq!(place(found[1].offset), "a.sql:5:13");
-        assert_eq!(place(script.find('x').unwrap()), "a.sql:6:5");
+        assert_eq!(location(found[1].offset), "a.sql:5:13");
+        assert_eq!(location(script.find('x').unwrap()), "a.sql:6:5");
     }
 
     #[test]

@@ -40,10 +40,10 @@ impl Output {
         let mut details = Map::new();
         details.insert("reason".into(), error.reason().into());
         details.insert("message".into(), error.line().into());
-        if let Some(place) = error.place() {
-            details.insert("file".into(), place.file.clone().into());
-            details.insert("line".into(), place.line.into());
-            details.insert("column".into(), place.column.into());
+        if let Some(location) = error.location() {
+            details.insert("file".into(), location.file.clone().into());
+            details.insert("line".into(), location.line.into());
+            details.insert("column".into(), location.column.into());
         }
         self.refuse(exit_code, &error.line(), details)
     }

@@ -49,7 +49,7 @@ pub(crate) enum RoundTripFailure {
     /// A script that SQLite refuses.
     Refused {
         #[serde(flatten)]
-        place: SourceLocation,
+        location: SourceLocation,
         /// What SQLite says.
         message: String,
     },
@@ -200,7 +200,7 @@ impl<T: fmt::Display> Check<T> {
 impl fmt::Display for RoundTripFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { place, message } => write!(f, "{place}: {message}"),
+            Self::Refused { location, message } => write!(f, "{location}: {message}"),
             Self::NotUndone { file, differences } => {
                 write!(f, "{file} does not lead back to what there was")?;
                 differences
@@ -226,7 +226,7 @@ fn round_trip_failures(trips: &[RoundTrip<'_>]) -> Vec<RoundTripFailure> {
     for (run, expected) in trips.iter().flat_map(RoundTrip::runs) {
         match (&run.failure, expected) {
             (Some(failure), _) => found.push(RoundTripFailure::Refused {
-                place: failure.place.clone(),
+                location: failure.location.clone(),
                 message: failure.message(),
             }),
             (None, Some(expected)) if *run.after != *expected => {

@@ -56,21 +56,26 @@ impl Migrator {
         let error = error.into_cause();
         let remedy = match error {
             Error::Execute(ExecuteError::Ownership {
-                place,
+                location,
                 operation,
                 whose,
                 ..
             }) => {
                 return Ok(Finding::denied(
-                    &place,
+                    &location,
                     &Denial::NotOwned { operation, whose },
                 ));
             }
-            Error::Execute(ExecuteError::Forbidden { place, operation }) => {
-                return Ok(Finding::denied(&place, &Denial::Forbidden(operation)));
+            Error::Execute(ExecuteError::Forbidden {
+                location,
+                operation,
+            }) => {
+                return Ok(Finding::denied(&location, &Denial::Forbidden(operation)));
             }
-            Error::Execute(ExecuteError::Script { place, source, .. }) => {
-                return Ok(Finding::refused(&Failure { place, source }));
+            Error::Execute(ExecuteError::Script {
+                location, source, ..
+            }) => {
+                return Ok(Finding::refused(&Failure { location, source }));
             }
             Error::Run(RunError::Orphan { .. }) => "have each row refer to one that is there",
             Error::Run(RunError::NotReached { .. }) => "correct the script",

@@ -9,10 +9,10 @@ use crate::{project::migrations::Direction, sql::location::SourceLocation, sqlit
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     /// Correct the declaration.
-    #[error("what is declared cannot be made, at {place}")]
+    #[error("what is declared cannot be made, at {location}")]
     Declaration {
         /// Where SQLite stopped.
-        place: SourceLocation,
+        location: SourceLocation,
         /// What SQLite says.
         source: sqlx::Error,
     },

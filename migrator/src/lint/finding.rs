@@ -76,14 +76,14 @@ impl Finding {
     pub(crate) fn refused(failure: &Failure) -> Self {
         Self::new(
             LintCode::Refused,
-            &failure.place,
+            &failure.location,
             failure.message(),
             "correct the script".into(),
         )
     }
 
     /// M003 or M008.
-    pub(crate) fn denied(place: &SourceLocation, denial: &Denial) -> Self {
+    pub(crate) fn denied(location: &SourceLocation, denial: &Denial) -> Self {
         match denial {
             Denial::NotOwned { operation, whose } => {
                 let whose = match whose.as_str() {
@@ -92,20 +92,20 @@ impl Finding {
                 };
                 Self::new(
                     LintCode::Ownership,
-                    place,
+                    location,
                     format!("it may not {operation}, which belongs to {whose}"),
                     format!("only migrations of {whose} may touch it"),
                 )
             }
-            Denial::Forbidden(operation) => Self::forbidden(place, operation),
+            Denial::Forbidden(operation) => Self::forbidden(location, operation),
         }
     }
 
     /// M008.
-    pub(super) fn forbidden(place: &SourceLocation, operation: &str) -> Self {
+    pub(super) fn forbidden(location: &SourceLocation, operation: &str) -> Self {
         Self::new(
             LintCode::Forbidden,
-            place,
+            location,
             format!("a migration may not {operation}"),
             "leave it out: a run is one transaction of the migrator, which makes its own settings"
                 .into(),
@@ -114,11 +114,11 @@ impl Finding {
 
     pub(crate) fn new(
         code: LintCode,
-        place: &SourceLocation,
+        location: &SourceLocation,
         message: String,
         remedy: String,
     ) -> Self {
-        let SourceLocation { file, line, column } = place.clone();
+        let SourceLocation { file, line, column } = location.clone();
         Self {
             code,
             file,

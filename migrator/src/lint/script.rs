@@ -82,11 +82,11 @@ impl<'a> ParsedScript<'a> {
         message: String,
         remedy: String,
     ) -> Finding {
-        Finding::new(code, &self.place(statement), message, remedy)
+        Finding::new(code, &self.location(statement), message, remedy)
     }
 
     /// Returns where the statement at this index begins.
-    pub(super) fn place(&self, statement: usize) -> SourceLocation {
+    pub(super) fn location(&self, statement: usize) -> SourceLocation {
         let offset = self.statements.get(statement).map_or(0, |s| s.offset);
         SourceLocation::new(&self.file, self.text, offset)
     }

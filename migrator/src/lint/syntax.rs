@@ -24,7 +24,7 @@ pub(super) fn script(script: &ParsedScript<'_>) -> Vec<Finding> {
             )));
         }
         if let Some(what) = forbidden(statement.text) {
-            findings.push(Finding::forbidden(&script.place(at), &what));
+            findings.push(Finding::forbidden(&script.location(at), &what));
         }
     }
     findings
@@ -61,18 +61,18 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
             if let Some(star) = star(&significant_tokens(statement.text)) {
                 let file = format!("{}/schema.sql", owner.name);
                 let offset = statement.offset + star;
-                let place = SourceLocation::new(&file, &owner.schema, offset);
-                findings.push(all_columns(&place));
+                let location = SourceLocation::new(&file, &owner.schema, offset);
+                findings.push(all_columns(&location));
             }
         }
     }
     findings
 }
 
-fn all_columns(place: &SourceLocation) -> Finding {
+fn all_columns(location: &SourceLocation) -> Finding {
     Finding::new(
         LintCode::AllColumns,
-        place,
+        location,
         "`*` stands for columns that a later migration changes under the running programs".into(),
         "name the columns".into(),
     )

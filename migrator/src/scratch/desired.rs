@@ -39,8 +39,8 @@ impl DesiredSchema {
                 file: format!("{}/schema.sql", owner.name),
                 text: &owner.schema,
             };
-            if let Some(Failure { place, source }) = scratch.declare(&script).await? {
-                return Err(GenerateError::Declaration { place, source }.into());
+            if let Some(Failure { location, source }) = scratch.declare(&script).await? {
+                return Err(GenerateError::Declaration { location, source }.into());
             }
         }
         let mut schema = Schema::clone(&*scratch.read_schema().await?);

@@ -38,7 +38,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn place(&self, offset: usize) -> SourceLocation {
+    fn location(&self, offset: usize) -> SourceLocation {
         SourceLocation::new(&self.file, self.text, offset)
     }
 }
@@ -57,14 +57,14 @@ pub(crate) struct Execution {
 /// A statement that the rule denies.
 #[derive(Clone, Debug)]
 pub(crate) struct Denied {
-    pub(crate) place: SourceLocation,
+    pub(crate) location: SourceLocation,
     pub(crate) denial: Denial,
 }
 
 /// A statement that SQLite rejected.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) place: SourceLocation,
+    pub(crate) location: SourceLocation,
     pub(crate) source: sqlx::Error,
 }
 
@@ -86,20 +86,23 @@ impl Execution {
         migration: &Migration,
         direction: Direction,
     ) -> Result<(), ExecuteError> {
-        if let Some(Denied { place, denial }) = self.denials.drain(..).next() {
+        if let Some(Denied { location, denial }) = self.denials.drain(..).next() {
             return Err(match denial {
                 Denial::NotOwned { operation, whose } => ExecuteError::Ownership {
-                    place,
+                    location,
                     owner: migration.owner().to_owned(),
                     operation,
                     whose,
                 },
-                Denial::Forbidden(operation) => ExecuteError::Forbidden { place, operation },
+                Denial::Forbidden(operation) => ExecuteError::Forbidden {
+                    location,
+                    operation,
+                },
             });
         }
         match self.failure.take() {
-            Some(Failure { place, source }) => Err(ExecuteError::Script {
-                place,
+            Some(Failure { location, source }) => Err(ExecuteError::Script {
+                location,
                 number: migration.number(),
                 name: migration.name().to_owned(),
                 direction,
@@ -114,10 +117,10 @@ impl Execution {
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// Correct the migration.
-    #[error("migration {number:04} {name} could not be {direction}, at {place}")]
+    #[error("migration {number:04} {name} could not be {direction}, at {location}")]
     Script {
         /// Where SQLite stopped.
-        place: SourceLocation,
+        location: SourceLocation,
         /// Its number.
         number: i64,
         /// Its name.
@@ -129,12 +132,12 @@ pub enum ExecuteError {
     },
     /// Move it into a migration of the owner.
     #[error(
-        "a migration of {owner} may not {operation}, at {place}: that is for {} to do",
+        "a migration of {owner} may not {operation}, at {location}: that is for {} to do",
         if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
     )]
     Ownership {
         /// The statement.
-        place: SourceLocation,
+        location: SourceLocation,
         /// Whose migration it is.
         owner: String,
         /// What it would do.
@@ -143,10 +146,10 @@ pub enum ExecuteError {
         whose: String,
     },
     /// Take it out of the migration.
-    #[error("a migration may not {operation}, at {place}; take it out")]
+    #[error("a migration may not {operation}, at {location}; take it out")]
     Forbidden {
         /// The statement.
-        place: SourceLocation,
+        location: SourceLocation,
         /// What it would do.
         operation: String,
     },
@@ -162,11 +165,11 @@ impl ExecuteError {
         }
     }
 
-    pub(crate) fn place(&self) -> &SourceLocation {
-        let (Self::Script { place, .. }
-        | Self::Ownership { place, .. }
-        | Self::Forbidden { place, .. }) = self;
-        place
+    pub(crate) fn location(&self) -> &SourceLocation {
+        let (Self::Script { location, .. }
+        | Self::Ownership { location, .. }
+        | Self::Forbidden { location, .. }) = self;
+        location
     }
 }
 
@@ -209,7 +212,7 @@ pub(crate) async fn execute(
             .iter()
             .find(|(table, at)| after.get(*table) != Some(*at));
         execution.denials.extend(changed.map(|(table, _)| Denied {
-            place: sequence_statement(script),
+            location: sequence_statement(script),
             denial: Denial::NotOwned {
                 operation: format!("change which ids of {table} were in use"),
                 whose: owners.owner(table).unwrap_or_default().to_owned(),
@@ -241,7 +244,7 @@ fn sequence_statement(script: &Script<'_>) -> SourceLocation {
     let word = sql::tokens(script.text)
         .into_iter()
         .find(|token| token.unquoted().eq_ignore_ascii_case("sqlite_sequence"));
-    script.place(word.map_or(0, |token| token.offset))
+    script.location(word.map_or(0, |token| token.offset))
 }
 
 /// A connection on which only what the guard allows can be done, and a script for it.
@@ -291,7 +294,7 @@ impl Guarded<'_> {
             Ok(_) => None,
             Err(_) => error_offset(self.connection).await?,
         };
-        let place = self.script.place(statement.offset + offset.unwrap_or(0));
+        let location = self.script.location(statement.offset + offset.unwrap_or(0));
         let (mut denial, created) = self.guard.take_record();
         if result.is_ok() {
             for object in created {
@@ -301,19 +304,19 @@ impl Guarded<'_> {
         }
         let denied = denial.is_some();
         execution.denials.extend(denial.map(|denial| Denied {
-            place: place.clone(),
+            location: location.clone(),
             denial,
         }));
         match result {
             Ok(_) => execution.statements.push(StatementReport {
-                line: place.line,
+                line: location.line,
                 sql: statement.text.to_owned(),
                 rows: self.changes().await? - rows_before,
                 elapsed,
             }),
             // What was denied under this policy is not tried.
             Err(_) if denied && self.policy == Policy::Enforce => {}
-            Err(source) => execution.failure = Some(Failure { place, source }),
+            Err(source) => execution.failure = Some(Failure { location, source }),
         }
         Ok(())
     }

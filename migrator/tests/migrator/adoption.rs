@@ -4,7 +4,7 @@ use std::fs;
 
 use migrator::{DatabaseError, Error, Migrations, PlanError, Run};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 fn two() -> Migrations {
     migrations(&[
@@ -27,10 +27,10 @@ async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
              installed_on timestamp not null default current_timestamp,
              success boolean not null, checksum blob not null, execution_time bigint not null)",
     ] {
-        let place = Place::new();
-        place.execute(made).await;
-        place.execute("insert into a (id, b) values (1, 'x')").await;
-        let migrator = place.migrator_with(two());
+        let dir = TestDir::new();
+        dir.execute(made).await;
+        dir.execute("insert into a (id, b) values (1, 'x')").await;
+        let migrator = dir.migrator_with(two());
 
         let report = migrator.baseline(1).await.unwrap();
         let status = migrator.status().await.unwrap();
@@ -42,8 +42,8 @@ async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
         );
         assert_eq!(status.version, 1);
         assert_eq!((upgraded.version, upgraded.steps.len()), (2, 1));
-        assert_eq!(place.query("select b from a").await, ["x"]);
-        assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+        assert_eq!(dir.query("select b from a").await, ["x"]);
+        assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
     }
 }
 
@@ -55,26 +55,26 @@ async fn another_schema_is_refused_and_stays_as_it_is() {
         "create table a (id integer primary key, b text); create index a_b on a (b)",
         "create table b (id integer primary key)",
     ] {
-        let place = Place::new();
-        place.execute(made).await;
-        let before = fs::read(place.path()).unwrap();
+        let dir = TestDir::new();
+        dir.execute(made).await;
+        let before = fs::read(dir.path()).unwrap();
 
-        let error = place.migrator_with(two()).baseline(1).await.unwrap_err();
+        let error = dir.migrator_with(two()).baseline(1).await.unwrap_err();
 
         assert_eq!((error.exit_code(), error.reason()), (4, "DRIFT"), "{made}");
         assert_eq!(error.line().lines().count(), 1);
-        assert!(before == fs::read(place.path()).unwrap(), "{made}");
+        assert!(before == fs::read(dir.path()).unwrap(), "{made}");
     }
 }
 
 #[tokio::test]
 async fn what_has_a_history_or_another_owner_is_not_adopted() {
-    let place = Place::new();
-    let migrator = place.migrator_with(two());
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(two());
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    let foreign = Place::new();
+    let foreign = TestDir::new();
     foreign.execute("pragma application_id = 7").await;
-    let sqlx = Place::new();
+    let sqlx = TestDir::new();
     sqlx.migrator_with(two()).run(Run::upgrade()).await.unwrap();
     sqlx.execute("pragma application_id = 0").await;
 
@@ -101,8 +101,8 @@ async fn what_has_a_history_or_another_owner_is_not_adopted() {
 
 #[tokio::test]
 async fn there_has_to_be_a_database_and_a_version() {
-    let place = Place::new();
-    let migrator = place.migrator_with(two());
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(two());
 
     let missing = migrator.baseline(1).await.unwrap_err();
     let unknown = migrator.baseline(9).await.unwrap_err();
@@ -118,5 +118,5 @@ async fn there_has_to_be_a_database_and_a_version() {
         unknown.cause(),
         Error::Plan(PlanError::UnknownTarget { number: 9, .. })
     ));
-    assert!(!place.path().exists());
+    assert!(!dir.path().exists());
 }

@@ -24,7 +24,7 @@ use migrator::{
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::task::JoinHandle;
 
-use crate::{PATIENCE, Place, execute, migrations, query_texts};
+use crate::{PATIENCE, TestDir, execute, migrations, query_texts};
 
 /// The migrations of these databases.
 const KNOWN: [i64; 2] = [1, 2];
@@ -33,7 +33,7 @@ const KNOWN: [i64; 2] = [1, 2];
 const COUNTS: &str =
     "select (select count(*) from debits) || ' ' || (select count(*) from credits)";
 
-impl Place {
+impl TestDir {
     fn ledger(&self) -> Migrator {
         self.migrator_with(migrations(&[
             (
@@ -54,10 +54,10 @@ impl Place {
 
     /// A database with so many rows in each table, at the newest version.
     async fn with_rows(rows: u32) -> Self {
-        let place = Self::new();
-        place.ledger().run(migrator::Run::upgrade()).await.unwrap();
-        place.add_rows(rows).await;
-        place
+        let dir = Self::new();
+        dir.ledger().run(migrator::Run::upgrade()).await.unwrap();
+        dir.add_rows(rows).await;
+        dir
     }
 
     async fn add_rows(&self, rows: u32) {
@@ -129,9 +129,9 @@ struct Writer {
 }
 
 impl Writer {
-    async fn start(place: &Place) -> Self {
+    async fn start(dir: &TestDir) -> Self {
         let options = SqliteConnectOptions::new()
-            .filename(place.path())
+            .filename(dir.path())
             .foreign_keys(true)
             .busy_timeout(Duration::ZERO);
         let connection = options.connect().await.unwrap();

@@ -2,7 +2,7 @@
 
 use migrator::{Error, MigrationState, PlanError, Run};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 const BEFORE: (&str, &str) = ("create table a (id, b)", "drop table a");
 
@@ -13,10 +13,10 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
         "CREATE  TABLE a\n(\n  id, -- the id\n  b\n)",
         "create table \"a\" (id, b)",
     ] {
-        let place = Place::new();
-        let before = place.migrator_with(migrations(&[BEFORE]));
+        let dir = TestDir::new();
+        let before = dir.migrator_with(migrations(&[BEFORE]));
         before.run(Run::upgrade()).await.unwrap();
-        let migrator = place.migrator_with(migrations(&[(up, BEFORE.1), ("", "")]));
+        let migrator = dir.migrator_with(migrations(&[(up, BEFORE.1), ("", "")]));
 
         let status = migrator.status().await.unwrap();
         let up = migrator.run(Run::upgrade()).await.unwrap();
@@ -33,11 +33,11 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
 
 #[tokio::test]
 async fn a_way_down_may_be_corrected_afterwards() {
-    let place = Place::new();
-    let before = place.migrator_with(migrations(&[(BEFORE.0, "drop table nowhere")]));
+    let dir = TestDir::new();
+    let before = dir.migrator_with(migrations(&[(BEFORE.0, "drop table nowhere")]));
     before.run(Run::upgrade()).await.unwrap();
 
-    let report = place
+    let report = dir
         .migrator_with(migrations(&[BEFORE]))
         .run(Run::downgrade())
         .await
@@ -48,12 +48,12 @@ async fn a_way_down_may_be_corrected_afterwards() {
 
 #[tokio::test]
 async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_run() {
-    let place = Place::new();
-    let before = place.migrator_with(migrations(&[BEFORE]));
+    let dir = TestDir::new();
+    let before = dir.migrator_with(migrations(&[BEFORE]));
     before.run(Run::upgrade()).await.unwrap();
-    place.execute("drop table _migrator_tokens").await;
+    dir.execute("drop table _migrator_tokens").await;
     let edited = ("create table a (id, b) -- as it was", BEFORE.1);
-    let after = place.migrator_with(migrations(&[edited]));
+    let after = dir.migrator_with(migrations(&[edited]));
 
     let changed = after.run(Run::upgrade()).await.unwrap_err();
     let status = after.status().await.unwrap();
@@ -67,7 +67,7 @@ async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_ru
     ));
     assert_eq!(status.migrations[0].state, MigrationState::Changed);
     assert_eq!(report.version, 1);
-    let rows = place
+    let rows = dir
         .query("select version || ' ' || length(up) || ' ' || length(down) from _migrator_tokens")
         .await;
     assert_eq!(rows, ["1 32 32"]);
@@ -75,13 +75,13 @@ async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_ru
 
 #[tokio::test]
 async fn what_is_undone_leaves_no_tokens() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
 
     migrator.run(Run::upgrade()).await.unwrap();
     migrator.run(Run::downgrade()).await.unwrap();
 
-    let rows = place
+    let rows = dir
         .query("select version || '' from _migrator_tokens")
         .await;
     assert_eq!(rows, ["1"]);

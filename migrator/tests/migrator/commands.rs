@@ -19,7 +19,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Place, ProgramOutput};
+use crate::{ProgramOutput, TestDir};
 
 const USERS: &str = "user-service";
 const POSTS: &str = "post-service";
@@ -30,7 +30,7 @@ const END_OF_POSTS: &str = "references users (id) on delete restrict\n) strict;"
 
 /// A copy of the services' folders, and a database that is not there yet.
 struct Tree {
-    place: Place,
+    dir: TestDir,
 }
 
 impl Tree {
@@ -57,7 +57,7 @@ impl Tree {
     /// Two services that declare nothing and have no migrations.
     fn empty() -> Self {
         let tree = Self {
-            place: Place::new(),
+            dir: TestDir::new(),
         };
         for service in [USERS, POSTS] {
             let service = tree.folder().join(service);
@@ -79,11 +79,11 @@ impl Tree {
     }
 
     fn folder(&self) -> PathBuf {
-        self.place.0.path().join("tree")
+        self.dir.0.path().join("tree")
     }
 
     fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = self.place.program(arguments);
+        let mut command = self.dir.program(arguments);
         command.arg("--project").arg(self.folder());
         command
     }
@@ -170,7 +170,7 @@ impl Tree {
 
     /// The names of what is in the folder of backups.
     fn backups(&self) -> Vec<String> {
-        names(&self.place.0.path().join("backups"))
+        names(&self.dir.0.path().join("backups"))
     }
 
     /// The newest backup.
@@ -178,12 +178,12 @@ impl Tree {
         let mut names = self.backups();
         names.retain(|name| Path::new(name).extension().is_some_and(|end| end == "db"));
         let newest = names.pop().unwrap();
-        self.place.0.path().join("backups").join(newest)
+        self.dir.0.path().join("backups").join(newest)
     }
 
     /// Adds some users and as many posts.
     async fn add_rows(&self, rows: u32) {
-        self.place
+        self.dir
             .execute(&format!(
                 "begin;
                  insert into users (nickname, nickname_key, email, email_key, role,
@@ -202,7 +202,7 @@ impl Tree {
     /// How many users and posts there are.
     async fn counts(&self) -> String {
         let counts = "select (select count(*) from users) || ' ' || (select count(*) from posts)";
-        self.place.query(counts).await.remove(0)
+        self.dir.query(counts).await.remove(0)
     }
 }
 
@@ -242,7 +242,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// A text whose times, durations and sizes are left out, since each run has others.
 fn without_times(text: &str, tree: &Tree) -> String {
-    let text = text.replace(&tree.place.0.path().display().to_string(), "");
+    let text = text.replace(&tree.dir.0.path().display().to_string(), "");
     let lines = text.lines().map(|line| {
         let words = line.split(' ').map(|word| {
             let digits = word.chars().filter(char::is_ascii_digit).count();

@@ -5,7 +5,7 @@ use std::{process::Child, time::Duration};
 use database::settings::DatabaseUrl;
 use migrator::{DatabaseError, Error, Migrator, Project, Run};
 
-use crate::{Place, ProgramOutput, execute};
+use crate::{ProgramOutput, TestDir, execute};
 
 /// As many as start together when a deployment is scaled or restarted.
 const MIGRATORS: usize = 8;
@@ -14,10 +14,10 @@ const MIGRATORS: usize = 8;
 const ROUNDS: usize = 50;
 
 /// Starts all of them, then waits for all of them.
-fn run_together(place: &Place, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
+fn run_together(dir: &TestDir, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
     let children: Vec<Child> = commands
         .iter()
-        .map(|command| place.program(&[command]).spawn().unwrap())
+        .map(|command| dir.program(&[command]).spawn().unwrap())
         .collect();
     children
         .into_iter()
@@ -31,18 +31,18 @@ fn count(runs: &[ProgramOutput], text: &str) -> usize {
         .sum()
 }
 
-async fn assert_sound(place: &Place) {
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
-    assert!(place.query("pragma foreign_key_check").await.is_empty());
-    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+async fn assert_sound(dir: &TestDir) {
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
+    assert!(dir.query("pragma foreign_key_check").await.is_empty());
+    assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
 }
 
 #[tokio::test]
 async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
     for _ in 0..ROUNDS {
-        let place = Place::new();
+        let dir = TestDir::new();
 
-        let runs = run_together(&place, ["upgrade"; MIGRATORS]);
+        let runs = run_together(&dir, ["upgrade"; MIGRATORS]);
 
         for run in &runs {
             assert_eq!(run.code, 0, "{run:?}");
@@ -51,19 +51,19 @@ async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
         for text in ["Created", "Applied 0001", "Applied 0002"] {
             assert_eq!(count(&runs, text), 1, "{text}: {runs:?}");
         }
-        assert_sound(&place).await;
+        assert_sound(&dir).await;
     }
 }
 
 #[tokio::test]
 async fn eight_at_once_may_create_and_look_as_well() {
     for _ in 0..ROUNDS {
-        let place = Place::new();
+        let dir = TestDir::new();
         let commands = [
             "create", "upgrade", "create", "upgrade", "create", "upgrade", "create", "upgrade",
         ];
 
-        let runs = run_together(&place, commands);
+        let runs = run_together(&dir, commands);
 
         assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
         assert_eq!(count(&runs, "Created"), 1, "{runs:?}");
@@ -78,21 +78,21 @@ async fn eight_at_once_may_create_and_look_as_well() {
             "status",
             "create",
         ];
-        let runs = run_together(&place, commands);
+        let runs = run_together(&dir, commands);
 
         assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
-        assert_sound(&place).await;
+        assert_sound(&dir).await;
     }
 }
 
 #[tokio::test]
 async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
-    let place = Place::new();
-    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
-    let mut writer = place.connect().await;
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
+    let mut writer = dir.connect().await;
     execute(&mut writer, "begin immediate").await;
 
-    let run = place.run(&["upgrade", "--lock-timeout", "200ms"]);
+    let run = dir.run(&["upgrade", "--lock-timeout", "200ms"]);
 
     assert_eq!(run.code, 75, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
@@ -105,13 +105,13 @@ async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
 
 #[tokio::test]
 async fn a_lock_does_not_keep_anybody_from_looking() {
-    let place = Place::new();
-    place.migrator().run(Run::upgrade()).await.unwrap();
-    let mut writer = place.connect().await;
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let mut writer = dir.connect().await;
     execute(&mut writer, "begin immediate").await;
 
     for command in ["status", "create"] {
-        let run = place.run(&[command, "--lock-timeout", "0s"]);
+        let run = dir.run(&[command, "--lock-timeout", "0s"]);
 
         assert_eq!(run.code, 0, "{run:?}");
         assert_eq!(run.last_line(), "Current database version: 2");
@@ -120,10 +120,10 @@ async fn a_lock_does_not_keep_anybody_from_looking() {
 
 #[tokio::test]
 async fn a_run_waits_for_a_lock_that_is_given_up() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
     migrator.create().await.unwrap();
-    let mut writer = place.connect().await;
+    let mut writer = dir.connect().await;
     execute(&mut writer, "begin immediate").await;
 
     let mut upgrade = Box::pin(migrator.run(Run::upgrade()));
@@ -137,10 +137,10 @@ async fn a_run_waits_for_a_lock_that_is_given_up() {
 
 #[tokio::test]
 async fn a_database_that_is_held_before_it_has_a_log_is_waited_for_too() {
-    let place = Place::new();
-    let mut writer = place.connect().await;
+    let dir = TestDir::new();
+    let mut writer = dir.connect().await;
     execute(&mut writer, "begin exclusive").await;
-    let url = DatabaseUrl::from_path(place.path());
+    let url = DatabaseUrl::from_path(dir.path());
     let short = Duration::from_millis(100);
     let migrator = Migrator::with_migrations(
         &url,

@@ -5,7 +5,7 @@ use std::fs;
 
 use migrator::Run;
 
-use crate::{Place, ProgramOutput, execute};
+use crate::{ProgramOutput, TestDir, execute};
 
 fn assert_exits(run: &ProgramOutput, code: i32, says: &str) {
     assert_eq!(run.code, code, "{says}: {run:?}");
@@ -21,21 +21,20 @@ fn assert_exits(run: &ProgramOutput, code: i32, says: &str) {
 
 #[tokio::test]
 async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_changed() {
-    let place = Place::new();
-    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
-    place.execute("create table posts (id)").await;
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
+    dir.execute("create table posts (id)").await;
 
-    let run = place.run(&["upgrade"]);
+    let run = dir.run(&["upgrade"]);
 
     assert_exits(
         &run,
         4,
         "is not that of version 1, it differs in table posts",
     );
-    assert_exits(&place.run(&["downgrade"]), 4, "`migrator diff` shows");
+    assert_exits(&dir.run(&["downgrade"]), 4, "`migrator diff` shows");
     assert_eq!(
-        place
-            .query("select name from sqlite_schema where name = 'posts'")
+        dir.query("select name from sqlite_schema where name = 'posts'")
             .await,
         ["posts"]
     );
@@ -43,8 +42,8 @@ async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_change
 
 #[test]
 fn what_cannot_be_understood_exits_with_2() {
-    let place = Place::new();
-    place.run(&["upgrade"]);
+    let dir = TestDir::new();
+    dir.run(&["upgrade"]);
 
     for (arguments, says) in [
         (&["destroy"][..], "destroy"),
@@ -52,7 +51,7 @@ fn what_cannot_be_understood_exits_with_2() {
         (&["upgrade", "--to", "99"], "there is no migration 99"),
         (&["upgrade", "--to", "1"], "above 1"),
     ] {
-        assert_exits(&place.run(arguments), 2, says);
+        assert_exits(&dir.run(arguments), 2, says);
     }
 }
 
@@ -76,19 +75,19 @@ async fn a_history_that_does_not_fit_exits_with_6() {
             "was begun by another tool and did not succeed",
         ),
     ] {
-        let place = Place::new();
-        place.migrator().run(Run::upgrade()).await.unwrap();
-        place.execute(edit).await;
+        let dir = TestDir::new();
+        dir.migrator().run(Run::upgrade()).await.unwrap();
+        dir.execute(edit).await;
 
-        assert_exits(&place.run(&["upgrade"]), 6, says);
+        assert_exits(&dir.run(&["upgrade"]), 6, says);
     }
 }
 
 #[tokio::test]
 async fn what_is_refused_exits_with_7() {
-    let foreign = Place::new();
+    let foreign = TestDir::new();
     foreign.execute("create table notes (id)").await;
-    let full = Place::new();
+    let full = TestDir::new();
     full.migrator().run(Run::upgrade()).await.unwrap();
     full.execute(
         "insert into post_requests (request_id, fingerprint, result, create_time)
@@ -110,13 +109,13 @@ async fn what_is_refused_exits_with_7() {
 
 #[test]
 fn a_setting_that_cannot_work_exits_with_64() {
-    let place = Place::new();
-    fs::create_dir(place.path()).unwrap();
-    let url = format!("postgres:{}", place.path().display());
+    let dir = TestDir::new();
+    fs::create_dir(dir.path()).unwrap();
+    let url = format!("postgres:{}", dir.path().display());
 
-    assert_exits(&place.run(&["upgrade"]), 78, "cannot be used");
+    assert_exits(&dir.run(&["upgrade"]), 78, "cannot be used");
     assert_exits(
-        &place.run(&["upgrade", "--database-url", &url]),
+        &dir.run(&["upgrade", "--database-url", &url]),
         78,
         "--database-url",
     );
@@ -124,15 +123,15 @@ fn a_setting_that_cannot_work_exits_with_64() {
 
 #[tokio::test]
 async fn what_another_attempt_may_mend_exits_with_75() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    assert_exits(&place.run(&["status"]), 75, "there is no database");
+    assert_exits(&dir.run(&["status"]), 75, "there is no database");
 
-    place.migrator().run(Run::upgrade_to(1)).await.unwrap();
-    let mut writer = place.connect().await;
+    dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
+    let mut writer = dir.connect().await;
     execute(&mut writer, "begin immediate").await;
     assert_exits(
-        &place.run(&["upgrade", "--lock-timeout", "0s"]),
+        &dir.run(&["upgrade", "--lock-timeout", "0s"]),
         75,
         "was locked by another process",
     );
@@ -140,9 +139,9 @@ async fn what_another_attempt_may_mend_exits_with_75() {
 
 #[test]
 fn what_is_done_exits_with_0() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for command in ["create", "upgrade", "status", "downgrade"] {
-        assert_exits(&place.run(&[command]), 0, "");
+        assert_exits(&dir.run(&[command]), 0, "");
     }
 }

@@ -4,29 +4,28 @@ use std::time::Duration;
 
 use migrator::{DatabaseError, Error, MigrationState, PlanError, Run};
 
-use crate::{PATIENCE, Place, migrations};
+use crate::{PATIENCE, TestDir, migrations};
 
 const SOON: Duration = Duration::from_millis(50);
 
 #[tokio::test]
 async fn the_status_tells_each_state_with_its_time() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let all = ["a", "b", "c", "d", "e"].map(|name| (format!("create table {name} (id)"), ""));
     let all: Vec<_> = all.iter().map(|(up, down)| (up.as_str(), *down)).collect();
-    let before = place.migrator_with(migrations(&all));
+    let before = dir.migrator_with(migrations(&all));
     before.run(Run::upgrade()).await.unwrap();
-    place
-        .execute(
-            "delete from _sqlx_migrations where version = 1;
+    dir.execute(
+        "delete from _sqlx_migrations where version = 1;
              update _sqlx_migrations set success = 0, execution_time = -1 where version = 5;
              update _sqlx_migrations set installed_on = '2026-01-02 03:04:05',
                                          execution_time = 17000000
              where version = 2;",
-        )
-        .await;
+    )
+    .await;
     let mut after = all[..4].to_vec();
     after[2].0 = "create table other (id)";
-    let migrator = place.migrator_with(migrations(&after));
+    let migrator = dir.migrator_with(migrations(&after));
 
     let status = migrator.status().await.unwrap();
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
@@ -68,8 +67,8 @@ async fn the_status_tells_each_state_with_its_time() {
 
 #[tokio::test]
 async fn a_wait_ends_when_the_database_is_at_the_version() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
 
     let (waited, ()) = tokio::join!(migrator.wait(None, PATIENCE), async {
         migrator.create().await.unwrap();
@@ -84,15 +83,15 @@ async fn a_wait_ends_when_the_database_is_at_the_version() {
 
 #[tokio::test]
 async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
 
     let missing = migrator.wait(None, SOON).await.unwrap_err();
     migrator.run(Run::upgrade_to(1)).await.unwrap();
     let behind = migrator.wait(None, SOON).await.unwrap_err();
 
     assert_eq!((missing.exit_code(), missing.reason()), (75, "BEHIND"));
-    let database = place.path();
+    let database = dir.path();
     let database = database.display();
     assert_eq!(
         missing.to_string(),
@@ -112,11 +111,11 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
 
 #[tokio::test]
 async fn a_wait_for_what_never_comes_ends_at_once() {
-    let place = Place::new();
-    place.execute("pragma application_id = 7").await;
+    let dir = TestDir::new();
+    dir.execute("pragma application_id = 7").await;
     let patience = Duration::from_secs(3600);
 
-    let error = place.migrator().wait(None, patience).await.unwrap_err();
+    let error = dir.migrator().wait(None, patience).await.unwrap_err();
 
     assert!(
         matches!(
@@ -129,12 +128,12 @@ async fn a_wait_for_what_never_comes_ends_at_once() {
 
 #[tokio::test]
 async fn a_dump_makes_the_same_database_again() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
     migrator.run(Run::upgrade()).await.unwrap();
 
     let dump = migrator.dump().await.unwrap();
-    let copy = Place::new();
+    let copy = TestDir::new();
     copy.execute(&dump.ddl).await;
     let report = copy.migrator().baseline(2).await.unwrap();
 

@@ -2,7 +2,7 @@
 
 use migrator::{DataLoss, Error, Run, RunError};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 const ALLOWED: Run = Run {
     allow_data_loss: true,
@@ -19,11 +19,11 @@ fn loss(table: &str, column: Option<&str>, rows: i64) -> DataLoss {
 
 /// What a downgrade from 2 to 1 is refused for, after `rows` were written.
 async fn losses((up, down): (&str, &str), rows: &str) -> Vec<DataLoss> {
-    let place = Place::new();
+    let dir = TestDir::new();
     let first = "create table a (id integer primary key, b text not null default 'x')";
-    let migrator = place.migrator_with(migrations(&[(first, "drop table a"), (up, down)]));
+    let migrator = dir.migrator_with(migrations(&[(first, "drop table a"), (up, down)]));
     migrator.run(Run::upgrade()).await.unwrap();
-    place.execute(rows).await;
+    dir.execute(rows).await;
 
     let losses = match migrator.run(Run::downgrade()).await {
         Ok(report) => {
@@ -152,21 +152,20 @@ async fn what_is_renamed_is_not_lost() {
 
 #[tokio::test]
 async fn all_that_several_steps_lose_is_told_at_once() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
     migrator.run(Run::upgrade()).await.unwrap();
-    place
-        .execute(
-            "insert into users (nickname, nickname_key, email, email_key, role, create_time,
+    dir.execute(
+        "insert into users (nickname, nickname_key, email, email_key, role, create_time,
                                 update_time, revision)
              values ('a', 'a', 'a@b', 'a@b', 0, 1, 1, 1);
              insert into posts (body, create_time, update_time, revision, user_id)
              values ('a', 1, 1, 1, 1), ('b', 1, 1, 1, 1);",
-        )
-        .await;
+    )
+    .await;
 
-    let run = place.run(&["downgrade", "--to", "0"]);
-    let allowed = place.run(&["downgrade", "--to", "0", "--allow-data-loss"]);
+    let run = dir.run(&["downgrade", "--to", "0"]);
+    let allowed = dir.run(&["downgrade", "--to", "0", "--allow-data-loss"]);
 
     assert_eq!(run.code, 7, "{run:?}");
     assert_eq!(
@@ -183,8 +182,8 @@ async fn all_that_several_steps_lose_is_told_at_once() {
 
 #[tokio::test]
 async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
         (
             "update a set id = 1",
@@ -213,13 +212,13 @@ async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
         ("alter table a drop column b", false),
         ("-- @irreversible nobody needs it\nselect 1", true),
     ] {
-        let place = Place::new();
+        let dir = TestDir::new();
         let step = ("alter table a add column c text", down);
         let first = (
             "create table a (id integer primary key, b text)",
             "drop table a",
         );
-        let migrator = place.migrator_with(migrations(&[first, step]));
+        let migrator = dir.migrator_with(migrations(&[first, step]));
         migrator.run(Run::upgrade()).await.unwrap();
 
         let result = migrator.run(ALLOWED).await;
@@ -241,7 +240,7 @@ async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
 
 #[tokio::test]
 async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let rebuild = "create table new_a (id integer primary key, b text not null);
                    insert into new_a select id, b from a;
                    drop table a; alter table new_a rename to a";
@@ -250,10 +249,9 @@ async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
         "create table a (id integer primary key, b text)",
         "drop table a",
     );
-    let migrator = place.migrator_with(migrations(&[first, (rebuild, &back)]));
+    let migrator = dir.migrator_with(migrations(&[first, (rebuild, &back)]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    place
-        .execute("alter table a add column secret text; insert into a values (1, 'x', 'keep')")
+    dir.execute("alter table a add column secret text; insert into a values (1, 'x', 'keep')")
         .await;
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
@@ -265,5 +263,5 @@ async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
         ),
         "{error}"
     );
-    assert_eq!(place.query("select secret from a").await, ["keep"]);
+    assert_eq!(dir.query("select secret from a").await, ["keep"]);
 }

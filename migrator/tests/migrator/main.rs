@@ -35,7 +35,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder of its own with the path of a database that is not there yet.
-struct Place(TempDir);
+struct TestDir(TempDir);
 
 /// What a run of the program left behind.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl From<Output> for ProgramOutput {
     }
 }
 
-impl Place {
+impl TestDir {
     fn new() -> Self {
         Self(TempDir::new().unwrap())
     }

@@ -2,7 +2,7 @@
 
 use migrator::{Direction, Error, ExecuteError, Run};
 
-use crate::{Place, migrations, owned_migrations};
+use crate::{TestDir, migrations, owned_migrations};
 
 /// What two owners have, each made by its own migration.
 const USERS: (&str, &str, &str) = (
@@ -25,18 +25,18 @@ const POSTS: (&str, &str, &str) = (
 
 /// Runs a third migration of `owner` on a database with rows.
 async fn run_third(owner: &str, script: &str) -> Result<(), Error> {
-    let place = Place::new();
-    let migrator = place.migrator_with(owned_migrations(&[USERS, POSTS, (owner, script, "")]));
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(owned_migrations(&[USERS, POSTS, (owner, script, "")]));
     migrator.run(Run::upgrade_to(2)).await.unwrap();
 
     let result = migrator.run(Run::upgrade()).await;
 
     let version = if result.is_ok() { "3" } else { "2" };
-    let versions = place
+    let versions = dir
         .query("select max(version) || '' from _sqlx_migrations")
         .await;
     assert_eq!(versions, [version], "{script}");
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
     result.map(|_| ())
 }
 
@@ -106,12 +106,16 @@ async fn what_belongs_to_another_owner_cannot_be_touched() {
 
         let error = run_third("posts", &script).await.unwrap_err();
 
-        let place = error.place().unwrap();
-        assert_eq!(place.file, "posts/migrations/0003_step.up.sql");
-        assert_eq!((place.line, place.column), (2, 3), "{script}: {error}");
+        let location = error.location().unwrap();
+        assert_eq!(location.file, "posts/migrations/0003_step.up.sql");
+        assert_eq!(
+            (location.line, location.column),
+            (2, 3),
+            "{script}: {error}"
+        );
         assert_eq!((error.exit_code(), error.reason()), (7, "OWNERSHIP"));
         let told = format!(
-            "a migration of posts may not {deed}, at {place}: that is for a migration of users \
+            "a migration of posts may not {deed}, at {location}: that is for a migration of users \
              to do; nothing was changed"
         );
         assert!(
@@ -300,8 +304,8 @@ async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
         "drop view names; create table people (id integer primary key, name);
          insert into people select id, name from users; drop table users",
     ] {
-        let place = Place::new();
-        let migrator = place.migrator_with(owned_migrations(&[
+        let dir = TestDir::new();
+        let migrator = dir.migrator_with(owned_migrations(&[
             USERS,
             ("users", change, ""),
             ("posts", "delete from people", ""),
@@ -318,8 +322,8 @@ async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
 
 #[tokio::test]
 async fn a_name_that_is_free_again_is_whose_uses_it_next() {
-    let place = Place::new();
-    let migrator = place.migrator_with(owned_migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(owned_migrations(&[
         USERS,
         ("users", "drop view names; drop table users", ""),
         ("posts", "create table users (id)", "drop table users"),
@@ -333,8 +337,8 @@ async fn a_name_that_is_free_again_is_whose_uses_it_next() {
 
 #[tokio::test]
 async fn a_way_down_is_held_to_the_same() {
-    let place = Place::new();
-    let migrator = place.migrator_with(owned_migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(owned_migrations(&[
         USERS,
         (
             "posts",
@@ -346,9 +350,9 @@ async fn a_way_down_is_held_to_the_same() {
 
     let error = migrator.run(migrator::Run::downgrade()).await.unwrap_err();
 
-    let place = error.place().unwrap();
-    assert_eq!(place.file, "posts/migrations/0002_step.down.sql");
-    assert_eq!(place.column, 19);
+    let location = error.location().unwrap();
+    assert_eq!(location.file, "posts/migrations/0002_step.down.sql");
+    assert_eq!(location.column, 19);
     assert!(
         matches!(
             error.cause(),
@@ -361,8 +365,8 @@ async fn a_way_down_is_held_to_the_same() {
 #[tokio::test]
 async fn the_rule_ends_with_the_script() {
     // What runs after a script, in the same transaction, is the migrator's.
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
         ("create table b (id)", "drop table b"),
     ]));
@@ -376,8 +380,7 @@ async fn the_rule_ends_with_the_script() {
             .all(|step| step.direction == Direction::Up)
     );
     assert_eq!(
-        place
-            .query("select count(*) || '' from _migrator_tokens")
+        dir.query("select count(*) || '' from _migrator_tokens")
             .await,
         ["2"]
     );
@@ -391,10 +394,13 @@ async fn which_ids_of_another_owners_table_were_in_use_stays_as_it_is() {
     ] {
         let error = run_third("posts", script).await.unwrap_err();
 
-        let Error::Execute(ExecuteError::Ownership { place, whose, .. }) = error.cause() else {
+        let Error::Execute(ExecuteError::Ownership {
+            location, whose, ..
+        }) = error.cause()
+        else {
             panic!("{script}: {error}");
         };
-        assert_eq!((whose.as_str(), place.line), ("users", 2), "{script}");
+        assert_eq!((whose.as_str(), location.line), ("users", 2), "{script}");
         let own = run_third("users", script).await;
         assert!(own.is_ok(), "{script}: {own:?}");
     }

@@ -2,11 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::Place;
+use crate::TestDir;
 
 #[test]
 fn a_database_goes_from_nothing_to_the_newest_version_and_back() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for (arguments, says, version) in [
         (&["create"][..], &["Created"][..], 0),
@@ -41,7 +41,7 @@ fn a_database_goes_from_nothing_to_the_newest_version_and_back() {
         (&["downgrade"], &["Nothing to do"], 0),
         (&["downgrade", "--to", "0"], &["Nothing to do"], 0),
     ] {
-        let run = place.run(arguments);
+        let run = dir.run(arguments);
 
         assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
         for text in says {
@@ -57,11 +57,11 @@ fn a_database_goes_from_nothing_to_the_newest_version_and_back() {
 
 #[test]
 fn an_upgrade_creates_a_missing_database_and_its_folder() {
-    let place = Place::new();
-    let path = place.0.path().join("a/b/microblog.db");
+    let dir = TestDir::new();
+    let path = dir.0.path().join("a/b/microblog.db");
     let url = format!("sqlite:{}", path.display());
 
-    let run = place.run(&["upgrade", "--database-url", &url]);
+    let run = dir.run(&["upgrade", "--database-url", &url]);
 
     assert_eq!(run.code, 0, "{run:?}");
     let lines: Vec<_> = run.stdout.lines().collect();
@@ -73,22 +73,22 @@ fn an_upgrade_creates_a_missing_database_and_its_folder() {
 
 #[test]
 fn a_new_database_is_its_owners_only() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.run(&["create"]);
+    dir.run(&["create"]);
 
-    let mode = fs::metadata(place.path()).unwrap().permissions().mode();
+    let mode = fs::metadata(dir.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 }
 
 #[tokio::test]
 async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.run(&["create"]);
+    dir.run(&["create"]);
 
-    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
-    let id = place
+    assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
+    let id = dir
         .query("select application_id || '' from pragma_application_id")
         .await;
     assert_eq!(id, [database::sqlite::APPLICATION_ID.to_string()]);
@@ -96,11 +96,11 @@ async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
 
 #[test]
 fn no_log_is_left_beside_the_database() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.run(&["upgrade"]);
+    dir.run(&["upgrade"]);
 
-    let mut files: Vec<_> = fs::read_dir(place.0.path())
+    let mut files: Vec<_> = fs::read_dir(dir.0.path())
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
@@ -110,46 +110,46 @@ fn no_log_is_left_beside_the_database() {
 
 #[test]
 fn creating_a_database_again_changes_nothing() {
-    let place = Place::new();
-    place.run(&["upgrade"]);
-    let before = fs::read(place.path()).unwrap();
+    let dir = TestDir::new();
+    dir.run(&["upgrade"]);
+    let before = fs::read(dir.path()).unwrap();
 
-    let run = place.run(&["create"]);
+    let run = dir.run(&["create"]);
 
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stdout.starts_with("Nothing to do"), "{run:?}");
     assert_eq!(run.last_line(), "Current database version: 2");
     assert!(
-        before == fs::read(place.path()).unwrap(),
+        before == fs::read(dir.path()).unwrap(),
         "the file was changed"
     );
 }
 
 #[test]
 fn an_empty_file_is_created_into() {
-    let place = Place::new();
-    fs::write(place.path(), "").unwrap();
+    let dir = TestDir::new();
+    fs::write(dir.path(), "").unwrap();
 
-    let run = place.run(&["create"]);
+    let run = dir.run(&["create"]);
 
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stdout.starts_with("Created"), "{run:?}");
     assert_eq!(
-        place.run(&["status"]).last_line(),
+        dir.run(&["status"]).last_line(),
         "Current database version: 0"
     );
 }
 
 #[test]
 fn the_status_of_a_missing_database_says_how_to_create_it() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for make in [
-        |_: &Place| (),
-        |place: &Place| fs::write(place.path(), "").unwrap(),
+        |_: &TestDir| (),
+        |dir: &TestDir| fs::write(dir.path(), "").unwrap(),
     ] {
-        make(&place);
-        let run = place.run(&["status"]);
+        make(&dir);
+        let run = dir.run(&["status"]);
 
         assert_eq!(run.code, 75, "{run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
@@ -159,48 +159,48 @@ fn the_status_of_a_missing_database_says_how_to_create_it() {
 
 #[test]
 fn a_status_creates_nothing() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.run(&["status"]);
+    dir.run(&["status"]);
 
-    assert!(!place.path().exists());
+    assert!(!dir.path().exists());
 }
 
 #[test]
 fn a_missing_database_cannot_be_downgraded() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let run = place.run(&["downgrade"]);
+    let run = dir.run(&["downgrade"]);
 
     assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
-    assert!(!place.path().exists());
+    assert!(!dir.path().exists());
 }
 
 #[test]
 fn a_number_that_no_migration_has_is_refused_and_creates_nothing() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for command in ["upgrade", "downgrade"] {
-        let run = place.run(&[command, "--to", "99"]);
+        let run = dir.run(&[command, "--to", "99"]);
 
         assert_eq!(run.code, 2, "{run:?}");
         assert_eq!(
             run.stderr,
             "error: there is no migration 99; there are 1, 2"
         );
-        assert!(!place.path().exists());
+        assert!(!dir.path().exists());
     }
 }
 
 #[test]
 fn an_upgrade_does_not_go_back_and_a_downgrade_does_not_go_forth() {
-    let place = Place::new();
-    place.run(&["upgrade", "--to", "2"]);
+    let dir = TestDir::new();
+    dir.run(&["upgrade", "--to", "2"]);
 
-    let back = place.run(&["upgrade", "--to", "1"]);
-    place.run(&["downgrade", "--to", "1"]);
-    let forth = place.run(&["downgrade", "--to", "2"]);
+    let back = dir.run(&["upgrade", "--to", "1"]);
+    dir.run(&["downgrade", "--to", "1"]);
+    let forth = dir.run(&["downgrade", "--to", "2"]);
 
     assert_eq!((back.code, forth.code), (2, 2));
     assert!(
@@ -215,7 +215,7 @@ fn an_upgrade_does_not_go_back_and_a_downgrade_does_not_go_forth() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for arguments in [
         &["--help"][..],
@@ -224,7 +224,7 @@ fn every_command_has_help_with_examples() {
         &["downgrade", "--help"],
         &["status", "--help"],
     ] {
-        let run = place.run(arguments);
+        let run = dir.run(arguments);
 
         assert_eq!(run.code, 0, "{run:?}");
         assert!(run.stdout.contains("Examples:\n  "), "{run:?}");
@@ -233,7 +233,7 @@ fn every_command_has_help_with_examples() {
 
 #[test]
 fn completions_need_no_project_and_no_database() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for (shell, expected) in [
         ("bash", "complete -F _migrator"),
@@ -242,13 +242,13 @@ fn completions_need_no_project_and_no_database() {
         ("elvish", "edit:completion:arg-completer[migrator]"),
         ("powershell", "Register-ArgumentCompleter"),
     ] {
-        let run = place.run(&["completions", shell]);
+        let run = dir.run(&["completions", shell]);
 
         assert_eq!(run.code, 0, "{run:?}");
         assert!(run.stdout.contains(expected), "{run:?}");
         assert!(run.stdout.contains("--allow-data-loss"), "{run:?}");
     }
-    assert!(!place.path().exists());
-    let unknown = place.run(&["completions", "tcsh"]);
+    assert!(!dir.path().exists());
+    let unknown = dir.run(&["completions", "tcsh"]);
     assert_eq!(unknown.code, 2, "{unknown:?}");
 }

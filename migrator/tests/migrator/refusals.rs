@@ -4,14 +4,14 @@ use std::fs;
 
 use migrator::{Error, MigrationState, PlanError, Run};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 /// Refuses, in one line, and leaves the file as it is.
-fn assert_refused_as_foreign(place: &Place) {
-    let before = fs::read(place.path()).unwrap();
+fn assert_refused_as_foreign(dir: &TestDir) {
+    let before = fs::read(dir.path()).unwrap();
 
     for command in ["create", "upgrade", "downgrade", "status"] {
-        let run = place.run(&[command]);
+        let run = dir.run(&[command]);
 
         assert_eq!(run.code, 7, "{command}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{command}: {run:?}");
@@ -20,7 +20,7 @@ fn assert_refused_as_foreign(place: &Place) {
             "{command}: {run:?}"
         );
         assert!(
-            before == fs::read(place.path()).unwrap(),
+            before == fs::read(dir.path()).unwrap(),
             "{command} changed the file"
         );
     }
@@ -28,60 +28,58 @@ fn assert_refused_as_foreign(place: &Place) {
 
 #[tokio::test]
 async fn a_database_with_another_application_id_is_refused_unchanged() {
-    let place = Place::new();
-    place
-        .execute("pragma application_id = 7; create table notes (id integer primary key)")
+    let dir = TestDir::new();
+    dir.execute("pragma application_id = 7; create table notes (id integer primary key)")
         .await;
 
-    assert_refused_as_foreign(&place);
+    assert_refused_as_foreign(&dir);
 }
 
 #[tokio::test]
 async fn an_empty_database_with_another_application_id_is_refused_unchanged() {
-    let place = Place::new();
-    place.execute("pragma application_id = 7").await;
+    let dir = TestDir::new();
+    dir.execute("pragma application_id = 7").await;
 
-    assert_refused_as_foreign(&place);
+    assert_refused_as_foreign(&dir);
 }
 
 #[tokio::test]
 async fn tables_without_a_history_are_refused_unchanged() {
     for id in [0, database::sqlite::APPLICATION_ID] {
-        let place = Place::new();
-        place
-            .execute(&format!(
-                "pragma application_id = {id}; create table notes (id)"
-            ))
-            .await;
+        let dir = TestDir::new();
+        dir.execute(&format!(
+            "pragma application_id = {id}; create table notes (id)"
+        ))
+        .await;
 
-        assert_refused_as_foreign(&place);
+        assert_refused_as_foreign(&dir);
     }
 }
 
 #[tokio::test]
 async fn a_view_without_a_history_is_refused_unchanged() {
-    let place = Place::new();
-    place.execute("create view one as select 1").await;
+    let dir = TestDir::new();
+    dir.execute("create view one as select 1").await;
 
-    assert_refused_as_foreign(&place);
+    assert_refused_as_foreign(&dir);
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused_unchanged() {
     for text in ["x", "Dear diary, today", &"lorem ipsum ".repeat(1_000)] {
-        let place = Place::new();
-        fs::write(place.path(), text).unwrap();
+        let dir = TestDir::new();
+        fs::write(dir.path(), text).unwrap();
 
-        assert_refused_as_foreign(&place);
+        assert_refused_as_foreign(&dir);
     }
 }
 
 #[test]
 fn a_folder_in_the_place_of_the_file_is_refused() {
-    let place = Place::new();
-    fs::create_dir(place.path()).unwrap();
+    let dir = TestDir::new();
+    fs::create_dir(dir.path()).unwrap();
 
-    let run = place.run(&["create"]);
+    let run = dir.run(&["create"]);
 
     assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
@@ -89,11 +87,11 @@ fn a_folder_in_the_place_of_the_file_is_refused() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_refused() {
-    let place = Place::new();
-    fs::write(place.path(), "").unwrap();
-    let url = format!("sqlite:{}/below/microblog.db", place.path().display());
+    let dir = TestDir::new();
+    fs::write(dir.path(), "").unwrap();
+    let url = format!("sqlite:{}/below/microblog.db", dir.path().display());
 
-    let run = place.run(&["create", "--database-url", &url]);
+    let run = dir.run(&["create", "--database-url", &url]);
 
     assert_eq!(run.code, 78, "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
@@ -101,15 +99,14 @@ fn a_folder_that_cannot_be_made_is_refused() {
 
 #[tokio::test]
 async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let before = migrations(&[("create table a (id)", "drop table a"), ("", "")]);
-    place
-        .migrator_with(before)
+    dir.migrator_with(before)
         .run(Run::upgrade_to(1))
         .await
         .unwrap();
     let edited = migrations(&[("create table a (id, b)", "drop table a"), ("", "")]);
-    let migrator = place.migrator_with(edited);
+    let migrator = dir.migrator_with(edited);
 
     let up = migrator.run(Run::upgrade()).await.unwrap_err();
     let down = migrator.run(Run::downgrade()).await.unwrap_err();
@@ -138,14 +135,10 @@ async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_migrator_is_refused() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let newer = migrations(&[("", ""), ("", ""), ("", "")]);
-    place
-        .migrator_with(newer)
-        .run(Run::upgrade())
-        .await
-        .unwrap();
-    let migrator = place.migrator_with(migrations(&[("", "")]));
+    dir.migrator_with(newer).run(Run::upgrade()).await.unwrap();
+    let migrator = dir.migrator_with(migrations(&[("", "")]));
 
     let up = migrator.run(Run::upgrade()).await.unwrap_err();
     let down = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
@@ -181,11 +174,11 @@ async fn what_the_history_refuses_ends_the_program_with_6_and_one_line() {
         "update _sqlx_migrations set version = 99 where version = 2",
         "delete from _sqlx_migrations where version = 1",
     ] {
-        let place = Place::new();
-        place.migrator().run(Run::upgrade()).await.unwrap();
-        place.execute(edit).await;
+        let dir = TestDir::new();
+        dir.migrator().run(Run::upgrade()).await.unwrap();
+        dir.execute(edit).await;
 
-        let run = place.run(&["upgrade"]);
+        let run = dir.run(&["upgrade"]);
 
         assert_eq!(run.code, 6, "{edit}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{edit}: {run:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use migrator::{Direction, Error, ExecuteError, PlanError, Run};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 const TABLES: &str = "select name from sqlite_schema
                       where type = 'table' and name not like '\\_%' escape '\\' order by name";
@@ -23,8 +23,8 @@ const PARENT_AND_CHILD: (&str, &str) = (
 
 #[tokio::test]
 async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
         (
             "create table b (id); insert into nowhere values (1); create table c (id)",
@@ -47,14 +47,14 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
         "{line}"
     );
     assert!(line.ends_with("no such table: nowhere"), "{line}");
-    assert!(place.query(TABLES).await.is_empty());
-    assert!(place.query(HISTORY).await.is_empty());
+    assert!(dir.query(TABLES).await.is_empty());
+    assert!(dir.query(HISTORY).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table nowhere"),
         ("create table b (id)", "drop table b"),
     ]));
@@ -71,8 +71,8 @@ async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
         })
     );
     assert!(first, "{error}");
-    assert_eq!(place.query(TABLES).await, ["a", "b"]);
-    assert_eq!(place.query(HISTORY).await.len(), 2);
+    assert_eq!(dir.query(TABLES).await, ["a", "b"]);
+    assert_eq!(dir.query(HISTORY).await.len(), 2);
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
         "rollback; begin; create table b (id)",
         "release migration; commit; begin; savepoint migration",
     ] {
-        let place = Place::new();
+        let dir = TestDir::new();
         let first = ("create table a (id)", "drop table a");
-        let migrator = place.migrator_with(migrations(&[first, (script, "")]));
+        let migrator = dir.migrator_with(migrations(&[first, (script, "")]));
         migrator.create().await.unwrap();
 
         let error = migrator.run(Run::upgrade()).await.unwrap_err();
@@ -100,15 +100,15 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
             ),
             "{script}: {error}"
         );
-        assert!(place.query(TABLES).await.is_empty(), "{script}");
-        assert!(place.query(HISTORY).await.is_empty(), "{script}");
+        assert!(dir.query(TABLES).await.is_empty(), "{script}");
+        assert!(dir.query(HISTORY).await.is_empty(), "{script}");
     }
 }
 
 #[tokio::test]
 async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id integer primary key)", "drop table a"),
         (
             "create table b (id); insert or rollback into a values (1); create table c (id)",
@@ -116,19 +116,19 @@ async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
         ),
     ]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    place.execute("insert into a values (1)").await;
+    dir.execute("insert into a values (1)").await;
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
-    assert_eq!(error.place().unwrap().column, 22, "{error}");
-    assert_eq!(place.query(TABLES).await, ["a"]);
-    assert_eq!(place.query(HISTORY).await, ["1 step"]);
+    assert_eq!(error.location().unwrap().column, 22, "{error}");
+    assert_eq!(dir.query(TABLES).await, ["a"]);
+    assert_eq!(dir.query(HISTORY).await, ["1 step"]);
 }
 
 #[tokio::test]
 async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         PARENT_AND_CHILD,
         (
             "create table b (id); delete from parents where id = 2",
@@ -143,48 +143,43 @@ async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
         error.to_string(),
         "row 20 of children refers to a row of parents that is not there; nothing was changed"
     );
-    assert_eq!(
-        place.query("select id || '' from parents").await,
-        ["1", "2"]
-    );
-    assert_eq!(place.query(TABLES).await, ["children", "parents"]);
-    assert_eq!(place.query(HISTORY).await, ["1 step"]);
+    assert_eq!(dir.query("select id || '' from parents").await, ["1", "2"]);
+    assert_eq!(dir.query(TABLES).await, ["children", "parents"]);
+    assert_eq!(dir.query(HISTORY).await, ["1 step"]);
 }
 
 #[tokio::test]
 async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let rebuild = "create table new_parents (id integer primary key, name text not null) strict;
                    insert into new_parents (id, name) select id, 'nobody' from parents;
                    drop table parents;
                    alter table new_parents rename to parents;";
-    let migrator = place.migrator_with(migrations(&[PARENT_AND_CHILD, (rebuild, "")]));
+    let migrator = dir.migrator_with(migrations(&[PARENT_AND_CHILD, (rebuild, "")]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
 
     migrator.run(Run::upgrade()).await.unwrap();
 
     assert_eq!(
-        place
-            .query("select id || ' ' || parent_id from children")
+        dir.query("select id || ' ' || parent_id from children")
             .await,
         ["10 1", "20 2"]
     );
     assert_eq!(
-        place.query("select name from parents where id = 2").await,
+        dir.query("select name from parents where id = 2").await,
         ["nobody"]
     );
 }
 
 #[tokio::test]
 async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
         ("create table b (id)", "drop table b"),
     ]));
     migrator.run(Run::upgrade()).await.unwrap();
-    place
-        .execute("delete from _sqlx_migrations where version = 1")
+    dir.execute("delete from _sqlx_migrations where version = 1")
         .await;
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
@@ -204,8 +199,8 @@ async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
 
 #[tokio::test]
 async fn a_migration_that_says_nothing_is_applied_and_undone() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[("-- nothing yet", "")]));
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[("-- nothing yet", "")]));
 
     let up = migrator.run(Run::upgrade()).await.unwrap();
     let down = migrator.run(Run::downgrade()).await.unwrap();
@@ -219,8 +214,8 @@ async fn a_migration_that_says_nothing_is_applied_and_undone() {
 
 #[tokio::test]
 async fn without_any_migration_there_is_nothing_to_do() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[]));
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[]));
 
     let created = migrator.run(Run::upgrade()).await.unwrap();
     let again = migrator.run(Run::upgrade()).await.unwrap();
@@ -231,13 +226,13 @@ async fn without_any_migration_there_is_nothing_to_do() {
 
 #[tokio::test]
 async fn a_run_that_is_given_up_leaves_nothing() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let endless = "create table b (id);
                    with recursive n (i) as (select 1 union all select i + 1 from n where i < 9000000)
                    select max(i) from n;
                    create table c (id)";
     let first = ("create table a (id)", "drop table a");
-    let migrator = place.migrator_with(migrations(&[first, (endless, "")]));
+    let migrator = dir.migrator_with(migrations(&[first, (endless, "")]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
 
     let run = migrator.run(Run::upgrade());
@@ -250,14 +245,14 @@ async fn a_run_that_is_given_up_leaves_nothing() {
     migrator.run(dry).await.unwrap();
 
     assert!(given_up.is_err());
-    assert_eq!(place.query(TABLES).await, ["a"]);
-    assert_eq!(place.query(HISTORY).await, ["1 step"]);
+    assert_eq!(dir.query(TABLES).await, ["a"]);
+    assert_eq!(dir.query(HISTORY).await, ["1 step"]);
 }
 
 #[tokio::test]
 async fn a_run_can_be_spawned_as_a_task() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
 
     let report = tokio::spawn(async move {
         migrator.create().await?;

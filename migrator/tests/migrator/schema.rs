@@ -3,7 +3,7 @@
 use migrator::Run;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::{Place, execute, query_texts};
+use crate::{TestDir, execute, query_texts};
 
 const MODEL: [&str; 2] = [
     include_str!("../../../user-service/schema.sql"),
@@ -53,8 +53,8 @@ fn plain(sql: &str) -> String {
     words.join(" ")
 }
 
-async fn parts_of(place: &Place) -> Vec<String> {
-    let mut connection = place.connect().await;
+async fn parts_of(dir: &TestDir) -> Vec<String> {
+    let mut connection = dir.connect().await;
     let parts = parts(&mut connection).await;
     connection.close().await.unwrap();
     parts
@@ -66,22 +66,22 @@ async fn the_migrations_make_the_tables_that_the_services_declare() {
     for model in MODEL {
         execute(&mut memory, model).await;
     }
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.migrator().run(Run::upgrade()).await.unwrap();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
 
     let declared = parts(&mut memory).await;
     assert!(
         declared.len() > 40,
         "the comparison sees too little: {declared:#?}"
     );
-    assert_eq!(parts_of(&place).await, declared);
+    assert_eq!(parts_of(&dir).await, declared);
 }
 
 #[tokio::test]
 async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied_again() {
-    let place = Place::new();
-    let migrator = place.migrator();
+    let dir = TestDir::new();
+    let migrator = dir.migrator();
     migrator.create().await.unwrap();
     let newest = migrator::Project::embedded()
         .unwrap()
@@ -90,26 +90,26 @@ async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied
         .newest();
 
     for number in 1..=newest {
-        let before = parts_of(&place).await;
+        let before = parts_of(&dir).await;
         migrator.run(Run::upgrade_to(number)).await.unwrap();
-        let after = parts_of(&place).await;
+        let after = parts_of(&dir).await;
         migrator.run(Run::downgrade()).await.unwrap();
-        let undone = parts_of(&place).await;
+        let undone = parts_of(&dir).await;
         migrator.run(Run::upgrade_to(number)).await.unwrap();
 
         assert_eq!(undone, before, "migration {number}");
-        assert_eq!(parts_of(&place).await, after, "migration {number}");
+        assert_eq!(parts_of(&dir).await, after, "migration {number}");
         assert_ne!(before, after, "migration {number}");
     }
 }
 
 #[tokio::test]
 async fn the_history_has_the_layout_of_sqlx() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    place.migrator().run(Run::upgrade()).await.unwrap();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
 
-    let columns = place
+    let columns = dir
         .query("select name || ' ' || type from pragma_table_info('_sqlx_migrations')")
         .await;
     assert_eq!(
@@ -123,7 +123,7 @@ async fn the_history_has_the_layout_of_sqlx() {
             "execution_time BIGINT",
         ]
     );
-    let rows = place
+    let rows = dir
         .query(
             "select version || ' ' || description || ' ' || success || ' ' || length(checksum)
              from _sqlx_migrations order by version",

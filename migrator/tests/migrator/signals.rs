@@ -11,7 +11,7 @@ use std::{
 use migrator::Run;
 use serde_json::Value;
 
-use crate::Place;
+use crate::TestDir;
 
 /// A program that runs.
 struct Process {
@@ -52,8 +52,8 @@ impl Drop for Process {
 }
 
 /// A program whose log is JSON on standard output.
-fn logging(place: &Place, arguments: &[&str]) -> Command {
-    let mut program = place.program(arguments);
+fn logging(dir: &TestDir, arguments: &[&str]) -> Command {
+    let mut program = dir.program(arguments);
     program.env("LOG_FORMAT", "json").env("RUST_LOG", "debug");
     program
 }
@@ -67,8 +67,8 @@ fn signal(process: u32, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-fn backups(place: &Place) -> usize {
-    let Ok(files) = fs::read_dir(place.0.path().join("backups")) else {
+fn backups(dir: &TestDir) -> usize {
+    let Ok(files) = fs::read_dir(dir.0.path().join("backups")) else {
         return 0;
     };
     let databases = files.map(|file| file.unwrap().path()).filter(|path| {
@@ -84,10 +84,10 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() {
     for (name, count) in [("TERM", 4), ("INT", 2)] {
-        let place = Place::new();
-        place.migrator().run(Run::upgrade()).await.unwrap();
+        let dir = TestDir::new();
+        dir.migrator().run(Run::upgrade()).await.unwrap();
         let mut process =
-            Process::start(place.program(&["backup", "--every", "10ms", "--keep", "2", "--json"]));
+            Process::start(dir.program(&["backup", "--every", "10ms", "--keep", "2", "--json"]));
 
         for _ in 0..count {
             let said: Value = serde_json::from_str(&process.line()).unwrap();
@@ -101,15 +101,15 @@ async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() 
         assert_eq!(code, Some(0), "{name}");
         assert!(took < AT_ONCE, "{took:?}");
         // One that the signal ended has none.
-        assert!((1..=2).contains(&backups(&place)), "{}", backups(&place));
+        assert!((1..=2).contains(&backups(&dir)), "{}", backups(&dir));
     }
 }
 
 #[tokio::test]
 async fn in_the_pause_between_two_backups_a_signal_ends_it_at_once() {
-    let place = Place::new();
-    place.migrator().run(Run::upgrade()).await.unwrap();
-    let mut process = Process::start(place.program(&["backup", "--every", "1h"]));
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let mut process = Process::start(dir.program(&["backup", "--every", "1h"]));
 
     let said = process.line();
     signal(process.child.id(), "TERM");
@@ -118,27 +118,27 @@ async fn in_the_pause_between_two_backups_a_signal_ends_it_at_once() {
     assert!(said.starts_with("Backed up version 2"), "{said}");
     assert_eq!(code, Some(0));
     assert!(took < AT_ONCE, "{took:?}");
-    assert_eq!(backups(&place), 1);
+    assert_eq!(backups(&dir), 1);
 }
 
 #[tokio::test]
 async fn the_first_backup_waits_for_the_database() {
-    let place = Place::new();
-    let mut process = Process::start(logging(&place, &["backup", "--every", "1h"]));
+    let dir = TestDir::new();
+    let mut process = Process::start(logging(&dir, &["backup", "--every", "1h"]));
     process.line_with("waiting for the database");
 
-    place.migrator().run(Run::upgrade()).await.unwrap();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
 
     process.line_with("Backed up version 2");
 }
 
 #[tokio::test]
 async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
-    let place = Place::new();
-    place.migrator().run(Run::upgrade()).await.unwrap();
-    let folder = place.0.path().join("backups");
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let folder = dir.0.path().join("backups");
     fs::write(&folder, "in the way").unwrap();
-    let mut process = Process::start(place.program(&["backup", "--every", "10ms", "--json"]));
+    let mut process = Process::start(dir.program(&["backup", "--every", "10ms", "--json"]));
 
     let failed: Value = serde_json::from_str(&process.line()).unwrap();
     fs::remove_file(&folder).unwrap();
@@ -155,9 +155,9 @@ async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
 
 #[test]
 fn a_pause_and_a_file_are_not_asked_for_together() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let run = place.run(&["backup", "--every", "1h", "one.db"]);
+    let run = dir.run(&["backup", "--every", "1h", "one.db"]);
 
     assert_eq!(run.code, 2, "{run:?}");
 }
@@ -171,7 +171,7 @@ fn child_of(process: u32) -> u32 {
 
 #[test]
 fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let alone = ["--pid", "--fork", "--kill-child"];
     let own = [&[][..], &["-r"]].into_iter().find(|own| {
         let tried = Command::new("unshare")
@@ -192,7 +192,7 @@ fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
         (&["wait", "--timeout", "1h"], "TERM", 143),
         (&["wait", "--timeout", "1h"], "INT", 130),
     ] {
-        let inner = logging(&place, arguments);
+        let inner = logging(&dir, arguments);
         let mut command = Command::new("unshare");
         command
             .args(own)

@@ -5,7 +5,7 @@ use std::fs;
 
 use migrator::{Error, ExecuteError, Run};
 
-use crate::{Place, migrations};
+use crate::{TestDir, migrations};
 
 #[tokio::test]
 async fn a_syntax_error_is_told_with_its_line_and_column() {
@@ -24,13 +24,13 @@ async fn a_syntax_error_is_told_with_its_line_and_column() {
             10,
         ),
     ] {
-        let place = Place::new();
+        let dir = TestDir::new();
         let scripts = [("create table a (id)", ""), (script, "")];
-        let migrator = place.migrator_with(migrations(&scripts));
+        let migrator = dir.migrator_with(migrations(&scripts));
 
         let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
-        let at = error.place().unwrap();
+        let at = error.location().unwrap();
         assert_eq!(at.file, "test/migrations/0002_step.up.sql");
         assert_eq!((at.line, at.column), (line, column), "{script}: {error}");
         assert_eq!(error.exit_code(), 1);
@@ -41,8 +41,8 @@ async fn a_syntax_error_is_told_with_its_line_and_column() {
 
 #[tokio::test]
 async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id integer primary key, b)", ""),
         (
             "-- The values of b are known to be different.\n\
@@ -51,7 +51,7 @@ async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
         ),
     ]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    place.execute("insert into a (b) values (1), (1)").await;
+    dir.execute("insert into a (b) values (1), (1)").await;
 
     let error = migrator.run(Run::upgrade()).await.unwrap_err();
 
@@ -73,10 +73,10 @@ async fn a_column_that_has_to_have_a_value_fails_on_rows_and_not_on_an_empty_tab
         ),
     ];
     for (rows, succeeds) in [("", true), ("insert into a values (1)", false)] {
-        let place = Place::new();
-        let migrator = place.migrator_with(migrations(&scripts));
+        let dir = TestDir::new();
+        let migrator = dir.migrator_with(migrations(&scripts));
         migrator.run(Run::upgrade_to(1)).await.unwrap();
-        place.execute(rows).await;
+        dir.execute(rows).await;
 
         let result = migrator.run(Run::upgrade()).await;
 
@@ -86,8 +86,8 @@ async fn a_column_that_has_to_have_a_value_fails_on_rows_and_not_on_an_empty_tab
 
 #[tokio::test]
 async fn the_report_has_each_statement_with_its_rows() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[(
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[(
         "create table a (id integer primary key, b);\n\
          insert into a (b) values (1), (2), (3);\n\
          update a set b = 4 where id > 1;\n\
@@ -111,13 +111,13 @@ async fn the_report_has_each_statement_with_its_rows() {
 
 #[tokio::test]
 async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
         ("insert into a values (1), (2)", "delete from a"),
     ]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    let before = fs::read(place.path()).unwrap();
+    let before = fs::read(dir.path()).unwrap();
 
     let dry = Run {
         dry_run: true,
@@ -130,7 +130,7 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
     };
     let down = migrator.run(dry).await.unwrap();
 
-    assert!(before == fs::read(place.path()).unwrap());
+    assert!(before == fs::read(dir.path()).unwrap());
     assert_eq!((up.version_before, up.version), (1, 2));
     assert_eq!((down.version_before, down.version), (1, 0));
     let text = up.to_string();
@@ -142,27 +142,27 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
 
 #[tokio::test]
 async fn a_dry_run_makes_no_file() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let dry = Run {
         dry_run: true,
         ..Run::upgrade()
     };
 
-    let report = place.migrator().run(dry).await.unwrap();
+    let report = dir.migrator().run(dry).await.unwrap();
 
     assert_eq!((report.version, report.created), (2, true));
-    assert!(!place.path().exists());
+    assert!(!dir.path().exists());
 }
 
 #[tokio::test]
 async fn a_dry_run_fails_as_the_run_would() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", ""),
         ("create unique index one on a (id)", ""),
     ]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    place.execute("insert into a values (1), (1)").await;
+    dir.execute("insert into a values (1), (1)").await;
     let dry = Run {
         dry_run: true,
         ..Run::upgrade()
@@ -181,8 +181,8 @@ async fn a_dry_run_fails_as_the_run_would() {
 
 #[tokio::test]
 async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
-    let place = Place::new();
-    let migrator = place.migrator_with(migrations(&[
+    let dir = TestDir::new();
+    let migrator = dir.migrator_with(migrations(&[
         (
             "create table a (id integer primary key);
              create table b (id integer primary key, a_id integer references a (id));",
@@ -192,8 +192,7 @@ async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
         ("insert into b values (3, 8)", ""),
     ]));
     migrator.run(Run::upgrade_to(1)).await.unwrap();
-    place
-        .execute("pragma foreign_keys = off; insert into b values (1, 9), (2, 9)")
+    dir.execute("pragma foreign_keys = off; insert into b values (1, 9), (2, 9)")
         .await;
 
     let report = migrator.run(Run::upgrade_to(2)).await.unwrap();

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Place, ProgramOutput};
+use crate::{ProgramOutput, TestDir};
 
 /// The commands that use the database.
 const COMMANDS: [&[&str]; 7] = [
@@ -31,8 +31,8 @@ fn assert_refused(run: &ProgramOutput, code: i32, says: &[&str]) {
 }
 
 /// Whether this process can start others as another user.
-fn is_superuser(place: &Place) -> bool {
-    let superuser = fs::metadata(place.0.path()).unwrap().uid() == 0;
+fn is_superuser(dir: &TestDir) -> bool {
+    let superuser = fs::metadata(dir.0.path()).unwrap().uid() == 0;
     if !superuser {
         println!("skipped: only the superuser can become another user");
     }
@@ -41,13 +41,13 @@ fn is_superuser(place: &Place) -> bool {
 
 #[test]
 fn a_volume_of_another_user_is_refused_with_what_to_do() {
-    let place = Place::new();
-    fs::set_permissions(place.0.path(), Permissions::from_mode(0o755)).unwrap();
-    if !is_superuser(&place) {
+    let dir = TestDir::new();
+    fs::set_permissions(dir.0.path(), Permissions::from_mode(0o755)).unwrap();
+    if !is_superuser(&dir) {
         return;
     }
     let run = |arguments: &[&str]| -> ProgramOutput {
-        let mut program = place.program(arguments);
+        let mut program = dir.program(arguments);
         program.uid(65532).gid(65532).output().unwrap().into()
     };
     let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
@@ -55,49 +55,49 @@ fn a_volume_of_another_user_is_refused_with_what_to_do() {
     let new = run(&["upgrade"]);
     assert_refused(&new, 78, &says);
 
-    place.run(&["upgrade"]);
+    dir.run(&["upgrade"]);
     for arguments in COMMANDS {
         assert_refused(&run(arguments), 78, &says);
     }
-    chown(place.0.path(), Some(65532), None).unwrap();
+    chown(dir.0.path(), Some(65532), None).unwrap();
     for arguments in COMMANDS {
         let run = run(arguments);
 
         assert_refused(&run, 78, &says);
-        assert_refused(&run, 78, &[place.path().to_str().unwrap()]);
+        assert_refused(&run, 78, &[dir.path().to_str().unwrap()]);
     }
 }
 
 #[test]
 fn a_folder_that_lets_nobody_through_is_named() {
-    let place = Place::new();
-    if !is_superuser(&place) {
+    let dir = TestDir::new();
+    if !is_superuser(&dir) {
         return;
     }
-    fs::create_dir(place.0.path().join("inner")).unwrap();
-    fs::set_permissions(place.0.path(), Permissions::from_mode(0o700)).unwrap();
-    let database = place.0.path().join("inner/microblog.db");
-    let mut program = place.program(&["upgrade"]);
+    fs::create_dir(dir.0.path().join("inner")).unwrap();
+    fs::set_permissions(dir.0.path(), Permissions::from_mode(0o700)).unwrap();
+    let database = dir.0.path().join("inner/microblog.db");
+    let mut program = dir.program(&["upgrade"]);
     program.env("DATABASE_URL", format!("sqlite:{}", database.display()));
 
     let run: ProgramOutput = program.uid(65532).gid(65532).output().unwrap().into();
 
-    let says = format!("`chmod o+x {}`", place.0.path().display());
+    let says = format!("`chmod o+x {}`", dir.0.path().display());
     assert_refused(&run, 78, &[&says, "uid 65532"]);
 }
 
 /// Runs the program with its database on a disk of its own, which `then` prepares.
-fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
+fn on_a_disk(dir: &TestDir, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
     let script = format!(
         "mkdir -p \"$0/disk\" && mount -t tmpfs -o size=4m tmpfs \"$0/disk\" &&
          {{ test ! -e \"$0/microblog.db\" || cp \"$0/microblog.db\" \"$0/disk\"; }} &&
          {{ {then}; }} && exec \"$@\""
     );
-    let database = place.0.path().join("disk/microblog.db");
+    let database = dir.0.path().join("disk/microblog.db");
     let shell = |option: &str| {
         let mut unshare = Command::new("unshare");
         unshare.args([option, "sh", "-c", &script]);
-        unshare.arg(place.0.path());
+        unshare.arg(dir.0.path());
         unshare
     };
     let option = ["-m", "-rm"].into_iter().find(|option| {
@@ -108,7 +108,7 @@ fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<ProgramOut
         println!("skipped: this machine lets nobody mount what others do not see");
         return None;
     };
-    let program = place.program(arguments);
+    let program = dir.program(arguments);
     let mut unshare = shell(option);
     unshare
         .env("DATABASE_URL", format!("sqlite:{}", database.display()))
@@ -119,7 +119,7 @@ fn on_a_disk(place: &Place, then: &str, arguments: &[&str]) -> Option<ProgramOut
 
 #[test]
 fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
-    let (empty, migrated) = (Place::new(), Place::new());
+    let (empty, migrated) = (TestDir::new(), TestDir::new());
     migrated.run(&["upgrade"]);
     let read_only = "mount -o remount,ro \"$0/disk\"";
 
@@ -136,7 +136,7 @@ fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
 
 #[test]
 fn a_volume_that_is_full_is_told_from_other_failures() {
-    let (empty, migrated) = (Place::new(), Place::new());
+    let (empty, migrated) = (TestDir::new(), TestDir::new());
     migrated.run(&["upgrade"]);
     let fill = "head -c 8m /dev/zero 2>&- > \"$0/disk/fill\" || true";
 

@@ -18,7 +18,7 @@ use migrator::{
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{COUNTS, KNOWN, query_in};
-use crate::{PATIENCE, Place, query_texts};
+use crate::{PATIENCE, TestDir, query_texts};
 
 /// What the child is to do: `back_up`, or `restore` of this file.
 const DO: &str = "MIGRATOR_TEST_DO";
@@ -108,8 +108,8 @@ fn fill_disk(database: &Path, leave: u64) {
 /// Runs a child whose database is on a disk of so many KiB, with `fill` as in [`FILL`]. All
 /// that is on the disk in the end is copied into the folder `left`. `None` where neither
 /// the superuser runs the tests nor the kernel lets others mount what only they see.
-fn on_small_disk(place: &Place, kibibytes: u64, what: &str, fill: Option<&str>) -> Option<String> {
-    let folder = place.0.path();
+fn on_small_disk(dir: &TestDir, kibibytes: u64, what: &str, fill: Option<&str>) -> Option<String> {
+    let folder = dir.0.path();
     fs::create_dir_all(folder.join("disk")).unwrap();
     let mount = format!("mount -t tmpfs -o size={kibibytes}k tmpfs \"$0/disk\"");
     let options = namespace(folder, &mount)?;
@@ -138,12 +138,12 @@ fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
 }
 
 /// Runs a child that may write no file longer than so many KiB.
-fn with_short_files(place: &Place, kibibytes: u64, what: &str) -> String {
+fn with_short_files(dir: &TestDir, kibibytes: u64, what: &str) -> String {
     // In blocks of 512 bytes, and with an error in place of the signal.
     let script = format!("trap '' XFSZ; ulimit -f {}; \"$@\"", kibibytes * 2);
     let mut shell = Command::new("sh");
     shell.args(["-c", &script, "sh"]);
-    text(&run_behind(shell, &child(&place.path(), what)))
+    text(&run_behind(shell, &child(&dir.path(), what)))
 }
 
 /// Runs a command with another as its last arguments.
@@ -182,8 +182,8 @@ fn kibibytes(file: &Path) -> u64 {
 
 #[tokio::test]
 async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
-    let place = Place::with_rows(2_000).await;
-    let size = kibibytes(&place.path());
+    let dir = TestDir::with_rows(2_000).await;
+    let size = kibibytes(&dir.path());
     let half = size * 1024 / 2;
 
     for (disk, fill, says) in [
@@ -202,12 +202,12 @@ async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
             "9 DISK_FULL: the disk filled up ",
         ),
     ] {
-        let Some(said) = on_small_disk(&place, disk, "back_up", fill.as_deref()) else {
+        let Some(said) = on_small_disk(&dir, disk, "back_up", fill.as_deref()) else {
             return;
         };
 
         assert!(said.contains(says), "{fill:?}: {said}");
-        let left = place.0.path().join("left");
+        let left = dir.0.path().join("left");
         assert_eq!(state(&left.join("microblog.db")).await, "2000 2000");
         assert!(names(&left.join("backups")).is_empty(), "{fill:?}: {said}");
     }
@@ -215,10 +215,10 @@ async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
 
 #[tokio::test]
 async fn on_a_full_disk_nothing_is_restored() {
-    let place = Place::with_rows(2_000).await;
-    let backup = place.back_up().await.unwrap();
-    place.add_rows(1).await;
-    let size = kibibytes(&place.path());
+    let dir = TestDir::with_rows(2_000).await;
+    let backup = dir.back_up().await.unwrap();
+    dir.add_rows(1).await;
+    let size = kibibytes(&dir.path());
     let file = backup.path.to_str().unwrap();
 
     let mut cases = vec![(size + size / 2, None, "there is no room for ")];
@@ -231,12 +231,12 @@ async fn on_a_full_disk_nothing_is_restored() {
         }));
     }
     for (disk, fill, says) in cases {
-        let Some(said) = on_small_disk(&place, disk, file, fill.as_deref()) else {
+        let Some(said) = on_small_disk(&dir, disk, file, fill.as_deref()) else {
             return;
         };
 
         assert!(said.contains(says), "{fill:?}: {said}");
-        let left = place.0.path().join("left");
+        let left = dir.0.path().join("left");
         assert_eq!(state(&left.join("microblog.db")).await, "2001 2001");
         let names = names(&left.join("backups"));
         assert!(
@@ -248,8 +248,8 @@ async fn on_a_full_disk_nothing_is_restored() {
 
 #[tokio::test]
 async fn into_a_folder_that_is_read_only_nothing_is_written() {
-    let place = Place::with_rows(10).await;
-    let folder = place.0.path();
+    let dir = TestDir::with_rows(10).await;
+    let folder = dir.0.path();
     fs::create_dir(folder.join("backups")).unwrap();
     let mount = "mount -t tmpfs -o ro tmpfs \"$0/backups\"";
     let Some(options) = namespace(folder, mount) else {
@@ -259,84 +259,84 @@ async fn into_a_folder_that_is_read_only_nothing_is_written() {
     let mut unshare = Command::new("unshare");
     let script = format!("{mount} && \"$@\"");
     unshare.args([options, "sh", "-c", &script]).arg(folder);
-    let said = text(&run_behind(unshare, &child(&place.path(), "back_up")));
+    let said = text(&run_behind(unshare, &child(&dir.path(), "back_up")));
 
     let says = format!(
         "9 BACKUP_FOLDER: the folder of backups {}",
         folder.display()
     );
     assert!(said.contains(&says), "{said}");
-    assert_eq!(place.counts().await, "10 10");
+    assert_eq!(dir.counts().await, "10 10");
 }
 
 #[tokio::test]
 async fn where_no_file_may_grow_nothing_is_left_either() {
-    let place = Place::with_rows(2_000).await;
-    let backup = place.back_up().await.unwrap();
-    place.add_rows(1).await;
-    let before = place.names();
+    let dir = TestDir::with_rows(2_000).await;
+    let backup = dir.back_up().await.unwrap();
+    dir.add_rows(1).await;
+    let before = dir.names();
     let half = kibibytes(&backup.path) / 2;
 
     for what in ["back_up", backup.path.to_str().unwrap()] {
-        let said = with_short_files(&place, half, what);
+        let said = with_short_files(&dir, half, what);
 
         assert!(said.contains("9 "), "{said}");
         assert!(!said.contains(DONE), "{said}");
-        assert_eq!(place.counts().await, "2001 2001");
-        assert_eq!(place.names(), before);
+        assert_eq!(dir.counts().await, "2001 2001");
+        assert_eq!(dir.names(), before);
     }
 }
 
 #[tokio::test]
 async fn a_backup_that_is_killed_leaves_nothing_that_counts() {
-    let place = Place::with_rows(2_000).await;
+    let dir = TestDir::with_rows(2_000).await;
 
     for event in 0..4 {
-        let mut child = child(&place.path(), "back_up");
+        let mut child = child(&dir.path(), "back_up");
         child.env(KILL, format!("{event} 0")).output().unwrap();
     }
-    let backup = place.back_up().await.unwrap();
+    let backup = dir.back_up().await.unwrap();
 
-    let listing = place.backups().list().unwrap();
+    let listing = dir.backups().list().unwrap();
     assert_eq!(listing.backups[0].path, backup.path);
     for backup in &listing.backups {
         assert_eq!(backup.state, BackupState::Verified);
         assert_eq!(query_in(&backup.path, COUNTS).await, ["2000 2000"]);
     }
     assert_eq!(
-        place.names().len(),
+        dir.names().len(),
         2 * listing.backups.len(),
         "{:?}",
-        place.names()
+        dir.names()
     );
 }
 
 #[tokio::test]
 async fn a_restore_that_is_killed_leaves_all_or_nothing() {
-    let place = Place::with_rows(6_000).await;
-    let backup = place.back_up().await.unwrap();
+    let dir = TestDir::with_rows(6_000).await;
+    let backup = dir.back_up().await.unwrap();
     let mut ends = BTreeMap::<bool, u32>::new();
 
     for round in 0..30_u64 {
-        place.add_rows(1).await;
-        let before = place.counts().await;
-        let mut child = child(&place.path(), backup.path.to_str().unwrap());
+        dir.add_rows(1).await;
+        let before = dir.counts().await;
+        let mut child = child(&dir.path(), backup.path.to_str().unwrap());
         // At every event, and at moments around the commit.
         let kill = format!("{} {}", round % 15, round * 300);
         let output = child.env(KILL, kill).output().unwrap();
 
-        let after = state(&place.path()).await;
+        let after = state(&dir.path()).await;
         let done = after == "6000 6000";
         assert!(done || after == before, "round {round}: {after}");
         assert!(done || !text(&output).contains(DONE), "round {round}");
         if done {
-            let rescue = &place.backups().list().unwrap().backups[0];
+            let rescue = &dir.backups().list().unwrap().backups[0];
             assert_eq!(query_in(&rescue.path, COUNTS).await, [before]);
         }
         *ends.entry(done).or_default() += 1;
     }
 
     println!("restored or not: {ends:?}");
-    place.restore(&backup.path).await.unwrap();
-    assert!(!place.names().iter().any(|name| name.contains("partial")));
+    dir.restore(&backup.path).await.unwrap();
+    assert!(!dir.names().iter().any(|name| name.contains("partial")));
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
 use super::{COUNTS, Writer, query_in};
-use crate::{PATIENCE, Place, execute, query_texts};
+use crate::{PATIENCE, TestDir, execute, query_texts};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -15,12 +15,12 @@ fn mode(path: &Path) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_beside_a_writer_is_of_one_moment() {
-    let place = Place::with_rows(2_000).await;
-    let writer = Writer::start(&place).await;
+    let dir = TestDir::with_rows(2_000).await;
+    let writer = Writer::start(&dir).await;
 
     for _ in 0..5 {
         let before = writer.written();
-        let backup = place.back_up().await.unwrap();
+        let backup = dir.back_up().await.unwrap();
         // One may be committed and not counted yet.
         let after = writer.written() + 1;
 
@@ -37,14 +37,14 @@ async fn a_backup_beside_a_writer_is_of_one_moment() {
     let waited = writer.end().await;
 
     println!("a writer waited for {waited:?} at the most");
-    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+    assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
 }
 
 #[tokio::test]
 async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
-    let place = Place::with_rows(10).await;
-    let backups = place.backups();
-    let mut holder = place.connect().await;
+    let dir = TestDir::with_rows(10).await;
+    let backups = dir.backups();
+    let mut holder = dir.connect().await;
     execute(&mut holder, "begin immediate").await;
     execute(&mut holder, "insert into debits (note) values ('early')").await;
 
@@ -59,25 +59,25 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
     .await;
     let backup = taken.verify(&Progress::noop()).await.unwrap();
 
-    assert_eq!(place.counts().await, "0 0");
+    assert_eq!(dir.counts().await, "0 0");
     assert_eq!(query_in(&backup.path, COUNTS).await, ["10 10"]);
     assert_eq!(backup.manifest.why, "upgrade from 2 to 3");
 }
 
 #[tokio::test]
 async fn a_log_that_is_not_emptied_and_a_reader_do_not_matter() {
-    let place = Place::with_rows(10).await;
-    let mut reader = place.connect().await;
+    let dir = TestDir::with_rows(10).await;
+    let mut reader = dir.connect().await;
     execute(&mut reader, "begin").await;
     assert_eq!(query_texts(&mut reader, COUNTS).await, ["10 10"]);
-    let mut writer = place.connect().await;
+    let mut writer = dir.connect().await;
     execute(
         &mut writer,
         "begin; delete from credits; delete from debits; commit",
     )
     .await;
 
-    let backup = place.back_up().await.unwrap();
+    let backup = dir.back_up().await.unwrap();
 
     assert_eq!(query_in(&backup.path, COUNTS).await, ["0 0"]);
     assert_eq!(query_texts(&mut reader, COUNTS).await, ["10 10"]);
@@ -86,15 +86,15 @@ async fn a_log_that_is_not_emptied_and_a_reader_do_not_matter() {
 
 #[tokio::test]
 async fn a_backup_is_its_owners_only_and_has_a_record() {
-    let place = Place::with_rows(10).await;
+    let dir = TestDir::with_rows(10).await;
 
-    let backup = place.back_up().await.unwrap();
+    let backup = dir.back_up().await.unwrap();
 
     let record = super::record_of(&backup.path);
     assert_eq!(mode(backup.path.parent().unwrap()), 0o700);
     assert_eq!([mode(&backup.path), mode(&record)], [0o600, 0o600]);
     let name = backup.path.file_name().unwrap().to_str().unwrap();
-    assert_eq!(place.names(), [name.to_owned(), format!("{name}.json")]);
+    assert_eq!(dir.names(), [name.to_owned(), format!("{name}.json")]);
     let file = fs::read(&backup.path).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
     let digits = json["sha256"].as_str().unwrap().as_bytes().chunks(2);
@@ -104,7 +104,7 @@ async fn a_backup_is_its_owners_only_and_has_a_record() {
     assert_eq!(json["why"], "on demand");
     assert_eq!(json["version"], 2);
     assert_eq!(json["verified"], true);
-    assert_eq!(json["database"], place.path().to_str().unwrap());
+    assert_eq!(json["database"], dir.path().to_str().unwrap());
     assert_eq!(
         json["rows"],
         serde_json::json!({"_migrator_tokens": 2, "_sqlx_migrations": 2, "credits": 10, "debits": 10})
@@ -116,9 +116,9 @@ async fn a_backup_is_its_owners_only_and_has_a_record() {
 
 #[tokio::test]
 async fn a_file_of_its_own_gets_the_backup_and_is_never_overwritten() {
-    let place = Place::with_rows(10).await;
-    let file = place.0.path().join("mine.sqlite");
-    let backups = place.backups();
+    let dir = TestDir::with_rows(10).await;
+    let file = dir.0.path().join("mine.sqlite");
+    let backups = dir.backups();
     let noop = Progress::noop();
     let make = || backups.back_up(Some(&file), "on demand", PATIENCE, &noop);
 
@@ -128,16 +128,16 @@ async fn a_file_of_its_own_gets_the_backup_and_is_never_overwritten() {
     assert_eq!(backup.path, file);
     assert_eq!(query_in(&file, COUNTS).await, ["10 10"]);
     assert!(matches!(refusal, Error::Exists { .. }), "{refusal}");
-    assert!(place.names().is_empty());
+    assert!(dir.names().is_empty());
 }
 
 #[tokio::test]
 async fn a_backup_tells_how_far_it_is() {
-    let place = Place::with_rows(10).await;
+    let dir = TestDir::with_rows(10).await;
     let (tell, told) = std::sync::mpsc::channel();
     let progress = Progress::new(move |event| tell.send(event).unwrap());
 
-    let backup = place
+    let backup = dir
         .backups()
         .back_up(None, "on demand", PATIENCE, &progress)
         .await

@@ -8,12 +8,12 @@ use migrator::{
 };
 
 use super::record_of;
-use crate::{PATIENCE, Place, execute};
+use crate::{PATIENCE, TestDir, execute};
 
 #[tokio::test]
 async fn the_newest_are_kept_and_files_of_their_own_too() {
-    let place = Place::with_rows(10).await;
-    let backups = place.backups_kept(NonZeroUsize::new(2).unwrap());
+    let dir = TestDir::with_rows(10).await;
+    let backups = dir.backups_kept(NonZeroUsize::new(2).unwrap());
     let noop = Progress::noop();
     let mine = backups.folder().join("mine.db");
     fs::create_dir(backups.folder()).unwrap();
@@ -43,25 +43,25 @@ async fn the_newest_are_kept_and_files_of_their_own_too() {
     assert_eq!(listed, [made[3].path.clone(), made[2].path.clone()]);
     assert_eq!(made[2].pruned, [made[0].path.clone()]);
     assert_eq!(made[3].pruned, [made[1].path.clone()]);
-    assert_eq!(place.names().len(), 6, "{:?}", place.names());
+    assert_eq!(dir.names().len(), 6, "{:?}", dir.names());
 }
 
 #[tokio::test]
 async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
-    let place = Place::with_rows(10).await;
+    let dir = TestDir::with_rows(10).await;
     for _ in 0..3 {
-        place.back_up().await.unwrap();
+        dir.back_up().await.unwrap();
     }
-    let folder = place.backups().folder().to_owned();
+    let folder = dir.backups().folder().to_owned();
     fs::write(
         folder.join("microblog-20200101T000000.000Z-v0001.db.partial"),
         "",
     )
     .unwrap();
-    let mut holder = place.connect().await;
+    let mut holder = dir.connect().await;
     execute(&mut holder, "begin immediate").await;
 
-    let locked = place
+    let locked = dir
         .backups_kept(NonZeroUsize::MIN)
         .back_up(
             None,
@@ -77,17 +77,17 @@ async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
         "{locked}"
     );
     assert_eq!((locked.exit_code(), locked.reason()), (75, "LOCKED"));
-    assert_eq!(place.names().len(), 2, "{:?}", place.names());
+    assert_eq!(dir.names().len(), 2, "{:?}", dir.names());
 }
 
 #[tokio::test]
 async fn the_list_says_what_is_known_without_reading_them() {
-    let place = Place::with_rows(10).await;
-    let empty = place.backups().list().unwrap();
+    let dir = TestDir::with_rows(10).await;
+    let empty = dir.backups().list().unwrap();
     let [whole, bare, cut] = [
-        place.back_up().await.unwrap().path,
-        place.back_up().await.unwrap().path,
-        place.back_up().await.unwrap().path,
+        dir.back_up().await.unwrap().path,
+        dir.back_up().await.unwrap().path,
+        dir.back_up().await.unwrap().path,
     ];
     fs::remove_file(record_of(&bare)).unwrap();
     fs::OpenOptions::new()
@@ -97,7 +97,7 @@ async fn the_list_says_what_is_known_without_reading_them() {
         .set_len(4096)
         .unwrap();
 
-    let listing = place.backups().list().unwrap();
+    let listing = dir.backups().list().unwrap();
 
     assert!(empty.to_string().starts_with("No backups in "));
     let states: Vec<_> = listing

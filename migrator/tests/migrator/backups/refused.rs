@@ -8,7 +8,7 @@ use migrator::{
 };
 
 use super::{damage, overwrite, record_of};
-use crate::{PATIENCE, Place};
+use crate::{PATIENCE, TestDir};
 
 /// One line, with a remedy, and a code that is not the lock's.
 #[track_caller]
@@ -26,23 +26,23 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, reason: &str, sa
 }
 
 /// A backup of ten rows, beside a database that has eleven by now.
-async fn place_with_backup() -> (Place, PathBuf) {
-    let place = Place::with_rows(10).await;
-    let Backup { path, .. } = place.back_up().await.unwrap();
-    place.add_rows(1).await;
-    (place, path)
+async fn place_with_backup() -> (TestDir, PathBuf) {
+    let dir = TestDir::with_rows(10).await;
+    let Backup { path, .. } = dir.back_up().await.unwrap();
+    dir.add_rows(1).await;
+    (dir, path)
 }
 
 async fn assert_untouched(
-    place: &Place,
+    dir: &TestDir,
     restored: Result<Restored, Error>,
     reason: &str,
     says: &str,
 ) {
     assert_refused(restored, reason, says);
-    assert_eq!(place.counts().await, "11 11");
+    assert_eq!(dir.counts().await, "11 11");
     assert_eq!(
-        place.backups().list().unwrap().backups.len(),
+        dir.backups().list().unwrap().backups.len(),
         1,
         "a rescue was left"
     );
@@ -50,111 +50,111 @@ async fn assert_untouched(
 
 #[tokio::test]
 async fn a_damaged_database_is_not_backed_up() {
-    let place = Place::with_rows(2_000).await;
-    damage(&place.path(), 3);
+    let dir = TestDir::with_rows(2_000).await;
+    damage(&dir.path(), 3);
 
-    let result = place.back_up().await;
+    let result = dir.back_up().await;
 
     assert_refused(result, "DATABASE_DAMAGED", "malformed");
-    assert!(place.names().is_empty(), "{:?}", place.names());
+    assert!(dir.names().is_empty(), "{:?}", dir.names());
 }
 
 #[tokio::test]
 async fn what_is_no_database_of_ours_is_not_backed_up() {
-    let place = Place::new();
+    let dir = TestDir::new();
     assert_refused(
-        place.back_up().await,
+        dir.back_up().await,
         "DATABASE_NOT_FOUND",
         "there is no database",
     );
 
-    place.execute("create table theirs (id integer)").await;
-    assert_refused(place.back_up().await, "FOREIGN_DATABASE", "application id");
+    dir.execute("create table theirs (id integer)").await;
+    assert_refused(dir.back_up().await, "FOREIGN_DATABASE", "application id");
 
-    fs::write(place.path(), "no database at all, ".repeat(100)).unwrap();
+    fs::write(dir.path(), "no database at all, ".repeat(100)).unwrap();
     assert_refused(
-        place.back_up().await,
+        dir.back_up().await,
         "FOREIGN_DATABASE",
         "no SQLite database",
     );
-    assert!(place.names().is_empty());
+    assert!(dir.names().is_empty());
 }
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_used_is_named() {
-    let place = Place::with_rows(10).await;
-    fs::write(place.0.path().join("backups"), "in the way").unwrap();
+    let dir = TestDir::with_rows(10).await;
+    fs::write(dir.0.path().join("backups"), "in the way").unwrap();
 
     assert_refused(
-        place.back_up().await,
+        dir.back_up().await,
         "BACKUP_FOLDER",
         "backups cannot be used",
     );
 
-    let file = place.0.path().join("missing/mine.db");
-    let result = place
+    let file = dir.0.path().join("missing/mine.db");
+    let result = dir
         .backups()
         .back_up(Some(&file), "on demand", PATIENCE, &Progress::noop())
         .await;
     assert_refused(result, "BACKUP_FOLDER", "missing cannot be used");
-    assert_eq!(place.counts().await, "10 10");
+    assert_eq!(dir.counts().await, "10 10");
 }
 
 #[tokio::test]
 async fn a_backup_that_its_record_does_not_know_is_not_restored() {
-    let (place, file) = place_with_backup().await;
+    let (dir, file) = place_with_backup().await;
     let whole = fs::read(&file).unwrap();
 
     overwrite(&file, 4096 + 100, &[0xA5; 16]);
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "BACKUP_DAMAGED", "SHA-256").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "BACKUP_DAMAGED", "SHA-256").await;
 
     fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "BACKUP_DAMAGED", "by its record").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "BACKUP_DAMAGED", "by its record").await;
 
     fs::write(&file, &whole).unwrap();
     fs::write(record_of(&file), "{").unwrap();
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "BACKUP_RECORD", "cannot be read").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "BACKUP_RECORD", "cannot be read").await;
 
     fs::remove_file(record_of(&file)).unwrap();
-    place.restore(&file).await.unwrap();
-    assert_eq!(place.counts().await, "10 10");
+    dir.restore(&file).await.unwrap();
+    assert_eq!(dir.counts().await, "10 10");
 }
 
 #[tokio::test]
 async fn a_damaged_backup_without_a_record_is_not_restored() {
-    let (place, file) = place_with_backup().await;
+    let (dir, file) = place_with_backup().await;
     fs::remove_file(record_of(&file)).unwrap();
     let whole = fs::read(&file).unwrap();
 
     damage(&file, 3);
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "BACKUP_DAMAGED", "is damaged").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "BACKUP_DAMAGED", "is damaged").await;
 
     fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "BACKUP_DAMAGED", "is damaged").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "BACKUP_DAMAGED", "is damaged").await;
 
     fs::write(&file, "no database at all, ".repeat(100)).unwrap();
-    let result = place.restore(&file).await;
-    assert_untouched(&place, result, "NOT_A_BACKUP", "no SQLite database").await;
+    let result = dir.restore(&file).await;
+    assert_untouched(&dir, result, "NOT_A_BACKUP", "no SQLite database").await;
 }
 
 #[tokio::test]
 async fn a_backup_in_which_a_row_refers_to_none_is_not_restored() {
-    let (place, file) = place_with_backup().await;
-    let other = Place::with_rows(10).await;
+    let (dir, file) = place_with_backup().await;
+    let other = TestDir::with_rows(10).await;
     let orphan = "pragma foreign_keys = off; delete from debits where id = 3";
     other.execute(orphan).await;
     fs::copy(other.path(), &file).unwrap();
     fs::remove_file(record_of(&file)).unwrap();
 
-    let result = place.restore(&file).await;
+    let result = dir.restore(&file).await;
 
     assert_untouched(
-        &place,
+        &dir,
         result,
         "BACKUP_DAMAGED",
         "a row of credits refers to one of debits",
@@ -164,20 +164,20 @@ async fn a_backup_in_which_a_row_refers_to_none_is_not_restored() {
 
 #[tokio::test]
 async fn what_is_no_backup_of_ours_is_not_restored() {
-    let (place, file) = place_with_backup().await;
-    let other = Place::new();
+    let (dir, file) = place_with_backup().await;
+    let other = TestDir::new();
     other.execute("create table theirs (id integer)").await;
 
-    let missing = place.restore(&place.0.path().join("missing.db")).await;
-    let theirs = place.restore(&other.path()).await;
-    let folder = place.restore(place.backups().folder()).await;
-    let itself = place.restore(&place.path()).await;
+    let missing = dir.restore(&dir.0.path().join("missing.db")).await;
+    let theirs = dir.restore(&other.path()).await;
+    let folder = dir.restore(dir.backups().folder()).await;
+    let itself = dir.restore(&dir.path()).await;
     let into_theirs = other.restore(&file).await;
 
-    assert_untouched(&place, missing, "BACKUP_MISSING", "there is no file").await;
-    assert_untouched(&place, theirs, "NOT_A_BACKUP", "application id").await;
-    assert_untouched(&place, folder, "NOT_A_BACKUP", "no file").await;
-    assert_untouched(&place, itself, "BACKUP_IS_DATABASE", "the database itself").await;
+    assert_untouched(&dir, missing, "BACKUP_MISSING", "there is no file").await;
+    assert_untouched(&dir, theirs, "NOT_A_BACKUP", "application id").await;
+    assert_untouched(&dir, folder, "NOT_A_BACKUP", "no file").await;
+    assert_untouched(&dir, itself, "BACKUP_IS_DATABASE", "the database itself").await;
     assert_refused(
         into_theirs,
         "FOREIGN_DATABASE",
@@ -192,36 +192,36 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
 
 #[tokio::test]
 async fn a_backup_of_a_version_that_is_not_known_is_not_restored() {
-    let (place, file) = place_with_backup().await;
-    let backups = place.backups();
+    let (dir, file) = place_with_backup().await;
+    let backups = dir.backups();
     let noop = Progress::noop();
 
     let newer = backups.restore(&file, &[1], PATIENCE, &noop).await;
     let unknown = backups.restore(&file, &[1, 3], PATIENCE, &noop).await;
 
     assert_untouched(
-        &place,
+        &dir,
         newer,
         "BACKUP_NEWER",
         "is at version 2, and this migrator knows 1",
     )
     .await;
-    assert_untouched(&place, unknown, "BACKUP_VERSION", "is at version 2, which").await;
+    assert_untouched(&dir, unknown, "BACKUP_VERSION", "is at version 2, which").await;
 }
 
 #[tokio::test]
 async fn a_backup_with_pages_of_another_size_is_not_restored() {
-    let (place, file) = place_with_backup().await;
+    let (dir, file) = place_with_backup().await;
     fs::remove_file(&file).unwrap();
     fs::remove_file(record_of(&file)).unwrap();
     let script = format!("pragma page_size = 8192; vacuum into '{}'", file.display());
-    let other = Place::with_rows(10).await;
+    let other = TestDir::with_rows(10).await;
     other.execute(&script).await;
 
-    let result = place.restore(&file).await;
+    let result = dir.restore(&file).await;
 
     assert_untouched(
-        &place,
+        &dir,
         result,
         "PAGE_SIZE",
         "8192 bytes and the database pages of 4096",

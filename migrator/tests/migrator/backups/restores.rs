@@ -18,14 +18,13 @@ use migrator::{
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use super::{COUNTS, KNOWN, Writer, damage, overwrite, query_in};
-use crate::{PATIENCE, Place, execute, query_texts};
+use crate::{PATIENCE, TestDir, execute, query_texts};
 
 #[tokio::test]
 async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
-    let place = Place::with_rows(10).await;
-    let backup = place.back_up().await.unwrap();
-    place
-        .ledger()
+    let dir = TestDir::with_rows(10).await;
+    let backup = dir.back_up().await.unwrap();
+    dir.ledger()
         .run(migrator::Run {
             no_backup: true,
             allow_data_loss: true,
@@ -33,37 +32,37 @@ async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
         })
         .await
         .unwrap();
-    place.add_rows(5_000).await;
+    dir.add_rows(5_000).await;
 
-    let restored = place.restore(&backup.path).await.unwrap();
+    let restored = dir.restore(&backup.path).await.unwrap();
 
     assert!(restored.compared);
     assert_eq!(restored.version, 2);
-    assert_eq!(place.counts().await, "10 10");
-    assert_eq!(place.ledger().status().await.unwrap().version, 2);
-    assert_eq!(place.query("pragma journal_mode").await, ["wal"]);
+    assert_eq!(dir.counts().await, "10 10");
+    assert_eq!(dir.ledger().status().await.unwrap().version, 2);
+    assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
     let rescue = restored.pre_restore.unwrap();
     assert_eq!(rescue.manifest.why, "rescue before restore");
     assert_eq!(rescue.manifest.version, 1);
     assert_eq!(query_in(&rescue.path, COUNTS).await, ["5010 5010"]);
 
-    let restored = place.restore(&rescue.path).await.unwrap();
+    let restored = dir.restore(&rescue.path).await.unwrap();
 
     assert_eq!(restored.version, 1);
-    assert_eq!(place.counts().await, "5010 5010");
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
-    assert_eq!(place.names().len(), 6, "{:?}", place.names());
+    assert_eq!(dir.counts().await, "5010 5010");
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
+    assert_eq!(dir.names().len(), 6, "{:?}", dir.names());
 }
 
 #[tokio::test]
 async fn until_a_restore_is_finished_nothing_has_happened() {
-    let place = Place::with_rows(5_000).await;
-    let backup = place.back_up().await.unwrap();
-    place.add_rows(1).await;
-    let mut other = place.connect().await;
+    let dir = TestDir::with_rows(5_000).await;
+    let backup = dir.back_up().await.unwrap();
+    dir.add_rows(1).await;
+    let mut other = dir.connect().await;
     execute(&mut other, "pragma busy_timeout = 0").await;
 
-    let mut copy = OnlineBackup::open(&place.path(), &backup.path).unwrap();
+    let mut copy = OnlineBackup::open(&dir.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
 
     // The lock is held, before the first page and after it.
@@ -78,7 +77,7 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
     assert_eq!(query_texts(&mut other, COUNTS).await, ["5001 5001"]);
     execute(&mut other, "begin immediate; rollback").await;
 
-    let mut copy = OnlineBackup::open(&place.path(), &backup.path).unwrap();
+    let mut copy = OnlineBackup::open(&dir.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
     let copied = copy.finish().unwrap();
     assert!(copied.unchanged_since_commit().unwrap());
@@ -97,18 +96,18 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
 
 #[tokio::test]
 async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
-    let place = Place::with_rows(10).await;
-    let backup = place.back_up().await.unwrap();
-    let mut holder = place.connect().await;
+    let dir = TestDir::with_rows(10).await;
+    let backup = dir.back_up().await.unwrap();
+    let mut holder = dir.connect().await;
     execute(&mut holder, "begin immediate").await;
 
     let limit = Duration::from_millis(50);
-    let backups = place.backups();
+    let backups = dir.backups();
     let locked = backups
         .restore(&backup.path, &KNOWN, limit, &Progress::noop())
         .await
         .unwrap_err();
-    let mut restore = Box::pin(place.restore(&backup.path));
+    let mut restore = Box::pin(dir.restore(&backup.path));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut restore).await;
     execute(&mut holder, "rollback").await;
     let restored = restore.await;
@@ -123,11 +122,11 @@ async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_read_and_write_go_on_through_a_restore() {
-    let place = Place::with_rows(20_000).await;
-    let backup = place.back_up().await.unwrap();
-    let writer = Writer::start(&place).await;
+    let dir = TestDir::with_rows(20_000).await;
+    let backup = dir.back_up().await.unwrap();
+    let writer = Writer::start(&dir).await;
     let options = SqliteConnectOptions::new()
-        .filename(place.path())
+        .filename(dir.path())
         .read_only(true);
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
@@ -157,7 +156,7 @@ async fn those_who_read_and_write_go_on_through_a_restore() {
         .collect();
 
     for _ in 0..3 {
-        let restored = place.restore(&backup.path).await.unwrap();
+        let restored = dir.restore(&backup.path).await.unwrap();
         println!("compared: {}", restored.compared);
         let rescued = restored.pre_restore.unwrap().manifest.rows["debits"];
         assert!(rescued > 20_000, "what was written is in the rescue");
@@ -172,15 +171,15 @@ async fn those_who_read_and_write_go_on_through_a_restore() {
 
     println!("{reads} reads, and a writer waited for {waited:?} at the most");
     assert!(reads > 0);
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
-    assert!(place.query("pragma foreign_key_check").await.is_empty());
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
+    assert!(dir.query("pragma foreign_key_check").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_missing_database_is_made() {
-    let place = Place::with_rows(10).await;
-    let backup = place.back_up().await.unwrap();
-    let other = Place::new();
+    let dir = TestDir::with_rows(10).await;
+    let backup = dir.back_up().await.unwrap();
+    let other = TestDir::new();
 
     let restored = other.restore(&backup.path).await.unwrap();
 
@@ -195,48 +194,48 @@ async fn a_missing_database_is_made() {
 
 #[tokio::test]
 async fn a_damaged_database_is_replaced_and_what_it_was_is_kept() {
-    let place = Place::with_rows(2_000).await;
-    let backup = place.back_up().await.unwrap();
-    damage(&place.path(), 3);
+    let dir = TestDir::with_rows(2_000).await;
+    let backup = dir.back_up().await.unwrap();
+    damage(&dir.path(), 3);
 
-    let restored = place.restore(&backup.path).await.unwrap();
+    let restored = dir.restore(&backup.path).await.unwrap();
 
-    assert_eq!(place.counts().await, "2000 2000");
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert_eq!(dir.counts().await, "2000 2000");
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
     let rescue = restored.pre_restore.unwrap();
     assert_eq!(rescue.manifest.why, "rescue before restore, damaged");
     assert!(!rescue.manifest.verified);
     assert_eq!(
-        place.backups().list().unwrap().backups[0].state,
+        dir.backups().list().unwrap().backups[0].state,
         BackupState::Damaged
     );
-    let refusal = place.restore(&rescue.path).await.unwrap_err();
+    let refusal = dir.restore(&rescue.path).await.unwrap_err();
     assert!(matches!(refusal, Error::Corrupt { .. }), "{refusal}");
 }
 
 #[tokio::test]
 async fn a_database_without_its_first_page_is_for_the_operator_to_move_away() {
-    let place = Place::with_rows(10).await;
-    let backup = place.back_up().await.unwrap();
-    overwrite(&place.path(), 0, &[0xA5; 4096]);
+    let dir = TestDir::with_rows(10).await;
+    let backup = dir.back_up().await.unwrap();
+    overwrite(&dir.path(), 0, &[0xA5; 4096]);
 
-    let refusal = place.restore(&backup.path).await.unwrap_err();
-    fs::remove_file(place.path()).unwrap();
-    place.restore(&backup.path).await.unwrap();
+    let refusal = dir.restore(&backup.path).await.unwrap_err();
+    fs::remove_file(dir.path()).unwrap();
+    dir.restore(&backup.path).await.unwrap();
 
     assert_eq!(refusal.reason(), "DATABASE_DAMAGED");
     assert!(refusal.to_string().contains("move it away"), "{refusal}");
-    assert_eq!(place.counts().await, "10 10");
+    assert_eq!(dir.counts().await, "10 10");
 }
 
 #[tokio::test]
 async fn a_restore_tells_how_far_it_is() {
-    let place = Place::with_rows(5_000).await;
-    let backup = place.back_up().await.unwrap();
+    let dir = TestDir::with_rows(5_000).await;
+    let backup = dir.back_up().await.unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     let progress = Progress::new(move |event| tell.send(event).unwrap());
 
-    let backups = place.backups();
+    let backups = dir.backups();
     backups
         .restore(&backup.path, &KNOWN, PATIENCE, &progress)
         .await

@@ -23,7 +23,7 @@ async fn a_run_that_does_something_makes_a_backup_and_the_way_back_is_one_comman
     let upgraded = tree.done(&["upgrade"]);
     let after = tree.done(&["dump"]);
     let backup = tree.newest_backup();
-    tree.place.execute("delete from posts").await;
+    tree.dir.execute("delete from posts").await;
     let restored = tree.done(&["restore", backup.to_str().unwrap()]);
 
     let first = upgraded.lines().next().unwrap();
@@ -63,13 +63,13 @@ async fn without_a_backup_there_is_not_even_a_folder() {
     tree.done(&["downgrade", "--no-backup"]);
 
     assert!(said.starts_with("Applied 0003"), "{said}");
-    assert!(!tree.place.0.path().join("backups").exists());
+    assert!(!tree.dir.0.path().join("backups").exists());
 }
 
 #[tokio::test]
 async fn a_dry_run_says_all_and_changes_no_byte() {
     let tree = behind().await;
-    let bytes = || fs::read(tree.place.path()).unwrap();
+    let bytes = || fs::read(tree.dir.path()).unwrap();
     let before = bytes();
 
     let up = tree.done(&["upgrade", "--dry-run"]);
@@ -93,7 +93,7 @@ async fn a_dry_run_says_all_and_changes_no_byte() {
     );
     assert!(back.contains("Lost table posts (5 rows)"), "{back}");
     assert!(back.ends_with("Current database version: 2"), "{back}");
-    assert!(!tree.place.0.path().join("backups").exists());
+    assert!(!tree.dir.0.path().join("backups").exists());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_dry_run_without_a_database_makes_none() {
     let said = tree.done(&["upgrade", "--dry-run"]);
 
     assert!(said.contains("Applied 0002 create_posts"), "{said}");
-    assert!(!tree.place.path().exists());
+    assert!(!tree.dir.path().exists());
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn backups_are_listed_and_the_newest_are_kept() {
         tree.done(&["backup"]);
     }
 
-    let folder = tree.place.0.path().join("backups");
+    let folder = tree.dir.0.path().join("backups");
     assert_eq!(none, format!("No backups in {}", folder.display()));
     let lines: Vec<_> = listed.lines().collect();
     assert_eq!(lines[0], format!("Backups in {}:", folder.display()));
@@ -144,28 +144,28 @@ async fn backups_are_listed_and_the_newest_are_kept() {
 #[tokio::test]
 async fn the_folder_of_backups_may_be_another() {
     let tree = behind().await;
-    let folder = tree.place.0.path().join("elsewhere");
+    let folder = tree.dir.0.path().join("elsewhere");
 
     let said = tree.done(&["upgrade", "--backup-folder", folder.to_str().unwrap()]);
     tree.done(&["downgrade", "--backup-folder", "beside"]);
 
     assert!(said.contains(folder.to_str().unwrap()), "{said}");
     assert_eq!(super::names(&folder).len(), 2);
-    assert_eq!(super::names(&tree.place.0.path().join("beside")).len(), 2);
-    assert!(!tree.place.0.path().join("backups").exists());
+    assert_eq!(super::names(&tree.dir.0.path().join("beside")).len(), 2);
+    assert!(!tree.dir.0.path().join("backups").exists());
 }
 
 #[tokio::test]
 async fn a_backup_as_a_file_of_its_own_is_never_written_over() {
     let tree = Tree::upgraded();
     tree.add_rows(2).await;
-    let file = tree.place.0.path().join("tuesday.db");
+    let file = tree.dir.0.path().join("tuesday.db");
     let file = file.to_str().unwrap();
 
     let said = tree.done(&["backup", file]);
     let before = fs::read(file).unwrap();
     let again = tree.refused(&["backup", file], 9);
-    tree.place.execute("delete from posts").await;
+    tree.dir.execute("delete from posts").await;
     tree.done(&["restore", file]);
 
     assert!(said.ends_with(file), "{said}");
@@ -179,7 +179,7 @@ async fn what_is_no_backup_is_not_restored() {
     let tree = Tree::upgraded();
     tree.add_rows(2).await;
     tree.done(&["backup"]);
-    let folder = tree.place.0.path();
+    let folder = tree.dir.0.path();
     let text = folder.join("text.db");
     fs::write(
         &text,
@@ -198,7 +198,7 @@ async fn what_is_no_backup_is_not_restored() {
         (folder.join("none.db"), "there is no file"),
         (text, "is not a backup of the microblog"),
         (short, "is damaged"),
-        (tree.place.path(), "is the database itself"),
+        (tree.dir.path(), "is the database itself"),
     ] {
         let refused = tree.refused(&["restore", file.to_str().unwrap()], 9);
 

@@ -56,8 +56,8 @@ fn a_rule_that_is_broken_is_told_with_its_code_and_place() {
     let object = tree.json(&["check"], 5);
 
     assert_eq!(run.code, 5, "{run:?}");
-    let place = "user-service/migrations/0004_drop_bio.up.sql:3:1";
-    assert!(run.stdout.contains(place), "{run:?}");
+    let dir = "user-service/migrations/0004_drop_bio.up.sql:3:1";
+    assert!(run.stdout.contains(dir), "{run:?}");
     assert!(run.stdout.contains("M002"), "{run:?}");
     let finding = &object["result"]["lint"]["findings"][0];
     assert_eq!(finding["code"], "M002", "{finding}");
@@ -103,7 +103,7 @@ async fn a_rebuild_that_would_keep_the_services_waiting_is_found_on_a_copy() {
     tree.add_rows(2_000).await;
     tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
     tree.done(&["migrate", "longer"]);
-    let before = fs::read(tree.place.path()).unwrap();
+    let before = fs::read(tree.dir.path()).unwrap();
 
     let patient = tree.done(&["check", "--longest-wait", "1h"]);
     let run = tree.run(&["check", "--longest-wait", "1ms"]);
@@ -115,10 +115,10 @@ async fn a_rebuild_that_would_keep_the_services_waiting_is_found_on_a_copy() {
     assert_eq!(run.code, 5, "{run:?}");
     assert!(run.stdout.contains("M006"), "{run:?}");
     assert!(
-        before == fs::read(tree.place.path()).unwrap(),
+        before == fs::read(tree.dir.path()).unwrap(),
         "it was changed"
     );
-    let left = super::names(tree.place.0.path());
+    let left = super::names(tree.dir.0.path());
     assert_eq!(left, ["microblog.db", "tree"]);
 }
 
@@ -135,8 +135,8 @@ fn a_script_that_is_wrong_is_found_with_its_place() {
     let run = tree.run(&["check"]);
 
     assert_ne!(run.code, 0, "{run:?}");
-    let place = "user-service/migrations/0003_wrong.up.sql:2:19";
-    assert!(run.stdout.contains(place), "{run:?}");
+    let dir = "user-service/migrations/0003_wrong.up.sql:2:19";
+    assert!(run.stdout.contains(dir), "{run:?}");
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn check_refuses_what_upgrade_refuses() {
 
         assert_eq!(upgrade.code, refusal, "{up}: {upgrade:?}");
         assert_eq!(check.code, 5, "{up}: {check:?}");
-        let place = "post-service/migrations/0003_refused.up.sql:";
-        let told = |line: &str| line.contains(place) && line.contains(code);
+        let dir = "post-service/migrations/0003_refused.up.sql:";
+        let told = |line: &str| line.contains(dir) && line.contains(code);
         assert!(check.stdout.lines().any(told), "{up}: {check:?}");
     }
 }
@@ -180,7 +180,7 @@ fn what_a_killed_check_left_goes_with_the_next_command() {
         "create table more (id integer primary key) strict;",
         "-- @destroys table more\ndrop table more;",
     );
-    let folder = tree.place.0.path();
+    let folder = tree.dir.0.path();
     for command in ["check", "backup", "upgrade"] {
         for end in ["", "-wal", "-shm"] {
             let left = format!("microblog-20261124T065018.123Z-v0002.db.partial{end}");

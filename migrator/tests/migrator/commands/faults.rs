@@ -23,7 +23,7 @@ impl Tree {
     /// something that only this command sees; what is on it in the end is copied into the
     /// folder `left`. `None` where nobody may mount.
     fn on_disk(&self, mount: &str, arguments: &[&str]) -> Option<ProgramOutput> {
-        let folder = self.place.0.path();
+        let folder = self.dir.0.path();
         fs::create_dir_all(folder.join("disk")).unwrap();
         let options = ["-m", "-rm"].into_iter().find(|options| {
             let mut unshare = Command::new("unshare");
@@ -55,11 +55,11 @@ impl Tree {
     /// What is left of the database on the disk, as a tree of its own.
     fn left(&self) -> Self {
         let left = Self::new();
-        let folder = self.place.0.path().join("left");
+        let folder = self.dir.0.path().join("left");
         for name in super::names(&folder) {
             let file = folder.join(&name);
             if file.is_file() {
-                fs::copy(file, left.place.0.path().join(name)).unwrap();
+                fs::copy(file, left.dir.0.path().join(name)).unwrap();
             }
         }
         left
@@ -68,8 +68,8 @@ impl Tree {
     /// Asserts that the database is sound, at version 2, with so many rows.
     async fn assert_as_before(&self, rows: u32) {
         assert_eq!(self.counts().await, format!("{rows} {rows}"));
-        assert_eq!(self.place.query("pragma integrity_check").await, ["ok"]);
-        let run = self.place.run(&["diff"]);
+        assert_eq!(self.dir.query("pragma integrity_check").await, ["ok"]);
+        let run = self.dir.run(&["diff"]);
         assert_eq!(run.code, 0, "{run:?}");
         assert!(
             run.stdout.ends_with("has the schema of version 2"),
@@ -92,7 +92,7 @@ fn kibibytes(file: &Path) -> u64 {
 #[tokio::test]
 async fn without_room_for_a_backup_nothing_is_migrated() {
     let tree = behind(20_000).await;
-    let size = kibibytes(&tree.place.path());
+    let size = kibibytes(&tree.dir.path());
 
     for extra in [size / 2, size * 3 / 4] {
         let Some(run) = tree.on_disk(&small(size + extra), &["upgrade"]) else {
@@ -102,7 +102,7 @@ async fn without_room_for_a_backup_nothing_is_migrated() {
         run.assert_refused(9);
         assert!(run.stderr.contains("there is no room for"), "{run:?}");
         tree.left().assert_as_before(20_000).await;
-        let backups = super::names(&tree.place.0.path().join("left/backups"));
+        let backups = super::names(&tree.dir.0.path().join("left/backups"));
         assert_eq!(backups, [""; 0]);
     }
 }
@@ -110,7 +110,7 @@ async fn without_room_for_a_backup_nothing_is_migrated() {
 #[tokio::test]
 async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
     let tree = behind(20_000).await;
-    let size = kibibytes(&tree.place.path());
+    let size = kibibytes(&tree.dir.path());
 
     for (extra, backup) in [(200, false), (size / 6, false), (size + size / 6, true)] {
         let arguments = if backup {
@@ -125,7 +125,7 @@ async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
         run.assert_refused(1);
         assert!(run.stderr.contains("full"), "{run:?}");
         tree.left().assert_as_before(20_000).await;
-        let backups = super::names(&tree.place.0.path().join("left/backups"));
+        let backups = super::names(&tree.dir.0.path().join("left/backups"));
         let partial = backups.iter().any(|name| name.contains("partial"));
         assert!(!partial, "{backups:?}");
     }
@@ -143,7 +143,7 @@ async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
         &["downgrade", "--allow-data-loss"],
         &["restore", "tuesday.db"],
     ] {
-        let file = tree.place.0.path().join("tuesday.db");
+        let file = tree.dir.0.path().join("tuesday.db");
         if !file.exists() {
             tree.done(&["backup", file.to_str().unwrap()]);
         }
@@ -184,7 +184,7 @@ async fn a_database_file_that_is_read_only_is_a_setting_that_cannot_work() {
 
 /// Overwrites a part of the database file, and says what was there.
 fn damage(tree: &Tree, from: u64, length: usize) {
-    let file = fs::File::options().write(true).open(tree.place.path());
+    let file = fs::File::options().write(true).open(tree.dir.path());
     file.unwrap()
         .write_all_at(&vec![0xA5; length], from)
         .unwrap();
@@ -196,7 +196,7 @@ async fn a_database_without_its_header_is_refused_and_a_backup_mends_it() {
     tree.done(&["backup"]);
     let backup = tree.newest_backup();
     damage(&tree, 0, 100);
-    let damaged = fs::read(tree.place.path()).unwrap();
+    let damaged = fs::read(tree.dir.path()).unwrap();
 
     let upgrade = tree.refused(&["upgrade"], 7);
     let restore = tree.refused(&["restore", backup.to_str().unwrap()], 9);
@@ -210,10 +210,10 @@ async fn a_database_without_its_header_is_refused_and_a_backup_mends_it() {
         "{restore}"
     );
     assert!(
-        damaged == fs::read(tree.place.path()).unwrap(),
+        damaged == fs::read(tree.dir.path()).unwrap(),
         "it was changed"
     );
-    fs::rename(tree.place.path(), tree.place.0.path().join("away.db")).unwrap();
+    fs::rename(tree.dir.path(), tree.dir.0.path().join("away.db")).unwrap();
     tree.done(&["restore", backup.to_str().unwrap()]);
     tree.assert_as_before(1_000).await;
     tree.done(&["upgrade"]);
@@ -224,7 +224,7 @@ async fn a_database_with_pages_that_cannot_be_read_is_not_migrated_and_a_backup_
     let tree = behind(20_000).await;
     tree.done(&["backup"]);
     let backup = tree.newest_backup();
-    let middle = fs::metadata(tree.place.path()).unwrap().len() / 2;
+    let middle = fs::metadata(tree.dir.path()).unwrap().len() / 2;
     damage(&tree, middle / 4096 * 4096, 40 * 4096);
 
     let with_backup = tree.refused(&["upgrade"], 9);
@@ -245,9 +245,9 @@ async fn a_database_with_pages_that_cannot_be_read_is_not_migrated_and_a_backup_
 #[test]
 fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
     let tree = Tree::new();
-    let path = tree.place.0.path().join("a/b/microblog.db");
+    let path = tree.dir.0.path().join("a/b/microblog.db");
     let url = format!("sqlite:{}", path.display());
-    let none = tree.place.0.path().join("none");
+    let none = tree.dir.0.path().join("none");
     let none = none.to_str().unwrap();
 
     let created = tree.done(&["create", "--database-url", &url]);
@@ -257,13 +257,13 @@ fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
         Some(format!("Created {}", path.display()).as_str())
     );
     for command in ["upgrade", "status", "release"] {
-        let run = tree.place.run(&[command, "--project", none]);
+        let run = tree.dir.run(&[command, "--project", none]);
         run.assert_refused(78);
         assert!(run.stderr.contains(none), "{run:?}");
     }
-    let run = tree.place.run(&["migrate", "x", "--project", none]);
+    let run = tree.dir.run(&["migrate", "x", "--project", none]);
     run.assert_refused(78);
-    assert!(!tree.place.path().exists());
+    assert!(!tree.dir.path().exists());
 }
 
 #[test]

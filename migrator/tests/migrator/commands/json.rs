@@ -4,12 +4,12 @@
 use std::fs;
 
 use super::{POSTS, Tree, USERS};
-use crate::Place;
+use crate::TestDir;
 
 #[tokio::test]
 async fn every_command_prints_one_object() {
     let tree = Tree::new();
-    let file = tree.place.0.path().join("tuesday.db");
+    let file = tree.dir.0.path().join("tuesday.db");
     let file = file.to_str().unwrap();
 
     for (arguments, key) in [
@@ -38,7 +38,7 @@ async fn every_command_prints_one_object() {
         assert!(object["result"].get(key).is_some(), "{object}");
     }
     let dump = tree.done(&["dump"]);
-    let copy = Place::new();
+    let copy = TestDir::new();
     copy.execute(&dump).await;
     let adopted = copy.run(&["baseline", "2", "--json"]).object();
     assert_eq!(adopted["result"]["adopted"][1]["name"], "create_posts");
@@ -143,9 +143,8 @@ async fn every_kind_of_error_is_one_object() {
     let upgrade: Make = |tree| {
         tree.done(&["upgrade"]);
     };
-    let text: Make =
-        |tree| fs::write(tree.place.path(), "no database at all\n".repeat(99)).unwrap();
-    let folder: Make = |tree| fs::create_dir(tree.place.path()).unwrap();
+    let text: Make = |tree| fs::write(tree.dir.path(), "no database at all\n".repeat(99)).unwrap();
+    let folder: Make = |tree| fs::create_dir(tree.dir.path()).unwrap();
     let no_tree: Make = |tree| fs::remove_dir_all(tree.folder().join(USERS)).unwrap();
     let twice: Make = |tree| tree.add(USERS, "0002_again", "select 1;", "select 1;");
     let late: Make = |tree| {

@@ -59,7 +59,7 @@ struct Beginning {
 
 impl Tree {
     async fn state(&self) -> State {
-        let mut connection = self.place.connect().await;
+        let mut connection = self.dir.connect().await;
         assert_eq!(
             query_texts(&mut connection, "pragma integrity_check").await,
             ["ok"]
@@ -77,7 +77,7 @@ impl Tree {
     /// The same with a copy of its closed database and its migrations.
     fn copy(&self) -> Self {
         let copy = Self::new();
-        fs::copy(self.place.path(), copy.place.path()).unwrap();
+        fs::copy(self.dir.path(), copy.dir.path()).unwrap();
         for service in [super::USERS, POSTS] {
             for name in self.migrations(service) {
                 let file = Path::new(service).join("migrations").join(name);
@@ -99,7 +99,7 @@ impl Beginning {
     /// that adds a column to users, and one that rebuilds posts.
     async fn new() -> Self {
         let tree = Tree::upgraded();
-        let mut connection = tree.place.connect().await;
+        let mut connection = tree.dir.connect().await;
         tree.add_rows(1_000).await;
         execute(
             &mut connection,

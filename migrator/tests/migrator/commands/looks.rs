@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{Tree, USERS};
-use crate::Place;
+use crate::TestDir;
 
 #[test]
 fn the_status_exits_with_3_only_if_it_is_asked_to() {
@@ -72,7 +72,7 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
         ),
     ] {
         let tree = Tree::upgraded();
-        tree.place.execute(edit).await;
+        tree.dir.execute(edit).await;
 
         let run = tree.run(&["diff"]);
         let object = tree.json(&["diff"], 4);
@@ -81,14 +81,14 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
         let head = format!(
             "-- {} does not have the schema of version 2:\n--   {difference}\n\
              -- This would fix it:\n\n",
-            tree.place.path().display()
+            tree.dir.path().display()
         );
         assert!(run.stdout.starts_with(&head), "{head}: {run:?}");
         assert!(run.stdout.contains(undo), "{undo}: {run:?}");
         assert_eq!(object["result"]["drift"], true);
         assert!(object["result"]["ddl"].as_str().unwrap().contains(undo));
 
-        tree.place.execute(&run.stdout).await;
+        tree.dir.execute(&run.stdout).await;
         let back = tree.done(&["diff"]);
         assert!(back.ends_with("has the schema of version 2"), "{back}");
     }
@@ -98,7 +98,7 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
 async fn a_difference_has_the_statement_that_should_be_and_the_one_that_is() {
     let tree = Tree::upgraded();
     let none = tree.json(&["diff"], 0);
-    tree.place
+    tree.dir
         .execute(
             "drop index posts_by_user;
              create index posts_by_user on posts (user_id);
@@ -145,7 +145,7 @@ async fn a_dump_is_a_script_that_makes_the_same_schema() {
     let tree = Tree::upgraded();
 
     let dump = tree.done(&["dump"]);
-    let copy = Place::new();
+    let copy = TestDir::new();
     copy.execute(&dump).await;
     let adopted = copy.run(&["baseline", "2"]);
     let again = copy.run(&["dump"]);
@@ -164,7 +164,7 @@ async fn a_dump_is_a_script_that_makes_the_same_schema() {
 async fn only_a_database_that_is_like_its_version_is_adopted() {
     let tree = Tree::upgraded();
     let dump = tree.done(&["dump"]);
-    let other = Place::new();
+    let other = TestDir::new();
     other.execute(&dump).await;
     other.execute("drop index posts_by_user").await;
     let before = fs::read(other.path()).unwrap();
@@ -172,7 +172,7 @@ async fn only_a_database_that_is_like_its_version_is_adopted() {
     let drifted = other.run(&["baseline", "2"]);
     let unknown = other.run(&["baseline", "3"]);
     let adopted = tree.run(&["baseline", "2"]);
-    let missing = Place::new().run(&["baseline", "2"]);
+    let missing = TestDir::new().run(&["baseline", "2"]);
 
     for (run, code, says) in [
         (&drifted, 4, "is not that of version 2"),
@@ -218,5 +218,5 @@ fn a_wait_in_vain_exits_with_75() {
         behind.contains("is at version 1 after 0s, and not at version 2"),
         "{behind}"
     );
-    assert!(!tree.place.0.path().join("backups").exists());
+    assert!(!tree.dir.0.path().join("backups").exists());
 }

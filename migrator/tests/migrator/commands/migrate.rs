@@ -78,11 +78,11 @@ async fn a_rename_that_is_declared_keeps_the_values() {
     tree.edit(POSTS, "length(body)", "length(message)");
 
     tree.done(&["migrate", "rename body", "--apply"]);
-    let renamed = tree.place.query("select message from posts").await;
+    let renamed = tree.dir.query("select message from posts").await;
     tree.done(&["downgrade"]);
 
     assert_eq!(renamed.len(), 3);
-    assert_eq!(tree.place.query("select body from posts").await, renamed);
+    assert_eq!(tree.dir.query("select body from posts").await, renamed);
 }
 
 #[tokio::test]
@@ -98,10 +98,10 @@ async fn a_table_that_is_renamed_keeps_its_rows() {
 
     tree.done(&["migrate", "rename posts", "--apply"]);
 
-    let renamed = tree.place.query("select body from articles").await;
+    let renamed = tree.dir.query("select body from articles").await;
     assert_eq!(renamed.len(), 3);
     tree.done(&["downgrade"]);
-    assert_eq!(tree.place.query("select body from posts").await, renamed);
+    assert_eq!(tree.dir.query("select body from posts").await, renamed);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_check_writes_nothing_and_says_whether_a_migration_is_missing() {
     assert_eq!(object["result"]["written"], false);
     assert_eq!(object["result"]["migrations"][0]["number"], 3);
     assert_eq!(tree.migrations(USERS).len(), 2);
-    assert!(!tree.place.path().exists());
+    assert!(!tree.dir.path().exists());
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn an_error_in_what_is_declared_is_told_with_its_place() {
         let refused = tree.refused(arguments, 1);
         let object = tree.json(arguments, 1);
 
-        let place = format!("at post-service/schema.sql:{line}:");
-        assert!(refused.contains(&place), "{refused}");
+        let dir = format!("at post-service/schema.sql:{line}:");
+        assert!(refused.contains(&dir), "{refused}");
         let error = &object["error"];
         assert_eq!(error["reason"], "INVALID_DECLARATION");
         assert_eq!(error["file"], "post-service/schema.sql");

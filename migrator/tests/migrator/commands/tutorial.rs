@@ -65,7 +65,7 @@ Applied 0002 posts (post-service) in N ms
 Current database version: 2";
     assert_eq!(tree.says(&["upgrade"]), upgraded);
     let schema = tree.says(&["dump"]);
-    tree.place
+    tree.dir
         .execute("insert into users (nickname, email) values ('susan', 'susan@example.com')")
         .await;
 
