@@ -1,6 +1,6 @@
-//! The store of posts: what it does, and what it promises.
+//! The interface of the store of posts, and its promises.
 //!
-//! It knows no SQL and no gRPC. Each engine implements [`PostStore`] in a module of its own.
+//! It knows no SQL and no gRPC. Each engine implements [`PostStore`] in a separate module.
 
 mod cached_response;
 pub mod sqlite;
@@ -26,8 +26,8 @@ use crate::{
 ///
 /// # Promises
 ///
-/// SQLite keeps these because one transaction writes at a time. An engine with concurrent
-/// writers has to do something for each of them.
+/// SQLite keeps these promises because one transaction writes at a time. An engine with
+/// concurrent writers needs a mechanism for each of them.
 ///
 /// 1. **Ids become visible in their order.** A reader that sees an id sees all lower ids that
 ///    will ever exist. No id is used twice.
@@ -46,7 +46,7 @@ use crate::{
 /// Every method may also fail with [`Error::Database`], and every method that reads rows with
 /// [`Error::Corrupt`].
 pub trait PostStore: Clone + Send + Sync + 'static {
-    /// The clock that gives the times of what is written.
+    /// Returns the clock that provides creation and update times.
     fn clock(&self) -> &Clock;
 
     /// Returns the interval in which to call [`posts_since`](Self::posts_since) for posts that
@@ -64,32 +64,31 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Those of every method.
-    fn list(&self, list: &ListQuery) -> impl Future<Output = Result<Arc<Page>, Error>> + Send;
+    /// The errors that every method may return.
+    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Arc<Page>, Error>> + Send;
 
-    /// Returns how many posts a purge would delete, and the lowest ids among them, at most
-    /// 100.
+    /// Returns the number of posts that a purge would delete, and up to 100 of the lowest ids.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn preview_purge(
         &self,
-        selection: PurgeFilter,
+        filter: PurgeFilter,
     ) -> impl Future<Output = Result<(i64, Vec<i64>), Error>> + Send;
 
-    /// Returns the highest id of all posts, or 0 if there are none.
+    /// Returns the highest id of all posts, or 0 if no post exists.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn max_id(&self) -> impl Future<Output = Result<i64, Error>> + Send;
 
     /// Returns the first posts with a higher id than `after`, of one author if one is given.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn posts_since(
         &self,
         after: i64,
@@ -117,15 +116,15 @@ pub trait PostStore: Clone + Send + Sync + 'static {
         write: IdempotentWrite<NewPost>,
     ) -> impl Future<Output = Result<Post, Error>> + Send;
 
-    /// Changes a post, and returns it as stored. A change that changes nothing leaves the
-    /// row, its times and its etag as they are.
+    /// Updates a post, and returns it as stored. If no value changes, the row, its times and its
+    /// etag stay unchanged.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] and [`Error::EtagMismatch`].
     fn update(
         &self,
-        change: PostUpdate,
+        update: PostUpdate,
         validate_only: bool,
     ) -> impl Future<Output = Result<Post, Error>> + Send;
 
@@ -136,34 +135,35 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// [`Error::NotFound`] and [`Error::EtagMismatch`].
     fn delete(&self, deletion: PostDeletion) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Makes all changes in their order, each of which sees those before it, or none. Returns
-    /// the posts as stored, and `None` for each deletion; or the saved response of a replay.
+    /// Executes all mutations in their order, or none. Each sees the effects of those before it.
+    /// Returns the posts as stored, and `None` for each deletion. Returns the saved response of a
+    /// replay.
     ///
     /// # Errors
     ///
-    /// [`Error::Mutation`] for the first change that fails, and [`Error::RequestIdReused`].
+    /// [`Error::Mutation`] for the first mutation that fails, and [`Error::RequestIdReused`].
     fn commit(
         &self,
         write: IdempotentWrite<Vec<Mutation>>,
     ) -> impl Future<Output = Result<Vec<Option<Post>>, Error>> + Send;
 
-    /// Deletes the posts of a selection, and returns how many.
+    /// Deletes the posts that match `filter`, and returns their number.
     ///
     /// # Errors
     ///
-    /// Those of every method.
-    fn purge(&self, selection: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
+    /// The errors that every method may return.
+    fn purge(&self, filter: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Deletes the oldest idempotency records that are no longer valid: one small step, so
-    /// that no write waits for it. Returns whether there may be more of them.
+    /// Deletes the oldest expired idempotency records, in one small step that delays no other
+    /// write. Returns whether more of them may exist.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn prune_requests(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
-/// A write that may have an idempotency key, so that a replay gets the saved response.
+/// A write with an optional idempotency key. A replay of the key gets the saved response.
 #[derive(Debug)]
 pub struct IdempotentWrite<T> {
     payload: T,
@@ -172,22 +172,22 @@ pub struct IdempotentWrite<T> {
 }
 
 impl IdempotentWrite<NewPost> {
-    /// A post to create, by the call `CreatePost` at `now`.
+    /// Returns the write of a `CreatePost` call that was received at `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the draft has no fingerprint.
+    /// [`Error::Corrupt`] if the draft cannot be serialized for its fingerprint.
     pub fn create(draft: NewPost, write: WriteOptions, now: DateTime<Utc>) -> Result<Self, Error> {
         Self::new("CreatePost", draft, write, now)
     }
 }
 
 impl IdempotentWrite<Vec<Mutation>> {
-    /// Changes to commit, by the call `CommitPosts` at `now`.
+    /// Returns the write of a `CommitPosts` call that was received at `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the changes have no fingerprint.
+    /// [`Error::Corrupt`] if the mutations cannot be serialized for their fingerprint.
     pub fn commit(
         mutations: Vec<Mutation>,
         write: WriteOptions,
@@ -220,23 +220,23 @@ impl<T> IdempotentWrite<T> {
     }
 }
 
-/// Which posts to list, and in which order.
+/// A query for a page of posts.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// What comes first.
+    /// The order of the posts.
     pub order: Order,
-    /// Only posts of this author.
+    /// The author of the posts to list, or `None` for all posts.
     pub author_id: Option<AuthorId>,
-    /// How many.
+    /// The maximum number of posts on the page.
     pub size: PageSize,
-    /// The id of the last post of the page before.
+    /// The id of the last post on the previous page, or `None` for the first page.
     pub after: Option<i64>,
-    /// Whether to count the posts of all pages.
+    /// Whether to count the posts on all pages.
     pub count: bool,
 }
 
 impl ListQuery {
-    /// Whether it is the page that most ask for: the first one, and not what is on the others.
+    /// Returns whether the query is for a first page without a count, as most queries are.
     #[must_use]
     pub fn is_first_page(&self) -> bool {
         self.after.is_none() && !self.count
@@ -246,30 +246,30 @@ impl ListQuery {
 /// A page of posts.
 #[derive(Debug)]
 pub struct Page {
-    /// The posts, in order.
+    /// The posts, in the order of the query.
     pub posts: Vec<Post>,
-    /// Where the next page begins, if there is one.
+    /// The cursor after which the next page starts, or `None` on the last page.
     pub next: Option<i64>,
-    /// How many posts there are on all pages, if it was asked for.
+    /// The number of posts on all pages, if the query counts them.
     pub total: Option<i64>,
     /// The encoded response with this page, which callers of the same page share.
     pub response: CachedResponse,
 }
 
-/// The posts that came after some id.
+/// The posts after some id.
 #[derive(Clone, Debug)]
 pub struct PostsSince {
-    /// In the order of their ids.
+    /// The posts, in the order of their ids.
     pub posts: Vec<Post>,
-    /// Everything up to this id is in `posts`, or came before. It is lower than what was asked
-    /// after if the newest posts are no longer there, as after a restore.
+    /// The id up to which `posts` is complete. It is lower than the requested id if the newest
+    /// posts no longer exist, as after a restore.
     pub until: i64,
-    /// Whether there are more.
+    /// Whether more posts follow `until`.
     pub more: bool,
 }
 
 impl PostsSince {
-    /// Nothing new, up to this id.
+    /// Returns the result for no new posts up to this id.
     #[must_use]
     pub fn empty(until: i64) -> Self {
         Self {
@@ -281,7 +281,7 @@ impl PostsSince {
 }
 
 impl Page {
-    /// A page that was read.
+    /// Returns a page without a cached response.
     #[must_use]
     pub fn new(posts: Vec<Post>, next: Option<i64>, total: Option<i64>) -> Self {
         Self {

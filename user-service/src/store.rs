@@ -1,6 +1,6 @@
-//! The store of users: what it does, and what it promises.
+//! The interface of the store of users, and its promises.
 //!
-//! It knows no SQL and no gRPC. Each engine implements [`UserStore`] in a module of its own.
+//! It knows no SQL and no gRPC. Each engine implements [`UserStore`] in a separate module.
 
 pub mod sqlite;
 
@@ -21,8 +21,8 @@ use crate::{
 ///
 /// # Promises
 ///
-/// SQLite keeps these because one transaction writes at a time. An engine with concurrent
-/// writers has to do something for each of them.
+/// SQLite keeps these promises because one transaction writes at a time. An engine with
+/// concurrent writers needs a mechanism for each of them.
 ///
 /// 1. **Ids become visible in their order.** A reader that sees an id sees all lower ids that
 ///    will ever exist. No id is used twice.
@@ -55,12 +55,11 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// [`Error::KeyNotFound`].
     fn lookup(&self, key: &LookupKey) -> impl Future<Output = Result<User, Error>> + Send;
 
-    /// Returns the users with these ids in the order of the ids, and `None` for each missing
-    /// one.
+    /// Returns the users with these ids in the order of `ids`, and `None` for each missing user.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn batch_get(
         &self,
         ids: &[UserId],
@@ -70,18 +69,17 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Those of every method.
-    fn list(&self, list: &ListQuery) -> impl Future<Output = Result<Page, Error>> + Send;
+    /// The errors that every method may return.
+    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// Returns how many users a purge would delete, and the lowest ids among them, at most
-    /// 100.
+    /// Returns the number of users that a purge would delete, and up to 100 of the lowest ids.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn preview_purge(
         &self,
-        selection: PurgeFilter,
+        filter: PurgeFilter,
     ) -> impl Future<Output = Result<(i64, Vec<i64>), Error>> + Send;
 
     /// Creates a user. The user of a dry run has the id 0.
@@ -95,8 +93,8 @@ pub trait UserStore: Clone + Send + Sync + 'static {
         write: WriteOptions,
     ) -> impl Future<Output = Result<User, Error>> + Send;
 
-    /// Changes a user, and returns it as stored. A change that changes nothing leaves the
-    /// row, its times and its etag as they are.
+    /// Updates a user, and returns it as stored. If no value changes, the row, its times and its
+    /// etag stay unchanged.
     ///
     /// # Errors
     ///
@@ -104,7 +102,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// [`Error::EmailTaken`].
     fn update(
         &self,
-        change: UserUpdate,
+        update: UserUpdate,
         validate_only: bool,
     ) -> impl Future<Output = Result<User, Error>> + Send;
 
@@ -115,72 +113,72 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// [`Error::NotFound`], [`Error::EtagMismatch`] and [`Error::HasPosts`].
     fn delete(&self, deletion: UserDeletion) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Makes all changes in their order, each of which sees those before it, or none. Returns
-    /// the users as stored, and `None` for each deletion.
+    /// Executes all mutations in their order, or none. Each sees the effects of those before it.
+    /// Returns the users as stored, and `None` for each deletion.
     ///
     /// # Errors
     ///
-    /// [`Error::Mutation`] for the first change that fails, and [`Error::RequestIdReused`].
+    /// [`Error::Mutation`] for the first mutation that fails, and [`Error::RequestIdReused`].
     fn commit(
         &self,
         mutations: Vec<Mutation>,
         write: WriteOptions,
     ) -> impl Future<Output = Result<Vec<Option<User>>, Error>> + Send;
 
-    /// Deletes the users of a selection, and returns how many. Deletes all or none.
+    /// Deletes the users that match `filter`, and returns their number. Deletes all or none.
     ///
     /// # Errors
     ///
     /// [`Error::HasPosts`].
-    fn purge(&self, selection: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
+    fn purge(&self, filter: PurgeFilter) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Deletes the oldest idempotency records that are no longer valid: one small step, so
-    /// that no write waits for it. Returns whether there may be more of them.
+    /// Deletes the oldest expired idempotency records, in one small step that delays no other
+    /// write. Returns whether more of them may exist.
     ///
     /// # Errors
     ///
-    /// Those of every method.
+    /// The errors that every method may return.
     fn prune_requests(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
-/// Which users to list, and in which order.
+/// A query for a page of users.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// What comes first.
+    /// The order of the users.
     pub order: Order,
-    /// Only users of this role.
+    /// The role of the users to list, or `None` for all users.
     pub role: Option<Role>,
-    /// How many.
+    /// The maximum number of users on the page.
     pub size: PageSize,
-    /// The end of the page before.
+    /// The cursor of the previous page, or `None` for the first page.
     pub after: Option<Cursor>,
-    /// Whether to count the users of all pages.
+    /// Whether to count the users on all pages.
     pub count: bool,
 }
 
-/// Where a page ends: the key of its last user in the order of the list.
+/// The sort key of the last user on a page. The next page starts after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cursor {
-    /// In the order of the ids.
+    /// The id, in an order by id or creation time.
     Id(i64),
-    /// In the order of a text.
+    /// The comparison form, in an order by nickname or email address.
     Text(String),
 }
 
 /// A page of users.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The users, in order.
+    /// The users, in the order of the query.
     pub users: Vec<User>,
-    /// Where the next page begins, if there is one.
+    /// The cursor after which the next page starts, or `None` on the last page.
     pub next: Option<Cursor>,
-    /// How many users there are on all pages, if it was asked for.
+    /// The number of users on all pages, if the query counts them.
     pub total: Option<i64>,
 }
 
 impl Cursor {
-    /// Whether it can be the end of a page in this order.
+    /// Returns whether a page in this order can end with this cursor.
     #[must_use]
     pub fn matches_order(&self, order: &Order) -> bool {
         let by_id = matches!(order.sort_key().0, Field::Id | Field::CreateTime);

@@ -1,7 +1,7 @@
-//! Posts in SQLite: all SQL of the post service.
+//! The store of posts in SQLite, with all SQL of the post service.
 //!
-//! It knows the tables `posts` and `post_requests`, and nothing of how posts are sent or
-//! of who their authors are.
+//! It writes the tables `posts` and `post_requests`. It does not know how posts are sent or how
+//! their authors are resolved.
 
 mod create;
 mod first_page_cache;
@@ -27,7 +27,7 @@ use self::{
     create::{Creation, Drafts, create_one},
     first_page_cache::FirstPageCache,
     read::{FEED_READ_LIMIT, count, find, max_id, page, page_of, sample},
-    write::{delete, mutate, only_creations, purge, single, update},
+    write::{as_creates, delete, mutate, purge, single},
 };
 use super::{IdempotentWrite, ListQuery, Page, PostStore, PostsSince};
 use crate::{
@@ -37,14 +37,14 @@ use crate::{
     },
 };
 
-/// The statements below, as sqlx recorded them when it checked them.
+/// All statements of this module tree, as recorded by `cargo sqlx prepare`.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
 
-/// What the service needs of the database.
+/// The requirements of the service on the database.
 pub static REQUIREMENTS: Requirements = Requirements {
     access: &AccessPolicy {
         owned_tables: &["posts", "post_requests"],
-        // Creating a post looks up whether there is its author.
+        // The foreign key reads it when a post is created.
         readable_columns: &[("users", "id")],
     },
     min_schema_version: 2,
@@ -67,9 +67,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// A store of the posts in `database`, of which at most `list_cache_capacity` first pages are kept
-    /// in memory. `clock` gives the times of what is written. Other processes do not announce
-    /// what they commit, so the store wants to be polled every `poll_interval`.
+    /// Returns a store of the posts in `database` that caches up to `list_cache_capacity` first
+    /// pages. `clock` provides creation and update times. Other processes do not announce their
+    /// commits, so the feed polls the store every `poll_interval`.
     #[must_use]
     pub fn new(
         database: Database,
@@ -103,27 +103,27 @@ impl PostStore for SqliteStore {
             .try_into()
     }
 
-    async fn list(&self, list: &ListQuery) -> Result<Arc<Page>, Error> {
-        if list.count {
-            return self.list_and_count(list).await.map(Arc::new);
+    async fn list(&self, query: &ListQuery) -> Result<Arc<Page>, Error> {
+        if query.count {
+            return self.list_and_count(query).await.map(Arc::new);
         }
-        let source = self.database.read_source(list.size.rows());
-        let cacheable = self.first_pages.is_cacheable(list);
+        let source = self.database.read_source(query.size.rows());
+        let cacheable = self.first_pages.is_cacheable(query);
         let version = cacheable.then(|| source.version()).flatten();
-        if let Some(page) = version.and_then(|version| self.first_pages.get(list, version)) {
+        if let Some(page) = version.and_then(|version| self.first_pages.get(query, version)) {
             return Ok(page);
         }
-        let page = Arc::new(page_of(page(source, list).await?, list, None)?);
+        let page = Arc::new(page_of(page(source, query).await?, query, None)?);
         if let Some(version) = version {
-            self.first_pages.insert(list, version, &page);
+            self.first_pages.insert(query, version, &page);
         }
         Ok(page)
     }
 
-    async fn preview_purge(&self, selection: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
+    async fn preview_purge(&self, filter: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
         let read = self.database.snapshot(async |connection| {
-            let count = count(connection, selection).await?;
-            Ok((count, sample(connection, selection).await?))
+            let count = count(connection, filter).await?;
+            Ok((count, sample(connection, filter).await?))
         });
         Ok(read.await?)
     }
@@ -138,21 +138,20 @@ impl PostStore for SqliteStore {
         after: i64,
         author_id: Option<AuthorId>,
     ) -> Result<PostsSince, Error> {
-        let list = ListQuery {
+        let query = ListQuery {
             order: Order::OldestFirst,
             author_id,
             size: PageSize::clamped(FEED_READ_LIMIT),
             after: Some(after),
             count: false,
         };
-        // Ids are given out in the order of the commits, so a snapshot that has one id has
-        // all lower ones.
+        // SQLite assigns ids in commit order, so a snapshot with one id has all lower ids.
         let read = self.database.snapshot(async |connection| {
-            let rows = page(ReadSource::Transaction(&mut *connection), &list).await?;
+            let rows = page(ReadSource::Transaction(&mut *connection), &query).await?;
             Ok((rows, max_id(connection).await?))
         });
         let (rows, max_id) = read.await?;
-        let page = page_of(rows, &list, None)?;
+        let page = page_of(rows, &query, None)?;
         Ok(PostsSince {
             until: page.next.unwrap_or(max_id),
             more: page.next.is_some(),
@@ -186,7 +185,7 @@ impl PostStore for SqliteStore {
         })
     }
 
-    async fn update(&self, change: PostUpdate, validate_only: bool) -> Result<Post, Error> {
+    async fn update(&self, update: PostUpdate, validate_only: bool) -> Result<Post, Error> {
         let write = WriteOptions {
             validate_only,
             ..WriteOptions::default()
@@ -195,7 +194,7 @@ impl PostStore for SqliteStore {
         self.database
             .write(
                 write.atomicity(Atomicity::SingleStatement),
-                move |connection| Box::pin(update(connection, change, now)),
+                move |connection| Box::pin(write::update(connection, update, now)),
             )
             .await
     }
@@ -219,7 +218,7 @@ impl PostStore for SqliteStore {
         } = write;
         let atomicity = write.atomicity(Atomicity::Savepoint);
         if !write.validate_only
-            && let Some(drafts) = only_creations(&mutations)
+            && let Some(drafts) = as_creates(&mutations)
         {
             let creation = Creation {
                 drafts: Drafts::List(drafts),
@@ -237,7 +236,8 @@ impl PostStore for SqliteStore {
                 Box::pin(idempotency::once(
                     connection,
                     request,
-                    // Asked after the wait in the queue, so that no post is later.
+                    // Read the clock at execution: a time from before the wait in the queue
+                    // could be older than the newest row, which needs another statement.
                     async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })
@@ -252,10 +252,10 @@ impl PostStore for SqliteStore {
         Ok(posts)
     }
 
-    async fn purge(&self, selection: PurgeFilter) -> Result<i64, Error> {
+    async fn purge(&self, filter: PurgeFilter) -> Result<i64, Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
-                Box::pin(purge(connection, selection))
+                Box::pin(purge(connection, filter))
             })
             .await
     }
@@ -273,14 +273,16 @@ impl PostStore for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn list_and_count(&self, list: &ListQuery) -> Result<Page, Error> {
-        let selection = list.author_id.map_or(PurgeFilter::All, PurgeFilter::Author);
+    async fn list_and_count(&self, query: &ListQuery) -> Result<Page, Error> {
+        let filter = query
+            .author_id
+            .map_or(PurgeFilter::All, PurgeFilter::Author);
         let read = self.database.snapshot(async |connection| {
-            let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
-            Ok((rows, count(connection, selection).await?))
+            let rows = page(ReadSource::Transaction(&mut *connection), query).await?;
+            Ok((rows, count(connection, filter).await?))
         });
         let (rows, total) = read.await?;
-        page_of(rows, list, Some(total))
+        page_of(rows, query, Some(total))
     }
 }
 
@@ -291,7 +293,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl From<Error> for WriteError<Error> {
-    fn from(refusal: Error) -> Self {
-        Self::Rejected(refusal)
+    fn from(rejection: Error) -> Self {
+        Self::Rejected(rejection)
     }
 }

@@ -1,6 +1,6 @@
-//! Users in SQLite: all SQL of the user service.
+//! The store of users in SQLite, with all SQL of the user service.
 //!
-//! It knows the tables `users` and `user_requests`, and nothing of how users are sent.
+//! It writes the tables `users` and `user_requests`. It does not know how users are sent.
 
 mod constraints;
 mod create;
@@ -26,7 +26,7 @@ use self::{
     create::{Creation, create_one},
     read::{count, find, page, page_of, sample},
     row::select_users,
-    write::{delete, mutate, purge, update},
+    write::{delete, mutate, purge},
 };
 use super::{ListQuery, Page, UserStore};
 use crate::{
@@ -34,17 +34,17 @@ use crate::{
     user::{LookupKey, Mutation, NewUser, PurgeFilter, User, UserDeletion, UserId, UserUpdate},
 };
 
-/// The statements below, as sqlx recorded them when it checked them.
+/// All statements of this module tree, as recorded by `cargo sqlx prepare`.
 static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
 
-/// What the service needs of the database.
+/// The requirements of the service on the database.
 pub static REQUIREMENTS: Requirements = Requirements {
     access: &AccessPolicy {
         owned_tables: &["users", "user_requests"],
-        // Deleting a user looks up who refers to it.
+        // The foreign key reads it when a user is deleted.
         readable_columns: &[("posts", "user_id")],
     },
-    // The foreign key of the posts is there, so a user with posts cannot be deleted.
+    // From this version on, the foreign key of `posts` protects users who have posts.
     min_schema_version: 2,
     statements: || {
         QUERIES
@@ -63,7 +63,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// A store of the users in `database`. `clock` gives the times of what is written.
+    /// Returns a store of the users in `database`. `clock` provides creation and update times.
     #[must_use]
     pub fn new(database: Database, clock: Clock) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl UserStore for SqliteStore {
     async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
         let mut source = self.database.read_source(ids.len());
         let asked = json_param(&ids)?;
-        // One statement, and so one snapshot.
+        // One statement reads one snapshot.
         let rows = select_users!(
             &mut source,
             "json_each(?1) as asked join users on users.id = asked.value",
@@ -116,28 +116,28 @@ impl UserStore for SqliteStore {
         Ok(ids.iter().map(|id| users.remove(&id.get())).collect())
     }
 
-    async fn list(&self, list: &ListQuery) -> Result<Page, Error> {
-        if !list.count {
-            let source = match list.role {
-                None => self.database.read_source(list.size.rows()),
-                // They may be few, and far apart.
+    async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
+        if !query.count {
+            let source = match query.role {
+                None => self.database.read_source(query.size.rows()),
+                // Users of one role may be few and far apart, so the scan may be long.
                 Some(_) => ReadSource::Pool(&self.database),
             };
-            return page_of(page(source, list).await?, list, None);
+            return page_of(page(source, query).await?, query, None);
         }
-        let selection = list.role.map_or(PurgeFilter::All, PurgeFilter::Role);
+        let filter = query.role.map_or(PurgeFilter::All, PurgeFilter::Role);
         let read = self.database.snapshot(async |connection| {
-            let rows = page(ReadSource::Transaction(&mut *connection), list).await?;
-            Ok((rows, count(connection, selection).await?))
+            let rows = page(ReadSource::Transaction(&mut *connection), query).await?;
+            Ok((rows, count(connection, filter).await?))
         });
         let (rows, total) = read.await?;
-        page_of(rows, list, Some(total))
+        page_of(rows, query, Some(total))
     }
 
-    async fn preview_purge(&self, selection: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
+    async fn preview_purge(&self, filter: PurgeFilter) -> Result<(i64, Vec<i64>), Error> {
         let read = self.database.snapshot(async |connection| {
-            let count = count(connection, selection).await?;
-            Ok((count, sample(connection, selection).await?))
+            let count = count(connection, filter).await?;
+            Ok((count, sample(connection, filter).await?))
         });
         Ok(read.await?)
     }
@@ -163,7 +163,7 @@ impl UserStore for SqliteStore {
         })
     }
 
-    async fn update(&self, change: UserUpdate, validate_only: bool) -> Result<User, Error> {
+    async fn update(&self, update: UserUpdate, validate_only: bool) -> Result<User, Error> {
         let write = WriteOptions {
             validate_only,
             ..WriteOptions::default()
@@ -172,7 +172,7 @@ impl UserStore for SqliteStore {
         self.database
             .write(
                 write.atomicity(Atomicity::SingleStatement),
-                move |connection| Box::pin(update(connection, change, now)),
+                move |connection| Box::pin(write::update(connection, update, now)),
             )
             .await
     }
@@ -200,7 +200,8 @@ impl UserStore for SqliteStore {
                 Box::pin(idempotency::once(
                     connection,
                     request,
-                    // Asked after the wait in the queue, so that all users are earlier.
+                    // Read the clock at execution: a time from before the wait in the queue
+                    // could be older than the newest row, which needs another statement.
                     async move |connection| mutate(connection, mutations, clock.now()).await,
                 ))
             })
@@ -215,10 +216,10 @@ impl UserStore for SqliteStore {
         Ok(users)
     }
 
-    async fn purge(&self, selection: PurgeFilter) -> Result<i64, Error> {
+    async fn purge(&self, filter: PurgeFilter) -> Result<i64, Error> {
         self.database
             .write(Atomicity::SingleStatement, move |connection| {
-                Box::pin(purge(connection, selection))
+                Box::pin(purge(connection, filter))
             })
             .await
     }
@@ -242,7 +243,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl From<Error> for WriteError<Error> {
-    fn from(refusal: Error) -> Self {
-        Self::Rejected(refusal)
+    fn from(rejection: Error) -> Self {
+        Self::Rejected(rejection)
     }
 }

@@ -1,4 +1,4 @@
-//! Creating posts: those of many callers by one statement, or those of each alone.
+//! Creations of posts: of many callers by one statement, or of each caller separately.
 
 use std::slice;
 
@@ -19,10 +19,10 @@ use crate::{
     post::{NewPost, Post},
 };
 
-/// About how much a post has as JSON besides its body: its author, and the punctuation.
-const ROW: usize = 16; // bytes
+/// The estimated size of a post as JSON without its body: the author id and the punctuation.
+const ROW_BYTES: usize = 16;
 
-/// The posts that one caller creates: all of them, or none.
+/// The creation of posts for one caller, which creates all of them or none.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) drafts: Drafts,
@@ -119,8 +119,8 @@ pub(super) async fn create_one(
     }
 }
 
-/// Inserts posts in their order, up to the first that is refused. The caller then undoes those
-/// before it. The index of the first in the caller's request is `index`.
+/// Inserts posts in their order. If one is rejected, the caller rolls back those before it. `index`
+/// is the index of the first post in the client's request.
 pub(super) async fn insert_sequence(
     connection: &mut SqliteConnection,
     drafts: &[NewPost],
@@ -172,9 +172,11 @@ async fn insert_at(
         return Ok(Some(callers.iter().map(|_| Vec::new()).collect()));
     }
     let insert = {
-        let size = drafts().map(|draft| draft.body.as_str().len() + ROW).sum();
+        let size = drafts()
+            .map(|draft| draft.body.as_str().len() + ROW_BYTES)
+            .sum();
         let rows = drafts().map(|draft| (draft.body.as_str(), draft.author_id.get()));
-        // The statement has a copy of them, beside which this one need not stay.
+        // The statement copies the rows. The block drops this copy before the execution.
         let rows = json_param_with_capacity(size, rows)?;
         let time = now.timestamp_micros();
         sqlx::query!(
@@ -199,7 +201,7 @@ async fn insert_at(
     Ok(Some(posts.collect()))
 }
 
-/// Inserts a post, whose creation time is not earlier than that of any before, even after the
+/// Inserts a post. The creation time is not earlier than that of any earlier post, even after the
 /// clock was set back.
 async fn insert_one(
     connection: &mut SqliteConnection,

@@ -1,4 +1,4 @@
-//! The idempotency records of the service: requests, and their saved responses.
+//! The idempotency records of the service: idempotency keys and saved responses.
 
 use chassis::database::{
     idempotency::KeyedRequest,
@@ -10,7 +10,7 @@ use crate::error::Error;
 
 idempotency_table!("post_requests", Error);
 
-/// The fingerprint of a record, in hexadecimal digits.
+/// The fingerprint of a record, as hexadecimal digits.
 struct Fingerprint {
     fingerprint: String,
 }
@@ -23,7 +23,7 @@ impl Fingerprint {
     }
 }
 
-/// Returns whether the response of the request was saved before.
+/// Returns whether the response of this request has been saved.
 ///
 /// # Errors
 ///

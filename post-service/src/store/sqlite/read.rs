@@ -1,5 +1,7 @@
-//! Finding posts. Every list is read by key, never by offset: a post that is created or
-//! deleted meanwhile shifts no page.
+//! Queries for posts.
+//!
+//! Lists use keyset pagination, never offsets: posts that are created or deleted between two
+//! pages shift no page.
 
 use chassis::database::sqlite::ReadSource;
 use sqlx::SqliteConnection;
@@ -11,19 +13,19 @@ use crate::{
     store::{ListQuery, Page},
 };
 
-/// How many ids a preview of a purge names at most.
+/// The maximum number of ids in the preview of a purge.
 const PURGE_SAMPLE_SIZE: i64 = 100;
 
-/// The largest number of posts that one read for the feed returns.
+/// The maximum number of posts that one read for the feed returns.
 pub(super) const FEED_READ_LIMIT: usize = 200;
 
-/// Makes a page of the rows that [`page`] has read.
+/// Converts the rows that [`page`] has read to a page.
 pub(super) fn page_of(
     mut rows: Vec<Row>,
-    list: &ListQuery,
+    query: &ListQuery,
     total: Option<i64>,
 ) -> Result<Page, Error> {
-    let more = list.size.truncate(&mut rows);
+    let more = query.size.truncate(&mut rows);
     let next = rows.last().filter(|_| more).map(|last| last.id);
     let posts = rows
         .into_iter()
@@ -32,7 +34,7 @@ pub(super) fn page_of(
     Ok(Page::new(posts, next, total))
 }
 
-/// The row of one post.
+/// Returns the row of a post.
 pub(super) async fn find(
     mut source: ReadSource<'_>,
     id: PostId,
@@ -42,18 +44,18 @@ pub(super) async fn find(
     Ok(rows.into_iter().next())
 }
 
-/// The rows of a page, and of one post more if there is another page.
+/// Returns the rows of a page, and one more row if another page follows.
 pub(super) async fn page(
     mut source: ReadSource<'_>,
-    list: &ListQuery,
+    query: &ListQuery,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
-    let limit = list.size.limit();
-    let after = list.after.unwrap_or(match list.order {
+    let limit = query.size.limit();
+    let after = query.after.unwrap_or(match query.order {
         Order::NewestFirst => i64::MAX,
         Order::OldestFirst => 0,
     });
-    match (list.order, list.author_id.map(AuthorId::get)) {
+    match (query.order, query.author_id.map(AuthorId::get)) {
         (Order::NewestFirst, None) => select_posts!(
             source,
             "where id < ?1 order by id desc limit ?2",
@@ -88,9 +90,9 @@ pub(super) async fn max_id(connection: &mut SqliteConnection) -> Result<i64, sql
 
 pub(super) async fn count(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<i64, sqlx::Error> {
-    match selection {
+    match filter {
         PurgeFilter::All => {
             sqlx::query_scalar!(r#"select count(*) as "count!: i64" from posts"#)
                 .fetch_one(connection)
@@ -110,9 +112,9 @@ pub(super) async fn count(
 
 pub(super) async fn sample(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    match selection {
+    match filter {
         PurgeFilter::All => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from posts order by id limit ?1"#,

@@ -1,4 +1,4 @@
-//! A row of `posts`, and what it means.
+//! The rows of `posts`, and their conversion to posts.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     post::{AuthorId, Post},
 };
 
-/// The columns of a post, as SQLite has them.
+/// A row of `posts`, with the types of SQLite.
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) body: Arc<str>,
@@ -20,7 +20,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A row from its columns, in the order in which [`select_posts`] names them.
+    /// Reads a row whose columns are in the order of [`select_posts`].
     pub(super) fn read(columns: &mut RowCursor<'_>) -> Result<Self, WrongType> {
         Ok(Self {
             id: columns.integer()?,
@@ -33,7 +33,7 @@ impl Row {
     }
 }
 
-/// Reads posts from a source, by a query whose text begins after the table.
+/// Reads posts from a source. `$tail` is the query after `from posts`.
 macro_rules! select_posts {
     ($source:expr, $tail:tt $(, $argument:expr)* $(,)?) => {
         chassis::database::select!(

@@ -1,4 +1,4 @@
-//! Changing posts.
+//! Updates, deletions and commits of posts.
 
 use chassis::{
     database::{WriteError, sqlite::ReadSource},
@@ -13,14 +13,14 @@ use crate::{
     post::{Mutation, NewPost, Post, PostDeletion, PostUpdate, PurgeFilter},
 };
 
-/// Returns the post of a creation of one.
+/// Returns the post of a creation of one post.
 pub(super) fn single(posts: Vec<Post>) -> Result<Post, Error> {
     let corrupt = || Error::Corrupt("a creation of one post has none".into());
     posts.into_iter().next().ok_or_else(corrupt)
 }
 
-/// The posts that the changes create, if they do nothing else.
-pub(super) fn only_creations(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
+/// Returns the drafts of the mutations if all of them create posts.
+pub(super) fn as_creates(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
     let creation = |mutation: &Mutation| match mutation {
         Mutation::Create(draft) => Some(draft.clone()),
         Mutation::Update(_) | Mutation::Delete(_) => None,
@@ -28,8 +28,8 @@ pub(super) fn only_creations(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
     mutations.iter().map(creation).collect()
 }
 
-/// Makes the changes in their order, up to the first that is refused. What is created one
-/// after the other is created together.
+/// Executes mutations in their order, up to the first that is rejected. Adjacent creations are
+/// inserted by one statement.
 pub(super) async fn mutate(
     connection: &mut SqliteConnection,
     mutations: Vec<Mutation>,
@@ -50,8 +50,10 @@ pub(super) async fn mutate(
                 let created = insert_sequence(connection, &drafts, now, posts.len()).await?;
                 posts.extend(created.into_iter().map(Some));
             }
-            Mutation::Update(change) => {
-                posts.push(Some(update(connection, change, now).await.map_err(at)?));
+            Mutation::Update(update) => {
+                posts.push(Some(
+                    self::update(connection, update, now).await.map_err(at)?,
+                ));
             }
             Mutation::Delete(deletion) => {
                 delete(connection, deletion).await.map_err(at)?;
@@ -62,23 +64,23 @@ pub(super) async fn mutate(
     Ok(posts)
 }
 
-/// Writes what a post says from now on, if that is something else.
+/// Updates the body of a post, unless it is unchanged.
 pub(super) async fn update(
     connection: &mut SqliteConnection,
-    change: PostUpdate,
+    update: PostUpdate,
     now: DateTime<Utc>,
 ) -> Result<Post, WriteError<Error>> {
-    let row = read::find(ReadSource::Transaction(connection), change.id)
+    let row = read::find(ReadSource::Transaction(connection), update.id)
         .await?
-        .ok_or(Error::NotFound(change.id.get()))?;
+        .ok_or(Error::NotFound(update.id.get()))?;
     let mut post = Post::try_from(row)?;
-    match_etag(post.id, post.etag(), change.etag.as_ref()).map_err(Error::EtagMismatch)?;
-    if change.body.as_str() == &*post.body {
+    match_etag(post.id, post.etag(), update.etag.as_ref()).map_err(Error::EtagMismatch)?;
+    if update.body.as_str() == &*post.body {
         return Ok(post);
     }
 
-    post.body = change.body.shared();
-    // Never earlier than the change before, even if the clock was put back.
+    post.body = update.body.shared();
+    // The update time never falls, even if the clock was set back.
     post.update_time = now.max(post.update_time);
     post.revision += 1;
     let (body, update_time) = (&*post.body, post.update_time.timestamp_micros());
@@ -116,9 +118,9 @@ pub(super) async fn delete(
 
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<i64, WriteError<Error>> {
-    let done = match selection {
+    let done = match filter {
         PurgeFilter::All => sqlx::query!("delete from posts").execute(connection).await,
         PurgeFilter::Author(author_id) => {
             let author_id = author_id.get();

@@ -1,18 +1,18 @@
-//! The constraints that a write can violate, by name.
+//! Maps violated constraints to errors.
 
 use chassis::database::WriteError;
 
 use crate::error::Error;
 
-/// A constraint that a write can violate, although its values are valid.
+/// A constraint that a write with valid values can violate.
 enum Constraint {
     Nickname,
     Email,
     Reference,
 }
 
-/// Returns the constraint that was violated, if one was. SQLite names the columns of a unique key,
-/// and of a foreign key nothing.
+/// Returns the violated constraint, if the error is a violation. SQLite names the columns of a
+/// unique key, but not a foreign key.
 fn violated(error: &sqlx::Error) -> Option<Constraint> {
     let error = error.as_database_error()?;
     if error.is_unique_violation() {
@@ -29,7 +29,7 @@ fn violated(error: &sqlx::Error) -> Option<Constraint> {
     matches!(error.code().as_deref(), Some("787" | "1811")).then_some(Constraint::Reference)
 }
 
-/// Returns the refusal of a nickname or an address that another user has.
+/// Returns the error for a nickname or an email address that another user has.
 pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> WriteError<Error> {
     match violated(&error) {
         Some(Constraint::Nickname) => Error::NicknameTaken(nickname.into()).into(),
@@ -38,10 +38,10 @@ pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> WriteErr
     }
 }
 
-/// Returns the refusal to delete users who have posts.
-pub(super) fn referenced(error: sqlx::Error, whom: impl FnOnce() -> String) -> WriteError<Error> {
+/// Returns the error for the deletion of users who have posts.
+pub(super) fn referenced(error: sqlx::Error, users: impl FnOnce() -> String) -> WriteError<Error> {
     match violated(&error) {
-        Some(Constraint::Reference) => Error::HasPosts(whom()).into(),
+        Some(Constraint::Reference) => Error::HasPosts(users()).into(),
         _ => WriteError::Database(error),
     }
 }

@@ -1,4 +1,4 @@
-//! Creating users: those of many callers by one statement, or each alone.
+//! Creations of users: of many callers by one statement, or of each caller separately.
 
 use chassis::database::{
     Atomicity, WriteError,
@@ -14,7 +14,7 @@ use crate::{
     user::{NewUser, User},
 };
 
-/// The user that one caller creates.
+/// The creation of a user for one caller.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) draft: NewUser,
@@ -73,16 +73,16 @@ pub(super) async fn create_one(
     .await
 }
 
-/// Inserts users in their order, up to the first that is refused. The caller then undoes those
-/// before it. The index of the first in the caller's request is `index`.
+/// Inserts users in their order. If one is rejected, the caller rolls back those before it. `index`
+/// is the index of the first user in the client's request.
 pub(super) async fn insert_sequence(
     connection: &mut SqliteConnection,
     drafts: &[NewUser],
     now: DateTime<Utc>,
     index: usize,
 ) -> Result<Vec<User>, WriteError<Error>> {
-    let together: Vec<_> = drafts.iter().collect();
-    if let Some(users) = insert_all(connection, &together, now).await? {
+    let batch: Vec<_> = drafts.iter().collect();
+    if let Some(users) = insert_all(connection, &batch, now).await? {
         return Ok(users);
     }
     let mut users = Vec::with_capacity(drafts.len());
@@ -109,7 +109,7 @@ async fn insert_all(
     );
     let newest = newest.fetch_optional(&mut *connection).await?;
     match newest.and_then(DateTime::from_timestamp_micros) {
-        // The clock was set back.
+        // The clock was set back, or the newest user is in the same microsecond.
         Some(newest) if newest >= now => {
             insert_at(connection, drafts, newest + TimeDelta::microseconds(1)).await
         }
@@ -161,8 +161,8 @@ async fn insert_at(
     ))
 }
 
-/// Inserts a user, whose creation time is later than that of all before, even after the clock
-/// was set back.
+/// Inserts a user. The creation time is later than that of every earlier user, even after the
+/// clock was set back.
 async fn insert_one(
     connection: &mut SqliteConnection,
     draft: &NewUser,

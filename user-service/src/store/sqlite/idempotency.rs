@@ -1,4 +1,4 @@
-//! The idempotency records of the service: requests, and their saved responses.
+//! The idempotency records of the service: idempotency keys and saved responses.
 
 use chassis::database::idempotency_table;
 

@@ -1,5 +1,7 @@
-//! Finding users. Every list is read by key, never by offset: a user who is created or
-//! deleted meanwhile shifts no page.
+//! Queries for users.
+//!
+//! Lists use keyset pagination, never offsets: users that are created or deleted between two
+//! pages shift no page.
 
 use chassis::database::sqlite::ReadSource;
 use sqlx::SqliteConnection;
@@ -11,23 +13,23 @@ use crate::{
     user::{Field, PurgeFilter, Role, User, UserId},
 };
 
-/// Beyond every nickname and address: a code point that none of them can have.
+/// A text greater than every nickname and email address, which cannot have this code point.
 const MAX_SORT_KEY: &str = "\u{10FFFF}";
 
-/// How many ids a preview of a purge names at most.
+/// The maximum number of ids in the preview of a purge.
 const PURGE_SAMPLE_SIZE: i64 = 100;
 
-/// Makes a page of the rows that [`page`] has read.
+/// Converts the rows that [`page`] has read to a page.
 pub(super) fn page_of(
     mut rows: Vec<Row>,
-    list: &ListQuery,
+    query: &ListQuery,
     total: Option<i64>,
 ) -> Result<Page, Error> {
-    let more = list.size.truncate(&mut rows);
+    let more = query.size.truncate(&mut rows);
     let next = rows
         .last()
         .filter(|_| more)
-        .map(|last| cursor(last, list.order.sort_key().0));
+        .map(|last| cursor(last, query.order.sort_key().0));
     let users = rows
         .into_iter()
         .map(User::try_from)
@@ -38,13 +40,13 @@ pub(super) fn page_of(
 /// Returns the end of a page whose last user is `row`.
 fn cursor(row: &Row, field: Field) -> Cursor {
     match field {
-        // Creation times rise with the ids.
+        // The order by creation time is the order by id.
         Field::Id | Field::CreateTime => Cursor::Id(row.id),
         Field::Nickname | Field::Email => Cursor::Text(row.sort_key.clone()),
     }
 }
 
-/// The row of one user.
+/// Returns the row of a user.
 pub(super) async fn find(
     mut source: ReadSource<'_>,
     id: UserId,
@@ -54,21 +56,21 @@ pub(super) async fn find(
     Ok(rows.into_iter().next())
 }
 
-/// The rows of a page, and of one user more if there is another page. Each order has its
-/// index, and the administrators, who are few, have indexes of their own.
+/// Returns the rows of a page, and one more row if another page follows. Each order has an index,
+/// and a partial index for administrators, who are few among many users.
 pub(super) async fn page(
     mut source: ReadSource<'_>,
-    list: &ListQuery,
+    query: &ListQuery,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let source = &mut source;
-    let (field, descending) = list.order.sort_key();
-    let limit = list.size.limit();
-    let role = list.role.map(role);
-    let admins = list.role == Some(Role::Admin);
-    let (id, text) = match &list.after {
+    let (field, descending) = query.order.sort_key();
+    let limit = query.size.limit();
+    let role = query.role.map(role);
+    let admins = query.role == Some(Role::Admin);
+    let (id, text) = match &query.after {
         Some(Cursor::Id(id)) => (*id, ""),
         Some(Cursor::Text(text)) => (0, text.as_str()),
-        // Before the first of them all.
+        // The first page starts before all keys.
         None if descending => (i64::MAX, MAX_SORT_KEY),
         None => (0, ""),
     };
@@ -127,9 +129,9 @@ pub(super) async fn page(
 
 pub(super) async fn count(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<i64, sqlx::Error> {
-    match selection {
+    match filter {
         PurgeFilter::All => sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users"#),
         PurgeFilter::Role(Role::User) => {
             sqlx::query_scalar!(r#"select count(*) as "count!: i64" from users where role = 0"#)
@@ -144,9 +146,9 @@ pub(super) async fn count(
 
 pub(super) async fn sample(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    match selection {
+    match filter {
         PurgeFilter::All => {
             sqlx::query_scalar!(
                 r#"select id as "id!" from users order by id limit ?1"#,

@@ -1,4 +1,4 @@
-//! A row of `users`, and what it means.
+//! The rows of `users`, and their conversion to users.
 
 use chassis::database::sqlite::{RowCursor, WrongType, time};
 
@@ -7,7 +7,7 @@ use crate::{
     user::{Role, User},
 };
 
-/// The columns of a user, as SQLite has them.
+/// A row of `users`, with the types of SQLite.
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) nickname: String,
@@ -16,12 +16,12 @@ pub(super) struct Row {
     pub(super) create_time: i64,
     pub(super) update_time: i64,
     pub(super) revision: i64,
-    /// The key by which the list is ordered, or nothing where no text orders the rows.
+    /// The text that the list is ordered by, or an empty text in an order by id.
     pub(super) sort_key: String,
 }
 
 impl Row {
-    /// A row from its columns, in the order in which [`select_users`] names them.
+    /// Reads a row whose columns are in the order of [`select_users`].
     pub(super) fn read(columns: &mut RowCursor<'_>) -> Result<Self, WrongType> {
         Ok(Self {
             id: columns.integer()?,
@@ -36,8 +36,8 @@ impl Row {
     }
 }
 
-/// Reads users from a source, by a query whose text begins after the columns. `sort_key`
-/// names the column that orders the rows, if they are ordered by a text.
+/// Reads users from a source. `$tail` is the query after `from`, and `sort_key` the column of an
+/// order by text.
 macro_rules! select_users {
     ($source:expr, sort_key: $sort_key:tt, $tail:tt $(, $argument:expr)* $(,)?) => {
         chassis::database::select!(
@@ -83,7 +83,7 @@ impl TryFrom<Row> for User {
     }
 }
 
-/// The role as the column has it.
+/// Returns the value of the column `role`.
 pub(super) fn role(role: Role) -> i64 {
     match role {
         Role::User => 0,

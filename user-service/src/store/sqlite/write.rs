@@ -1,4 +1,4 @@
-//! Changing users.
+//! Updates, deletions and commits of users.
 
 use chassis::{
     database::{WriteError, sqlite::ReadSource},
@@ -18,8 +18,8 @@ use crate::{
     user::{Email, Mutation, Nickname, PurgeFilter, Role, User, UserDeletion, UserUpdate},
 };
 
-/// Makes the changes in their order, up to the first that is refused. Who is created one
-/// after the other is created together.
+/// Executes mutations in their order, up to the first that is rejected. Adjacent creations are
+/// inserted by one statement.
 pub(super) async fn mutate(
     connection: &mut SqliteConnection,
     mutations: Vec<Mutation>,
@@ -40,8 +40,10 @@ pub(super) async fn mutate(
                 let created = insert_sequence(connection, &drafts, now, users.len()).await?;
                 users.extend(created.into_iter().map(Some));
             }
-            Mutation::Update(change) => {
-                users.push(Some(update(connection, change, now).await.map_err(at)?));
+            Mutation::Update(update) => {
+                users.push(Some(
+                    self::update(connection, update, now).await.map_err(at)?,
+                ));
             }
             Mutation::Delete(deletion) => {
                 delete(connection, deletion).await.map_err(at)?;
@@ -52,36 +54,36 @@ pub(super) async fn mutate(
     Ok(users)
 }
 
-/// Writes the changed fields of a user, if any is changed.
+/// Updates the fields of a user, unless no value changes.
 pub(super) async fn update(
     connection: &mut SqliteConnection,
-    change: UserUpdate,
+    update: UserUpdate,
     now: DateTime<Utc>,
 ) -> Result<User, WriteError<Error>> {
-    let row = read::find(ReadSource::Transaction(connection), change.id)
+    let row = read::find(ReadSource::Transaction(connection), update.id)
         .await?
-        .ok_or(Error::NotFound(change.id.get()))?;
+        .ok_or(Error::NotFound(update.id.get()))?;
     let user = User::try_from(row)?;
-    match_etag(user.id, user.etag(), change.etag.as_ref()).map_err(Error::EtagMismatch)?;
-    if change.is_noop(&user) {
+    match_etag(user.id, user.etag(), update.etag.as_ref()).map_err(Error::EtagMismatch)?;
+    if update.is_noop(&user) {
         return Ok(user);
     }
 
-    let nickname_key = change.nickname.as_ref().map(Nickname::key);
-    let email_key = change.email.as_ref().map(Email::key);
+    let nickname_key = update.nickname.as_ref().map(Nickname::key);
+    let email_key = update.email.as_ref().map(Email::key);
     let changed = User {
         id: user.id,
-        nickname: change
+        nickname: update
             .nickname
             .as_ref()
             .map_or(user.nickname, |n| n.as_str().to_owned()),
-        email: change
+        email: update
             .email
             .as_ref()
             .map_or(user.email, |e| e.as_str().to_owned()),
-        role: change.role.unwrap_or(user.role),
+        role: update.role.unwrap_or(user.role),
         create_time: user.create_time,
-        // Never earlier than the change before, even if the clock was put back.
+        // The update time never falls, even if the clock was set back.
         update_time: now.max(user.update_time),
         revision: user.revision + 1,
     };
@@ -130,9 +132,9 @@ pub(super) async fn delete(
 
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
-    selection: PurgeFilter,
+    filter: PurgeFilter,
 ) -> Result<i64, WriteError<Error>> {
-    let done = match selection {
+    let done = match filter {
         PurgeFilter::All => sqlx::query!("delete from users"),
         PurgeFilter::Role(Role::User) => sqlx::query!("delete from users where role = 0"),
         PurgeFilter::Role(Role::Admin) => sqlx::query!("delete from users where role = 1"),
