@@ -6,7 +6,7 @@
 #   shared        our crates that several programs have in them: proto, chassis
 #   build-…       one program: its own sources
 #
-# Both base images can be pinned:
+# Building needs Rust 1.94 or later. Both base images can be pinned:
 #   docker build --build-arg RUST_IMAGE=rust:1-bookworm@sha256:… …
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot

@@ -17,7 +17,8 @@ pub struct Settings {
         long,
         env,
         value_name = "URL",
-        default_value = "http://127.0.0.1:50051"
+        default_value = "http://127.0.0.1:50051",
+        help_heading = "Authors"
     )]
     pub user_service_url: Uri,
     /// The cache of first pages.

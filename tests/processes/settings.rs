@@ -1,109 +1,136 @@
-//! The settings of all programs, as `--help` lists them, and as the README does.
+//! The settings of all programs: `--help` and `docs/configuration.md` list the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     process::{Place, run},
     program,
 };
 
-/// Flags of one run, which no variable sets and which have no default: how it speaks, and a
-/// source tree in the place of what was compiled in.
-const NO_SETTINGS: [&str; 2] = ["json", "project"];
+const PROGRAMS: [&str; 4] = ["microblog", "user-service", "post-service", "migrator"];
 
-/// The settings of a program: each variable with its default.
-async fn settings_of(name: &str) -> BTreeMap<String, String> {
+/// Flags of one run, which have neither a variable nor a default: the form of the output, and a
+/// source tree to use instead of the compiled-in schema.
+const NOT_SETTINGS: [&str; 4] = ["help", "version", "json", "project"];
+
+/// Variables whose default depends on the program. The migrator waits longer for the write lock
+/// than a service: no caller waits for it.
+const DIFFERENT_DEFAULTS: [&str; 1] = ["LOCK_TIMEOUT"];
+
+/// The heading in `--help` of settings that no group has.
+const NO_HEADING: &str = "Options";
+
+/// A setting of a program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Setting {
+    variable: String,
+    default: String,
+    /// The heading that lists it.
+    heading: String,
+}
+
+/// Returns the settings that `--help` of a program lists.
+async fn settings_of(name: &str) -> Vec<Setting> {
     let place = Place::new();
     let help = run({
         let mut command = place.command(program(name), &["--help"]);
-        // What is set would be shown.
+        // The help shows the values of variables that are set.
         command.env_clear();
         command
     })
     .await;
     let help = help.stdout.join("\n");
-    let flags = help.split("\n      --").skip(1);
-    flags
-        .filter(|flag| !flag.starts_with("help") && !flag.starts_with("version"))
-        .filter(|flag| {
-            let name = flag.split([' ', '\n']).next().unwrap_or_default();
-            !NO_SETTINGS.contains(&name)
-        })
-        .map(|flag| {
+    let mut settings = Vec::new();
+    let mut heading = "";
+    // Each block is a flag; the heading of the next group ends it.
+    for block in help.split("\n      --") {
+        let flag = block.split([' ', '\n']).next().unwrap_or_default();
+        if !heading.is_empty() && !NOT_SETTINGS.contains(&flag) {
             let shown = |key: &str| {
-                let (_, rest) = flag.split_once(key)?;
-                Some(rest.split_once(']')?.0.to_owned())
+                let (_, rest) = block.split_once(key)?;
+                Some(rest.split_once(']')?.0.trim_end_matches('=').to_owned())
             };
-            let variable = shown("[env: ").unwrap_or_else(|| panic!("{name}: --{flag}"));
-            let default = shown("[default: ").unwrap_or_else(|| panic!("{name}: --{flag}"));
-            (variable.trim_end_matches('=').to_owned(), default)
-        })
-        .collect()
+            settings.push(Setting {
+                variable: shown("[env: ").unwrap_or_else(|| panic!("{name}: --{block}")),
+                default: shown("[default: ").unwrap_or_else(|| panic!("{name}: --{block}")),
+                heading: heading.to_owned(),
+            });
+        }
+        let is_heading = |line: &&str| line.starts_with(|c: char| c.is_ascii_uppercase());
+        let headings = block
+            .lines()
+            .filter(is_heading)
+            .filter_map(|line| line.strip_suffix(':'));
+        heading = headings.last().unwrap_or(heading);
+    }
+    settings
 }
 
-/// The tables of the README: each a list of rows, each a list of cells without back-quotes.
-fn tables() -> Vec<Vec<Vec<String>>> {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let mut tables = vec![Vec::new()];
-    for line in readme.lines() {
-        let row = line
-            .trim()
-            .strip_prefix('|')
-            .and_then(|row| row.strip_suffix('|'));
-        match (row, tables.last_mut()) {
-            (Some(row), Some(table)) => {
-                let cells = row.split('|').map(|cell| cell.trim().replace('`', ""));
-                table.push(cells.collect());
-            }
-            _ => tables.push(Vec::new()),
+/// Returns the settings that the tables of `docs/configuration.md` list.
+fn documented() -> Vec<Setting> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut heading = "";
+    let mut settings = Vec::new();
+    for line in document.lines() {
+        if let Some(text) = line.strip_prefix("## ") {
+            heading = text;
+        }
+        let cells: Vec<_> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        if let ["", variable, default, _, _, ""] = cells[..]
+            && variable.starts_with(|c: char| c.is_ascii_uppercase())
+        {
+            settings.push(Setting {
+                variable: variable.to_owned(),
+                default: default.to_owned(),
+                heading: heading.to_owned(),
+            });
         }
     }
-    tables
-}
-
-/// Whether it looks like the name of a variable.
-fn is_variable(cell: &str) -> bool {
-    cell.contains('_') && cell.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    settings
 }
 
 #[tokio::test]
-async fn the_readme_lists_every_setting_with_its_default_and_no_other() {
-    let mut settings = BTreeMap::new();
-    for name in ["microblog", "user-service", "post-service", "migrator"] {
+async fn the_configuration_page_lists_every_setting_with_its_default() {
+    let mut settings = Vec::new();
+    for name in PROGRAMS {
         settings.extend(settings_of(name).await);
     }
-    let lists_settings =
-        |table: &Vec<Vec<String>>| table.iter().any(|row| settings.contains_key(&row[0]));
+    let documented = documented();
 
-    let listed: BTreeMap<_, _> = tables()
-        .into_iter()
-        .filter(lists_settings)
-        .flatten()
-        .filter(|row| is_variable(&row[0]) && row.len() > 1)
-        .map(|row| (row[0].clone(), row[1].clone()))
-        .collect();
-
+    let pairs = |settings: &[Setting]| -> BTreeSet<(String, String)> {
+        settings
+            .iter()
+            .map(|setting| (setting.variable.clone(), setting.default.clone()))
+            .collect()
+    };
     assert!(settings.len() > 30, "{settings:?}");
-    for (variable, default) in &settings {
-        let cell = listed.get(variable);
-        let cell = cell.unwrap_or_else(|| panic!("the README does not list {variable}"));
-        // A remark may follow the default.
-        let said = cell.split([';', ',', ' ']).next();
-        assert_eq!(said, Some(default.as_str()), "the default of {variable}");
-    }
-    for variable in listed.keys() {
-        assert!(settings.contains_key(variable), "{variable} is no setting");
+    assert_eq!(pairs(&documented), pairs(&settings));
+    assert_eq!(documented.len(), pairs(&documented).len(), "a row is twice");
+    for setting in settings.iter().filter(|it| it.heading != NO_HEADING) {
+        assert!(
+            documented.contains(setting),
+            "{setting:?} has another heading"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_variable_means_the_same_to_every_program() {
-    let mut settings: BTreeMap<String, String> = BTreeMap::new();
+async fn a_variable_has_the_same_default_in_every_program() {
+    let mut defaults: BTreeMap<String, String> = BTreeMap::new();
 
-    for name in ["microblog", "user-service", "post-service", "migrator"] {
-        for (variable, default) in settings_of(name).await {
-            let before = settings.insert(variable.clone(), default.clone());
+    for name in PROGRAMS {
+        for Setting {
+            variable, default, ..
+        } in settings_of(name).await
+        {
+            if DIFFERENT_DEFAULTS.contains(&variable.as_str()) {
+                continue;
+            }
+            let before = defaults.insert(variable.clone(), default.clone());
 
             let same = before.is_none_or(|before| before == default);
             assert!(same, "{variable} has another default in {name}");
