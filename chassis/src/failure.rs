@@ -1,22 +1,22 @@
-//! Failures of the database, as the statuses that callers get for them.
+//! Maps database errors to gRPC statuses.
 
 use serving::status::{Metadata, internal, shutting_down, unavailable, with_error_info};
 use tonic::{Code, Status};
 
-/// A failure of the database: one of the moment, or an internal one.
+/// Returns the status of a database error: a transient one, or `INTERNAL`.
 #[must_use]
 pub fn from_database_error(domain: &str, error: &database::Error, metadata: Metadata) -> Status {
     match error {
         database::Error::Overloaded => unavailable(
             domain,
             "OVERLOADED",
-            "more is asked of the database than it does at once; try again a little later",
+            "the database is overloaded; try again later",
             metadata,
         ),
         database::Error::Busy => unavailable(
             domain,
             "DATABASE_BUSY",
-            "another process kept the database locked; try again",
+            "another process holds the lock of the database; try again",
             metadata,
         ),
         database::Error::DiskFull => unavailable(
@@ -30,8 +30,8 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             domain,
             Code::Unknown,
             "OUTCOME_UNKNOWN",
-            "the database was lost while it committed, so the change may have been made; read \
-             before you try again, or use a request id",
+            "the connection to the database was lost during the commit; the change may have been \
+             made: read before you retry, or use a request id",
             metadata,
         ),
         database::Error::Engine(_) => internal(domain, error),

@@ -1,9 +1,8 @@
-//! The microservice chassis: what every service needs and no service should write twice.
+//! The microservice chassis: the code that every service needs.
 //!
-//! Three crates stand below this one: [`process`] from the command line to the exit code,
-//! [`database`] and [`serving`], which do not know each other. What needs both is here.
-//!
-//! It names no message, no table and no service; those come in as arguments.
+//! It combines three crates: [`process`] (command line to exit code), [`database`] and [`serving`].
+//! The last two do not know each other, so code that needs both is here. The chassis must not name
+//! a message, a table or a service: they are passed as arguments.
 
 pub mod failure;
 pub mod idempotency;

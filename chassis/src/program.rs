@@ -1,5 +1,4 @@
-//! The program of a service: the part of the command line that all services share, and its
-//! commands.
+//! The command line that all services share, and its commands.
 
 use std::{
     io::{Write, stdout},
@@ -12,8 +11,8 @@ use process::{ExitError, clock::Clock, settings::LogSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The command line of a service, apart from the address that it serves on. `S` are the settings
-/// of the service itself.
+/// The command line of a service, without its listen address. `S` has the settings of the service
+/// itself.
 #[derive(Args, Debug)]
 pub struct Program<S: Args> {
     #[command(flatten)]
@@ -29,9 +28,9 @@ pub struct Program<S: Args> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Asks a running service for its health, and exits with 0 or 1.
+    /// Checks the health of a running service. Exits with 0 if it is serving, otherwise with 1.
     Healthcheck,
-    /// Writes the compiled contract to standard output: a file descriptor set, for clients.
+    /// Writes the compiled contract to standard output, as a file descriptor set for clients.
     Descriptor,
 }
 
@@ -45,11 +44,11 @@ pub struct Contract {
 }
 
 impl<S: Args> Program<S> {
-    /// Executes the command: without one, runs the service by `serve` until a signal.
+    /// Executes the command. Without one, runs the service by `serve` until a signal.
     ///
     /// # Errors
     ///
-    /// The [`ExitError`] of the command.
+    /// The [`ExitError`] of the command or of `serve`.
     pub async fn run(
         self,
         listen: SocketAddr,
@@ -66,7 +65,7 @@ impl<S: Args> Program<S> {
             Some(Command::Healthcheck) => serving::healthcheck(listen, contract.name).await,
             Some(Command::Descriptor) => stdout()
                 .write_all(contract.descriptor_set)
-                .map_err(|error| ExitError::Failed(format!("it cannot be written: {error}"))),
+                .map_err(|error| ExitError::Failed(format!("cannot write the contract: {error}"))),
             None => {
                 let shutdown = process::shutdown_on_signals()?;
                 let listener = serving::listen(listen).await?;

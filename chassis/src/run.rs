@@ -1,6 +1,7 @@
-//! The life of a service, from its start to the end of its drain.
+//! Runs a service from its start to the end of its drain.
 //!
-//! It joins the database and the server, which do not know each other.
+//! It connects the database and the server, which do not know each other: the server serves only
+//! once the database is ready, and the database closes only after the drain.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use serving::{Handlers, Service, settings::ServerSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The parts that a service is put together from.
+/// The components of a service.
 pub struct Parts<'a, S, D> {
     /// The limits of the server.
     pub settings: &'a ServerSettings,
@@ -19,11 +20,11 @@ pub struct Parts<'a, S, D> {
     pub listener: TcpListener,
     /// The contract and its handlers.
     pub service: Service<S>,
-    /// The database, which need not be there yet.
+    /// The database. It may not be ready yet.
     pub database: D,
-    /// Endless tasks. They start once the database is ready and end when the server drains.
+    /// Background tasks. They start once the database is ready and end when the server drains.
     pub background: Vec<BoxFuture<'static, ()>>,
-    /// Begins the drain when it is cancelled.
+    /// Starts the drain when it is cancelled.
     pub shutdown: CancellationToken,
 }
 
@@ -39,8 +40,8 @@ impl<S, D> fmt::Debug for Parts<'_, S, D> {
 ///
 /// # Errors
 ///
-/// [`ExitError`] if the database cannot be used or is not there in time, if the service cannot be
-/// served, or if a task of the service or of the database ended by a panic.
+/// [`ExitError`] if the database is unusable or not ready in time, if the service cannot be served, or
+/// if a background task or the database panicked.
 pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<(), ExitError> {
     let Parts {
         settings,

@@ -1,16 +1,15 @@
-//! The path of a call through the server, around the handler that does its work.
+//! The path of a call through the server, around its handler.
 //!
-//! One service does what would otherwise be seven layers: each step is plain code in one
-//! function, whose order can be read, and a call pays for one boxed future and one body.
-//! From the outside to the inside:
+//! One tower service replaces seven layers, so that a call costs one boxed future and one body. The
+//! steps, from the outside to the inside:
 //!
-//! 1. the request id, since all that follows may log or answer with it;
-//! 2. the line in the log, which tells what the client gets;
-//! 3. the details of failures that the gRPC library made;
-//! 4. panics, which become `INTERNAL` for the call that panicked and no other;
-//! 5. what is refused: requests that are no gRPC, too early, or too many;
+//! 1. the request id, which all later steps log or return;
+//! 2. the access log entry, which records the response that the client gets;
+//! 3. error details for the statuses of the gRPC library;
+//! 4. panics, which become `INTERNAL` for their call only;
+//! 5. admission: rejects requests that are not gRPC, come too early, or are too many;
 //! 6. the deadline;
-//! 7. the body of a response whose messages the handler has encoded already.
+//! 7. the body of a response that the handler has encoded already.
 
 use std::{
     convert::Infallible,
@@ -49,7 +48,7 @@ mod panics;
 pub(crate) mod request_kind;
 pub(crate) mod server_context;
 
-/// The handlers of a service, as tonic generates their server.
+/// The server of a service that tonic generates around its handlers.
 pub trait Handlers:
     tower::Service<
         Request<Body>,
@@ -78,13 +77,13 @@ impl<S> Handlers for S where
 {
 }
 
-/// The calls of a server.
+/// The tower service that handles every call of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct CallService<S> {
     pub(crate) server: Arc<ServerContext>,
-    /// Those of the service itself.
+    /// The handlers of the service itself.
     pub(crate) handlers: S,
-    /// Those that are there for operators.
+    /// The handlers of the admin services, health and reflection.
     pub(crate) admin_routes: Routes,
 }
 
@@ -99,13 +98,13 @@ impl<S: Handlers> CallService<S> {
         let method = server.methods.info(request.uri().path());
         let now = Instant::now();
         let guards = CallGuards::begin(&server, method, now, request.headers());
-        let current = CallContext {
+        let context = CallContext {
             id: RequestId::from_headers(request.headers()),
             deadline: guards.as_ref().ok().and_then(|guards| guards.deadline),
         };
         let entry = AccessLogEntry::new(
             request.uri().path_and_query().cloned(),
-            current.id.clone(),
+            context.id.clone(),
             now.into_std(),
             (!method.server_streaming).then_some(server.slow_call_threshold),
         );
@@ -115,7 +114,7 @@ impl<S: Handlers> CallService<S> {
             Target::Service(self.handlers.clone())
         };
 
-        current.clone().scope(async move {
+        context.clone().scope(async move {
             let mut guards = guards;
             let response = match server.reject_unsupported(&meta) {
                 Some(response) => response,
@@ -128,30 +127,30 @@ impl<S: Handlers> CallService<S> {
                                 let response = drive_handler(&server, handled, guards, &entry);
                                 response.await.unwrap_or_else(Status::into_http)
                             }
-                            Err(refused) => refused.into_http(),
+                            Err(status) => status.into_http(),
                         }
                     }
-                    Err(refused) => refused.clone().into_http(),
+                    Err(status) => status.clone().into_http(),
                 },
             };
             let mut guards = guards.unwrap_or_default();
             if !method.server_streaming {
                 guards.pending_response = Some(meta.stall.track_response());
             }
-            into_response(response, server, current, entry, guards)
+            into_response(response, server, context, entry, guards)
         })
     }
 }
 
-/// For what translates other protocols into gRPC: what it knows of the request is among the
-/// extensions.
+/// The interface for the gRPC-Web layer, which passes the [`RequestMeta`] in the extensions of the
+/// request.
 impl<S: Handlers> tower::Service<Request<Body>> for CallService<S> {
     type Response = Response<GrpcResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Handlers are always ready.
+        // Servers that tonic generates are always ready.
         Poll::Ready(Ok(()))
     }
 
@@ -161,14 +160,14 @@ impl<S: Handlers> tower::Service<Request<Body>> for CallService<S> {
     }
 }
 
-/// The handlers that a call goes to.
+/// The handlers that a call is routed to.
 enum Target<S> {
     Service(S),
     Admin(Routes),
 }
 
 impl<S: Handlers> Target<S> {
-    /// Calls the handler as [`Target::handle`] does, and turns a panic in it into a status.
+    /// Calls [`Target::handle`], and turns a panic before the first poll into a status.
     fn begin(
         self,
         request: Request<Body>,
@@ -179,8 +178,10 @@ impl<S: Handlers> Target<S> {
             .map_err(|panic| panic_status(panic.as_ref(), entry.path(), server.domain))
     }
 
-    /// Returns the response. An `async fn` would keep the request as well as hand it on, and
-    /// the future of a call, which is moved around as a whole, would be larger.
+    /// Calls the handler.
+    ///
+    /// An `async fn` would hold the request a second time in its future. That future is moved as a
+    /// whole, so its size costs time in every call.
     fn handle(
         self,
         request: Request<Body>,
@@ -198,18 +199,18 @@ impl<S: Handlers> Target<S> {
     }
 }
 
-/// Polls the handler for its response, and returns the failure of the call in its stead if it
-/// panics, its deadline is over, or it has to end.
+/// Drives the handler until it returns its response. Fails if the handler panics, the deadline
+/// passes, or a drain ends the call.
 async fn drive_handler(
     server: &ServerContext,
     mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
     guards: &mut CallGuards,
     entry: &AccessLogEntry,
 ) -> Result<Response<Body>, Status> {
-    // It was asked a moment ago, when the call was admitted.
-    let mut asked = true;
+    // Admission has checked the deadline just before the first poll.
+    let mut deadline_checked = true;
     std::future::poll_fn(|cx| {
-        if !std::mem::take(&mut asked) && guards.is_over() {
+        if !std::mem::take(&mut deadline_checked) && guards.is_over() {
             return Poll::Ready(Err(deadline::exceeded(server.domain)));
         }
         match handled.as_mut().poll(cx) {
@@ -230,7 +231,8 @@ async fn drive_handler(
     .await
 }
 
-/// Refuses what is not to reach a handler, and counts what is.
+/// Admits a call, or rejects it: if its deadline has passed, the server is not ready, or too many
+/// calls run. Admin calls are exempt from the last two.
 fn admit(
     server: &ServerContext,
     method: MethodInfo,
@@ -257,7 +259,7 @@ fn admit(
             status::unavailable(
                 server.domain,
                 "OVERLOADED",
-                "more calls run than this server does at once; try again a little later",
+                "the limit of concurrent calls is reached; try again later",
                 Metadata::new(),
             )
         })?);
@@ -265,12 +267,12 @@ fn admit(
     Ok(())
 }
 
-/// Returns what the client gets of `response`: with its request id, its details if it failed,
-/// and a body that ends the call.
+/// Completes the response: adds the request id, adds error details if it failed, and wraps the body,
+/// which finishes the call.
 fn into_response(
     mut response: Response<Body>,
     server: Arc<ServerContext>,
-    current: CallContext,
+    context: CallContext,
     mut entry: AccessLogEntry,
     guards: CallGuards,
 ) -> Response<GrpcResponseBody> {
@@ -279,6 +281,6 @@ fn into_response(
     if let Some(code) = library_status::normalize(headers, &server.call_info(entry.path())) {
         entry.finish(code, headers);
     }
-    current.id.insert_into(headers);
-    response.map(|inner| GrpcResponseBody::new(inner, server, current, entry, guards))
+    context.id.insert_into(headers);
+    response.map(|inner| GrpcResponseBody::new(inner, server, context, entry, guards))
 }

@@ -1,8 +1,7 @@
-//! The call that is being handled, as what its handler calls can ask for it: its id, and how
-//! much time it has left.
+//! The context of the current call, in a task-local: its request id and its remaining time.
 //!
-//! It is known in the handler and in the stream that it answers with, but not in a task that
-//! one of them spawned.
+//! It is available in the handler and in the stream that it returns, but not in tasks that they
+//! spawn.
 
 use std::{future::Future, time::Duration};
 
@@ -15,8 +14,8 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// The context of a call while it is handled. Whatever else its code needs to know of it, such
-/// as its caller, belongs here.
+/// The context of a call. Other facts that handlers need, such as the identity of the caller, belong
+/// here.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
     pub(super) id: RequestId,
@@ -25,40 +24,38 @@ pub(super) struct CallContext {
 }
 
 impl CallContext {
-    /// Handles `call` as this one.
+    /// Runs the future `call` with this context.
     pub(super) fn scope<F: Future>(self, call: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, call)
     }
 
-    /// Does one step of this call's stream.
+    /// Runs one poll of the call's stream with this context.
     pub(super) fn sync_scope<R>(&self, step: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(self.clone(), step)
     }
 }
 
-/// What `of` says of the call that is being handled, if there is one.
-fn with_current<R>(of: impl FnOnce(&CallContext) -> R) -> Option<R> {
-    CURRENT.try_with(of).ok()
+/// Applies `read` to the context of the current call. Returns `None` outside of a call.
+fn with_current<R>(read: impl FnOnce(&CallContext) -> R) -> Option<R> {
+    CURRENT.try_with(read).ok()
 }
 
-/// The id of the call that is being handled, or `None` outside of one: it holds in the
-/// handler and in the stream that it answers with, but not in a task that it spawned.
+/// Returns the request id of the current call, or `None` outside of a call.
 #[must_use]
 pub fn request_id() -> Option<String> {
     with_current(|call| call.id.as_str().to_owned())
 }
 
-/// How much time is left for the call that is being handled: zero if none is, and `None` if
-/// it may take as long as it likes. For calls to other services, which should end a little
-/// earlier.
+/// Returns the time until the deadline of the current call, or `None` without a deadline. It is zero
+/// once the deadline has passed. Calls to other services should use a shorter timeout.
 #[must_use]
 pub fn remaining() -> Option<Duration> {
     let deadline = with_current(|call| call.deadline)??;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Gives a call to another service the id of the call that is being handled, so that
-/// both leave the same one in their logs.
+/// Adds the request id of the current call to a request to another service, so that the logs of both
+/// services have the same id.
 pub fn forward<T>(request: &mut tonic::Request<T>) {
     let value = request_id().and_then(|id| MetadataValue::try_from(id).ok());
     if let Some(value) = value {
@@ -71,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outside_of_a_call_there_is_no_request_id() {
+    fn there_is_no_request_id_outside_a_call() {
         assert_eq!(request_id(), None);
     }
 }

@@ -1,28 +1,28 @@
-//! Etags: a caller guards a change by the state that it last saw
+//! Etags: a caller makes a change conditional on the revision that it has read
 //! ([AIP-154](https://google.aip.dev/154)).
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A state of a row. One that was never given out is no error; it matches nothing.
+/// The etag of a row's revision. An etag that no row ever had is not an error; it matches nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Etag(String);
 
 impl Etag {
-    /// The state of a row that was changed so many times.
+    /// Returns the etag of a row after `revision` changes.
     #[must_use]
     pub fn from_revision(revision: i64) -> Self {
         Self(revision.to_string())
     }
 
-    /// The etag in a request: none if it is empty.
+    /// Returns the etag in a request, or `None` if it is empty.
     #[must_use]
     pub fn parse(etag: String) -> Option<Self> {
         (!etag.is_empty()).then_some(Self(etag))
     }
 
-    /// Its text.
+    /// Returns the text for a response.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -35,7 +35,7 @@ impl fmt::Display for Etag {
     }
 }
 
-/// A row is not in the state that the caller expects.
+/// The error of a change whose etag is not the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtagMismatch {
     /// The id of the row.

@@ -1,4 +1,4 @@
-//! The status of a call as gRPC sends it, in headers or trailers.
+//! Reads and writes the status of a call in headers or trailers.
 
 use base64::{
     Engine,
@@ -10,21 +10,21 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, pb};
 
-/// The header or trailer that carries the code of a status.
+/// The header or trailer with the code of a status.
 static STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The header or trailer that carries the details of a status.
+/// The header or trailer with the details of a status.
 pub(super) static DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// The code in `headers`, or in trailers, if they end a call.
+/// Returns the code in `headers`, which may be trailers, or `None` if they do not end the call.
 pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     let code = headers.get(&STATUS)?;
     Some(Code::from_bytes(code.as_bytes()))
 }
 
-/// The reason in `headers`, or in trailers, of a failure that has details.
+/// Returns the reason in `headers`, which may be trailers, or `None` without valid details.
 pub(super) fn reason(headers: &HeaderMap) -> Option<String> {
-    // Binary headers come with padding and without.
+    // gRPC clients and servers send binary headers with and without padding.
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -38,15 +38,16 @@ pub(super) fn reason(headers: &HeaderMap) -> Option<String> {
     Some(pb::ErrorInfo::decode(info.value.as_slice()).ok()?.reason)
 }
 
-/// Makes `headers`, or trailers, say that a call ended with `status`.
+/// Writes `status` into `headers`, which may be trailers.
 pub(super) fn write(status: &Status, headers: &mut HeaderMap) {
     if status.add_header(headers).is_err() {
-        // Text and details are encoded into ASCII, so only metadata could be at fault.
+        // Message and details are encoded as ASCII, so only invalid metadata can fail.
+        // 13 is INTERNAL.
         headers.insert(&STATUS, HeaderValue::from_static("13"));
     }
 }
 
-/// The name of a code in the gRPC specification, such as `NOT_FOUND`.
+/// Returns the name of a code in the gRPC specification, such as `NOT_FOUND`.
 pub(super) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_are_none_have_no_reason() {
+    fn malformed_details_have_no_reason() {
         let mut headers = HeaderMap::new();
         headers.insert(&DETAILS, HeaderValue::from_static("%%"));
 

@@ -1,4 +1,6 @@
-//! gRPC-Web, for the pages of browsers: the translation to gRPC and back.
+//! Translates gRPC-Web, which web pages use, to gRPC and back, and passes gRPC through.
+//!
+//! It must not know calls: both protocols go to the same [`CallService`].
 
 use std::{
     convert::Infallible,
@@ -31,14 +33,14 @@ use crate::{
     stall::StallDetector,
 };
 
-/// The calls of a server, by gRPC and by gRPC-Web.
+/// The service of a server for gRPC and gRPC-Web requests.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcWeb<S> {
     pub(crate) calls: CallService<S>,
     pub(crate) origins: Arc<AllowedOrigins>,
 }
 
-/// A response that is not there yet. It is boxed, since it is large and handed around.
+/// A future response. It is boxed, since it is large and moved often.
 pub(crate) type ResponseFuture =
     Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
@@ -59,7 +61,7 @@ impl<S: Handlers> GrpcWeb<S> {
         let meta = RequestMeta {
             stall,
             kind,
-            refused: matches!(origin, Origin::Rejected(_)),
+            origin_rejected: matches!(origin, Origin::Rejected(_)),
         };
         match kind {
             RequestKind::Grpc | RequestKind::OtherHttp2 | RequestKind::OtherHttp1 => {
@@ -85,13 +87,16 @@ impl<S: Handlers> GrpcWeb<S> {
     }
 }
 
-/// The body of a response, whichever protocol the request spoke.
+/// The body of a response, in the protocol of its request.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most responses are the large one"
+)]
 pub(crate) enum ResponseBody {
-    /// As gRPC has it.
+    /// The response to a gRPC call.
     Grpc(GrpcResponseBody),
-    /// The same as gRPC-Web has it, or one that is no call's.
+    /// The response to a gRPC-Web call or to a CORS preflight.
     Web(Body),
 }
 
@@ -117,8 +122,8 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-/// Who asks for nothing else gets the format that it sends, as the protocol demands. What
-/// browsers ask for by themselves is `*/*`.
+/// Sets `Accept` to the content type of the request, unless it names a gRPC-Web type. The protocol
+/// specifies that default, and browsers send `*/*`.
 fn default_accept(headers: &mut HeaderMap) {
     if !headers.get(ACCEPT).is_some_and(is_web_type)
         && let Some(content_type) = headers.get(CONTENT_TYPE).cloned()

@@ -1,7 +1,7 @@
-//! Health: the protocol `grpc.health.v1`, which load balancers and supervisors ask, and
-//! the question itself, for a process that asks another one.
+//! Health checking by `grpc.health.v1`: the server for load balancers and supervisors, and the client
+//! for the `healthcheck` command.
 //!
-//! The whole server has the name `""`, the service its own, and both have one health.
+//! The server, which has the name `""`, and its service have the same health.
 
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
@@ -30,24 +30,24 @@ use process::ExitError;
 pub mod v1 {
     tonic::include_proto!("grpc.health.v1");
 
-    /// The compiled protocol, comments included: an encoded
+    /// The compiled protocol, including comments: an encoded
     /// `google.protobuf.FileDescriptorSet`.
     pub const FILE_DESCRIPTOR_SET: &[u8] =
         include_bytes!(concat!(env!("OUT_DIR"), "/health.binpb"));
 }
 
-/// How long a question about another process's health may take, connecting included. A
-/// supervisor that gets no answer by then should act as if it were the wrong one.
+/// The timeout of a health check by the `healthcheck` command, including the connection. A
+/// supervisor should treat a server that is slower as unhealthy.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where a server is between its start and its end.
+/// The lifecycle phase of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It cannot do its work yet.
+    /// The service is not ready yet.
     Starting,
-    /// It does its work.
+    /// The service accepts calls.
     Serving,
-    /// It does its work still, for those who have not turned away yet.
+    /// The service accepts calls of clients that have not noticed the drain yet.
     Draining,
 }
 
@@ -63,11 +63,11 @@ impl From<Phase> for ServingStatus {
 /// The health service of a server.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// The service whose health it tells, beside that of the whole server.
+    /// The name of the service, which has the health of the server.
     pub(super) name: &'static str,
     /// The domain of every ErrorInfo.
     pub(super) domain: &'static str,
-    /// Where the server is.
+    /// The phase of the server.
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -89,7 +89,10 @@ impl v1::health_server::Health for Health {
                 self.domain,
                 Code::NotFound,
                 "UNKNOWN_SERVICE",
-                format!("there is no service {service:?} here, only {:?}", self.name),
+                format!(
+                    "this server has no service {service:?}, only {:?}",
+                    self.name
+                ),
                 Metadata::new(),
             ));
         }
@@ -109,7 +112,7 @@ impl v1::health_server::Health for Health {
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-    /// Never ends by itself: the server ends every stream when it drains.
+    /// Streams the health and its changes. The stream ends when the server drains.
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
@@ -142,28 +145,27 @@ fn response(status: impl Into<ServingStatus>) -> HealthCheckResponse {
     }
 }
 
-/// Asks the server that listens on `address` for the health of the service `name`.
-/// Where it listens on every address, it is asked on the loopback one. Takes a second
-/// at the most.
+/// Checks the health of the service `name` on the server that listens on `address`. If that is
+/// every address of the machine, connects to the loopback address. Times out after 1 s.
 ///
 /// # Errors
 ///
-/// [`ExitError::Failed`] unless it answers that it is serving.
+/// [`ExitError::Failed`] unless the response is `SERVING`.
 pub async fn healthcheck(address: SocketAddr, name: &str) -> Result<(), ExitError> {
     let address = loopback_for_unspecified(address);
-    let answer = match tokio::time::timeout(HEALTHCHECK_TIMEOUT, check_once(address, name)).await {
-        Ok(answer) => answer,
+    let health = match tokio::time::timeout(HEALTHCHECK_TIMEOUT, check_once(address, name)).await {
+        Ok(health) => health,
         Err(_) => Err(format!(
-            "no answer within {}",
+            "no response within {}",
             humantime::format_duration(HEALTHCHECK_TIMEOUT)
         )),
     };
-    match answer {
+    match health {
         Ok(ServingStatus::Serving) => Ok(()),
         Ok(status) => Err(status.as_str_name().to_owned()),
-        Err(said) => Err(said),
+        Err(error) => Err(error),
     }
-    .map_err(|said| ExitError::Failed(format!("{name} on {address} is not serving: {said}")))
+    .map_err(|cause| ExitError::Failed(format!("{name} on {address} is not serving: {cause}")))
 }
 
 async fn check_once(address: SocketAddr, name: &str) -> Result<ServingStatus, String> {

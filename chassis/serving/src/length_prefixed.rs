@@ -1,13 +1,10 @@
 //! Server streams whose messages are encoded once and sent to many clients.
 //!
-//! For each stream, the gRPC library encodes each message, copies it and puts its length
-//! before it. A thousand streams with the same messages spend nearly all of their time on
-//! that. A handler can prepare such messages as [`PrefixedMessages`] instead, once for all
-//! streams, and return them with [`stream_response`].
-//!
-//! Such a response is a stream of messages like any other, and has its body among its
-//! extensions besides. One step of the path of a call (`call.rs`) puts that body in place of the
-//! one that the library made.
+//! tonic encodes, copies and prefixes every message for each stream, on which 1000 streams of equal
+//! messages spend nearly all of their time. A handler can instead encode such messages once, as
+//! [`PrefixedMessages`], and return them with [`stream_response`]. Such a response is a normal
+//! stream of messages whose extensions also hold the encoded body. The last step in `call.rs`
+//! replaces tonic's body by that one.
 
 use std::{
     marker::PhantomData,
@@ -28,28 +25,26 @@ use tonic::{Response, Status, body::Body};
 
 use super::grpc_status;
 
-/// The length of what precedes each message: a flag that says whether it is compressed, and
-/// its length in four bytes, see
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+/// The length of the prefix of a message, in bytes: 1 for the compression flag, 4 for the length. See
+/// Length-Prefixed-Message in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 const PREFIX_LEN: usize = 5;
 
-/// Encoded messages one after the other, each with its prefix, as they travel. None is
-/// compressed.
+/// Concatenated length-prefixed messages, uncompressed.
 #[derive(Clone, Debug, Default)]
 pub struct PrefixedMessages(Bytes);
 
 impl PrefixedMessages {
-    /// Puts the prefixes before `messages`, which are encoded.
+    /// Prefixes `messages`, which are encoded already.
     ///
     /// # Errors
     ///
-    /// `INTERNAL` if a message has 4 GiB or more, whose length the prefix cannot hold.
+    /// `INTERNAL` if a message has 4 GiB or more, which exceeds the prefix.
     pub fn encode<M: AsRef<[u8]>>(messages: &[M]) -> Result<Self, Status> {
         let length = |message: &M| PREFIX_LEN + message.as_ref().len();
         let mut prefixed = Vec::with_capacity(messages.iter().map(length).sum());
         for message in messages.iter().map(AsRef::as_ref) {
             let length = u32::try_from(message.len())
-                .map_err(|_| Status::internal("a message is longer than gRPC can send"))?;
+                .map_err(|_| Status::internal("the message is longer than gRPC can send"))?;
             prefixed.put_u8(0);
             prefixed.put_u32(length);
             prefixed.put_slice(message);
@@ -58,7 +53,7 @@ impl PrefixedMessages {
     }
 }
 
-/// Takes the first message off, without its prefix.
+/// Iterates over the messages, without their prefixes.
 impl Iterator for PrefixedMessages {
     type Item = Bytes;
 
@@ -75,7 +70,7 @@ impl Iterator for PrefixedMessages {
 
 type Batches = BoxStream<'static, Result<PrefixedMessages, Status>>;
 
-/// The batches of one response. Either its stream or its body takes them.
+/// The batches of one response, which either its stream or its encoded body takes.
 #[derive(Clone)]
 struct TakeOnce(Arc<Mutex<Option<Batches>>>);
 
@@ -85,16 +80,18 @@ impl TakeOnce {
     }
 }
 
-/// The messages of a response that [`stream_response`] made.
+/// The stream of a response that [`stream_response`] returns. It decodes the messages again, for
+/// servers that do not use the encoded body.
 pub struct PreEncodedStream<M> {
     batches: TakeOnce,
-    /// The rest of the last batch.
+    /// The remaining messages of the current batch.
     rest: PrefixedMessages,
     message: PhantomData<fn() -> M>,
 }
 
-/// Returns a response with the messages of `batches`, until these end or fail. A server that
-/// does not put the body in place decodes each and encodes it again.
+/// Returns a response that streams the messages of `batches`. It ends or fails when `batches` does.
+///
+/// A server that does not use the encoded body decodes each message and encodes it again.
 pub fn stream_response<M>(
     batches: impl Stream<Item = Result<PrefixedMessages, Status>> + Send + 'static,
 ) -> Response<PreEncodedStream<M>> {
@@ -131,8 +128,7 @@ impl<M: Message + Default> Stream for PreEncodedStream<M> {
     }
 }
 
-/// Puts the encoded body of a response in place of the one that the library made, if it has
-/// one.
+/// Replaces the body of a response by its encoded body, if it has one.
 pub(super) fn use_encoded_body(mut response: http::Response<Body>) -> http::Response<Body> {
     let batches = response.extensions_mut().remove::<TakeOnce>();
     match batches.and_then(|batches| batches.lock().take()) {
@@ -141,7 +137,7 @@ pub(super) fn use_encoded_body(mut response: http::Response<Body>) -> http::Resp
     }
 }
 
-/// A body of encoded messages, until its trailers are sent.
+/// A response body of encoded messages. It is `None` after the trailers.
 struct PreEncodedBody(Option<Batches>);
 
 impl http_body::Body for PreEncodedBody {

@@ -1,12 +1,9 @@
-//! Serving gRPC, and gRPC-Web: what surrounds a service from the socket to its handlers, so that a
-//! service is its handlers alone.
+//! A server for gRPC and gRPC-Web: everything between the socket and the handlers of a service.
 //!
-//! Every connection, call and wait has a bound; every failure has its details; and a
-//! server that is asked to end does so, whatever its clients do. The vocabulary of an API is
-//! here too: statuses, field violations, page tokens, etags, update
-//! masks.
-//!
-//! It names no message and no service, and knows no database.
+//! Every connection, call and wait has a limit, every failure has error details, and a drain ends
+//! whatever the clients do. The types of the API are here too: statuses, field violations, page
+//! tokens, etags and update masks. The crate must not name a message or a service, and does not
+//! know the database.
 
 use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
 
@@ -54,34 +51,35 @@ pub use self::{
     listen::accept::{listen, loopback_for_unspecified},
 };
 
-/// How long connections that are cut may take to notice it.
+/// The time that the tasks of aborted connections get to end.
 const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// What a process serves.
+/// The service that a server runs.
 #[derive(Debug)]
 pub struct Service<S> {
     /// The domain of every ErrorInfo.
     pub domain: &'static str,
-    /// Its compiled contract, an encoded `google.protobuf.FileDescriptorSet`: for
-    /// reflection, and to tell which of its methods answer with a stream.
+    /// The compiled contract, an encoded `google.protobuf.FileDescriptorSet`. Reflection serves it,
+    /// and it tells which methods are server streaming.
     pub descriptor_set: &'static [u8],
-    /// Its calls. It accepts messages of at most [`ServerSettings::max_message_bytes`].
+    /// The handlers. They accept messages of at most [`ServerSettings::max_message_bytes`].
     pub handlers: S,
 }
 
-/// Serves until `shutdown`, and then drains: those who ask for its health are told to
-/// turn away, no more calls are accepted, those that run are waited for, and what is
-/// then left is cut.
+/// Serves until `shutdown` is cancelled, and then drains.
 ///
-/// Until `ready` says that the database is there, the health is `NOT_SERVING`, and calls
-/// fail with `UNAVAILABLE`. While it drains, `draining` is cancelled at the moment at
-/// which the service's own streams have to end; those that do not end by themselves are
-/// ended, with [`shutting_down`](crate::status::shutting_down).
+/// Until `ready` resolves, the health is `NOT_SERVING`, and calls fail with `UNAVAILABLE`
+/// (`NOT_READY`).
+///
+/// A drain first sets the health to `NOT_SERVING` for `DRAIN_DELAY`, so that load balancers stop
+/// sending calls. Then it accepts no more connections, cancels `draining`, and waits for running
+/// calls for `DRAIN_TIMEOUT`. Streams that do not end when `draining` is cancelled are ended with
+/// [`shutting_down`](crate::status::shutting_down). Connections that are still open at the timeout
+/// are aborted, which is logged.
 ///
 /// # Errors
 ///
-/// The failure of `ready`, after a drain; or [`ExitError::Failed`] if the service cannot
-/// be served at all. A drain that has to cut calls is no failure, but it is logged.
+/// The failure of `ready`, after a drain. [`ExitError::Failed`] if the service cannot be served.
 pub async fn run<S: Handlers>(
     settings: &ServerSettings,
     listener: TcpListener,
@@ -104,7 +102,7 @@ pub async fn run<S: Handlers>(
         origins: Arc::new(settings.cors_allowed_origins.clone()),
     };
     let workers = Workers::start(settings.worker_threads)
-        .map_err(|error| ExitError::Failed(format!("the worker threads do not start: {error}")))?;
+        .map_err(|error| ExitError::Failed(format!("cannot start the worker threads: {error}")))?;
     let sockets = connections.accept(listener);
     let limits = connections.limits();
     let mut server = pin!(http::serve(
@@ -128,11 +126,11 @@ pub async fn run<S: Handlers>(
     };
     let outcome = tokio::select! {
         outcome = live => outcome,
-        () = &mut server => return Err(ExitError::Failed("the server ended by itself".into())),
+        () = &mut server => return Err(ExitError::Failed("the server stopped accepting connections".into())),
     };
 
     if phase.send_if_modified(drain_if_serving) && connections.open() > 0 {
-        // It goes on serving for that long: there is nothing to wait for but the time.
+        // The server keeps serving during the delay, and does not end before it.
         let _ = timeout(settings.drain_delay, server.as_mut()).await;
     }
     draining.cancel();
@@ -141,7 +139,7 @@ pub async fn run<S: Handlers>(
     outcome
 }
 
-/// Waits for the calls that run, and cuts what is left after the limit.
+/// Waits until running calls have finished, and aborts their connections at the timeout.
 async fn drain(
     settings: &ServerSettings,
     mut server: Pin<&mut impl Future<Output = ()>>,
@@ -156,13 +154,14 @@ async fn drain(
     }
     tracing::warn!(
         connections = connections.open(),
-        "calls still run at the end of the drain; their connections are cut"
+        "drain timed out; connections with running calls aborted"
     );
     connections.abort_all();
     let _ = timeout(ABORT_TIMEOUT, server).await;
 }
 
-/// A server that never was ready has no calls that run, and nobody who has to be told.
+/// Starts the drain if the server is serving. Returns whether it was: a server that never became
+/// ready has no running calls, and no client that has to learn of the drain.
 fn drain_if_serving(phase: &mut Phase) -> bool {
     let serving = *phase == Phase::Serving;
     if serving {
@@ -171,7 +170,7 @@ fn drain_if_serving(phase: &mut Phase) -> bool {
     serving
 }
 
-/// The service with its companions, health and reflection, and what surrounds them all.
+/// Builds the call service: the service itself, with health and reflection as admin services.
 fn build_call_service<S: Handlers>(
     settings: &ServerSettings,
     service: Service<S>,

@@ -1,51 +1,50 @@
-//! Pages: how large they are, and the tokens that lead from one to the next
-//! ([AIP-158](https://google.aip.dev/158)).
+//! Pagination of lists: page sizes and opaque page tokens ([AIP-158](https://google.aip.dev/158)).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-/// The size of a page if the caller names none.
+/// The page size of a request that sets none.
 const DEFAULT_PAGE_SIZE: i64 = 50;
 
-/// The largest page.
+/// The largest page size.
 const MAX_PAGE_SIZE: i64 = 1000;
 
-/// The form of the tokens. One of another form is refused rather than misread.
+/// The version of the token format. Tokens of another version are rejected.
 const VERSION: u8 = 1;
 
-/// Bytes of the checksum in a token. It guards against mistakes; a forged token shows
-/// its forger nothing that another request would not.
-const CHECKSUM: usize = 8;
+/// The length of the checksum in a token, in bytes. It detects mistakes only: a forged token reveals
+/// nothing that another request would not.
+const CHECKSUM_LEN: usize = 8;
 
-/// No token of ours is longer, in characters: the longest key of a page is far shorter.
+/// The longest token that is decoded, in characters. Cursors are far shorter.
 const MAX_TOKEN_LEN: usize = 4096;
 
-/// What is wrong with a token that [`decode`] finds no cursor in.
-pub const INVALID_TOKEN: &str = "it was not given out for this list; repeat the request of the page \
-                           before with its next_page_token, or begin again without one";
+/// The description of a token that [`decode`] rejects.
+pub const INVALID_TOKEN: &str = "not a page token of this list; repeat the request of the previous \
+                                 page with its next_page_token, or start again without a token";
 
-/// How many items a page has at most: 1 to 1000.
+/// The maximum number of items on a page: 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(i64);
 
 impl PageSize {
-    /// The size that a caller asked for: 0 means 50, and more than 1000 means 1000.
+    /// Parses the page size of a request: 0 means 50, and more than 1000 means 1000.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is negative.
+    /// The description of the violation, if the size is negative.
     pub fn parse(size: i32) -> Result<Self, String> {
         match i64::from(size) {
             0 => Ok(Self(DEFAULT_PAGE_SIZE)),
             1.. => Ok(Self(i64::from(size).min(MAX_PAGE_SIZE))),
             _ => Err(format!(
-                "{size} is negative; leave it out for {DEFAULT_PAGE_SIZE}"
+                "{size} is negative; leave it unset for {DEFAULT_PAGE_SIZE}"
             )),
         }
     }
 
-    /// A size that no caller asked for, cut down to what a page may have.
+    /// Returns `size`, clamped to the allowed range.
     #[must_use]
     pub fn clamped(size: usize) -> Self {
         Self(
@@ -55,20 +54,20 @@ impl PageSize {
         )
     }
 
-    /// How many rows to read: one more than the page has, which tells whether there is
-    /// another page.
+    /// Returns the number of rows to read: one more than the page size, which tells whether another
+    /// page follows.
     #[must_use]
     pub fn limit(self) -> i64 {
         self.0 + 1
     }
 
-    /// The same, as a number of things.
+    /// Returns [`limit`](Self::limit) as a `usize`.
     #[must_use]
     pub fn rows(self) -> usize {
         usize::try_from(self.limit()).unwrap_or(usize::MAX)
     }
 
-    /// Cuts what was read down to the page, and says whether there is more.
+    /// Truncates the rows that were read to the page, and returns whether another page follows.
     pub fn truncate<T>(self, rows: &mut Vec<T>) -> bool {
         let size = usize::try_from(self.0).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -77,13 +76,14 @@ impl PageSize {
     }
 }
 
-/// The token of the page that begins after `cursor`. It is opaque to callers, and works
-/// only with a `context` equal to this one: the method and the fields that choose and
-/// order what is listed.
+/// Encodes the token of the page after `cursor`.
+///
+/// The token is opaque to callers. It is valid only for an equal `context`: the method and the
+/// fields that filter and order the list.
 ///
 /// # Errors
 ///
-/// If the context or the cursor has no form as JSON.
+/// If the context or the cursor cannot be encoded as JSON.
 pub fn encode(
     context: &impl Serialize,
     cursor: &impl Serialize,
@@ -95,8 +95,8 @@ pub fn encode(
     Ok(URL_SAFE_NO_PAD.encode(token))
 }
 
-/// The cursor in a token, or `None` if the token was not made by [`encode`] for an equal
-/// `context`.
+/// Decodes the cursor of a token, or returns `None` if [`encode`] did not return the token for an
+/// equal `context`.
 #[must_use]
 pub fn decode<C: DeserializeOwned>(context: &impl Serialize, token: &str) -> Option<C> {
     if token.len() > MAX_TOKEN_LEN {
@@ -104,20 +104,23 @@ pub fn decode<C: DeserializeOwned>(context: &impl Serialize, token: &str) -> Opt
     }
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (&version, rest) = bytes.split_first()?;
-    let (sum, payload) = rest.split_at_checked(CHECKSUM)?;
+    let (sum, payload) = rest.split_at_checked(CHECKSUM_LEN)?;
     if version != VERSION || sum != checksum(context, payload).ok()? {
         return None;
     }
     serde_json::from_slice(payload).ok()
 }
 
-fn checksum(context: &impl Serialize, payload: &[u8]) -> Result<[u8; CHECKSUM], serde_json::Error> {
+fn checksum(
+    context: &impl Serialize,
+    payload: &[u8],
+) -> Result<[u8; CHECKSUM_LEN], serde_json::Error> {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(context)?);
     hash.update([0]);
     hash.update(payload);
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&hash.finalize()[..CHECKSUM]);
+    let mut sum = [0; CHECKSUM_LEN];
+    sum.copy_from_slice(&hash.finalize()[..CHECKSUM_LEN]);
     Ok(sum)
 }
 
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_to_its_cursor() {
+    fn a_token_decodes_to_its_cursor() {
         let token = encode(&("List", "id"), &("susan", 7)).unwrap();
 
         let cursor: Option<(String, i64)> = decode(&("List", "id"), &token);
@@ -135,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_works_only_where_it_was_given() {
+    fn a_token_of_another_list_is_rejected() {
         let token = encode(&("List", "id"), &7).unwrap();
 
         assert_eq!(decode::<i64>(&("List", "id desc"), &token), None);
     }
 
     #[test]
-    fn a_token_that_was_cut_or_changed_anywhere_is_none() {
+    fn a_truncated_or_changed_token_is_rejected() {
         let token = encode(&"List", &123_456).unwrap();
 
         for end in 0..token.len() {
@@ -157,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_50_items_unless_asked_otherwise_and_1000_at_the_most() {
+    fn the_page_size_defaults_to_50_and_is_capped_at_1000() {
         assert_eq!(PageSize::parse(0).unwrap().limit(), 51);
         assert_eq!(PageSize::parse(i32::MAX).unwrap().limit(), 1001);
         assert!(PageSize::parse(-1).is_err());
     }
 
     #[test]
-    fn one_more_row_than_the_page_has_tells_that_there_is_another() {
+    fn an_extra_row_tells_that_another_page_follows() {
         let two = PageSize::parse(2).unwrap();
         let mut rows = vec![1, 2, 3];
 

@@ -1,4 +1,4 @@
-//! Reflection: what grpcurl and its like ask a server to learn its contract.
+//! Server reflection, by which grpcurl and similar tools read the contract from a server.
 
 use tonic::service::Routes;
 use tonic_reflection::{
@@ -9,19 +9,18 @@ use tonic_types::pb::FILE_DESCRIPTOR_SET as ERROR_DETAILS;
 
 use super::health;
 
-/// What a server lists beside its own service.
+/// The admin services that reflection lists besides the service itself.
 const ADMIN_SERVICES: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// Adds reflection of the service `name`, in the version of today and in the one before
-/// it, which grpcurl up to 1.8.7 asks for.
+/// Adds reflection of the service `name`, as v1 and as v1alpha, which grpcurl up to 1.8.7 uses.
 ///
 /// # Errors
 ///
-/// If `descriptor_set` is no `google.protobuf.FileDescriptorSet`.
+/// If `descriptor_set` is not a valid `google.protobuf.FileDescriptorSet`.
 pub(super) fn add_reflection(
     routes: Routes,
     name: &str,
@@ -34,7 +33,7 @@ pub(super) fn add_reflection(
             .register_encoded_file_descriptor_set(health::v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
-            // Without it grpcurl prints the details of a failure as base64.
+            // Without these types, grpcurl prints error details as base64.
             .register_encoded_file_descriptor_set(ERROR_DETAILS)
             .with_service_name(name);
         ADMIN_SERVICES

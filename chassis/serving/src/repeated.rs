@@ -18,7 +18,7 @@ pub fn decode<W, T>(
 ) -> (Vec<T>, Option<usize>) {
     let count = items.len();
     if count == 0 || count > MAX_ITEMS {
-        violations.add(field, format!("there are {count}; give 1 to {MAX_ITEMS}"));
+        violations.add(field, format!("{count} items; give 1 to {MAX_ITEMS}"));
     }
     let mut decoded = Vec::with_capacity(count.min(MAX_ITEMS));
     let mut first_invalid = None;

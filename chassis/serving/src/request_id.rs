@@ -1,31 +1,32 @@
-//! The id of a call: what ties the caller's report to the lines of the log.
+//! The id of a call, from `x-request-id`. It links the report of a caller to the log lines of its
+//! call.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-/// The header that carries the id, in requests and in responses.
+/// The header with the id, in requests and in responses.
 pub const HEADER: &str = "x-request-id";
 
-/// The same, parsed.
+/// [`HEADER`], parsed at compile time.
 static NAME: HeaderName = HeaderName::from_static(HEADER);
 
-/// The longest id that is taken from a caller, in characters.
+/// The longest id that is accepted from a caller, in characters.
 const MAX_LEN: usize = 64;
 
-/// An id: 1 to 64 visible ASCII characters.
+/// The id of a call: 1 to 64 visible ASCII characters.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The caller's own id, if it is a valid one, or else a new one.
+    /// Returns the id in the headers of a request, or a new one if it is missing or invalid.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let given = headers.get(&NAME).filter(|id| {
             let id = id.as_bytes();
             (1..=MAX_LEN).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
         });
         let mut id = given.cloned().unwrap_or_else(new);
-        // None comes twice: in the compression table of a connection it would only push out
-        // what does (RFC 7541, section 7.1.3).
+        // An id does not recur. In the dynamic table of HPACK it would evict headers that do
+        // (RFC 7541, section 7.1.3).
         id.set_sensitive(true);
         Self(id)
     }
@@ -34,13 +35,13 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// Puts the id into the headers of the answer.
+    /// Inserts the id into the headers of a response.
     pub(super) fn insert_into(&self, headers: &mut HeaderMap) {
         headers.insert(&NAME, self.0.clone());
     }
 }
 
-/// An id that nobody has had.
+/// Generates a random id.
 fn new() -> HeaderValue {
     let mut text = Uuid::encode_buffer();
     let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
@@ -52,22 +53,22 @@ fn new() -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn of(given: &[u8]) -> RequestId {
+    fn id_for(given: &[u8]) -> RequestId {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_bytes(given).unwrap());
         RequestId::from_headers(&headers)
     }
 
     #[test]
-    fn an_id_of_visible_ascii_characters_is_kept() {
+    fn a_valid_id_is_kept() {
         let longest = "x".repeat(MAX_LEN);
 
-        assert_eq!(of(b"order-7/a").as_str(), "order-7/a");
-        assert_eq!(of(longest.as_bytes()).as_str(), longest);
+        assert_eq!(id_for(b"order-7/a").as_str(), "order-7/a");
+        assert_eq!(id_for(longest.as_bytes()).as_str(), longest);
     }
 
     #[test]
-    fn any_other_id_gives_way_to_a_new_one() {
+    fn an_invalid_id_is_replaced() {
         let too_long = "x".repeat(MAX_LEN + 1);
 
         for given in [
@@ -76,7 +77,7 @@ mod tests {
             "caf\u{e9}".as_bytes(),
             too_long.as_bytes(),
         ] {
-            assert!(uuid::Uuid::parse_str(of(given).as_str()).is_ok());
+            assert!(uuid::Uuid::parse_str(id_for(given).as_str()).is_ok());
         }
     }
 }

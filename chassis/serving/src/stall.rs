@@ -1,9 +1,9 @@
 //! Detects clients that stop reading.
 //!
-//! With the flow control of HTTP/2 a client can block a response for ever by never opening its
-//! window. The response holds memory, and its body, which enforces the deadline, is not polled.
-//! So the connection checks periodically: a response that is pending in two checks means that
-//! the client has stalled.
+//! With HTTP/2 flow control a client can block a response forever by not opening its window. The
+//! response holds memory, and its body, which enforces the deadline, is not polled. Therefore the
+//! connection checks periodically: if a response is pending in two consecutive checks, the client
+//! has stalled.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::sleep;
 
-/// The pending responses of a connection. Copies count together.
+/// Counts the pending responses of a connection. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StallDetector(Arc<Ticks>);
 
@@ -23,11 +23,11 @@ pub(crate) struct StallDetector(Arc<Ticks>);
 struct Ticks {
     /// The number of checks.
     count: AtomicUsize,
-    /// The responses that are pending since an even number of checks, and an odd one.
+    /// The pending responses that started after an even and after an odd number of checks.
     waiting: [AtomicUsize; 2],
 }
 
-/// A response that is pending until this is dropped.
+/// A pending response. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct PendingResponse {
     ticks: Arc<Ticks>,
@@ -35,7 +35,7 @@ pub(crate) struct PendingResponse {
 }
 
 impl StallDetector {
-    /// Tracks another response, which may take one to two times the time between two checks.
+    /// Tracks another response. It counts as stalled after one to two check intervals.
     pub(crate) fn track_response(&self) -> PendingResponse {
         let ticks = Arc::clone(&self.0);
         let parity = ticks.count.load(Ordering::Relaxed) % 2;
@@ -43,7 +43,7 @@ impl StallDetector {
         PendingResponse { ticks, parity }
     }
 
-    /// Waits until a response was not read for as long as `limit`.
+    /// Waits until a response was pending for at least `limit`. Checks at that interval.
     pub(crate) async fn wait_for_stall(&self, limit: Duration) {
         loop {
             sleep(limit).await;
@@ -53,7 +53,7 @@ impl StallDetector {
         }
     }
 
-    /// Checks whether a response is pending that was so at the last check.
+    /// Reports whether a response is pending that was pending at the last check, too.
     fn tick(&self) -> bool {
         let ticks = &self.0;
         let before = ticks.count.load(Ordering::Relaxed) + 1;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_waits_between_two_looks_is_stalled() {
+    fn a_response_pending_in_two_checks_is_stalled() {
         let detector = StallDetector::default();
         let response = detector.track_response();
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_are_read_in_time_are_not_however_many_follow() {
+    fn responses_that_are_read_between_checks_are_not_stalled() {
         let detector = StallDetector::default();
         let mut last = detector.track_response();
 

@@ -1,5 +1,5 @@
-//! Statuses with their details: every failure carries one `google.rpc.ErrorInfo`, whose
-//! reason is stable, and what else helps the caller to go on.
+//! Statuses with error details: every failure has one `google.rpc.ErrorInfo` with a stable reason, and
+//! a `BadRequest` or a `RetryInfo` where it helps the caller. All of it fits into headers.
 
 use std::{collections::HashMap, error::Error, fmt::Write, time::Duration};
 
@@ -8,22 +8,21 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{call_context, violation::FieldViolations};
 
-/// How long a caller should wait before it tries again what failed for the load of the
-/// moment.
+/// The time that a caller should wait before it retries a call that failed with `UNAVAILABLE`.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How much of what is wrong is told, in bytes. A status travels in headers, of which some
-/// clients take no more than 8 KiB, and in base64, which is a third longer.
+/// The largest size of the field violations in a status, in bytes. A status is sent in headers, which
+/// some clients limit to 8 KiB, and in base64, which is 33 % longer.
 const MAX_DETAIL_BYTES: usize = 3000;
 
-/// The longest message, in bytes as it travels: percent-encoded, and once more in the
-/// details.
+/// The largest size of a message, in percent-encoded bytes. It is sent twice: as the message and in
+/// the details.
 const MAX_MESSAGE_BYTES: usize = 1000;
 
-/// Facts of a failure beyond its reason, for programs.
+/// The metadata of an ErrorInfo: facts about a failure, for programs.
 pub type Metadata = HashMap<String, String>;
 
-/// A failure that a caller can do something about.
+/// Returns a status with an ErrorInfo.
 #[must_use]
 pub fn with_error_info(
     domain: &str,
@@ -36,11 +35,11 @@ pub fn with_error_info(
     Status::with_error_details(code, truncate_for_headers(message.into()), details)
 }
 
-/// A request with fields that are wrong: `INVALID_ARGUMENT` with a
-/// `google.rpc.BadRequest` that names each, and the reason that they share.
+/// Returns `INVALID_ARGUMENT` with a `google.rpc.BadRequest` that lists the violations, and with the
+/// reason that they share.
 ///
-/// Of very many only the first are named, as far as headers can hold them; the ErrorInfo
-/// then has the metadata `violations`, how many there are.
+/// If headers cannot hold all of them, the first ones are listed, and the metadata `violations` of
+/// the ErrorInfo is their total number.
 #[must_use]
 pub fn invalid_argument(
     domain: &str,
@@ -48,7 +47,7 @@ pub fn invalid_argument(
     mut metadata: Metadata,
 ) -> Status {
     let mut left = MAX_DETAIL_BYTES;
-    let told: Vec<_> = violations
+    let listed: Vec<_> = violations
         .iter()
         .map_while(|violation| {
             left = left.checked_sub(violation.field.len() + violation.description.len())?;
@@ -58,16 +57,16 @@ pub fn invalid_argument(
             ))
         })
         .collect();
-    if told.len() < violations.count() {
+    if listed.len() < violations.count() {
         metadata.insert("violations".into(), violations.count().to_string());
     }
     let mut details = ErrorDetails::with_error_info(violations.reason(), domain, metadata);
-    details.set_bad_request(told);
+    details.set_bad_request(listed);
     let message = truncate_for_headers(violations.to_string());
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// A failure of the moment: `UNAVAILABLE` with a `google.rpc.RetryInfo`.
+/// Returns `UNAVAILABLE` with a `google.rpc.RetryInfo`, for a transient failure.
 #[must_use]
 pub fn unavailable(
     domain: &str,
@@ -84,41 +83,44 @@ pub fn unavailable(
     )
 }
 
-/// What a server that is about to end answers to what it no longer does.
+/// Returns the status of calls that a draining server ends or rejects.
 #[must_use]
 pub fn shutting_down(domain: &str) -> Status {
     unavailable(
         domain,
         "SHUTTING_DOWN",
-        "this server is shutting down; try again, on another connection",
+        "the server is shutting down; retry on another connection",
         Metadata::new(),
     )
 }
 
-/// A failure that is ours: `INTERNAL`. The whole chain of causes goes to the log, here
-/// and nowhere else; the caller learns only the request id to ask about.
+/// Returns `INTERNAL`, and logs the error with its chain of causes. The caller learns only the request
+/// id, by which an operator finds the log line.
 #[must_use]
 pub fn internal(domain: &str, error: &dyn Error) -> Status {
-    tracing::error!(error = chain(error), "an internal failure");
+    tracing::error!(error = chain(error), "internal error");
     internal_already_logged(domain)
 }
 
-/// The `INTERNAL` status of a failure that is in the log already.
+/// Returns `INTERNAL` for a failure that the caller of this function has logged.
 pub(crate) fn internal_already_logged(domain: &str) -> Status {
     let mut metadata = Metadata::new();
-    let mut message = "an internal failure".to_owned();
+    let mut message = "internal error".to_owned();
     if let Some(id) = call_context::request_id() {
-        let _ = write!(message, "; the log tells more of request {id}");
+        let _ = write!(
+            message,
+            "; the server log has the cause under request id {id}"
+        );
         metadata.insert("request_id".into(), id);
     }
     with_error_info(domain, Code::Internal, "INTERNAL", message, metadata)
 }
 
-/// The message, cut if headers could not hold it.
+/// Truncates a message to [`MAX_MESSAGE_BYTES`].
 fn truncate_for_headers(mut message: String) -> String {
     let mut length = 0;
     let end = message.char_indices().find_map(|(index, c)| {
-        // What is not plain ASCII takes three bytes for each of its own.
+        // Percent-encoding turns each non-ASCII byte into 3 bytes.
         length += if c.is_ascii() { 1 } else { 3 * c.len_utf8() };
         (length > MAX_MESSAGE_BYTES).then_some(index)
     });
@@ -129,7 +131,7 @@ fn truncate_for_headers(mut message: String) -> String {
     message
 }
 
-/// An error and its causes, in one line.
+/// Returns an error and its chain of causes as one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -144,7 +146,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    /// What a status takes in headers, in bytes.
+    /// Returns the size of a status in headers, in bytes, as HTTP/2 counts it.
     fn size(status: &Status) -> usize {
         let mut headers = http::HeaderMap::new();
         status.add_header(&mut headers).unwrap();
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_told_in_less_than_8_kib_of_headers() {
+    fn every_status_fits_into_8_kib_of_headers() {
         let mut violations = FieldViolations::new();
         for index in 0..2000 {
             violations.add(format!("things[{index}]"), "😀".repeat(300));
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_fits_is_left_alone() {
+    fn only_a_message_that_is_too_long_is_truncated() {
         assert_eq!(truncate_for_headers("é".repeat(166)), "é".repeat(166));
         assert_eq!(
             truncate_for_headers("a".repeat(1001)),

@@ -5,13 +5,13 @@ use prost_types::FieldMask;
 
 use crate::violation::FieldViolations;
 
-/// The reason of a path that names no field that can be changed.
+/// The reason of a path that is not a field that can be changed.
 const UNKNOWN_PATH: &str = "UNKNOWN_MASK_PATH";
 
 /// The path that names all fields.
 const ALL: &str = "*";
 
-/// The paths of an update mask, each of them once. An empty mask is the same as none.
+/// The distinct paths of an update mask. An empty mask counts as unset.
 #[derive(Debug)]
 pub struct UpdateMask(Vec<String>);
 
@@ -32,7 +32,7 @@ impl UpdateMask {
                 violations.append(FieldViolations::with_reason(
                     UNKNOWN_PATH,
                     "update_mask",
-                    format!("`{path}` cannot be changed; there are {fields} and {ALL}"),
+                    format!("cannot change `{path}`; valid paths are {fields} and {ALL}"),
                 ));
             }
         }
@@ -72,14 +72,14 @@ mod tests {
         assert_eq!(
             texts,
             ["age", "id"].map(|path| format!(
-                "update_mask: `{path}` cannot be changed; there are name, size and *"
+                "update_mask: cannot change `{path}`; valid paths are name, size and *"
             ))
         );
         assert_eq!(violations.reason(), "UNKNOWN_MASK_PATH");
     }
 
     #[test]
-    fn a_mask_names_the_fields_that_are_changed() {
+    fn with_a_mask_the_named_fields_are_changed() {
         for (paths, name, size) in [
             (&["name"][..], true, false),
             (&["size", "size"], false, true),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_mask_the_fields_that_are_set_are_changed() {
+    fn without_a_mask_the_set_fields_are_changed() {
         let none = UpdateMask::decode(&mut FieldViolations::new(), None, &["name"]);
         let (empty, _) = decode(&[]);
 

@@ -1,5 +1,5 @@
-//! The body of a response: the path of a call until the end of the call, which is in the
-//! trailers.
+//! The body of a response, which enforces the deadline and the drain until the trailers finish the
+//! call.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,12 +26,12 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 pub(crate) struct GrpcResponseBody {
     inner: Body,
     server: Arc<ServerContext>,
-    current: CallContext,
+    context: CallContext,
     entry: AccessLogEntry,
     guards: CallGuards,
-    /// Whether it has said something, or made its reader wait: what is there at once is
-    /// there in time.
-    begun: bool,
+    /// Whether the body was polled before. The first poll does not check the deadline: a response
+    /// that is ready then is in time.
+    polled: bool,
     ended: bool,
 }
 
@@ -39,24 +39,24 @@ impl GrpcResponseBody {
     pub(crate) fn new(
         inner: Body,
         server: Arc<ServerContext>,
-        current: CallContext,
+        context: CallContext,
         entry: AccessLogEntry,
         guards: CallGuards,
     ) -> Self {
         Self {
             inner,
             server,
-            current,
+            context,
             entry,
             guards,
-            begun: false,
+            polled: false,
             ended: false,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
-        // Asked first: a stream that always has more to say ends in time, too.
-        if std::mem::replace(&mut self.begun, true) && self.guards.is_over() {
+        // Checked before the stream: one that is always ready has to end at the deadline, too.
+        if std::mem::replace(&mut self.polled, true) && self.guards.is_over() {
             return self.fail(&deadline::exceeded(self.server.domain));
         }
         let inner = Pin::new(&mut self.inner);
@@ -74,7 +74,7 @@ impl GrpcResponseBody {
             Ok(Poll::Pending) if self.guards.poll_deadline(cx).is_ready() => {
                 self.fail(&deadline::exceeded(self.server.domain))
             }
-            // Asked last: a stream may say its last words before it has to end.
+            // Checked last: the stream may send its remaining messages before the drain ends it.
             Ok(Poll::Pending) => match self.guards.poll_stop(cx) {
                 Poll::Ready(()) => self.fail(&status::shutting_down(self.server.domain)),
                 Poll::Pending => Poll::Pending,
@@ -86,13 +86,14 @@ impl GrpcResponseBody {
         }
     }
 
-    /// Ends the call with a failure of ours.
+    /// Ends the call with `status` instead of the trailers of the handler.
     fn fail(&mut self, status: &Status) -> Polled {
         let mut trailers = HeaderMap::new();
         grpc_status::write(status, &mut trailers);
         self.end(trailers)
     }
 
+    /// Ends the call with these trailers, and adds error details where they are missing.
     fn end(&mut self, mut trailers: HeaderMap) -> Polled {
         let code =
             library_status::normalize(&mut trailers, &self.server.call_info(self.entry.path()));
@@ -100,8 +101,8 @@ impl GrpcResponseBody {
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    /// Notes the end of the call, and lets go of all that it kept: now, and not when the
-    /// connection gets to dropping the body.
+    /// Finishes the access log entry, and releases the permit and the inner body. hyper may drop the
+    /// body much later, and the permit would block another call until then.
     fn close(&mut self, code: Code, trailers: &HeaderMap) {
         self.entry.finish(code, trailers);
         self.ended = true;
@@ -119,8 +120,8 @@ impl http_body::Body for GrpcResponseBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        let current = this.current.clone();
-        current.sync_scope(|| this.poll(cx))
+        let context = this.context.clone();
+        context.sync_scope(|| this.poll(cx))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Deadlines: how long a call may take, by its headers, and what it gets when that is over.
+//! Deadlines of calls: parses `grpc-timeout`, and returns the status of an exceeded deadline.
 
 use std::time::Duration;
 
@@ -8,42 +8,41 @@ use tonic::{Code, Status};
 
 use crate::status::{self, Metadata};
 
-/// The header in which a client says how long it will wait.
+/// The header with the time that the client waits for the response.
 static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The deadline of a call that begins `now`: what its client asks for, and no later than
-/// after `limit`.
+/// Returns the deadline of a call that starts `now`: after the timeout of the client or after
+/// `limit`, whichever is earlier.
 ///
 /// # Errors
 ///
-/// `INVALID_ARGUMENT` with the reason `INVALID_TIMEOUT` if the client's time-out cannot
-/// be understood. gRPC libraries take that for no time-out, which would turn a caller's
-/// slip into a call without end.
+/// `INVALID_ARGUMENT` (`INVALID_TIMEOUT`) if the timeout of the client is malformed. gRPC libraries
+/// ignore such a timeout, and the call would then have no deadline.
 pub(crate) fn from_headers(
     headers: &HeaderMap,
     limit: Option<Duration>,
     now: Instant,
     domain: &str,
 ) -> Result<Option<Instant>, Status> {
-    let asked = match headers.get(&HEADER) {
+    let timeout = match headers.get(&HEADER) {
         None => None,
         Some(value) => Some(parse(value).ok_or_else(|| invalid(value, domain))?),
     };
-    let shorter = match (asked, limit) {
-        (Some(asked), Some(limit)) => Some(asked.min(limit)),
-        (asked, limit) => asked.or(limit),
+    let shorter = match (timeout, limit) {
+        (Some(timeout), Some(limit)) => Some(timeout.min(limit)),
+        (timeout, limit) => timeout.or(limit),
     };
-    // A deadline past the end of the clock is none.
+    // A deadline that the clock cannot represent is never reached.
     Ok(shorter.and_then(|timeout| now.checked_add(timeout)))
 }
 
-/// What a call gets that was not done in time.
+/// Returns the status of a call whose deadline has passed.
 pub(crate) fn exceeded(domain: &str) -> Status {
     status::with_error_info(
         domain,
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
-        "the call was not done in time; what it was to change may be changed or not",
+        "the deadline has passed; the change may or may not have been made",
         Metadata::new(),
     )
 }
@@ -61,7 +60,7 @@ fn invalid(value: &HeaderValue, domain: &str) -> Status {
     )
 }
 
-/// `TimeoutValue TimeoutUnit` of the gRPC protocol over HTTP/2.
+/// Parses `TimeoutValue TimeoutUnit` of the gRPC protocol over HTTP/2.
 fn parse(value: &HeaderValue) -> Option<Duration> {
     let (unit, digits) = value.as_bytes().split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_of_the_protocol_is_understood() {
+    fn every_unit_of_the_protocol_is_parsed() {
         assert_eq!(parsed("2H"), Some(Duration::from_secs(7200)));
         assert_eq!(parsed("3M"), Some(Duration::from_secs(180)));
         assert_eq!(parsed("4S"), Some(Duration::from_secs(4)));
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn a_malformed_timeout_is_rejected() {
         for value in [
             "",
             "S",
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_of_the_clients_and_the_servers_time_holds() {
+    fn the_shorter_timeout_of_client_and_server_applies() {
         let mut headers = HeaderMap::new();
         headers.insert(&HEADER, HeaderValue::from_static("10S"));
         let now = Instant::now();
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_limit_there_is_no_deadline() {
+    fn a_call_without_any_timeout_has_no_deadline() {
         assert!(
             from_headers(&HeaderMap::new(), None, Instant::now(), "test")
                 .unwrap()

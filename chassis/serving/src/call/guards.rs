@@ -1,4 +1,4 @@
-//! The guards of a call: what ends it early, and what it holds while it runs.
+//! The guards of a call: its deadline, its drain signal, and the permit that it holds.
 
 use std::{
     future::Future,
@@ -17,24 +17,26 @@ use tonic::Status;
 use super::{deadline, methods::MethodInfo, server_context::ServerContext};
 use crate::stall::PendingResponse;
 
-/// The guards of a call: what ends it early, and what it holds while it runs.
+/// The guards of a call: they end it early, and hold its permit while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct CallGuards {
     pub(crate) deadline: Option<Instant>,
-    // Most calls have their response in their first poll, and need none.
+    /// The timer of the deadline. It is created when the call is first pending: most calls complete
+    /// in their first poll.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Ends a stream when the server drains.
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Counts the call among the concurrent ones.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// Shows the connection that the response is pending. A stream has none and may be pending
-    /// for ever, since it buffers little for its client.
+    /// Reports the pending response to the stall detector. Streams have none: they may be pending
+    /// forever, and buffer at most 64 KB for their client.
     pub(crate) pending_response: Option<PendingResponse>,
 }
 
 impl CallGuards {
-    /// Starts the clock of a call.
+    /// Creates the guards of a call that starts `now`.
     ///
-    /// tonic's own timer, which answers `CANCELLED` and ignores a time-out that it cannot
-    /// understand, is not there: it belongs to tonic's server.
+    /// tonic's timer is not used. It returns `CANCELLED`, and ignores a malformed timeout.
     pub(crate) fn begin(
         server: &ServerContext,
         method: MethodInfo,
@@ -53,16 +55,17 @@ impl CallGuards {
         })
     }
 
-    /// Whether the deadline is over.
+    /// Reports whether the deadline has passed.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over_at(Instant::now())
     }
 
+    /// Reports whether the deadline has passed at `now`.
     pub(crate) fn is_over_at(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Resolves when the deadline is over, and has the task woken then.
+    /// Resolves when the deadline has passed. Until then, registers the task to be woken.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
@@ -73,8 +76,8 @@ impl CallGuards {
         timer.as_mut().poll(cx)
     }
 
-    /// Whether the call is a stream that has to end since the server drains; if not, the
-    /// task is woken when it has to.
+    /// Resolves when a drain ends the call, which must be a stream. Until then, registers the task
+    /// to be woken.
     pub(crate) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stop {
             Some(stop) => stop.as_mut().poll(cx),

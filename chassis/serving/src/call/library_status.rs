@@ -1,8 +1,8 @@
-//! Failures that were not born in a handler but in the gRPC library: they get the
-//! details that every failure has, and the codes that the contract gives them.
+//! Normalizes statuses that the gRPC libraries produce: adds an ErrorInfo, and corrects the code to
+//! the one of the contract.
 //!
-//! They are told by their lack of details, since every status of ours has some, and
-//! where the code misleads by the text that tonic 0.14 and prost 0.14 give them.
+//! A status without details is a library's, since every status of a handler has details. Where its
+//! code is ambiguous, the texts of tonic 0.14 and prost 0.14 decide.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
@@ -12,12 +12,12 @@ use crate::{
     status::{self, Metadata},
 };
 
-/// How tonic begins to say that a request is larger than it accepts: `OUT_OF_RANGE`,
-/// where the gRPC guide wants `RESOURCE_EXHAUSTED`.
+/// The start of tonic's message for a request that is too large. tonic uses `OUT_OF_RANGE`, where the
+/// gRPC guide specifies `RESOURCE_EXHAUSTED`.
 const TOO_LARGE: &str = "Error, decoded message length too large";
 
-/// How tonic, tonic-web and prost begin to say, as `INTERNAL`, that a request is no
-/// message.
+/// The starts of the messages of tonic, tonic-web and prost for a malformed request, which they
+/// report as `INTERNAL`.
 const MALFORMED: [&str; 5] = [
     "failed to decode Protobuf message: ",
     "protocol error: received message with ",
@@ -26,9 +26,8 @@ const MALFORMED: [&str; 5] = [
     "tonic-web: ",
 ];
 
-/// Gives a failure in `headers`, or in trailers, the details that it lacks. What succeeded,
-/// and what has details, stays as it is. The code with which the call ends there, if it
-/// does.
+/// Normalizes the status in `headers`, which may be trailers. A success, and a failure that has
+/// details, stay unchanged. Returns the code, or `None` if the headers do not end the call.
 pub(crate) fn normalize(headers: &mut HeaderMap, context: &CallInfo<'_>) -> Option<Code> {
     let code = grpc_status::code(headers)?;
     if code == Code::Ok || headers.contains_key(&grpc_status::DETAILS) {
@@ -53,28 +52,28 @@ pub(crate) struct CallInfo<'a> {
 
 impl CallInfo<'_> {
     fn normalized(&self, status: &Status) -> Status {
-        let said = status.message();
+        let text = status.message();
         let (code, reason, message) = match status.code() {
-            Code::OutOfRange if said.starts_with(TOO_LARGE) => (
+            Code::OutOfRange if text.starts_with(TOO_LARGE) => (
                 Code::ResourceExhausted,
                 "MESSAGE_TOO_LARGE",
                 format!(
-                    "the message is larger than the {} bytes that are accepted",
+                    "the message is larger than the limit of {} bytes",
                     self.max_message_bytes
                 ),
             ),
-            Code::Internal if MALFORMED.iter().any(|text| said.starts_with(text)) => (
+            Code::Internal if MALFORMED.iter().any(|start| text.starts_with(start)) => (
                 Code::InvalidArgument,
                 "MALFORMED_MESSAGE",
-                format!("the request is no message of this method: {said}"),
+                format!("the request is not a message of this method: {text}"),
             ),
-            Code::Unimplemented if said.is_empty() => (
+            Code::Unimplemented if text.is_empty() => (
                 Code::Unimplemented,
                 "UNIMPLEMENTED",
-                // A path can be as long as headers can be.
+                // The path can be as long as the largest header.
                 format!("this server has no method {:.200}", self.path),
             ),
-            code => (code, grpc_status::name(code), said.to_owned()),
+            code => (code, grpc_status::name(code), text.to_owned()),
         };
         status::with_error_info(self.domain, code, reason, message, Metadata::new())
     }
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_without_details_gets_its_code_as_the_reason() {
+    fn a_failure_without_details_gets_its_code_as_reason() {
         let status = normalized(&Status::not_found("symbol 'x' not found"));
 
         assert_eq!(status.code(), Code::NotFound);
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_internal_failure_that_is_not_about_the_request_stays_internal() {
+    fn an_internal_status_with_another_text_stays_internal() {
         let status = normalized(&Status::internal("Error encoding: no room"));
 
         assert_eq!(status.code(), Code::Internal);
@@ -120,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_with_details_stays_as_it_is() {
-        let ours = status::with_error_info(
+    fn a_failure_with_details_stays_unchanged() {
+        let handlers = status::with_error_info(
             "ours",
             Code::Internal,
             "OURS",
@@ -129,14 +128,14 @@ mod tests {
             Metadata::new(),
         );
 
-        let status = normalized(&ours);
+        let status = normalized(&handlers);
 
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(reason(&status), "OURS");
     }
 
     #[test]
-    fn a_success_stays_as_it_is() {
+    fn a_success_stays_unchanged() {
         let mut headers = HeaderMap::new();
         grpc_status::write(&Status::ok(""), &mut headers);
         let before = headers.clone();

@@ -1,35 +1,35 @@
-//! What is known of each method before it is called: from the descriptors, since the
-//! path of a request does not tell a stream from a single answer.
+//! The methods of a server. The descriptors tell which ones are server streaming, which the path of a
+//! request does not.
 
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
-/// Services that are there for operators: they answer before the server is ready, and
-/// however much there is to do.
+/// The path prefixes of admin services. They respond before the server is ready, and do not count
+/// towards the limit of concurrent calls.
 const ADMIN_SERVICES: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
 /// The properties of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MethodInfo {
-    /// It answers with a stream.
+    /// The response is a stream.
     pub(crate) server_streaming: bool,
-    /// It is there for operators.
+    /// The service is for operators: health or reflection.
     pub(crate) admin: bool,
 }
 
 /// The methods of a server.
 #[derive(Debug)]
 pub(crate) struct MethodTable {
-    /// The paths of those that answer with a stream: few.
+    /// The paths of the server streaming methods. A server has few, so a scan is fast.
     streaming: Vec<String>,
 }
 
 impl MethodTable {
-    /// Those of the services that encoded descriptor sets declare.
+    /// Collects the methods of the services in the encoded descriptor sets.
     ///
     /// # Errors
     ///
-    /// If one of the sets is no `google.protobuf.FileDescriptorSet`.
+    /// If a set is not a valid `google.protobuf.FileDescriptorSet`.
     pub(crate) fn from_descriptor_sets(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
         let mut streaming = Vec::new();
         for set in descriptor_sets {
@@ -46,8 +46,7 @@ impl MethodTable {
         Ok(Self { streaming })
     }
 
-    /// What is known of the method at `path`. One that does not exist is taken for one
-    /// with a single answer, as its failure is.
+    /// Returns the properties of the method at `path`. An unknown method counts as unary.
     pub(crate) fn info(&self, path: &str) -> MethodInfo {
         MethodInfo {
             server_streaming: self.streaming.iter().any(|streaming| streaming == path),
@@ -62,7 +61,7 @@ mod tests {
     use crate::health::v1::FILE_DESCRIPTOR_SET;
 
     #[test]
-    fn streams_are_told_from_single_answers() {
+    fn server_streaming_methods_are_recognised() {
         let methods = MethodTable::from_descriptor_sets(&[FILE_DESCRIPTOR_SET]).unwrap();
 
         assert!(
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn health_and_reflection_are_operational_and_nothing_else_is() {
+    fn only_health_and_reflection_are_admin_services() {
         let methods = MethodTable::from_descriptor_sets(&[]).unwrap();
 
         for path in [

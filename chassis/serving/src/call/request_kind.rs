@@ -1,4 +1,4 @@
-//! The kinds of requests: gRPC, gRPC-Web, CORS preflights, and what is rejected.
+//! Classifies requests: gRPC, gRPC-Web, CORS preflights, and others, which are rejected here.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -11,28 +11,27 @@ use crate::{
     status::{self, Metadata},
 };
 
-/// The content types of gRPC-Web: messages as they are, and in base64 for clients that
-/// cannot read bytes.
-const WEB: [&str; 4] = [
+/// The content types of gRPC-Web: binary, and base64 for clients that cannot read bytes.
+const GRPC_WEB_TYPES: [&str; 4] = [
     "application/grpc-web",
     "application/grpc-web+proto",
     "application/grpc-web-text",
     "application/grpc-web-text+proto",
 ];
 
-/// The protocol that a request speaks.
+/// The protocol of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// gRPC, which is over HTTP/2.
+    /// gRPC, over HTTP/2.
     #[default]
     Grpc,
-    /// gRPC-Web.
+    /// gRPC-Web, over HTTP/2 or HTTP/1.1.
     GrpcWeb,
-    /// The question of a browser whether a page may call by gRPC-Web.
+    /// A CORS preflight: a browser asks whether a web page may call by gRPC-Web.
     CorsPreflight,
-    /// Something else over HTTP/2, which is refused as gRPC refuses it.
+    /// Another request over HTTP/2.
     OtherHttp2,
-    /// Something else over HTTP/1.1.
+    /// Another request over HTTP/1.1.
     OtherHttp1,
 }
 
@@ -41,7 +40,7 @@ impl RequestKind {
     pub(crate) fn classify<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let http2 = request.version() == Version::HTTP_2;
-        // Asked first: it is what nearly all are.
+        // gRPC is checked first, since most requests are.
         if http2 && is_grpc(headers) {
             Self::Grpc
         } else if request.method() == Method::POST
@@ -61,19 +60,18 @@ impl RequestKind {
     }
 }
 
-/// What is known of a request that its head does not say.
+/// Facts about a request besides its head.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestMeta {
-    /// The detector of stalled responses of its connection.
+    /// The stall detector of the connection.
     pub(crate) stall: StallDetector,
-    /// Its kind. One of gRPC-Web is translated already.
+    /// The kind of the request. A gRPC-Web request is translated to gRPC already.
     pub(crate) kind: RequestKind,
-    /// Whether it comes from a page that may not call.
-    pub(crate) refused: bool,
+    /// Whether the request comes from a disallowed origin.
+    pub(crate) origin_rejected: bool,
 }
 
-/// Whether a request is one of gRPC: `application/grpc`, with or without a format or
-/// parameters.
+/// Reports whether the content type is `application/grpc`, with or without a format or parameters.
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
@@ -81,32 +79,34 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
-/// Whether a media type is one of gRPC-Web.
+/// Reports whether a media type is one of gRPC-Web.
 pub(crate) fn is_web_type(value: &HeaderValue) -> bool {
-    WEB.iter().any(|web| value.as_bytes() == web.as_bytes())
+    GRPC_WEB_TYPES
+        .iter()
+        .any(|known| value.as_bytes() == known.as_bytes())
 }
 
-/// The answer to a request that is no gRPC. Its HTTP status is the one that the gRPC
-/// protocol demands, so that clients of other kinds understand it too.
+/// Returns the rejection of a request that is not gRPC. Its HTTP status is the one that the gRPC
+/// protocol specifies, which other clients understand, too.
 pub(crate) fn reject_non_grpc(domain: &str) -> Response<Body> {
     unsupported_media_type(
         domain,
-        "this server speaks gRPC only: the content type has to be application/grpc",
+        "this server accepts only gRPC: the content type must be application/grpc",
     )
 }
 
-/// The same over HTTP/1.1, with words in the body for the person who asked by browser or
-/// curl what there is.
+/// Returns the rejection of a request over HTTP/1.1 that is not gRPC-Web. Its body is for a person
+/// with a browser or curl: it names the service, and the command that describes it.
 pub(crate) fn reject_non_grpc_web(domain: &str, service: &str) -> Response<Body> {
     let status = unsupported_media_type(
         domain,
-        "over HTTP/1.1 this server speaks gRPC-Web only: a POST whose content type is \
+        "over HTTP/1.1 this server accepts only gRPC-Web: a POST whose content type is \
          application/grpc-web",
     );
     let mut response = status.map(|_| {
         Body::new(format!(
-            "{service} is here. It speaks gRPC over HTTP/2, and gRPC-Web over HTTP/2 and \
-             HTTP/1.1.\nThis request was neither. To learn what it offers, with the address of \
+            "This is {service}. It accepts gRPC over HTTP/2, and gRPC-Web over HTTP/2 and \
+             HTTP/1.1.\nThis request is neither. To list its methods, with the address of \
              this server:\n\n  grpcurl -plaintext ADDRESS describe {service}\n"
         ))
     });
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_grpc_over_http_2_alone() {
+    fn grpc_is_accepted_over_http_2_only() {
         for content_type in ["application/grpc", "application/grpc+proto"] {
             let headers = [("content-type", content_type)];
 
@@ -164,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn grpc_web_is_grpc_web_over_any_http() {
-        for content_type in WEB {
+    fn grpc_web_is_accepted_over_every_http_version() {
+        for content_type in GRPC_WEB_TYPES {
             let headers = [("content-type", content_type)];
 
             assert_eq!(
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_says_what_it_asks() {
+    fn a_preflight_has_an_origin_and_a_requested_method() {
         let origin = ("origin", "https://page.example");
         let asks = ("access-control-request-method", "POST");
 

@@ -1,4 +1,4 @@
-//! The state that all calls of a server share.
+//! The state that all calls of a server share: its contract, its limits and its lifecycle phase.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +21,7 @@ pub(crate) struct ServerContext {
     pub(crate) domain: &'static str,
     pub(crate) methods: MethodTable,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// The permits of concurrent unary calls.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) call_timeout: Duration,
     pub(crate) slow_call_threshold: Duration,
@@ -34,7 +35,7 @@ impl ServerContext {
     /// or `None` if the call may proceed.
     pub(crate) fn reject_unsupported(&self, meta: &RequestMeta) -> Option<Response<Body>> {
         match meta.kind {
-            _ if meta.refused => Some(cors::origin_not_allowed(self.domain)),
+            _ if meta.origin_rejected => Some(cors::origin_not_allowed(self.domain)),
             RequestKind::Grpc | RequestKind::GrpcWeb => None,
             RequestKind::OtherHttp2 => Some(request_kind::reject_non_grpc(self.domain)),
             RequestKind::OtherHttp1 | RequestKind::CorsPreflight => {
@@ -43,7 +44,7 @@ impl ServerContext {
         }
     }
 
-    /// Returns what the statuses of the gRPC library are normalized with.
+    /// Returns the facts that normalizing a status of the gRPC library needs.
     pub(crate) fn call_info<'a>(&self, path: &'a str) -> CallInfo<'a> {
         CallInfo {
             domain: self.domain,

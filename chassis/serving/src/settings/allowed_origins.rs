@@ -1,18 +1,18 @@
-//! The setting that says which pages may call.
+//! The setting `CORS_ALLOWED_ORIGINS`.
 
 use std::str::FromStr;
 
-/// The origins whose pages may call: `none`, `*`, or a list of origins.
+/// The origins whose web pages may call: `none`, `*`, or a list of origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
-    /// Every one.
+    /// Every origin is allowed.
     Any,
-    /// The listed origins, each as browsers write it.
+    /// These origins are allowed, in the form that browsers send.
     List(Vec<String>),
 }
 
 impl AllowedOrigins {
-    /// Whether the origin of a request is among them.
+    /// Reports whether the origin of a request is allowed.
     #[must_use]
     pub fn allows(&self, origin: &[u8]) -> bool {
         match self {
@@ -36,30 +36,30 @@ impl FromStr for AllowedOrigins {
     }
 }
 
-/// An origin as browsers write it, or what is wrong with it.
+/// Checks that `text` is an origin in the form that browsers send. Another form would never match.
 fn origin(text: &str) -> Result<String, String> {
-    let wrong = |what: &str| {
-        format!("`{text}` {what}; write for example https://app.example or http://localhost:8080")
+    let invalid = |fault: &str| {
+        format!(
+            "`{text}` {fault}; write, for example, https://app.example or http://localhost:8080"
+        )
     };
     let (scheme, host) = text
         .split_once("://")
-        .ok_or_else(|| wrong("has no scheme"))?;
+        .ok_or_else(|| invalid("has no scheme"))?;
     let default_port = match scheme {
         "http" => ":80",
         "https" => ":443",
         _ => "",
     };
     if host.is_empty() || host.contains(['/', '?', '#', '@', '*', ' ']) {
-        return Err(wrong("is not a scheme and a host alone"));
+        return Err(invalid("is not just a scheme and a host"));
     }
     if !text.is_ascii() || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(wrong(
-            "is not written as browsers write it, in lower-case ASCII",
-        ));
+        return Err(invalid("is not in lower-case ASCII, as browsers send it"));
     }
     if !default_port.is_empty() && host.ends_with(default_port) {
-        return Err(wrong(
-            "has the port that its scheme means, which browsers leave out",
+        return Err(invalid(
+            "has the default port of its scheme, which browsers omit",
         ));
     }
     Ok(text.to_owned())
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_no_browser_would_send_is_refused() {
+    fn an_origin_that_no_browser_sends_is_rejected() {
         for text in [
             "app.example",
             "https://",
