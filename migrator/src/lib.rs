@@ -127,7 +127,7 @@ impl Migrator {
         match std::fs::metadata(&self.database) {
             // SQLite takes a file of one byte for an empty one, and would write over it.
             Ok(file) if file.is_file() && (1..SMALLEST_DATABASE).contains(&file.len()) => {
-                Err(self.foreign("it is no SQLite database".into()))
+                Err(self.foreign("it is not an SQLite database".into()))
             }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

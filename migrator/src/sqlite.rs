@@ -1,5 +1,5 @@
-//! All that knows SQLite: a session on a database with its history, running a script, reading
-//! and planning schemas, and backups.
+//! The SQLite engine of the migrator: sessions, history, script execution, schemas, planning and
+//! backups.
 
 pub mod backup;
 pub(crate) mod execute;

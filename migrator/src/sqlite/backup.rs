@@ -1,9 +1,9 @@
-//! Backups of the database, and the way back from one.
+//! Backups of the database, and restoring from them.
 //!
-//! A backup is exact: it is made while the write lock is held, and compared with the
-//! database before it gets its name. The modules below have one subject each: `files` how
-//! one appears, `folder` how many there are, `facts` the SQL, `record` the JSON beside a
-//! backup, `copy` and `restore` the two ways.
+//! A backup is exact: it is copied while the write lock is held, and compared with the database
+//! before it gets its name. The submodules have one subject each: `copy` makes a backup,
+//! `restore` restores one, `summary` holds the SQL, `files` and `retention` handle the
+//! directory, and `manifest` the JSON beside a backup.
 
 mod copy;
 pub(crate) mod error;
@@ -36,10 +36,10 @@ use crate::{
     state::database_name::DatabaseName,
 };
 
-/// How many pages are copied at a time when a backup is restored: some milliseconds' work.
+/// The number of pages that a restore copies at a time: some milliseconds of work.
 const PAGES_PER_STEP: u32 = 1_000;
 
-/// How many backups are kept unless somebody says otherwise.
+/// The number of backups that are kept by default.
 pub const DEFAULT_KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// The backups of one database.
@@ -47,42 +47,42 @@ pub const DEFAULT_KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Backups {
     database: PathBuf,
     folder: PathBuf,
-    /// The first part of their names.
+    /// The first part of each backup's name.
     stem: String,
     keep: NonZeroUsize,
-    /// One that is not removed now, old as it may be: it is being restored.
+    /// The backup that is being restored, which is not pruned.
     protected: Option<PathBuf>,
-    /// Whether each is removed as soon as it was compared: the database is a [`TrialCopy`].
+    /// Whether each backup is discarded once it is verified: the database is a [`TrialCopy`].
     discard: bool,
 }
 
-/// A backup that is known to be one.
+/// A finished backup.
 #[derive(Clone, Debug, Serialize)]
 pub struct Backup {
-    /// Where it is.
+    /// The file.
     pub path: PathBuf,
-    /// What stands beside it.
+    /// The manifest beside it.
     #[serde(rename = "record")]
     pub manifest: Manifest,
-    /// The older backups that were removed afterwards.
+    /// The older backups that were pruned afterwards.
     pub pruned: Vec<PathBuf>,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Clone, Debug, Serialize)]
 pub struct Restored {
-    /// Its name.
+    /// The name of the database.
     pub database: DatabaseName,
-    /// The backup whose content it has now.
+    /// The backup that was restored.
     pub file: PathBuf,
-    /// The version that it is at now.
+    /// The schema version of the database now.
     pub version: i64,
-    /// The copy of what was in it before; `None` if there was nothing.
+    /// The backup of the previous content; `None` if the database was empty.
     #[serde(rename = "rescue")]
     pub pre_restore: Option<Backup>,
-    /// Whether the rows and the schema were compared with the backup afterwards. They
-    /// cannot be when somebody writes in the instant after the commit; the file was checked
-    /// all the same.
+    /// Whether the rows and the schema were compared with the backup afterwards. They are not
+    /// compared if another process writes right after the commit; the file is checked for
+    /// damage even then.
     pub compared: bool,
 }
 
@@ -102,15 +102,18 @@ impl fmt::Display for Restored {
         let (database, file) = (&self.database, self.file.display());
         writeln!(f, "Restored {database} from {file}")?;
         if !self.compared {
-            writeln!(f, "It was not compared: somebody wrote at once")?;
+            writeln!(
+                f,
+                "Not compared with the backup: another process wrote right away"
+            )?;
         }
         writeln!(f, "Current database version: {}", self.version)
     }
 }
 
 impl Backups {
-    /// The backups of a database in a folder, or in `backups` beside the database. The
-    /// newest `keep` are kept.
+    /// Returns the backups of a database in `folder`, by default the directory `backups` beside
+    /// the database. The newest `keep` are kept.
     #[must_use]
     pub fn new(database: PathBuf, folder: Option<PathBuf>, keep: NonZeroUsize) -> Self {
         let folder = folder.unwrap_or_else(|| files::parent_dir(&database).join("backups"));
@@ -125,19 +128,19 @@ impl Backups {
         }
     }
 
-    /// Where they are.
+    /// Returns the directory of the backups.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Copies the database, of which the caller holds the write lock on a connection of its
-    /// own; what it has written and not committed is not in the copy. The lock must be held
-    /// until this returns, and no longer; the database must be this system's.
+    /// Copies the database while the caller holds its write lock on another connection. The copy
+    /// leaves out the caller's uncommitted writes. The caller must hold the lock until this
+    /// returns, and has checked that the database belongs to this system.
     ///
     /// # Errors
     ///
-    /// [`Error`]; nothing is left then.
+    /// [`Error`]; no file is left behind.
     pub async fn copy_locked(
         &self,
         why: &str,
@@ -147,13 +150,13 @@ impl Backups {
         self.prune_after(taken)
     }
 
-    /// Makes a backup, in the folder or as a file of its own; the latter is never removed
-    /// for its age. Writers wait while the copy is made, and not while it is compared.
+    /// Makes a backup in the directory, or as `file`, which is never pruned. Writers wait while
+    /// the copy is made, but not while it is verified.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Locked`](crate::DatabaseError::Locked) if the write lock is not free for `lock_timeout`, and what else
-    /// [`Error`] says; nothing is left then.
+    /// [`DatabaseError::Locked`](crate::DatabaseError::Locked) if the write lock is not free
+    /// within `lock_timeout`, or another [`Error`]; no file is left behind.
     pub async fn back_up(
         &self,
         file: Option<&Path>,
@@ -165,12 +168,12 @@ impl Backups {
         self.prune_after(taken)?.verify(progress).await
     }
 
-    /// Copies the database to a file beside it, on which an upgrade can be tried. Writers
-    /// wait while the copy is made.
+    /// Copies the database to a file beside it, on which an upgrade can be tried. Writers wait
+    /// while the copy is made.
     ///
     /// # Errors
     ///
-    /// Those of [`Backups::back_up`]; nothing is left then.
+    /// The errors of [`Backups::back_up`]; no file is left behind.
     pub(crate) async fn trial_copy(
         &self,
         lock_timeout: Duration,
@@ -187,24 +190,24 @@ impl Backups {
         Ok(taken.into_trial(self).await)
     }
 
-    /// What there is in the folder, the newest first.
+    /// Returns the backups of the directory, newest first. A missing directory has none.
     ///
     /// # Errors
     ///
-    /// [`Error::Folder`] if it cannot be read; a folder that is missing has none in it.
+    /// [`Error::Folder`] if the directory cannot be read.
     pub fn list(&self) -> Result<Listing, Error> {
         list::list(self)
     }
 
-    /// Replaces what is in the database by what is in a backup, while services use it:
-    /// those who read see the old state until all of it is there, and those who write wait.
-    /// What was there is backed up first. A missing database is made.
+    /// Replaces the content of the database with that of a backup, in one transaction while the
+    /// services run. Readers see the old data until it commits, and writers wait. The current
+    /// content is backed up first. A missing database is created.
     ///
-    /// `known` are the numbers of the migrations that this program has.
+    /// `known` are the numbers of the migrations of this program.
     ///
     /// # Errors
     ///
-    /// [`Error`]; unless it is [`Error::NotAsWritten`], the database is as it was.
+    /// [`Error`]; the database is unchanged except after [`Error::NotAsWritten`].
     pub async fn restore(
         &self,
         file: &Path,
@@ -220,8 +223,8 @@ impl Backups {
         backups.prune_after(restored)
     }
 
-    /// Removes what is beyond those that are kept, and what killed processes left; says
-    /// which backups those were.
+    /// Removes the backups beyond `keep` and the leftovers of killed processes. Returns the
+    /// backups that it removed.
     fn prune(&self) -> Vec<PathBuf> {
         if self.discard {
             return Vec::new();
@@ -231,7 +234,7 @@ impl Backups {
         retention::prune(&self.folder, &self.stem, self.keep.get(), protected)
     }
 
-    /// Failures come in rows, and must not fill the disk.
+    /// Prunes after a failure too: repeated failures must not fill the disk.
     fn prune_after<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         if result.is_err() {
             self.prune();
@@ -240,7 +243,7 @@ impl Backups {
     }
 }
 
-/// Copies all but the last page, and tells how far that is.
+/// Copies all pages except the last, and reports the progress.
 async fn copy_pages(
     mut pages: OnlineBackup,
     work: Task,

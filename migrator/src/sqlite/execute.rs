@@ -1,5 +1,5 @@
-//! Executes a script statement by statement under the rule of its owner: the one loop of a
-//! run on a database and of every run on a scratch database. SQL stands here.
+//! Executes a script statement by statement under the ownership rule. The same loop serves runs
+//! on a database and on a scratch database.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -18,18 +18,18 @@ use crate::{
     state::owners::Owners,
 };
 
-/// A script that can be executed.
+/// A script to execute.
 #[derive(Clone, Debug)]
 pub(crate) struct Script<'a> {
-    /// The service that owns it.
+    /// The service that owns the script.
     pub(crate) owner: &'a str,
-    /// As the repository has it.
+    /// The path in the repository.
     pub(crate) file: String,
     pub(crate) text: &'a str,
 }
 
 impl<'a> Script<'a> {
-    /// Returns the script of a migration that goes in `direction`.
+    /// Returns the script of a migration in `direction`.
     pub(crate) fn new(migration: &'a Migration, direction: Direction) -> Self {
         Self {
             owner: migration.owner(),
@@ -48,13 +48,13 @@ impl<'a> Script<'a> {
 pub(crate) struct Execution {
     /// The statements that succeeded, in order.
     pub(crate) statements: Vec<StatementReport>,
-    /// Everything that the rule denies, in order: at most one for each statement.
+    /// The denials, in order: at most one for each statement.
     pub(crate) denials: Vec<Denied>,
-    /// The statement that SQLite rejected. It is the last that was tried.
+    /// The statement that SQLite rejected: the last that was executed.
     pub(crate) failure: Option<Failure>,
 }
 
-/// A statement that the rule denies.
+/// A denied statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Denied {
     pub(crate) location: SourceLocation,
@@ -69,18 +69,18 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Returns what SQLite says.
+    /// Returns SQLite's message.
     pub(crate) fn message(&self) -> String {
         sqlite_message(&self.source)
     }
 }
 
 impl Execution {
-    /// Refuses a script that was denied something or failed.
+    /// Rejects a script with a denial or a failure.
     ///
     /// # Errors
     ///
-    /// [`ExecuteError`], with the place.
+    /// [`ExecuteError`], with the location.
     pub(crate) fn refuse(
         &mut self,
         migration: &Migration,
@@ -113,21 +113,21 @@ impl Execution {
     }
 }
 
-/// Why a script was not executed to its end. Each has a place.
+/// The reason why a script was not executed to its end, with the location.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// Correct the migration.
     #[error("migration {number:04} {name} could not be {direction}, at {location}")]
     Script {
-        /// Where SQLite stopped.
+        /// The location of SQLite's error.
         location: SourceLocation,
-        /// Its number.
+        /// The number of the migration.
         number: i64,
-        /// Its name.
+        /// The name of the migration.
         name: String,
-        /// Which of its scripts failed.
+        /// The direction of the script.
         direction: Direction,
-        /// What SQLite says.
+        /// SQLite's error.
         source: sqlx::Error,
     },
     /// Move it into a migration of the owner.
@@ -136,27 +136,27 @@ pub enum ExecuteError {
         if whose == MIGRATOR { "the migrator".into() } else { format!("a migration of {whose}") }
     )]
     Ownership {
-        /// The statement.
+        /// The location of the statement.
         location: SourceLocation,
-        /// Whose migration it is.
+        /// The owner of the migration.
         owner: String,
-        /// What it would do.
+        /// The denied operation.
         operation: String,
-        /// Whose it is that it would do it to.
+        /// The owner of the object.
         whose: String,
     },
     /// Take it out of the migration.
     #[error("a migration may not {operation}, at {location}; take it out")]
     Forbidden {
-        /// The statement.
+        /// The location of the statement.
         location: SourceLocation,
-        /// What it would do.
+        /// The denied operation.
         operation: String,
     },
 }
 
 impl ExecuteError {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Script { .. } => (Exit::Failed, "FAILED_STATEMENT"),
@@ -178,12 +178,12 @@ pub(crate) async fn no_observer(_: &mut SqliteConnection, _: usize) -> Result<()
     Ok(())
 }
 
-/// Executes a script. `owners` own what the database has. `observe` is called after each
-/// statement that succeeded, with its index, and is held to no rule.
+/// Executes a script on a database with these `owners`. After each statement that succeeded,
+/// `observe` is called with its index; the rule does not apply to it.
 ///
 /// # Errors
 ///
-/// The connection failed; a script that fails is an [`Execution`].
+/// A failure of the connection. A rejected script is reported in the [`Execution`].
 pub(crate) async fn execute(
     connection: &mut SqliteConnection,
     script: &Script<'_>,
@@ -206,7 +206,7 @@ pub(crate) async fn execute(
     let mut execution = result?;
     removed?;
     if execution.denials.is_empty() && execution.failure.is_none() {
-        // SQLite asks about the table of sequences, and not about whose sequence it is.
+        // The authorizer names `sqlite_sequence`, but not the table whose row is changed.
         let after = foreign_sequences(connection, script.owner, owners).await?;
         let changed = before
             .iter()
@@ -214,7 +214,7 @@ pub(crate) async fn execute(
         execution.denials.extend(changed.map(|(table, _)| Denied {
             location: sequence_statement(script),
             denial: Denial::NotOwned {
-                operation: format!("change which ids of {table} were in use"),
+                operation: format!("change the AUTOINCREMENT sequence of {table}"),
                 whose: owners.owner(table).unwrap_or_default().to_owned(),
             },
         }));
@@ -239,7 +239,7 @@ async fn foreign_sequences(
     Ok(sequences.into_iter().filter(foreign).collect())
 }
 
-/// Returns the place of the first word of a script that names the table of sequences.
+/// Returns the location of the first token that names `sqlite_sequence`.
 fn sequence_statement(script: &Script<'_>) -> SourceLocation {
     let word = sql::tokens(script.text)
         .into_iter()
@@ -247,7 +247,7 @@ fn sequence_statement(script: &Script<'_>) -> SourceLocation {
     script.location(word.map_or(0, |token| token.offset))
 }
 
-/// A connection on which only what the guard allows can be done, and a script for it.
+/// A connection under a guard, with the script to execute.
 struct Guarded<'a> {
     connection: &'a mut SqliteConnection,
     script: &'a Script<'a>,
@@ -262,7 +262,7 @@ impl Guarded<'_> {
     ) -> Result<Execution, sqlx::Error> {
         let mut execution = Execution::default();
         for (at, statement) in sql::statements(self.script.text).iter().enumerate() {
-            // It would end the transaction, or reach beyond the database.
+            // The statement would end the transaction, or reach beyond the database.
             if self.policy == Policy::Record && forbidden(statement.text).is_some() {
                 continue;
             }
@@ -285,7 +285,7 @@ impl Guarded<'_> {
     ) -> Result<(), sqlx::Error> {
         let rows_before = self.changes().await?;
         let began = Instant::now();
-        // It is a migration's, so it is as trusted as this code.
+        // The text is part of a migration, which is as trusted as this code.
         let result = sqlx::raw_sql(AssertSqlSafe(statement.text))
             .execute(&mut *self.connection)
             .await;
@@ -314,14 +314,14 @@ impl Guarded<'_> {
                 rows: self.changes().await? - rows_before,
                 elapsed,
             }),
-            // What was denied under this policy is not tried.
+            // The authorizer rejected it: the denial is reported instead of the error.
             Err(_) if denied && self.policy == Policy::Enforce => {}
             Err(source) => execution.failure = Some(Failure { location, source }),
         }
         Ok(())
     }
 
-    /// Returns how many rows were changed since the connection was opened.
+    /// Returns the number of rows changed since the connection was opened.
     async fn changes(&mut self) -> Result<i64, sqlx::Error> {
         self.guard.set_trusted(true);
         let changes = sqlx::query_scalar("select total_changes()")
@@ -331,15 +331,15 @@ impl Guarded<'_> {
         changes
     }
 
-    /// Returns what a view or a trigger is denied when it is used: SQLite does not ask
-    /// before.
+    /// Returns the denial of using a new view or trigger, whose body SQLite does not authorize
+    /// at CREATE.
     async fn probe(&mut self, created: &CreatedObject, declaration: &str) -> Option<Denial> {
         let uses = match created {
             CreatedObject::View(view) => {
                 let columns = self.columns(view).await;
                 vec![format!(
                     "explain select {} from {}",
-                    // Of a view that cannot be understood nothing is known.
+                    // The columns of an invalid view are unknown.
                     if columns.is_empty() {
                         "1".into()
                     } else {
@@ -364,8 +364,8 @@ impl Guarded<'_> {
         if denial.is_some() || understood {
             return denial;
         }
-        // It uses what is not there yet, and SQLite got no further: what is not asked
-        // about may not even be named.
+        // The body refers to an object that does not exist yet, so SQLite stopped before it
+        // authorized everything. Foreign names are therefore denied as such.
         let names = sql::tokens(declaration)
             .into_iter()
             .filter(Token::is_name)
@@ -373,7 +373,7 @@ impl Guarded<'_> {
         self.guard.deny_foreign_names(names)
     }
 
-    /// Returns the columns of a table or a view, as they have to be written.
+    /// Returns the quoted names of the columns of a table or a view.
     async fn columns(&mut self, table: &str) -> Vec<String> {
         self.guard.set_trusted(true);
         let columns = sqlx::query_scalar::<_, String>(
@@ -384,13 +384,13 @@ impl Guarded<'_> {
         .fetch_all(&mut *self.connection)
         .await;
         self.guard.set_trusted(false);
-        // A view of what is not there yet has no columns yet.
+        // A view on a missing table has no columns yet.
         let columns = columns.unwrap_or_default();
         columns.iter().map(|column| quoted(column)).collect()
     }
 }
 
-/// Returns statements that between them fire every trigger of a table.
+/// Returns statements that together fire every trigger of a table.
 fn trigger_firing_statements(table: &str, columns: &[String]) -> Vec<String> {
     let updates = columns
         .iter()
@@ -402,8 +402,8 @@ fn trigger_firing_statements(table: &str, columns: &[String]) -> Vec<String> {
     updates.chain(others).collect()
 }
 
-/// Reports whether SQLite takes a statement, given what the database has; otherwise what it
-/// says. The statement is not executed, and what was prepared before does not count.
+/// Prepares a statement without executing it, and returns SQLite's message if it is invalid for
+/// the current schema. It bypasses the cache of prepared statements.
 pub(crate) async fn try_prepare(
     connection: &mut SqliteConnection,
     sql: &str,
@@ -415,7 +415,7 @@ pub(crate) async fn try_prepare(
         .map_err(|error| sqlite_message(&error))
 }
 
-/// Returns what SQLite says, without what sqlx says around it.
+/// Returns SQLite's message without sqlx's prefix.
 fn sqlite_message(error: &sqlx::Error) -> String {
     error
         .as_database_error()

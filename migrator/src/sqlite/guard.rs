@@ -1,5 +1,5 @@
-//! What a migration may touch, given who owns what: a rule for SQLite itself to enforce.
-//! Knows no SQL.
+//! The ownership rule: which tables a migration may touch. SQLite itself enforces it, through
+//! the authorizer callback. Contains no SQL.
 
 use std::{
     mem,
@@ -17,16 +17,16 @@ use crate::state::owners::Owners;
 /// The owner of the migrator's own tables.
 pub(crate) const MIGRATOR: &str = "migrator";
 
-/// What a migration was denied.
+/// The reason why an operation is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// What belongs to somebody else: the operation, and whose it is.
+    /// The operation touches a table of another owner.
     NotOwned { operation: String, whose: String },
-    /// What no migration may do.
+    /// No migration may do this operation.
     Forbidden(String),
 }
 
-/// What a statement made that SQLite does not look into before it is used.
+/// An object whose body SQLite authorizes only when it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CreatedObject {
     View(String),
@@ -34,18 +34,18 @@ pub(crate) enum CreatedObject {
     TriggerOn(String),
 }
 
-/// What becomes of a statement that the rule denies.
+/// The handling of a denied statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// It is refused.
+    /// Rejects it.
     Enforce,
-    /// It is executed, and the denial is noted.
+    /// Executes it, and records the denial.
     Record,
-    /// There is no rule: whatever is executed is nobody's migration.
+    /// Allows everything: the statement is not part of a migration.
     Trust,
 }
 
-/// The rule for the migrations of one owner, and what it saw.
+/// The ownership rule for the migrations of one owner, with a record of the last statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard(Arc<Rule>);
 
@@ -54,12 +54,12 @@ struct Rule {
     owner: String,
     owners: Owners,
     policy: Policy,
-    /// Whether the migrator's own statements run, which may do anything.
+    /// Whether the migrator's own statements run, which are always allowed.
     trusted: AtomicBool,
     record: Mutex<StatementRecord>,
 }
 
-/// What one statement did.
+/// The authorizer's record of one statement.
 #[derive(Debug, Default)]
 struct StatementRecord {
     denial: Option<Denial>,
@@ -68,7 +68,7 @@ struct StatementRecord {
 }
 
 impl Guard {
-    /// A guard for a migration of `owner`, before which `owners` own what there is.
+    /// Returns the guard for a migration of `owner`, given the `owners` before it.
     pub(crate) fn new(owner: &str, owners: Owners, policy: Policy) -> Self {
         Self(Arc::new(Rule {
             owner: owner.to_owned(),
@@ -79,12 +79,12 @@ impl Guard {
         }))
     }
 
-    /// Whether the migrator itself speaks, and not the migration.
+    /// Switches between the migrator's own statements and those of the migration.
     pub(crate) fn set_trusted(&self, trusted: bool) {
         self.0.trusted.store(trusted, Ordering::Release);
     }
 
-    /// What was denied first since the last question, and what was created.
+    /// Returns the first denial since the last call, and the created objects.
     pub(crate) fn take_record(&self) -> (Option<Denial>, Vec<CreatedObject>) {
         let StatementRecord {
             denial, created, ..
@@ -92,13 +92,13 @@ impl Guard {
         (denial, created)
     }
 
-    /// The denial of what somebody else owns among some names.
+    /// Returns the denial of the first name that another owner owns.
     pub(crate) fn deny_foreign_names(&self, names: impl Iterator<Item = String>) -> Option<Denial> {
         let mut names = names;
         names.find_map(|name| self.0.deny_foreign(&name, format!("name {name}")))
     }
 
-    /// Whether a statement is let through.
+    /// Reports whether SQLite may go on with an action.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
         if self.0.policy == Policy::Trust || self.0.trusted.load(Ordering::Acquire) {
             return true;
@@ -136,7 +136,7 @@ impl Rule {
         let forbidden = |what: &str| Some(Denial::Forbidden(what.to_owned()));
         let deny_foreign = |name: &str, operation: String| self.deny_foreign(name, operation);
         match action.code {
-            // ADD COLUMN with a CHECK looks through the rows like this.
+            // ALTER TABLE ADD COLUMN with a CHECK verifies the rows with this pragma.
             ActionCode::Pragma if alters && first == "quick_check" => None,
             ActionCode::Function if second.eq_ignore_ascii_case("load_extension") => {
                 forbidden("load an extension")
@@ -163,22 +163,23 @@ impl Rule {
             ActionCode::Attach => forbidden("attach a database"),
             ActionCode::Detach => forbidden("detach a database"),
             ActionCode::Pragma => forbidden(&format!("run pragma {first}")),
-            ActionCode::Temporary => forbidden("make or drop what is temporary"),
-            ActionCode::VirtualTable => forbidden("make or drop a virtual table"),
+            ActionCode::Temporary => forbidden("create or drop a temporary object"),
+            ActionCode::VirtualTable => forbidden("create or drop a virtual table"),
             ActionCode::Transaction => forbidden(&format!(
                 "say {}, since a run is one transaction",
                 first.to_ascii_lowercase()
             )),
             ActionCode::Savepoint => forbidden("use savepoints, since a run is one transaction"),
-            ActionCode::Unknown => forbidden("do what this migrator does not know"),
+            ActionCode::Unknown => forbidden("do an operation that this migrator does not know"),
         }
     }
 
-    /// Denies a operation on what belongs to somebody else.
+    /// Denies an operation on an object of another owner.
     fn deny_foreign(&self, name: &str, operation: String) -> Option<Denial> {
         let whose = match internal::owner(name) {
-            // SQLite writes them when it alters, and a table that is rebuilt keeps its
-            // sequence in `sqlite_sequence`; it guards the others by itself.
+            // ALTER TABLE writes to SQLite's tables, and a table rebuild updates
+            // `sqlite_sequence`.
+            // SQLite protects the others.
             Some(InternalOwner::Sqlite) => return None,
             Some(InternalOwner::Migrator) => MIGRATOR,
             Some(InternalOwner::Litestream) | None => self

@@ -1,9 +1,8 @@
-//! What a database says of itself: whose it is, and which migrations were applied to it.
-//! SQL stands here; the transactions around it are the session's.
+//! The state of a database: its identity, and its applied migrations. Its SQL is here; the
+//! session owns the transactions around it.
 //!
-//! The history has the layout of sqlx, whose own tools can therefore read it. A second
-//! table holds, for each version, a hash of the tokens of its scripts: by it an edited
-//! comment is told from an edited statement.
+//! The history has the layout of sqlx, whose tools can read it. A second table holds the token
+//! hashes of each migration's scripts, which tell an edited comment from an edited statement.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,7 +15,7 @@ use crate::{
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
-/// Reads all of it. Several statements, so it has to be in a transaction.
+/// Reads the state. It takes several statements, so the caller needs a transaction.
 pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
     let identity = identity(connection).await?;
     let applied = match identity {
@@ -48,14 +47,14 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
     })
 }
 
-/// Returns the application id, which even a database whose tables are damaged has.
+/// Returns the application id. It is in the file's header, so even a damaged schema has one.
 pub(crate) async fn application_id(connection: &mut SqliteConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("pragma application_id")
         .fetch_one(connection)
         .await
 }
 
-/// Returns the number of the newest migration that was applied, or 0.
+/// Returns the number of the newest applied migration, or 0.
 pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     if !internal::table_exists(connection, "_sqlx_migrations").await? {
         return Ok(0);
@@ -84,13 +83,13 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
             tokens: tokens.remove(&number),
             success,
             time,
-            // In nanoseconds; -1 while it runs.
+            // Nanoseconds; -1 while the migration runs.
             execution_time: u64::try_from(execution_time).ok().map(Duration::from_nanos),
         };
     Ok(rows.into_iter().map(applied).collect())
 }
 
-/// The hashes of the ways up, by number.
+/// Returns the token hashes of the up migrations, by number.
 async fn token_hashes(
     connection: &mut SqliteConnection,
 ) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
@@ -106,7 +105,7 @@ async fn token_hashes(
     Ok(rows.into_iter().collect())
 }
 
-/// Makes an empty database this system's, with an empty history.
+/// Marks an empty database as this system's, with an empty history.
 pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     // A PRAGMA takes no parameters.
     sqlx::query(AssertSqlSafe(format!(
@@ -114,7 +113,7 @@ pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx
     )))
     .execute(&mut *connection)
     .await?;
-    // Word for word as sqlx 0.9 makes it.
+    // The text of sqlx 0.9, so that its tools find the schema that they expect.
     sqlx::query(
         "CREATE TABLE IF NOT EXISTS _sqlx_migrations (
     version BIGINT PRIMARY KEY,
@@ -143,8 +142,8 @@ async fn create_token_table(connection: &mut SqliteConnection) -> Result<(), sql
     Ok(())
 }
 
-/// Adds what a migrator that knew no tokens left out, where the scripts are known to be
-/// those that were applied.
+/// Adds the token hashes that an older migrator did not record, for migrations whose scripts
+/// are unchanged.
 pub(crate) async fn backfill_token_hashes(
     connection: &mut SqliteConnection,
     known: &Migrations,
@@ -161,7 +160,7 @@ pub(crate) async fn backfill_token_hashes(
     Ok(())
 }
 
-/// Writes down that a migration was applied, and how long it took.
+/// Records that a migration was applied, and its duration.
 pub(crate) async fn record(
     connection: &mut SqliteConnection,
     migration: &Migration,
@@ -174,7 +173,7 @@ pub(crate) async fn record(
     .bind(migration.number())
     .bind(migration.name().replace('_', " "))
     .bind(migration.checksum())
-    // Nanoseconds: 292 years fit.
+    // Nanoseconds: an i64 holds 292 years.
     .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
     .execute(&mut *connection)
     .await?;
@@ -197,7 +196,7 @@ async fn record_token_hashes(
     Ok(())
 }
 
-/// Takes a migration out of the history.
+/// Removes a migration from the history.
 pub(crate) async fn remove(
     connection: &mut SqliteConnection,
     migration: &Migration,

@@ -1,17 +1,17 @@
-//! The tables that no service owns, told by their names.
+//! The internal tables, which no service owns, by their names.
 
 use sqlx::SqliteConnection;
 
-/// The program that keeps a table for itself.
+/// The program that owns an internal table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InternalOwner {
     Sqlite,
     Migrator,
-    /// It keeps `_litestream_seq` and `_litestream_lock` in a database that it replicates.
+    /// Owns `_litestream_seq` and `_litestream_lock` in a database that it replicates.
     Litestream,
 }
 
-/// The first part of the names of such tables.
+/// The prefixes of internal tables.
 const PREFIXES: [(&str, InternalOwner); 4] = [
     ("sqlite_", InternalOwner::Sqlite),
     ("_sqlx_", InternalOwner::Migrator),
@@ -19,7 +19,7 @@ const PREFIXES: [(&str, InternalOwner); 4] = [
     ("_litestream_", InternalOwner::Litestream),
 ];
 
-/// Returns the owner of a table, or `None` if a service may own it.
+/// Returns the owner of an internal table, or `None` if a service may own the table.
 pub(crate) fn owner(table: &str) -> Option<InternalOwner> {
     let table = table.to_ascii_lowercase();
     let mut prefixes = PREFIXES.iter();

@@ -1,8 +1,8 @@
-//! Waiting for another process that uses the database, always with a bound.
+//! Waits, with a deadline, for other processes that use the database.
 //!
-//! SQLite's own busy handler pauses ever longer, and so starves beside a process that
-//! writes all the time. These pauses begin short, and no two processes keep step. For the write
-//! lock, the migrator also takes its turn in the fair lock of the services' writers.
+//! SQLite's busy handler pauses ever longer, so it starves beside a busy writer. These pauses
+//! start short and are jittered, so that no two processes stay in step. For the write lock, the
+//! migrator also queues in the fair lock of the services' writers.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,26 +13,26 @@ use database::sqlite::{Acquire, FairLock};
 
 use crate::state::error::DatabaseError;
 
-/// The first pause: about as long as a busy writer leaves between two transactions.
+/// The first pause: about the gap that a busy writer leaves between two transactions.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 
-/// The longest pause: about as long as a transaction of a service takes.
+/// The longest pause: about the duration of a service's transaction.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
-/// Below this the timer of the runtime is too coarse, and a thread sleeps instead.
+/// The resolution of the runtime's timer. For shorter pauses, a blocking thread sleeps.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// How long a run still waits for others.
+/// The bounded wait of a run for other processes.
 #[derive(Debug)]
 pub(crate) struct LockBackoff {
     limit: Duration,
-    /// `None` if it lies beyond what the clock can say.
+    /// `None` if the deadline is beyond the range of the clock.
     deadline: Option<Instant>,
     pause: Duration,
 }
 
 impl LockBackoff {
-    /// Waits up to `limit` in all, from now.
+    /// Starts a wait of `limit`, over all its pauses.
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -63,7 +63,7 @@ impl LockBackoff {
         Ok(())
     }
 
-    /// Returns the attempts to take the write lock, in turn with the other processes that write.
+    /// Returns the attempts to take the write lock, queued with the other writing processes.
     pub(crate) fn attempts<'a>(&'a self, fair_lock: &'a mut FairLock) -> Attempts<'a> {
         Attempts {
             backoff: self,
@@ -73,14 +73,14 @@ impl LockBackoff {
         }
     }
 
-    /// Returns the time until the deadline, if there is a deadline.
+    /// Returns the time until the deadline, or `None` without a deadline.
     fn left(&self) -> Option<Duration> {
         let deadline = self.deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 }
 
-/// The attempts to take the write lock. Dropping them lets the next process have its turn.
+/// The attempts to take the write lock. Dropping them releases the place in the fair lock.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
     backoff: &'a LockBackoff,
@@ -113,17 +113,17 @@ impl Attempts<'_> {
     }
 }
 
-/// Between a half of `pause` and all of it.
+/// Returns a random duration from half of `pause` to all of it.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(()) % 1_000;
     let half = pause / 2;
-    // Below 1,000, so it fits.
+    // The random number is below 1,000, so it fits.
     half + half * u32::try_from(random).unwrap_or_default() / 1_000
 }
 
 async fn sleep(pause: Duration) {
     if pause < TIMER_RESOLUTION {
-        // A sleep that is cut short only makes the next attempt come sooner.
+        // If the task fails, the next attempt only comes sooner.
         let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;
     } else {
         tokio::time::sleep(pause).await;

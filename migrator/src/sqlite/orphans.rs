@@ -1,4 +1,4 @@
-//! Rows that refer to rows that are not there. SQL stands here.
+//! Orphans: rows whose foreign keys refer to missing rows. Their SQL is here.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use sqlx::SqliteConnection;
 
 use crate::error::run::RunError;
 
-/// A row that refers to nothing: its table, its id unless the table has none, and the
-/// table that it refers to.
+/// A row with a broken reference: its table, its rowid if the table has one, and the referenced
+/// table.
 type Orphan = (String, Option<i64>, String);
 
-/// The rows of a database that refer to nothing, and how many times each does.
+/// The orphans of a database, each with its number of broken references.
 #[derive(Debug)]
 pub(crate) struct Orphans(BTreeMap<Orphan, usize>);
 
 impl Orphans {
-    /// Reads them.
+    /// Reads all orphans.
     pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let rows: Vec<(String, Option<i64>, String, i64)> =
             sqlx::query_as("pragma foreign_key_check")
@@ -28,18 +28,18 @@ impl Orphans {
         Ok(Self(orphans))
     }
 
-    /// Returns the first: its table, and the table that it refers to.
+    /// Returns the table of the first orphan, and the table that it refers to.
     pub(crate) fn first(&self) -> Option<(&str, &str)> {
         let ((table, _, parent), _) = self.0.first_key_value()?;
         Some((table, parent))
     }
 
-    /// How many there are.
+    /// Returns the number of broken references.
     pub(crate) fn count(&self) -> usize {
         self.0.values().sum()
     }
 
-    /// Refuses what was not there before.
+    /// Rejects an orphan that did not exist `before`.
     pub(crate) fn reject_new(&self, before: &Self) -> Result<(), RunError> {
         let is_new = |(orphan, count): &(&Orphan, &usize)| {
             **count > before.0.get(*orphan).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! SQLite's result codes, as the migrator reads them: <https://sqlite.org/rescode.html>.
+//! SQLite's result codes, as the migrator tells them apart: <https://sqlite.org/rescode.html>.
 
 use std::{io, path::Path};
 
@@ -6,30 +6,30 @@ use database::sqlite::OnlineBackupError;
 
 use crate::state::error::DatabaseError;
 
-/// The meaning of a result code.
+/// The class of a result code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResultCode {
-    /// SQLite cannot make sense of a statement, given what the database has.
+    /// `SQLITE_ERROR`: the statement is invalid for this schema.
     Error,
-    /// Another connection is in the way.
+    /// Another connection holds a lock.
     Busy,
     /// The file cannot be written.
     ReadOnly,
     /// The file is damaged.
     Corrupt,
-    /// There is no room.
+    /// The disk is full.
     Full,
     /// The file cannot be opened.
     CannotOpen,
-    /// The file is no database.
+    /// The file is not an SQLite database.
     NotADatabase,
-    /// Anything else.
+    /// Any other code.
     Other,
 }
 
 impl From<i32> for ResultCode {
     fn from(code: i32) -> Self {
-        /// `SQLITE_IOERR_SHMSIZE`: the index of the log cannot grow.
+        /// `SQLITE_IOERR_SHMSIZE`: the disk has no room for the index of the write-ahead log.
         const SHM_SIZE: i32 = 4874;
         if code == SHM_SIZE {
             return Self::Full;
@@ -37,7 +37,7 @@ impl From<i32> for ResultCode {
         // The primary result code is the low byte.
         match code & 0xFF {
             1 => Self::Error,
-            // SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL: too many begin to use the log.
+            // SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL: a race at opening the log.
             5 | 6 | 15 => Self::Busy,
             8 => Self::ReadOnly,
             11 => Self::Corrupt,
@@ -74,7 +74,7 @@ impl From<&io::Error> for ResultCode {
 }
 
 impl DatabaseError {
-    /// Returns the meaning of a failure to open or to read a database.
+    /// Classifies a failure to open or to read a database.
     pub(crate) fn from_sqlite(database: &Path, error: sqlx::Error) -> Self {
         match ResultCode::from(&error) {
             ResultCode::CannotOpen => Self::Unusable {
@@ -83,7 +83,7 @@ impl DatabaseError {
             },
             ResultCode::NotADatabase => Self::Foreign {
                 database: database.into(),
-                why: "it is no SQLite database".into(),
+                why: "it is not an SQLite database".into(),
             },
             _ => error.into(),
         }

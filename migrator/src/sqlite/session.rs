@@ -1,5 +1,5 @@
-//! The one connection of a run: how it is opened, how it waits for others, and its one
-//! transaction. SQL stands here; what the history says is in [`history`].
+//! The one connection of a run: opening it, waiting for other processes, and its one
+//! transaction. Only the SQL of transactions is here; the history's is in [`history`].
 
 use std::{
     fs::{self, OpenOptions},
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// An open database.
+/// An open connection to a database.
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: SqliteConnection,
@@ -32,7 +32,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens a file that is there.
+    /// Opens an existing database file.
     pub(crate) async fn open(
         database: &Path,
         mut backoff: LockBackoff,
@@ -40,13 +40,15 @@ impl Session {
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(false)
-            // Off before the transaction, since inside one SQLite ignores it: else a table
-            // that is rebuilt takes the rows with it that refer to it. What they refer to
-            // is checked before the end instead.
+            // SQLite ignores this pragma inside a transaction, so it is set before. Otherwise a
+            // table
+            // rebuild would delete the rows that refer to the table. The run checks for orphans
+            // before
+            // it commits.
             .foreign_keys(false)
-            // An upgrade that was reported is on the disk.
+            // A reported upgrade survives a power failure.
             .synchronous(SqliteSynchronous::Full)
-            // We wait by ourselves.
+            // `LockBackoff` waits instead.
             .busy_timeout(Duration::ZERO)
             .disable_statement_logging();
         let connection = loop {
@@ -62,8 +64,7 @@ impl Session {
         })
     }
 
-    /// Opens a database in memory in the place of a file that is not there, to see what a
-    /// run would do.
+    /// Opens a database in memory instead of a missing file, for a dry run.
     pub(crate) async fn open_in_memory(
         database: &Path,
         backoff: LockBackoff,
@@ -75,7 +76,7 @@ impl Session {
         })
     }
 
-    /// What the database says of itself now.
+    /// Reads the state of the database.
     pub(crate) async fn read_state(&mut self) -> Result<DatabaseState, DatabaseError> {
         loop {
             match self.try_read_state().await {
@@ -85,11 +86,11 @@ impl Session {
         }
     }
 
-    /// The same, with the schema of a database that is this system's.
+    /// Reads the state and, if the database is this system's, its schema, in one snapshot.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Unsupported`] if it cannot be read.
+    /// [`DatabaseError::Unsupported`] if the schema cannot be parsed.
     pub(crate) async fn read_state_and_schema(
         &mut self,
     ) -> Result<(DatabaseState, Schema), DatabaseError> {
@@ -118,8 +119,8 @@ impl Session {
         state
     }
 
-    /// Gives the database a write-ahead log, if it has none: with it, services go on
-    /// reading while a migrator writes. It is a property of the file and stays.
+    /// Switches the database to write-ahead logging, so that services can read while the migrator
+    /// writes. The mode is stored in the file.
     pub(crate) async fn enable_wal(&mut self) -> Result<(), DatabaseError> {
         loop {
             match self.try_enable_wal().await {
@@ -147,7 +148,7 @@ impl Session {
             .await
     }
 
-    /// Begins the transaction of the run, with the write lock taken.
+    /// Begins the transaction of the run, and takes the write lock.
     pub(crate) async fn begin(&mut self) -> Result<(), DatabaseError> {
         let mut fair_lock = FairLock::new(&self.database);
         let mut attempts = self.backoff.attempts(&mut fair_lock);
@@ -160,31 +161,30 @@ impl Session {
         }
     }
 
-    /// The connection, for what is done in the transaction of the run.
+    /// Returns the connection, for the statements of the run's transaction.
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
 
-    /// Ends the transaction of the run, with all that was done.
+    /// Commits the transaction of the run.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
-        // With the lock taken and a write-ahead log there is nobody to wait for.
+        // The write lock is held, and readers do not block a commit to the write-ahead log.
         execute(&mut self.connection, "commit").await?;
         Ok(())
     }
 
-    /// Ends a transaction without what was done.
+    /// Rolls back the transaction.
     pub(crate) async fn rollback(&mut self) {
-        // It fails if SQLite has already undone all, and it did not begin at all if the
-        // connection is lost.
+        // This fails if SQLite has rolled back already, or if the connection is lost.
         let _ = execute(&mut self.connection, "rollback").await;
     }
 
-    /// Closes the database: the last one to do so empties and removes the log.
+    /// Closes the connection. The last connection to a database checkpoints and removes its log.
     pub(crate) async fn close(self) {
         close(self.connection).await;
     }
 
-    /// Pauses if others are in the way.
+    /// Pauses if another process is in the way, and returns any other error.
     async fn pause(&mut self, error: sqlx::Error) -> Result<(), DatabaseError> {
         pause(&mut self.backoff, &self.database, error).await
     }
@@ -207,10 +207,10 @@ pub(crate) async fn execute(
     sqlx::query(statement).execute(connection).await.map(drop)
 }
 
-/// Closes a connection. A failure is logged only: everything that matters is committed by now.
+/// Closes a connection. A failure is only logged, since everything is committed by now.
 pub(crate) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
-        tracing::debug!(%error, "a connection was not closed cleanly");
+        tracing::debug!(%error, "connection was not closed cleanly");
     }
 }
 
@@ -225,7 +225,7 @@ async fn read_state_and_schema(
     Ok((state, schema))
 }
 
-/// Pauses if the error is that others are in the way; else returns it.
+/// Pauses if another process is in the way, and returns any other error.
 async fn pause(
     backoff: &mut LockBackoff,
     database: &Path,
@@ -235,7 +235,7 @@ async fn pause(
     backoff.pause().await
 }
 
-/// Accepts the error that another process uses the database, and returns any other one.
+/// Accepts the error that another process uses the database, and returns any other error.
 fn tolerate_busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
     match ResultCode::from(&error) {
         ResultCode::Busy => Ok(()),
@@ -243,10 +243,9 @@ fn tolerate_busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseErro
     }
 }
 
-/// Makes an empty file, and the folder that it is in.
+/// Creates an empty file and its directory. An existing file is left alone.
 ///
-/// Its mode is 0600 from the first moment, and SQLite gives the same to what it puts
-/// beside it. A file that somebody made meanwhile is left alone.
+/// The file has mode 0600 from the start, which SQLite copies to the log beside it.
 pub(crate) fn create_file(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

@@ -1,8 +1,8 @@
-//! Taking a backup: a copy under the lock, and then the proof that it is one.
+//! Making a backup: a copy under the write lock, and then its verification.
 //!
-//! The copy is exact because somebody holds the write lock while it is made: the caller,
-//! or this module on a connection of its own. The proof needs no lock: the connection that
-//! copied goes on seeing the state that was copied, whatever is written meanwhile.
+//! The copy is exact because the write lock is held while it is made, by the caller or by this
+//! module on its own connection. The verification needs no lock: the connection that copied
+//! keeps its read snapshot, so later writes do not matter.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -28,22 +28,22 @@ use crate::{
     state::error::DatabaseError,
 };
 
-/// Between two looks at how long the copy is by now.
+/// The interval at which the length of the copy is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A copy that nobody has compared yet. Dropped, it leaves nothing.
+/// A copy that is not verified yet. Dropping it removes the file.
 #[derive(Debug)]
 pub struct UnverifiedBackup {
     backups: Backups,
     partial: PartialBackup,
-    /// In a read transaction that began while the lock was held.
+    /// Holds a read transaction that began under the write lock.
     source: SqliteConnection,
     why: String,
     time: DateTime<Utc>,
 }
 
-/// A copy of a database beside it, on which an upgrade can be tried. Dropped, it leaves
-/// nothing.
+/// A copy of a database beside it, on which an upgrade can be tried. Dropping it removes the
+/// file.
 #[derive(Debug)]
 pub(crate) struct TrialCopy {
     backups: Backups,
@@ -55,14 +55,14 @@ impl TrialCopy {
         self.partial.path()
     }
 
-    /// Returns backups of the copy: each is made where one of the database would be, and
-    /// is removed as soon as it was compared.
+    /// Returns the backups of the copy. Each is made where a backup of the database would be, and
+    /// is removed once it is verified.
     pub(crate) fn backups(&self) -> Backups {
         let folder = &self.backups.folder;
         let beside = files::parent_dir(&self.backups.database);
         Backups {
             database: self.path().to_owned(),
-            // A folder that is not there is not made for it.
+            // A missing directory is not created for the trial.
             folder: if folder.is_dir() { folder } else { beside }.to_owned(),
             discard: true,
             ..self.backups.clone()
@@ -70,7 +70,7 @@ impl TrialCopy {
     }
 }
 
-/// Copies the database, of which the caller holds the write lock.
+/// Copies the database while the caller holds its write lock.
 pub(super) async fn copy_locked(
     backups: &Backups,
     file: Option<&Path>,
@@ -88,8 +88,8 @@ pub(super) async fn copy_locked(
     vacuum(&mut source, &partial, size.compacted_bytes(), progress)
         .await
         .map_err(|error| copy_error(&backups.database, partial.target(), error))?;
-    // Nobody but the holder of the lock can have written since, and what it has written
-    // is not committed.
+    // This snapshot equals the copy: only the holder of the lock can have written, and has
+    // not committed.
     summary::begin_reading(&mut source)
         .await
         .map_err(unreadable)?;
@@ -102,7 +102,7 @@ pub(super) async fn copy_locked(
     })
 }
 
-/// Takes the write lock, copies the database and gives the lock up.
+/// Takes the write lock, copies the database and releases the lock.
 pub(super) async fn lock_and_copy(
     backups: &Backups,
     file: Option<&Path>,
@@ -126,24 +126,23 @@ pub(super) async fn lock_and_copy(
         },
         Err(error) => Err(of_session(error)),
     };
-    // It has changed nothing.
+    // It changed nothing.
     holder.rollback().await;
     holder.close().await;
     taken
 }
 
 impl UnverifiedBackup {
-    /// Compares the copy with what it was made of, writes its record and gives it its
-    /// name; then the oldest backups beyond those that are kept go. Others may write
-    /// meanwhile.
+    /// Compares the copy with its source, writes the manifest, gives the backup its name and
+    /// prunes old backups. Other processes may write during this.
     ///
     /// # Errors
     ///
-    /// [`Error`]; then there is no backup.
+    /// [`Error`]; no file is left behind.
     pub async fn verify(mut self, progress: &Progress) -> Result<Backup, Error> {
         let work = progress.begin("verifying the backup", 0);
         let manifest = self.compare().await;
-        // It holds back the write-ahead log.
+        // The read transaction keeps the write-ahead log from being checkpointed.
         let Self {
             backups,
             partial,
@@ -160,9 +159,9 @@ impl UnverifiedBackup {
         Ok(backup)
     }
 
-    /// Gives up being a backup: the copy may be changed. `backups` are those of the database.
+    /// Turns the copy into one that may be changed. `backups` are the backups of the database.
     pub(super) async fn into_trial(self, backups: &Backups) -> TrialCopy {
-        // It holds back the write-ahead log.
+        // The read transaction keeps the write-ahead log from being checkpointed.
         session::close(self.source).await;
         TrialCopy {
             backups: backups.clone(),
@@ -176,7 +175,7 @@ impl UnverifiedBackup {
         let unreadable = |error| read_error(database, error);
         let expected = summary::read(source).await.map_err(unreadable)?;
         let sqlite = summary::sqlite_version(source).await.map_err(unreadable)?;
-        // SQLite lets go of the log as soon as it may.
+        // The snapshot must not hold up the checkpoint longer than needed.
         session::execute(source, "rollback")
             .await
             .map_err(unreadable)?;
@@ -204,7 +203,7 @@ impl UnverifiedBackup {
         }
     }
 
-    /// What the copy says of itself, or what is damaged in it.
+    /// Returns the summary of the copy, or the first damage in it.
     async fn summarize_copy(&self) -> Result<Result<summary::Summary, String>, sqlx::Error> {
         let mut copy = summary::open_partial(self.partial.path()).await?;
         let found = match summary::find_damage(&mut copy).await? {
@@ -216,8 +215,8 @@ impl UnverifiedBackup {
     }
 }
 
-/// Copies a damaged database page by page, without a look at what is on the pages: what
-/// cannot be backed up can perhaps be recovered. The caller holds the write lock.
+/// Copies a damaged database page by page, without reading the pages: its data may still be
+/// recoverable by hand. The caller holds the write lock.
 pub(super) async fn copy_damaged(
     backups: &Backups,
     why: &str,
@@ -264,17 +263,17 @@ fn reserve(
     PartialBackup::in_folder(&backups.folder, &backups.stem, time, version)
 }
 
-/// Copies, and tells meanwhile how far that is.
+/// Copies the database into the partial file and reports the progress.
 async fn vacuum(
     source: &mut SqliteConnection,
     partial: &PartialBackup,
     total: u64,
     progress: &Progress,
 ) -> Result<(), sqlx::Error> {
-    // Absolute, so that it cannot be taken for a URL.
+    // SQLite would take a relative path with a colon for a URI.
     let path = std::path::absolute(partial.path())?;
     let path = path.to_str().ok_or_else(|| {
-        sqlx::Error::Configuration("the name of the backup is no Unicode text".into())
+        sqlx::Error::Configuration("the name of the backup is not valid Unicode".into())
     })?;
     let work = progress.begin("copying the database", total);
     let mut copying = Box::pin(summary::vacuum_into(source, path));
@@ -297,7 +296,7 @@ async fn vacuum(
     }
 }
 
-/// A record of what is known without a look at the file.
+/// Returns the manifest without what only the finished file can tell.
 fn preliminary_manifest(
     database: &Path,
     why: String,
@@ -318,7 +317,7 @@ fn preliminary_manifest(
     }
 }
 
-/// Has a copy and its record on the disk under their names, and removes old backups.
+/// Syncs a copy, publishes it with its manifest, and prunes old backups.
 async fn publish(
     backups: Backups,
     partial: PartialBackup,
@@ -347,7 +346,7 @@ async fn publish(
     blocking(write).await?
 }
 
-/// Does what waits for the disk where it stops nobody else.
+/// Runs blocking disk work off the async runtime's threads.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
@@ -365,7 +364,7 @@ fn reject_missing(database: &Path) -> Result<(), Error> {
     }))
 }
 
-/// A connection to the database.
+/// Opens a connection to the database.
 async fn open(database: &Path) -> Result<SqliteConnection, Error> {
     reject_missing(database)?;
     summary::open(database)

@@ -1,5 +1,4 @@
-//! Why there is no backup, or why nothing was restored: one variant for each thing that an
-//! operator can do about it.
+//! Failures of backups and restores, with one variant for each remedy of an operator.
 
 use std::{
     fmt, io,
@@ -15,23 +14,23 @@ use crate::{
     },
 };
 
-/// Why there is no backup, or why nothing was restored. The database is as it was before,
-/// except after [`Error::NotAsWritten`].
+/// A failure of a backup or a restore. The database is unchanged except after
+/// [`Error::NotAsWritten`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Make the folder usable, or name another.
+    /// Make the directory usable, or name another.
     #[error(
         "the folder of backups {} cannot be used; make it a folder that can be written, \
          or name another",
         folder.display()
     )]
     Folder {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Name another file.
@@ -40,24 +39,24 @@ pub enum Error {
         file.display()
     )]
     Exists {
-        /// The file.
+        /// The file that exists.
         file: PathBuf,
     },
-    /// Make room.
+    /// Free disk space.
     #[error(
         "there is no room for {}: it needs {needed} bytes, and {free} are free; \
          free some, or use another disk",
         file.display()
     )]
     InsufficientSpace {
-        /// The file that would be written.
+        /// The file to be written.
         file: PathBuf,
-        /// How many bytes it takes.
+        /// The bytes that it takes.
         needed: u64,
-        /// How many there are.
+        /// The free bytes of the disk.
         free: u64,
     },
-    /// Make room; somebody else took it meanwhile.
+    /// Free disk space: another process used it up during the copy.
     #[error(
         "the disk filled up while {} was written; free some of it, \
          or use another disk",
@@ -66,15 +65,15 @@ pub enum Error {
     DiskFull {
         /// The file that was being written.
         file: PathBuf,
-        /// What the system or SQLite says.
+        /// The error of the system or of SQLite.
         source: Cause,
     },
-    /// Read what the system says.
+    /// Read the cause, and check the disk.
     #[error("{} could not be written; check the disk and its limits", file.display())]
     NotWritten {
         /// The file.
         file: PathBuf,
-        /// What the system or SQLite says.
+        /// The error of the system or of SQLite.
         source: Cause,
     },
     /// Restore an older backup.
@@ -82,28 +81,28 @@ pub enum Error {
         "the database {database} is damaged: {what}; `migrator backups` lists what can be restored"
     )]
     Damaged {
-        /// Its name.
+        /// The name of the database.
         database: DatabaseName,
-        /// What SQLite says.
+        /// SQLite's message.
         what: String,
     },
-    /// Take it away, and restore an older backup in its place.
+    /// Move the file away, and restore an older backup in its place.
     #[error(
         "the database {database} is so damaged that nothing can be written into it: {what}; \
          stop the services, move it away with its -wal and -shm, and restore again"
     )]
     TooDamaged {
-        /// Its name.
+        /// The name of the database.
         database: DatabaseName,
-        /// What SQLite says.
+        /// SQLite's message.
         what: String,
     },
     /// Try again, and check the disk.
-    #[error("the copy {} is not like the database: {what}; try again, and check the disk", file.display())]
+    #[error("the copy {} differs from the database: {what}; try again, and check the disk", file.display())]
     Differs {
         /// The copy, which is removed.
         file: PathBuf,
-        /// What differs.
+        /// The first difference.
         what: String,
     },
     /// Make the file readable.
@@ -111,11 +110,11 @@ pub enum Error {
     Inaccessible {
         /// The file.
         file: PathBuf,
-        /// What the system or SQLite says.
+        /// The error of the system or of SQLite.
         source: Cause,
     },
-    /// Name a backup that there is.
-    #[error("there is no file {}; `migrator backups` lists those that there are", file.display())]
+    /// Name an existing backup.
+    #[error("there is no file {}; `migrator backups` lists the backups", file.display())]
     Missing {
         /// The file.
         file: PathBuf,
@@ -125,7 +124,7 @@ pub enum Error {
     NotABackup {
         /// The file.
         file: PathBuf,
-        /// How that is known.
+        /// The reason for that.
         why: String,
     },
     /// Name another backup.
@@ -133,19 +132,19 @@ pub enum Error {
     Corrupt {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         what: String,
     },
-    /// Name another backup, or remove its record.
+    /// Name another backup, or remove its manifest.
     #[error(
-        "the record {} cannot be read; choose another backup, or remove the record to restore \
+        "the manifest {} cannot be read; choose another backup, or remove the manifest to restore \
          without it",
         file.display()
     )]
     InvalidManifest {
-        /// The record.
+        /// The manifest.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The error of the system or of the JSON parser.
         source: Cause,
     },
     /// Use the newer migrator.
@@ -157,12 +156,12 @@ pub enum Error {
     Newer {
         /// The file.
         file: PathBuf,
-        /// Its version.
+        /// Its schema version.
         found: i64,
-        /// The newest that is known.
+        /// The newest version that this program knows.
         newest: i64,
     },
-    /// Use the migrator that made it.
+    /// Use the migrator that made the backup.
     #[error(
         "the backup {} is at version {found}, which this migrator does not have; \
          use the migrator that made it",
@@ -171,7 +170,7 @@ pub enum Error {
     UnknownVersion {
         /// The file.
         file: PathBuf,
-        /// Its version.
+        /// Its schema version.
         found: i64,
     },
     /// Move the database away first.
@@ -183,9 +182,9 @@ pub enum Error {
     PageSize {
         /// The backup.
         file: PathBuf,
-        /// The size of its pages.
+        /// The page size of the backup in bytes.
         found: i64,
-        /// The size of the database's.
+        /// The page size of the database in bytes.
         expected: i64,
     },
     /// Name a backup, not the database itself.
@@ -194,24 +193,24 @@ pub enum Error {
         /// The file.
         file: PathBuf,
     },
-    /// Check the disk, and restore the state from before.
+    /// Check the disk, and restore the backup of the previous content.
     #[error(
-        "the database {database} is not what was written into it: {what}; check the disk, \
+        "the database {database} differs from what was restored: {what}; check the disk, \
          `migrator backups` lists the state from before"
     )]
     NotAsWritten {
-        /// Its name.
+        /// The name of the database.
         database: DatabaseName,
-        /// What differs.
+        /// The first difference.
         what: String,
     },
-    /// Read what the system says.
-    #[error("the work on a backup ended before its time")]
+    /// Read the cause.
+    #[error("the backup or restore was aborted")]
     Aborted(#[source] Cause),
 }
 
 impl Error {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Database(error) => match error {
@@ -262,13 +261,13 @@ impl Error {
         }
     }
 
-    /// Returns one word for programs, which stays as it is when the text changes.
+    /// Returns the machine-readable reason, which stays when the text changes.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.exit_and_reason().1
     }
 
-    /// Returns the code with which the process exits.
+    /// Returns the exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         self.exit_and_reason().0.code()
@@ -281,7 +280,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Returns the meaning of a failure to write a file.
+/// Classifies a failure to write a file.
 pub(super) fn write_error<E: Into<Cause>>(file: &Path, error: E) -> Error
 where
     for<'a> ResultCode: From<&'a E>,
@@ -299,7 +298,7 @@ where
     }
 }
 
-/// Returns the meaning of a failure to read the database.
+/// Classifies a failure to read the database.
 pub(super) fn read_error(database: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
         ResultCode::Corrupt => Error::Damaged {
@@ -310,7 +309,7 @@ pub(super) fn read_error(database: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-/// Returns the meaning of a failure to copy the database into a file.
+/// Classifies a failure to copy the database into a file.
 pub(super) fn copy_error(database: &Path, file: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
         ResultCode::Corrupt | ResultCode::NotADatabase => read_error(database, error),
@@ -318,10 +317,10 @@ pub(super) fn copy_error(database: &Path, file: &Path, error: sqlx::Error) -> Er
     }
 }
 
-/// Returns the meaning of a failure to read a backup.
+/// Classifies a failure to read a backup.
 pub(super) fn backup_file_error(file: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
-        ResultCode::NotADatabase => Error::not_a_backup(file, "it is no SQLite database"),
+        ResultCode::NotADatabase => Error::not_a_backup(file, "it is not an SQLite database"),
         ResultCode::Corrupt => Error::Corrupt {
             file: file.to_owned(),
             what: error.to_string(),
@@ -334,7 +333,7 @@ pub(super) fn backup_file_error(file: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-/// Returns the meaning of a failure to restore into the database.
+/// Classifies a failure to restore into the database.
 pub(super) fn restore_error<E: Into<Cause>>(database: &Path, error: E) -> Error
 where
     E: fmt::Display,

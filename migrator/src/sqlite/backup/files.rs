@@ -1,9 +1,9 @@
-//! Backups as files: their names, and how one appears whole or not at all. Knows nothing of
-//! what is in them, and no SQL.
+//! Backup files: their names, and their atomic publication. Knows neither their content nor
+//! SQL.
 //!
-//! A backup is written under its name with `.partial` behind it, locked for as long as its
-//! process lives, and renamed when it is known to be good. So what bears the name of a
-//! backup is one, and a `.partial` that nobody has locked is what a killed process left.
+//! A backup is written to `NAME.partial`, which is locked while its process lives, and renamed
+//! once it is verified. So each file with the name of a backup is complete, and an unlocked
+//! `.partial` was left by a killed process.
 
 use std::{
     ffi::OsString,
@@ -21,19 +21,19 @@ pub(super) const PARTIAL_SUFFIX: &str = ".partial";
 pub(super) const MANIFEST_SUFFIX: &str = ".json";
 pub(super) const BACKUP_SUFFIX: &str = ".db";
 
-/// The path with more behind its name.
+/// Returns the path with a suffix appended to its name.
 pub(super) fn with_suffix(path: &Path, more: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(more);
     name.into()
 }
 
-/// Where the record of a backup is.
+/// Returns the path of a backup's manifest.
 pub(super) fn manifest_path(backup: &Path) -> PathBuf {
     with_suffix(backup, MANIFEST_SUFFIX)
 }
 
-/// The folder that a file is in.
+/// Returns the directory of a file.
 pub(super) fn parent_dir(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -41,7 +41,7 @@ pub(super) fn parent_dir(file: &Path) -> &Path {
     }
 }
 
-/// Makes a folder that only its owner may enter, if it is not there.
+/// Creates a directory that only its owner may enter, unless it exists.
 pub(super) fn create_dir(folder: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|source| Error::Folder {
@@ -50,7 +50,7 @@ pub(super) fn create_dir(folder: &Path) -> Result<(), Error> {
     })
 }
 
-/// Refuses what the disk has no room for, before anything is written.
+/// Rejects a file that the disk has no room for, before anything is written.
 pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
     let folder = parent_dir(file);
     let disk = rustix::fs::statvfs(folder).map_err(|source| Error::Folder {
@@ -68,8 +68,8 @@ pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
     })
 }
 
-/// Whether two paths lead to one file. Neither is opened: to close the database would drop
-/// the locks that this process has on it.
+/// Reports whether two paths lead to one file. It opens neither: closing the database file would
+/// drop the POSIX locks that this process holds on it.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     have_same_inode(fs::metadata(one), fs::metadata(other))
 }
@@ -81,17 +81,17 @@ fn have_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bo
     }
 }
 
-/// A backup that is being written. Dropped before it is published, it leaves nothing.
+/// A backup that is being written. Dropping it before it is published removes its files.
 #[derive(Debug)]
 pub(super) struct PartialBackup {
     target: PathBuf,
     path: PathBuf,
-    /// Locked: so those who clean up see that somebody is at work.
+    /// Holds the file lock, by which other processes see that this one is at work.
     file: File,
 }
 
 impl PartialBackup {
-    /// Reserves the name that a backup of this moment has in a folder.
+    /// Reserves the name of a backup of this moment in a directory.
     pub(super) fn in_folder(
         folder: &Path,
         stem: &str,
@@ -119,11 +119,11 @@ impl PartialBackup {
         }
     }
 
-    /// Reserves a name that was asked for.
+    /// Reserves the given name.
     pub(super) fn at(asked: &Path) -> Result<Self, Error> {
         Self::reserve(asked).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => {
-                // IsDatabase, its record, or else what somebody is writing.
+                // The file, its manifest, or else the partial file of another process.
                 let mut there = [asked.to_owned(), manifest_path(asked)].into_iter();
                 let file = there.find(|file| file.symlink_metadata().is_ok());
                 let file = file.unwrap_or_else(|| with_suffix(asked, PARTIAL_SUFFIX));
@@ -137,8 +137,7 @@ impl PartialBackup {
         })
     }
 
-    /// Makes the empty file, for its owner only. What a killed process left under the name
-    /// is replaced.
+    /// Creates the empty file with mode 0600. The leftover of a killed process is replaced.
     fn reserve(target: &Path) -> io::Result<Self> {
         let path = with_suffix(target, PARTIAL_SUFFIX);
         loop {
@@ -158,7 +157,7 @@ impl PartialBackup {
                 }
                 Err(error) => return Err(error),
             };
-            // Somebody who cleans up may have come before the lock.
+            // Another process that cleans up may hold the lock already.
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -167,8 +166,8 @@ impl PartialBackup {
             if !is_at(&file, &path) {
                 continue;
             }
-            // Only now is it certain that nobody else is about to take the name. What has
-            // it is left alone, and so is a record without its backup.
+            // Only under the lock no other process can take the name. An existing file is never
+            // overwritten, nor a manifest without its backup.
             let taken = |path: &Path| path.symlink_metadata().is_ok();
             if taken(target) || taken(&manifest_path(target)) {
                 fs::remove_file(&path)?;
@@ -182,31 +181,31 @@ impl PartialBackup {
         }
     }
 
-    /// Where it is written to.
+    /// Returns the path of the partial file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where it will be.
+    /// Returns the path of the published backup.
     pub(super) fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Has it on the disk.
+    /// Syncs the file to the disk.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.file
             .sync_all()
             .map_err(|error| write_error(&self.target, error))
     }
 
-    /// Gives it its name, and the record beside it.
+    /// Gives the backup its name, and writes its manifest beside it.
     pub(super) fn publish(self, record: &[u8]) -> Result<PathBuf, Error> {
         self.try_publish(record)
             .map_err(|error| write_error(&self.target, error))?;
         Ok(self.target.clone())
     }
 
-    /// The record comes first: a backup that is seen has one.
+    /// Writes the manifest first, so that each visible backup has one.
     fn try_publish(&self, record: &[u8]) -> io::Result<()> {
         let target = manifest_path(&self.target);
         let partial = with_suffix(&target, PARTIAL_SUFFIX);
@@ -228,8 +227,8 @@ impl PartialBackup {
 }
 
 impl Drop for PartialBackup {
-    /// What is published has another name by now. It is still locked here, so nobody else
-    /// can have taken the name of the partial.
+    /// A published file has another name by now. The lock is still held, so no other process can
+    /// have reused the name of the partial file.
     fn drop(&mut self) {
         if is_at(&self.file, &self.path) {
             remove_partial(&self.path);
@@ -237,12 +236,12 @@ impl Drop for PartialBackup {
     }
 }
 
-/// Whether an open file is the one that has this path now.
+/// Reports whether a path still leads to an open file.
 fn is_at(file: &File, path: &Path) -> bool {
     have_same_inode(file.metadata(), path.symlink_metadata())
 }
 
-/// Removes a partial backup unless somebody is at work on it; says whether it is gone.
+/// Removes a partial backup unless its process is alive. Returns whether it is gone.
 pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -260,8 +259,7 @@ pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes a partial backup and what was put beside it. What cannot be removed is left for
-/// the next run.
+/// Removes a partial backup and the files beside it. The next run retries any failure.
 fn remove_partial(path: &Path) {
     let name = path.as_os_str().to_string_lossy();
     let target = PathBuf::from(name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(&name));
@@ -270,7 +268,7 @@ fn remove_partial(path: &Path) {
     for file in beside.into_iter().chain([record, path.to_owned()]) {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(file = %file.display(), %error, "a partial backup is left behind");
+                tracing::warn!(file = %file.display(), %error, "partial backup was not removed");
             }
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! The backups of a folder, for people and for programs. Reads their records, and opens
-//! none of them.
+//! Lists the backups of a directory for people and for programs. Reads their manifests, and
+//! opens no backup.
 
 use std::{fmt, fs, path::PathBuf};
 
@@ -8,54 +8,55 @@ use serde::Serialize;
 use super::{Backups, error::Error, manifest::Manifest, retention};
 use crate::report::format::write_table;
 
-/// The backups of a folder.
+/// The backups of a directory.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listing {
-    /// The folder.
+    /// The directory.
     pub folder: PathBuf,
-    /// The newest first.
+    /// The backups, newest first.
     pub backups: Vec<ListedBackup>,
 }
 
-/// A backup as its name and its record have it.
+/// A backup as its name and its manifest describe it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedBackup {
-    /// Where it is.
+    /// The file.
     pub path: PathBuf,
-    /// When it was taken: RFC 3339, UTC. `None` without a record, as the rest.
+    /// The time of the backup: RFC 3339, UTC. `None` without a manifest.
     pub when: Option<String>,
-    /// The version of the database.
+    /// The schema version. `None` without a manifest.
     pub version: Option<i64>,
-    /// The length of the file, as it is now.
+    /// The current length of the file.
     pub bytes: u64,
-    /// What for.
+    /// The reason for the backup. `None` without a manifest.
     pub why: Option<String>,
-    /// What can be said of it without reading it.
+    /// The state of the file.
     pub state: BackupState,
 }
 
-/// What can be said of a backup without reading it.
+/// The state of a backup, as far as the file need not be read for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupState {
-    /// It was compared with the database, and is as long as it was then.
+    /// It was compared with the database, and its length is unchanged.
     Verified,
-    /// It is a copy of a damaged database.
+    /// It is a page copy of a damaged database.
     Damaged,
-    /// Nothing stands beside it, or nothing that can be read.
-    NoRecord,
-    /// It is not as long as it was.
+    /// Its manifest is missing or unreadable.
+    #[serde(rename = "no_record")]
+    NoManifest,
+    /// Its length differs from that in its manifest.
     SizeDiffers,
 }
 
 impl BackupState {
-    /// For people.
+    /// Returns the text for people.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Verified => "verified",
             Self::Damaged => "damaged",
-            Self::NoRecord => "no record",
+            Self::NoManifest => "no manifest",
             Self::SizeDiffers => "size differs",
         }
     }
@@ -69,15 +70,15 @@ pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
     })
 }
 
-/// `None` if it has been removed meanwhile.
+/// Describes one backup, or returns `None` if it was removed in the meantime.
 fn look(path: PathBuf) -> Option<ListedBackup> {
     let bytes = fs::metadata(&path).ok()?.len();
     let record = Manifest::read(&path).unwrap_or_else(|error| {
-        tracing::debug!(%error, "a record cannot be read");
+        tracing::debug!(%error, "manifest cannot be read");
         None
     });
     let state = match &record {
-        None => BackupState::NoRecord,
+        None => BackupState::NoManifest,
         Some(record) if record.bytes != bytes => BackupState::SizeDiffers,
         Some(record) if !record.verified => BackupState::Damaged,
         Some(_) => BackupState::Verified,

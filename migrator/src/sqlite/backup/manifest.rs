@@ -1,5 +1,5 @@
-//! What stands beside a backup: when, why and of what it was made, and how to know it
-//! again. Knows no SQL.
+//! The manifest of a backup: when, why and from which database it was made, and its hash. Knows
+//! no SQL.
 
 use std::{
     collections::BTreeMap,
@@ -14,34 +14,34 @@ use sha2::{Digest, Sha256};
 use super::{error::Error, files::manifest_path, summary::Summary};
 use crate::state::catalog::hex;
 
-/// What stands beside a backup, as JSON.
+/// The JSON file beside a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// When it was taken: RFC 3339, UTC.
+    /// The time of the backup: RFC 3339, UTC.
     pub when: String,
-    /// What for, such as `upgrade from 2 to 3`.
+    /// The reason for the backup, such as `upgrade from 2 to 3`.
     pub why: String,
-    /// The path of the database that it is of.
+    /// The path of the database.
     pub database: String,
-    /// The newest migration that was applied.
+    /// The number of the newest applied migration.
     pub version: i64,
     /// The length of the file.
     pub bytes: u64,
-    /// The hash of the file, in hexadecimal digits.
+    /// The SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
-    /// Whether it was compared with the database. One of a damaged database cannot be: it
-    /// is a copy page by page, for those who want to recover something from it.
+    /// Whether the backup was compared with the database. A damaged database is copied page by
+    /// page and cannot be compared.
     pub verified: bool,
-    /// The hash of its schema; empty if it was not compared.
+    /// The SHA-256 of the schema; empty if it was not compared.
     pub schema: String,
-    /// How many rows each table has; empty if it was not compared.
+    /// The number of rows of each table; empty if it was not compared.
     pub rows: BTreeMap<String, i64>,
-    /// The version of SQLite that wrote it.
+    /// The version of SQLite that wrote the backup.
     pub sqlite: String,
 }
 
 impl Manifest {
-    /// The record of a backup, if it has one.
+    /// Reads the manifest of a backup, if it has one.
     pub(super) fn read(backup: &Path) -> Result<Option<Self>, Error> {
         let file = manifest_path(backup);
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::InvalidManifest {
@@ -58,7 +58,7 @@ impl Manifest {
         }
     }
 
-    /// With the facts that were compared.
+    /// Adds the verified summary.
     pub(super) fn with_summary(self, summary: Summary) -> Self {
         Self {
             version: summary.version,
@@ -69,16 +69,16 @@ impl Manifest {
         }
     }
 
-    /// As it is written.
+    /// Returns the content of the file.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        // Texts, numbers and maps of them always are JSON.
+        // Strings, numbers and maps of them always serialize.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json
     }
 }
 
-/// The length and the hash of a file.
+/// Returns the length and the SHA-256 of a file.
 pub(super) fn length_and_sha256(file: &Path) -> io::Result<(u64, String)> {
     const CHUNK: usize = 1 << 20; // bytes
 

@@ -1,8 +1,8 @@
-//! Restoring: the pages of a backup into the database, while services use it.
+//! Restores a backup: copies its pages into the database while the services use it.
 //!
-//! It is one transaction of the database, begun with the write lock taken: what was there
-//! is kept under that lock, so no write is lost between the two, and a process that is
-//! killed leaves the old state. The file itself is never moved or written over.
+//! A restore is one transaction of the database, begun under the write lock. The previous content
+//! is backed up under the same lock, so no write is lost in between, and a killed process leaves
+//! the old data. The database file is never moved or replaced.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     state::error::DatabaseError,
 };
 
-/// Why there is the copy of what was in the database.
+/// The reason in the manifest of the backup of the previous content.
 const PRE_RESTORE: &str = "rescue before restore";
 
 /// A backup that may be restored.
@@ -41,18 +41,18 @@ struct VerifiedBackup {
     size: DatabaseSize,
 }
 
-/// What is in the database before.
+/// The state of the database before the restore.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PreRestoreState {
-    /// Nothing.
+    /// It has no tables.
     Empty,
-    /// Something of this system.
+    /// It belongs to this system.
     Ours,
-    /// The same, but it cannot be read.
+    /// It belongs to this system, but its schema cannot be read.
     Damaged,
 }
 
-/// Replaces what is in the database by what is in the file.
+/// Replaces the content of the database with that of `file`.
 pub(super) async fn restore(
     backups: &Backups,
     file: &Path,
@@ -79,11 +79,11 @@ pub(super) async fn restore(
     let work = progress.begin("verifying the database", 0);
     let (compared, emptied) = tokio::join!(
         compare_restored(&mut verifier, copied, &checked.summary),
-        // A log as large as the database is nothing to leave to the next commit.
+        // A log as large as the database would slow down the next commit.
         summary::checkpoint(&mut reader)
     );
     if let Err(error) = emptied {
-        tracing::warn!(%error, "the write-ahead log is not emptied yet");
+        tracing::warn!(%error, "write-ahead log was not checkpointed");
     }
     close(reader).await;
     close(verifier).await;
@@ -101,7 +101,7 @@ pub(super) async fn restore(
     })
 }
 
-/// Refuses what is not a sound backup that this migrator knows.
+/// Rejects a file that is damaged, not a backup, or of an unknown version.
 async fn verify_backup(
     database: &Path,
     file: &Path,
@@ -120,7 +120,7 @@ async fn verify_backup(
                 source: source.into(),
             });
         }
-        Ok(found) if !found.is_file() => return Err(Error::not_a_backup(file, "it is no file")),
+        Ok(found) if !found.is_file() => return Err(Error::not_a_backup(file, "it is not a file")),
         Ok(_) if files::is_same(file, database) => {
             return Err(Error::IsDatabase {
                 file: file.to_owned(),
@@ -129,8 +129,8 @@ async fn verify_backup(
         Ok(_) => {}
     }
     let work = progress.begin("checking the backup", 0);
-    if let Some(record) = Manifest::read(file)? {
-        compare_with_manifest(file, &record).await?;
+    if let Some(manifest) = Manifest::read(file)? {
+        compare_with_manifest(file, &manifest).await?;
     }
     let looked = read_backup(file).await;
     let checked = looked.map_err(|error| backup_file_error(file, error))??;
@@ -139,7 +139,7 @@ async fn verify_backup(
     Ok(checked)
 }
 
-async fn compare_with_manifest(file: &Path, record: &Manifest) -> Result<(), Error> {
+async fn compare_with_manifest(file: &Path, manifest: &Manifest) -> Result<(), Error> {
     let path = file.to_owned();
     let (bytes, sha256) = blocking(move || length_and_sha256(&path))
         .await?
@@ -147,12 +147,15 @@ async fn compare_with_manifest(file: &Path, record: &Manifest) -> Result<(), Err
             file: file.to_owned(),
             source: source.into(),
         })?;
-    let what = if bytes != record.bytes {
-        format!("it has {bytes} bytes, and by its record {}", record.bytes)
-    } else if sha256 == record.sha256 {
+    let what = if bytes != manifest.bytes {
+        format!(
+            "it has {bytes} bytes, and by its manifest {}",
+            manifest.bytes
+        )
+    } else if sha256 == manifest.sha256 {
         return Ok(());
     } else {
-        "its SHA-256 is not that of its record".into()
+        "its SHA-256 differs from that in its manifest".into()
     };
     Err(Error::Corrupt {
         file: file.to_owned(),
@@ -178,7 +181,7 @@ async fn read_backup(file: &Path) -> Result<Result<VerifiedBackup, Error>, sqlx:
     }
     if let Some((table, parent)) = Orphans::read(&mut backup).await?.first() {
         return Ok(corrupt(format!(
-            "a row of {table} refers to one of {parent} that is not there"
+            "a row of {table} refers to a missing row of {parent}"
         )));
     }
     let summary = summary::read(&mut backup).await?;
@@ -202,14 +205,14 @@ fn reject_unknown_version(file: &Path, found: i64, known: &[i64]) -> Result<(), 
     }
 }
 
-/// Makes the database if it is missing, and sees that the backup's pages fit into it.
+/// Creates the database if it is missing, and checks that it has the backup's page size.
 async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
     if !database.exists() {
         create_file(database).map_err(|error| write_error(database, error))?;
     }
     let failed = |error: sqlx::Error| restore_error(database, error);
     let mut reader = summary::open(database).await.map_err(failed)?;
-    // What is somebody else's is not touched, not even its journal mode.
+    // A foreign database keeps even its journal mode.
     read_pre_restore_state(&mut reader, database).await?;
     let mode = summary::set_page_size_and_wal(&mut reader, page)
         .await
@@ -232,7 +235,7 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
     })
 }
 
-/// Returns what is in the database, and refuses what is not this system's.
+/// Returns the state of the database, and rejects a foreign one.
 async fn read_pre_restore_state(
     reader: &mut SqliteConnection,
     database: &Path,
@@ -273,9 +276,9 @@ async fn lock(
     }
 }
 
-/// Keeps what is in the database, and has all but the last page of the backup ready to be
-/// committed. The one is copied after the other, since each is as fast as the disk; it is
-/// compared while the pages are copied.
+/// Backs up the current content, and copies all but the last page of the backup. The two copies
+/// run one after the other, since each is as fast as the disk. The verification runs beside
+/// the second.
 async fn back_up_and_copy(
     backups: &Backups,
     pages: OnlineBackup,
@@ -302,7 +305,7 @@ async fn back_up_and_copy(
     let pages = pages?.map_err(|error| restore_error(database, error))?;
     let pre_restore = match verified? {
         None if before != PreRestoreState::Empty => {
-            // Too damaged for a backup: it is kept as it is.
+            // It cannot be backed up, so its pages are copied as they are.
             let why = format!("{PRE_RESTORE}, damaged");
             Some(copy::copy_damaged(backups, &why, progress).await?)
         }
@@ -311,7 +314,7 @@ async fn back_up_and_copy(
     Ok((pages, pre_restore))
 }
 
-/// The pre_restore copy, unless what it is of proves to be damaged.
+/// Verifies the backup of the previous content, or returns `None` if its source is damaged.
 async fn verify_pre_restore_backup(
     taken: Option<UnverifiedBackup>,
     progress: &Progress,
@@ -323,8 +326,8 @@ async fn verify_pre_restore_backup(
     }
 }
 
-/// Compares the database with what was written. Returns whether the facts were compared:
-/// they cannot be if another process has written in the instant after the commit.
+/// Compares the database with the restored backup. Returns `false` if another process wrote right
+/// after the commit: then only damage was looked for.
 async fn compare_restored(
     verifier: &mut SqliteConnection,
     copied: CommittedBackup,
@@ -332,7 +335,7 @@ async fn compare_restored(
 ) -> Result<bool, String> {
     let failed = |error: sqlx::Error| error.to_string();
     summary::begin_reading(verifier).await.map_err(failed)?;
-    // Asked after the snapshot is taken: if it is so now, it was so then.
+    // If the commit is the latest after the snapshot was taken, the snapshot is that commit.
     let unchanged_since_commit = copied
         .unchanged_since_commit()
         .map_err(|error| error.to_string())?;

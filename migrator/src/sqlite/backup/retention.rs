@@ -1,5 +1,4 @@
-//! The backups of a folder by their names: their order, and which of them go when there are
-//! too many. Opens none of them.
+//! The backups of a directory by their names: their order, and pruning. Opens none of them.
 
 use std::{
     fs, io,
@@ -14,7 +13,8 @@ use super::{
     },
 };
 
-/// The backups of one database in a folder, the newest first. None if there is no folder.
+/// Returns the backups of one database in a directory, newest first. A missing directory has
+/// none.
 pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::Folder {
         folder: folder.to_owned(),
@@ -40,12 +40,12 @@ pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> 
     Ok(found.into_iter().rev().map(|(_, path)| path).collect())
 }
 
-/// What orders backups: the moment, and the number within it.
+/// The sort key of a backup: its time, and its number within that millisecond.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SortKey(String, u32);
 
 impl SortKey {
-    /// `None` for a name that no backup of the database has.
+    /// Parses the name of a backup. Returns `None` for any other name.
     fn from_name(name: &str, stem: &str) -> Option<Self> {
         let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
         let mut parts = rest.strip_suffix(BACKUP_SUFFIX)?.split('-');
@@ -63,9 +63,8 @@ impl SortKey {
     }
 }
 
-/// Removes all but the newest `keep` backups and the one that is protected, and what killed
-/// processes left. What cannot be removed is told to the log: it does not make the newest
-/// backup a worse one.
+/// Removes all but the newest `keep` backups and the protected one, and the leftovers of killed
+/// processes. A failure is only logged, since the newest backup is good even so.
 pub(super) fn prune(
     folder: &Path,
     stem: &str,
@@ -76,7 +75,7 @@ pub(super) fn prune(
     let backups = match backups(folder, stem) {
         Ok(backups) => backups,
         Err(error) => {
-            tracing::warn!(%error, "old backups are not removed");
+            tracing::warn!(%error, "old backups were not pruned");
             return Vec::new();
         }
     };
@@ -86,17 +85,17 @@ pub(super) fn prune(
             continue;
         }
         if let Err(error) = fs::remove_file(&backup) {
-            tracing::warn!(file = %backup.display(), %error, "an old backup is not removed");
+            tracing::warn!(file = %backup.display(), %error, "old backup was not pruned");
             continue;
         }
-        // Without its backup it says nothing; a later run would remove it too.
+        // A later run would remove the manifest too.
         let _ = fs::remove_file(manifest_path(&backup));
         removed.push(backup);
     }
     removed
 }
 
-/// Removes partial backups that nobody works on, and records whose backup is gone.
+/// Removes partial backups of dead processes, and manifests without their backups.
 pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -115,12 +114,12 @@ pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
-                    tracing::warn!(file = %partial.display(), %error, "a partial backup is left");
+                    tracing::warn!(file = %partial.display(), %error, "partial backup was not removed");
                     continue;
                 }
             }
         }
-        // In this order: whoever publishes renames the one into the other last.
+        // The backup is looked at last: a publishing process renames the manifest first.
         let file = folder.join(name);
         if file != partial && (!backup.exists() || name.ends_with(PARTIAL_SUFFIX)) {
             let _ = fs::remove_file(file);

@@ -1,5 +1,5 @@
-//! What a database file says of itself, by which a copy is compared with what it was made
-//! of. SQL stands here.
+//! The SQL of backups and restores, and the summary of a database by which a copy is compared
+//! with its source.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -15,27 +15,27 @@ use crate::{
     state::{catalog::hex, error::DatabaseError},
 };
 
-/// How long a connection waits for another that recovers the log after a crash. With a
-/// write-ahead log those that only read wait for nothing else.
+/// The time to wait while another connection recovers the write-ahead log after a crash. Readers
+/// of a database with a write-ahead log wait for nothing else.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is compared.
+/// The properties of a database that its copy must have too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) application_id: i32,
-    /// The newest migration that was applied, or 0.
+    /// The number of the newest applied migration, or 0.
     pub(super) version: i64,
-    /// A hash of the schema.
+    /// The SHA-256 of the schema.
     pub(super) schema: String,
-    /// How many rows each table has.
+    /// The number of rows of each table.
     pub(super) rows: BTreeMap<String, i64>,
 }
 
 impl Summary {
-    /// The first thing that is not the same in a copy, for people.
+    /// Describes the first property that differs in a copy.
     pub(super) fn difference(&self, copy: &Self) -> Option<String> {
         if self.application_id != copy.application_id {
-            return Some("its application id is another".into());
+            return Some("its application id differs".into());
         }
         if self.version != copy.version {
             return Some(format!(
@@ -44,35 +44,34 @@ impl Summary {
             ));
         }
         if self.schema != copy.schema {
-            return Some("its schema is another".into());
+            return Some("its schema differs".into());
         }
         let tables = self.rows.keys().chain(copy.rows.keys());
         let rows = |summary: &Self, table| summary.rows.get(table).copied().unwrap_or_default();
         tables.into_iter().find_map(|table| {
             let (expected, found) = (rows(self, table), rows(copy, table));
-            (expected != found)
-                .then(|| format!("{table} has {found} rows in it instead of {expected}"))
+            (expected != found).then(|| format!("{table} has {found} rows instead of {expected}"))
         })
     }
 }
 
-/// How large a database is.
+/// The size of a database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DatabaseSize {
-    /// In bytes.
+    /// The page size in bytes.
     pub(super) page: i64,
     pub(super) pages: i64,
-    /// Of them, those that hold nothing.
+    /// The unused pages among `pages`.
     pub(super) free: i64,
 }
 
 impl DatabaseSize {
-    /// Of a copy without the pages that hold nothing.
+    /// Returns the bytes of a copy without unused pages.
     pub(super) fn compacted_bytes(self) -> u64 {
         bytes(self.page.saturating_mul(self.pages - self.free))
     }
 
-    /// Of all pages, each with its header in the write-ahead log.
+    /// Returns the bytes that all pages and their frame headers take in the write-ahead log.
     pub(super) fn wal_bytes(self) -> u64 {
         const HEADER: i64 = 24; // bytes
         bytes((self.page + HEADER).saturating_mul(self.pages))
@@ -83,7 +82,7 @@ fn bytes(n: i64) -> u64 {
     u64::try_from(n).unwrap_or_default()
 }
 
-/// A connection to the database, beside those that others have.
+/// Opens a connection to a database that other processes use.
 pub(super) async fn open(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
     options(database)
         .synchronous(SqliteSynchronous::Full)
@@ -91,12 +90,12 @@ pub(super) async fn open(database: &Path) -> Result<SqliteConnection, sqlx::Erro
         .await
 }
 
-/// A connection to a backup, which changes nothing.
+/// Opens a read-only connection to a backup.
 pub(super) async fn open_backup(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
     options(file).read_only(true).connect().await
 }
 
-/// A connection to a file that nobody else has, and which has no log.
+/// Opens a connection to a file that no other process uses and that has no write-ahead log.
 pub(super) async fn open_partial(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
     options(file)
         .read_only(true)
@@ -109,20 +108,20 @@ fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(false)
-        // Whatever is in it is copied as it is.
+        // The rows are copied even if they break foreign keys.
         .foreign_keys(false)
         .busy_timeout(RECOVERY_TIMEOUT)
         .disable_statement_logging()
 }
 
-/// Begins to read: from now on the connection sees one state.
+/// Begins a read transaction: the connection keeps one snapshot from now on.
 pub(super) async fn begin_reading(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     execute(connection, "begin").await?;
-    // The transaction begins with the first thing that is read.
+    // SQLite takes the snapshot at the first read.
     count_objects(connection).await.map(drop)
 }
 
-/// Copies the database into an empty file, as the connection sees it.
+/// Copies the database into an empty file, as of the connection's snapshot.
 pub(super) async fn vacuum_into(
     connection: &mut SqliteConnection,
     file: &str,
@@ -134,8 +133,8 @@ pub(super) async fn vacuum_into(
         .map(drop)
 }
 
-/// Reads all that is compared. Several statements, so it has to be in a transaction where
-/// others write.
+/// Reads the summary. It takes several statements, so the caller needs a transaction if other
+/// processes write.
 pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Summary, sqlx::Error> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select name
@@ -146,7 +145,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Summary, s
     .await?;
     let mut rows = BTreeMap::new();
     for table in tables {
-        // A name cannot be a parameter. It is a quoted one.
+        // A name cannot be a parameter, so it is quoted.
         let count = AssertSqlSafe(format!("select count(*) from {}", quoted(&table)));
         let count: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut *connection)
@@ -161,12 +160,12 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Summary, s
     })
 }
 
-/// Moves what is in the write-ahead log into the file, as far as nobody is in the way.
+/// Copies the write-ahead log into the file, as far as no reader needs it.
 pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     execute(connection, "pragma wal_checkpoint(passive)").await
 }
 
-/// Returns how many tables, indexes, views and triggers are in the database.
+/// Returns the number of tables, indexes, views and triggers.
 pub(super) async fn count_objects(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("select count(name) from sqlite_schema")
         .fetch_one(connection)
@@ -183,7 +182,7 @@ pub(super) async fn size(connection: &mut SqliteConnection) -> Result<DatabaseSi
     Ok(DatabaseSize { page, pages, free })
 }
 
-/// The first thing that is damaged, if anything is.
+/// Returns the first damage that SQLite finds.
 pub(super) async fn find_damage(
     connection: &mut SqliteConnection,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -193,7 +192,7 @@ pub(super) async fn find_damage(
     Ok((found != "ok").then(|| found.replace(['\n', '\r'], " ")))
 }
 
-/// The version of the library, such as `3.51.3`.
+/// Returns the version of SQLite, such as `3.51.3`.
 pub(super) async fn sqlite_version(
     connection: &mut SqliteConnection,
 ) -> Result<String, sqlx::Error> {
@@ -202,7 +201,8 @@ pub(super) async fn sqlite_version(
         .await
 }
 
-/// Gives a new file pages of a size, and a write-ahead log. One that has both keeps them.
+/// Sets the page size and the write-ahead log of a new file. An existing database keeps both.
+/// Returns the journal mode.
 pub(super) async fn set_page_size_and_wal(
     connection: &mut SqliteConnection,
     page_size: i64,
@@ -215,8 +215,8 @@ pub(super) async fn set_page_size_and_wal(
         .await
 }
 
-/// The same for two databases that have the same schema. One that the comparison of schemas
-/// does not understand can be backed up all the same: then it is the text that counts.
+/// Returns a hash that is equal for equal schemas. For a schema that the migrator cannot parse,
+/// it hashes the text of the declarations.
 async fn schema_hash(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
     match Schema::read(connection).await {
         Ok(schema) => return Ok(schema.catalog().hash()),

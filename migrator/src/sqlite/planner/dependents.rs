@@ -15,7 +15,7 @@ use crate::{
     sqlite::schema::{Index, Trigger, View},
 };
 
-/// What is dropped at first and made temporary at last.
+/// What is dropped at first and made again at last.
 pub(super) struct DependentObjects {
     indexes: BTreeSet<Name>,
     views: BTreeSet<Name>,
@@ -129,7 +129,7 @@ impl DependentObjects {
                 drop("index", &index.name, after.is_none());
             }
         }
-        let why = "-- In the way of what follows, or changed: made temporary below.";
+        let why = "-- In the way of what follows, or changed: made again below.";
         vec![
             Step::new(permanent),
             Step::new(temporary).with_comments(vec![why.to_owned()]),

@@ -109,7 +109,7 @@ async fn the_list_says_what_is_known_without_reading_them() {
         states,
         [
             (cut, BackupState::SizeDiffers),
-            (bare, BackupState::NoRecord),
+            (bare, BackupState::NoManifest),
             (whole, BackupState::Verified),
         ]
     );
@@ -118,7 +118,7 @@ async fn the_list_says_what_is_known_without_reading_them() {
     let text = listing.to_string();
     for word in [
         "size differs",
-        "no record",
+        "no manifest",
         "verified",
         "on demand",
         "unknown",

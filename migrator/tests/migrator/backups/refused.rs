@@ -75,7 +75,7 @@ async fn what_is_no_database_of_ours_is_not_backed_up() {
     assert_refused(
         dir.back_up().await,
         "FOREIGN_DATABASE",
-        "no SQLite database",
+        "not an SQLite database",
     );
     assert!(dir.names().is_empty());
 }
@@ -111,7 +111,7 @@ async fn a_backup_that_its_record_does_not_know_is_not_restored() {
 
     fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
     let result = dir.restore(&file).await;
-    assert_untouched(&dir, result, "BACKUP_DAMAGED", "by its record").await;
+    assert_untouched(&dir, result, "BACKUP_DAMAGED", "by its manifest").await;
 
     fs::write(&file, &whole).unwrap();
     fs::write(record_of(&file), "{").unwrap();
@@ -139,7 +139,7 @@ async fn a_damaged_backup_without_a_record_is_not_restored() {
 
     fs::write(&file, "no database at all, ".repeat(100)).unwrap();
     let result = dir.restore(&file).await;
-    assert_untouched(&dir, result, "NOT_A_BACKUP", "no SQLite database").await;
+    assert_untouched(&dir, result, "NOT_A_BACKUP", "not an SQLite database").await;
 }
 
 #[tokio::test]
