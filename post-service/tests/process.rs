@@ -12,7 +12,7 @@ mod process;
 mod service;
 
 use chassis::serving::health::v1::health_check_response::ServingStatus;
-use process::{Place, Process, connect, run, soon};
+use process::{Process, TestDir, connect, run, within_timeout};
 use proto::post::v1::{
     GetPostRequest, WatchPostsRequest, author::State, post_service_client::PostServiceClient,
 };
@@ -28,22 +28,21 @@ const PROGRAM: Program = Program {
 };
 
 /// A database with one post.
-async fn place_with_a_post() -> Place {
-    let place = Place::migrated().await;
-    place
-        .execute(
-            "insert into users (nickname, nickname_key, email, email_key, role, create_time,
+async fn dir_with_a_post() -> TestDir {
+    let dir = TestDir::migrated().await;
+    dir.execute(
+        "insert into users (nickname, nickname_key, email, email_key, role, create_time,
                 update_time, revision) values ('susan', 'susan', 's@x.org', 's@x.org', 0, 0, 0, 1);
             insert into posts (body, create_time, update_time, revision, user_id)
                 values ('first', 0, 0, 1, 1)",
-        )
-        .await;
-    place
+    )
+    .await;
+    dir
 }
 
 #[tokio::test]
 async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
 
     for (url, says) in [
         ("nonsense", "http://127.0.0.1:50051"),
@@ -51,7 +50,7 @@ async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
         ("http://", "--user-service-url"),
         ("", "--user-service-url"),
     ] {
-        let mut command = place.command(PROGRAM.path, &[]);
+        let mut command = dir.command(PROGRAM.path, &[]);
         command.env("USER_SERVICE_URL", url);
         let run = run(command).await;
 
@@ -61,8 +60,8 @@ async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
 
 #[tokio::test]
 async fn it_serves_while_the_user_service_is_down() {
-    let place = place_with_a_post().await;
-    let mut command = place.command(PROGRAM.path, &[]);
+    let dir = dir_with_a_post().await;
+    let mut command = dir.command(PROGRAM.path, &[]);
     // Nobody listens on the port of discarded data.
     command.env("USER_SERVICE_URL", "http://127.0.0.1:9");
     let mut service = Process::start(command);
@@ -72,7 +71,7 @@ async fn it_serves_while_the_user_service_is_down() {
         id: 1,
         ..GetPostRequest::default()
     };
-    let answer = soon(PostServiceClient::new(connect(address)).get_post(request)).await;
+    let answer = within_timeout(PostServiceClient::new(connect(address)).get_post(request)).await;
 
     let post = answer.unwrap().into_inner().post.unwrap();
     assert_eq!(post.body, "first");
@@ -83,18 +82,18 @@ async fn it_serves_while_the_user_service_is_down() {
 
 #[tokio::test]
 async fn who_watches_when_the_signal_comes_is_told_to_go_elsewhere() {
-    let place = place_with_a_post().await;
-    let mut service = Process::start(place.command(PROGRAM.path, &[]));
+    let dir = dir_with_a_post().await;
+    let mut service = Process::start(dir.command(PROGRAM.path, &[]));
     let request = WatchPostsRequest {
         after_id: Some(0),
         ..WatchPostsRequest::default()
     };
     let mut client = PostServiceClient::new(connect(service.serving().await));
     let mut posts = client.watch_posts(request).await.unwrap().into_inner();
-    let first = soon(posts.message()).await.unwrap().unwrap();
+    let first = within_timeout(posts.message()).await.unwrap().unwrap();
 
     service.signal("TERM");
-    let status = soon(posts.message()).await.unwrap_err();
+    let status = within_timeout(posts.message()).await.unwrap_err();
     let run = service.end().await;
 
     assert_eq!(first.post.unwrap().body, "first");

@@ -19,7 +19,7 @@ use std::{
 use crate::{
     blocks::{Block, blocks},
     plan::{self, Begin, How},
-    process::{Place, Process, run},
+    process::{Process, TestDir, run},
     same::without_chance,
     tools,
     tree::{read, root},
@@ -124,7 +124,7 @@ impl std::fmt::Display for Outcome {
 
 /// A folder, and what runs in it.
 struct Session {
-    place: Place,
+    dir: TestDir,
     /// Where programs are found, and what Python imports.
     path: OsString,
     python: OsString,
@@ -144,12 +144,12 @@ impl Session {
         let mut session = Self {
             path: path.unwrap(),
             python: env::join_paths(tools).unwrap(),
-            place: Place::new(),
+            dir: TestDir::new(),
             addresses: [None; 2],
             running: Vec::new(),
         };
         for name in TREE {
-            copy(&root().join(name), &session.place.folder().join(name));
+            copy(&root().join(name), &session.dir.path().join(name));
         }
         match begin {
             Begin::Empty | Begin::Same => {}
@@ -166,7 +166,7 @@ impl Session {
         match how {
             How::Elsewhere(_) | How::Not(_) => Vec::new(),
             How::Put(file, before) => {
-                let file = self.place.folder().join(file);
+                let file = self.dir.path().join(file);
                 let text = fs::read_to_string(&file).unwrap();
                 assert!(text.contains(before), "no `{before}` in {}", file.display());
                 let put = block.lines.join("\n") + "\n" + before;
@@ -174,7 +174,7 @@ impl Session {
                 Vec::new()
             }
             How::Banner => {
-                let printed = self.running.last().unwrap().said();
+                let printed = self.running.last().unwrap().stdout_lines();
                 vec![Outcome {
                     text: "cargo run".to_owned(),
                     place: (block.line, block.line + block.lines.len()),
@@ -227,8 +227,8 @@ impl Session {
         let mut command = self.command("microblog", &[]);
         command.env("LOG_FORMAT", "text");
         let mut system = Process::start(command);
-        system.says("Ctrl-C ends it.").await;
-        let said = system.said().join("\n");
+        system.wait_for_line("Ctrl-C ends it.").await;
+        let said = system.stdout_lines().join("\n");
         for (index, name) in ["UserService", "PostService"].into_iter().enumerate() {
             let (_, rest) = said.split_once(&format!("  {name}  ")).unwrap();
             let address = rest.lines().next().unwrap();
@@ -288,13 +288,13 @@ impl Session {
 
     /// A program in the folder of the session, that finds the others and the services.
     fn command(&self, program: &str, arguments: &[&str]) -> process::Command {
-        let mut command = self.place.command(program, arguments);
+        let mut command = self.dir.command(program, arguments);
         command
             .env_remove("DATABASE_URL")
             .env_remove("LOG_FORMAT")
             .env("PATH", &self.path)
             .env("PYTHONPATH", &self.python)
-            .env("HOME", self.place.folder());
+            .env("HOME", self.dir.path());
         let [users, posts] = self.addresses;
         if let Some(users) = users {
             command.env("USER_SERVICE_LISTEN", users.to_string());

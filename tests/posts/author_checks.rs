@@ -17,7 +17,7 @@ use super::{
     post_service_fixture::{FOREVER, PostServiceFixture},
     rewrite,
 };
-use crate::support::soon;
+use crate::support::within_timeout;
 
 /// How long a call to the user service may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -101,7 +101,9 @@ async fn a_known_author_goes_on_writing_while_the_user_service_hangs_or_is_down(
     fixture.posts.list(list).await.unwrap();
 
     fixture.users.set_behavior(Behavior::Hang);
-    let first = soon(fixture.posts.create(draft(1, "x"))).await.unwrap();
+    let first = within_timeout(fixture.posts.create(draft(1, "x")))
+        .await
+        .unwrap();
     fixture.users.release();
     fixture.stop_users().await;
     let second = fixture.posts.create(draft(2, "x")).await.unwrap();

@@ -15,7 +15,7 @@ use super::{
     fake_user_service::{Behavior, Call},
     post_service_fixture::{FOREVER, PostServiceFixture},
 };
-use crate::support::soon;
+use crate::support::within_timeout;
 
 /// Up to 1000 posts, the oldest first.
 fn all() -> ListPostsRequest {
@@ -115,7 +115,7 @@ async fn a_new_nickname_is_seen_once_the_old_one_ages() {
             }
         }
     };
-    let after = soon(seen).await;
+    let after = within_timeout(seen).await;
 
     assert!(begun.elapsed() >= ttl / 2);
     assert_eq!(before.author, Some(author(State::Resolved, "user 1")));
@@ -139,7 +139,7 @@ async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
             }
         }
     };
-    let after = soon(seen).await;
+    let after = within_timeout(seen).await;
 
     assert_eq!(after[0].author, Some(author(State::Resolved, "sue")));
     assert_resolved(&after[1..]);
@@ -194,7 +194,7 @@ async fn nobody_waits_for_authors_who_are_asked_for_often() {
             assert_resolved(&list(&fixture).await);
         }
     };
-    soon(asked_again).await;
+    within_timeout(asked_again).await;
 
     let calls: Vec<_> = fixture.users.calls().iter().map(asked).collect();
     let all: Vec<_> = (1..=50).collect();
@@ -215,7 +215,7 @@ async fn those_who_want_one_author_at_once_share_one_call() {
         fixture.users.called(1).await;
         fixture.users.release();
     };
-    let (posts, ()) = soon(futures::future::join(gets, answer)).await;
+    let (posts, ()) = within_timeout(futures::future::join(gets, answer)).await;
 
     let posts: Vec<_> = posts.into_iter().map(Result::unwrap).collect();
     assert_eq!(posts.len(), 50);
@@ -237,7 +237,7 @@ async fn those_who_want_different_authors_at_once_wait_for_no_other() {
     fixture.users.called(1).await;
     fixture.users.set_behavior(Behavior::Respond);
 
-    let second = soon(fixture.posts.get(2)).await.unwrap();
+    let second = within_timeout(fixture.posts.get(2)).await.unwrap();
     // Of all three, one is being asked for and one is known.
     let page = tokio::spawn({
         let posts = fixture.posts.clone();
@@ -245,7 +245,10 @@ async fn those_who_want_different_authors_at_once_wait_for_no_other() {
     });
     fixture.users.called(3).await;
     fixture.users.release();
-    let (first, page) = (soon(first).await.unwrap(), soon(page).await.unwrap());
+    let (first, page) = (
+        within_timeout(first).await.unwrap(),
+        within_timeout(page).await.unwrap(),
+    );
 
     assert_resolved(&[first.unwrap(), second]);
     assert_resolved(&page.unwrap().posts);

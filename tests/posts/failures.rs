@@ -12,7 +12,7 @@ use super::{
     assert_refused, assert_violation, basic, commit, delete, draft, masked,
     post_service_fixture::FOREVER, rewrite, system_fixture::SystemFixture,
 };
-use crate::support::{connect, soon};
+use crate::support::{connect, within_timeout};
 
 /// Sends `bytes` as the first field of a request to `method`.
 async fn call(fixture: &SystemFixture, method: &str, bytes: Vec<u8>) -> Status {
@@ -164,7 +164,7 @@ async fn a_call_that_takes_too_long_ends() {
     .await;
     let lock = fixture.system.database().lock().await;
 
-    let status = soon(fixture.posts.create(draft(fixture.susan, "1")))
+    let status = within_timeout(fixture.posts.create(draft(fixture.susan, "1")))
         .await
         .unwrap_err();
 

@@ -19,7 +19,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use crate::support::soon;
+use crate::support::within_timeout;
 
 /// What becomes of the calls that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl FakeUserService {
     /// Waits until so many calls have come.
     pub async fn called(&self, count: usize) {
         let mut calls = self.0.calls.subscribe();
-        soon(calls.wait_for(|calls| calls.len() >= count))
+        within_timeout(calls.wait_for(|calls| calls.len() >= count))
             .await
             .unwrap();
     }
@@ -171,7 +171,7 @@ impl Served {
     /// From now on nobody can reach it.
     pub async fn stop(self) {
         self.stop.cancel();
-        soon(self.task).await.unwrap().unwrap();
+        within_timeout(self.task).await.unwrap().unwrap();
     }
 }
 

@@ -423,7 +423,7 @@ async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_befo
             tokio::task::yield_now().await;
         }
     };
-    support::soon(forgotten).await;
+    support::within_timeout(forgotten).await;
 }
 
 #[tokio::test]

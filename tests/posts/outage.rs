@@ -15,7 +15,7 @@ use super::{
     fake_user_service::Behavior,
     post_service_fixture::{FOREVER, PostServiceFixture},
 };
-use crate::support::soon;
+use crate::support::within_timeout;
 
 /// How long a read may take, however long the user service takes.
 const BOUND: Duration = Duration::from_millis(250);
@@ -128,7 +128,7 @@ async fn a_read_waits_for_what_comes_in_time() {
     fixture.users.called(1).await;
     fixture.users.release();
 
-    let post = soon(post).await.unwrap().unwrap();
+    let post = within_timeout(post).await.unwrap().unwrap();
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
 }
 
@@ -150,7 +150,7 @@ async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
             }
         }
     };
-    let post = soon(resolved).await;
+    let post = within_timeout(resolved).await;
 
     assert_eq!(in_vain.author, Some(author(State::Unavailable, "")));
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
@@ -175,13 +175,13 @@ async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
     fixture.users.set_behavior(Behavior::Respond);
 
     // It waits for the call of the one in a hurry, and then makes one of its own.
-    let patient = soon(fixture.posts.get(1)).await.unwrap();
+    let patient = within_timeout(fixture.posts.get(1)).await.unwrap();
 
     assert_eq!(patient.author, Some(author(State::Resolved, "user 1")));
     let calls = fixture.users.calls();
     assert_eq!(calls.len(), 2);
     assert!(calls[0].timeout < calls[1].timeout, "{calls:?}");
-    if let Ok(post) = soon(hasty).await.unwrap() {
+    if let Ok(post) = within_timeout(hasty).await.unwrap() {
         let post = post.into_inner().post.unwrap();
         assert_eq!(post.author, Some(author(State::Unavailable, "")));
     }
@@ -243,7 +243,7 @@ async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
             }
         }
     };
-    let resolved = soon(resolved).await;
+    let resolved = within_timeout(resolved).await;
 
     assert_eq!(meanwhile.author, Some(author(State::Unavailable, "user 1")));
     assert_eq!(resolved.nickname, "again");

@@ -12,7 +12,7 @@ use proto::post::v1::{
 use tonic::{IntoRequest, Status, Streaming, transport::Channel};
 
 use super::{commit, draft};
-use crate::support::{System, soon};
+use crate::support::{System, within_timeout};
 
 /// A client of a post service.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ impl Posts {
 impl PostStream {
     /// The next post, which must come soon.
     pub async fn next(&mut self) -> Result<Post, Status> {
-        let message = soon(self.0.message()).await?;
+        let message = within_timeout(self.0.message()).await?;
         Ok(message.expect("the stream ended").post.unwrap())
     }
 

@@ -9,7 +9,7 @@ use super::{
     assert_refused, author, basic, delete, draft, ids, rewrite,
     system_fixture::{PostStream, SystemFixture},
 };
-use crate::support::soon;
+use crate::support::within_timeout;
 
 /// How long calls may take that do not answer with a stream, in one of these tests.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ async fn watch_when_free(fixture: &SystemFixture, request: WatchPostsRequest) ->
             }
         }
     };
-    soon(watching).await
+    within_timeout(watching).await
 }
 
 #[tokio::test]

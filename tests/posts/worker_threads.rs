@@ -9,7 +9,7 @@ use proto::post::v1::{
 use tonic::Code;
 
 use super::{assert_refused, bodies, draft, system_fixture::SystemFixture};
-use crate::support::{connect, soon};
+use crate::support::{connect, within_timeout};
 
 /// Posts of each connection.
 const POSTS: usize = 20;
@@ -47,21 +47,21 @@ async fn every_connection_reads_what_was_written_over_any_other_and_is_drained()
             assert!(listed.posts.contains(&post), "{post:?}");
         }
     }));
-    soon(written).await;
+    within_timeout(written).await;
 
     let stored = fixture.stored_bodies().await;
     assert_eq!(stored.len(), 6 * POSTS);
     for watch in &mut watching {
         let mut seen = Vec::new();
         while seen.len() < stored.len() {
-            let next = soon(watch.message()).await.unwrap().unwrap();
+            let next = within_timeout(watch.message()).await.unwrap().unwrap();
             seen.push(next.post.unwrap());
         }
         assert_eq!(bodies(&seen), stored);
     }
     fixture.system.stop().await;
     for mut watch in watching {
-        let ended = soon(watch.message()).await.unwrap_err();
+        let ended = within_timeout(watch.message()).await.unwrap_err();
         assert_refused(&ended, Code::Unavailable, "SHUTTING_DOWN");
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
     assert_sound, assert_stored, create_post, create_user, post_service, posts_at,
-    process::{Place, Process, soon},
+    process::{Process, TestDir, within_timeout},
     user_service, users_at,
 };
 
@@ -46,14 +46,14 @@ async fn kill_in_mid_write(
     mut told: UnboundedReceiver<(i64, String)>,
 ) -> Vec<(i64, String)> {
     let mut acknowledged = Vec::new();
-    soon(told.recv_many(&mut acknowledged, 1)).await;
+    within_timeout(told.recv_many(&mut acknowledged, 1)).await;
     while acknowledged.len() < WRITES {
-        soon(told.recv_many(&mut acknowledged, WRITES)).await;
+        within_timeout(told.recv_many(&mut acknowledged, WRITES)).await;
     }
 
     service.signal("KILL");
     let run = service.end().await;
-    while soon(told.recv_many(&mut acknowledged, WRITES)).await > 0 {}
+    while within_timeout(told.recv_many(&mut acknowledged, WRITES)).await > 0 {}
 
     assert_eq!(run.code, None, "{run:?}");
     acknowledged
@@ -61,8 +61,8 @@ async fn kill_in_mid_write(
 
 #[tokio::test]
 async fn a_killed_user_service_has_lost_nothing_that_it_acknowledged() {
-    let place = Place::migrated().await;
-    let mut service = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = user_service(&dir);
     let address = service.serving().await;
     let (sender, told) = unbounded_channel();
     for caller in 0..CALLERS {
@@ -71,20 +71,20 @@ async fn a_killed_user_service_has_lost_nothing_that_it_acknowledged() {
     drop(sender);
 
     let acknowledged = kill_in_mid_write(service, told).await;
-    let again = user_service(&place).serving().await;
+    let again = user_service(&dir).serving().await;
 
     assert_ne!(again.port(), 0);
-    assert_stored(&place, "users", "nickname", &acknowledged).await;
-    assert_sound(&place).await;
+    assert_stored(&dir, "users", "nickname", &acknowledged).await;
+    assert_sound(&dir).await;
 }
 
 #[tokio::test]
 async fn a_killed_post_service_has_lost_nothing_and_the_user_service_goes_on() {
-    let place = Place::migrated().await;
-    let mut users = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut users = user_service(&dir);
     let users_address = users.serving().await;
     let author = create_user(&mut users_at(users_address), "author").await;
-    let mut service = post_service(&place, users_address, &[]);
+    let mut service = post_service(&dir, users_address, &[]);
     let address = service.serving().await;
     let (sender, told) = unbounded_channel();
     for caller in 0..CALLERS {
@@ -96,12 +96,12 @@ async fn a_killed_post_service_has_lost_nothing_and_the_user_service_goes_on() {
 
     let acknowledged = kill_in_mid_write(service, told).await;
     let written = create_user(&mut users_at(users_address), "susan").await;
-    let mut again = post_service(&place, users_address, &[]);
+    let mut again = post_service(&dir, users_address, &[]);
     let again = posts_at(again.serving().await);
 
     assert!(written.is_ok(), "{written:?}");
     let (author, mut again) = (author.unwrap().id, again);
     assert!(create_post(&mut again, author, "after").await.is_ok());
-    assert_stored(&place, "posts", "body", &acknowledged).await;
-    assert_sound(&place).await;
+    assert_stored(&dir, "posts", "body", &acknowledged).await;
+    assert_sound(&dir).await;
 }

@@ -12,26 +12,26 @@ use tonic::Code;
 use crate::{
     create_user,
     namespace::{contained, on_a_disk_of},
-    process::{Place, Process, soon},
+    process::{Process, TestDir, within_timeout},
     program,
     refusal::assert_refused,
     users_at,
 };
 
 /// A user service whose database is on a small disk that only it sees.
-fn start(place: &Place, margin: &str) -> Option<Process> {
-    let mut service = place.command(program("user-service"), &[]);
-    let database = place.folder().join("disk/microblog.db");
+fn start(dir: &TestDir, margin: &str) -> Option<Process> {
+    let mut service = dir.command(program("user-service"), &[]);
+    let database = dir.path().join("disk/microblog.db");
     service
         .env("DATABASE_URL", format!("sqlite:{}", database.display()))
         .env("MIN_FREE_DISK_BYTES", margin);
-    let command = contained(place, &["-m"], &on_a_disk_of(4_096), &service)?;
+    let command = contained(dir, &["-m"], &on_a_disk_of(4_096), &service)?;
     Some(Process::start(command))
 }
 
 /// Fills that disk with a file, which is where this path leads.
-fn fill(place: &Place, service: &Process) -> PathBuf {
-    let folder = place.folder();
+fn fill(dir: &TestDir, service: &Process) -> PathBuf {
+    let folder = dir.path();
     let file = Path::new("/proc")
         .join(service.id().to_string())
         .join("root")
@@ -46,28 +46,30 @@ fn fill(place: &Place, service: &Process) -> PathBuf {
 async fn on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on() {
     // Refused before the disk is full, and by SQLite when it is.
     for margin in ["1048576", "0"] {
-        let place = Place::migrated().await;
-        let Some(mut service) = start(&place, margin) else {
+        let dir = TestDir::migrated().await;
+        let Some(mut service) = start(&dir, margin) else {
             return;
         };
         let mut users = users_at(service.serving().await);
         let id = create_user(&mut users, "susan").await.unwrap().id;
-        let filled = fill(&place, &service);
+        let filled = fill(&dir, &service);
 
         let mut refused = None;
         // What SQLite has taken from the disk before may do for a few.
         for number in 0..10_000 {
-            let created = soon(create_user(&mut users, &format!("john{number}"))).await;
+            let created = within_timeout(create_user(&mut users, &format!("john{number}"))).await;
             refused = created.err();
             if refused.is_some() {
                 break;
             }
         }
-        service.says("the disk of the database is full").await;
-        let read = soon(users.get_user(GetUserRequest { id })).await;
+        service
+            .wait_for_line("the disk of the database is full")
+            .await;
+        let read = within_timeout(users.get_user(GetUserRequest { id })).await;
         fs::remove_file(filled).unwrap();
-        let again = soon(create_user(&mut users, "mary")).await;
-        service.says("free disk space recovered").await;
+        let again = within_timeout(create_user(&mut users, "mary")).await;
+        service.wait_for_line("free disk space recovered").await;
 
         let refused = refused.unwrap();
         assert_refused(

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 
 use crate::{
     create_post, create_user, post_service, posts_at,
-    process::{Place, soon},
+    process::{TestDir, within_timeout},
     user_service, users_at,
 };
 
@@ -44,7 +44,7 @@ async fn timed<F: Future<Output = Author>>(
     let mut author = Author::default();
     for _ in 0..5 {
         let begun = Instant::now();
-        author = soon(read(posts.clone())).await;
+        author = within_timeout(read(posts.clone())).await;
         shortest = shortest.min(begun.elapsed());
     }
     (author, shortest)
@@ -52,7 +52,7 @@ async fn timed<F: Future<Output = Author>>(
 
 /// Reads until the author is in `state`.
 async fn until(posts: &Posts, state: State) -> Author {
-    soon(async {
+    within_timeout(async {
         loop {
             let author = author_of_get(posts.clone()).await;
             if author.state() == state {
@@ -65,10 +65,10 @@ async fn until(posts: &Posts, state: State) -> Author {
 
 #[tokio::test]
 async fn posts_are_read_without_a_user_service_that_is_frozen() {
-    let place = Place::migrated().await;
-    let mut users = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut users = user_service(&dir);
     let users_address = users.serving().await;
-    let mut service = post_service(&place, users_address, &[("AUTHOR_TTL", "1ms")]);
+    let mut service = post_service(&dir, users_address, &[("AUTHOR_TTL", "1ms")]);
     let mut posts = posts_at(service.serving().await);
     let susan = create_user(&mut users_at(users_address), "susan").await;
     let author = susan.unwrap().id;

@@ -19,7 +19,7 @@ use proto::{
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use crate::{create_post, create_user, posts_at, process::soon, users_at};
+use crate::{create_post, create_user, posts_at, process::within_timeout, users_at};
 
 /// How many callers write to each service, and how many make each kind of read.
 const WRITERS: usize = 4;
@@ -139,7 +139,7 @@ impl Load {
     pub async fn goes_on(&self) {
         let made = || self.shared.made.iter().map(|n| n.load(Ordering::Acquire));
         let before: Vec<_> = made().collect();
-        soon(async {
+        within_timeout(async {
             while made().zip(&before).any(|(now, before)| now < before + 5) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -156,7 +156,7 @@ impl Load {
     /// Has the callers come to their end.
     pub async fn end(self) -> Told {
         self.shared.stop.store(true, Ordering::Release);
-        soon(self.callers.join_all()).await;
+        within_timeout(self.callers.join_all()).await;
         let mut told = self.shared.told.lock().unwrap();
         std::mem::take(&mut *told)
     }

@@ -29,7 +29,7 @@ mod upgrades;
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
 
-use process::{Place, Process, connect};
+use process::{Process, TestDir, connect};
 use proto::{
     post::v1::{CreatePostRequest, Post, post_service_client::PostServiceClient},
     user::v1::{CreateUserRequest, User, user_service_client::UserServiceClient},
@@ -47,14 +47,14 @@ fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A user service on the database of `place`, with some variables set.
-fn user_service(place: &Place) -> Process {
-    Process::start(place.command(program("user-service"), &[]))
+/// A user service on the database of `dir`, with some variables set.
+fn user_service(dir: &TestDir) -> Process {
+    Process::start(dir.command(program("user-service"), &[]))
 }
 
 /// A post service that asks the user service at `users`.
-fn post_service(place: &Place, users: SocketAddr, variables: &[(&str, &str)]) -> Process {
-    let mut command = place.command(program("post-service"), &[]);
+fn post_service(dir: &TestDir, users: SocketAddr, variables: &[(&str, &str)]) -> Process {
+    let mut command = dir.command(program("post-service"), &[]);
     command
         .env("USER_SERVICE_URL", format!("http://{users}"))
         .envs(variables.iter().copied());
@@ -105,9 +105,9 @@ async fn create_post(
 }
 
 /// Asserts that every one of these rows, each an id and its text, is stored as it is.
-async fn assert_stored(place: &Place, table: &str, column: &str, acknowledged: &[(i64, String)]) {
+async fn assert_stored(dir: &TestDir, table: &str, column: &str, acknowledged: &[(i64, String)]) {
     let query = format!("select id || ' ' || {column} from {table}");
-    let stored: HashSet<_> = place.query(&query).await.into_iter().collect();
+    let stored: HashSet<_> = dir.query(&query).await.into_iter().collect();
     let lost: Vec<_> = acknowledged
         .iter()
         .map(|(id, text)| format!("{id} {text}"))
@@ -117,9 +117,9 @@ async fn assert_stored(place: &Place, table: &str, column: &str, acknowledged: &
 }
 
 /// Asserts that the database file is sound, and no row refers to one that is gone.
-async fn assert_sound(place: &Place) {
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
-    let orphans = place
+async fn assert_sound(dir: &TestDir) {
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
+    let orphans = dir
         .query("select \"table\" from pragma_foreign_key_check")
         .await;
     assert_eq!(orphans, [""; 0]);

@@ -11,22 +11,22 @@ use tonic_reflection::pb::v1::{
 
 use crate::{
     create_post, create_user, posts_at,
-    process::{Place, Process, connect, run, soon},
+    process::{Process, TestDir, connect, run, within_timeout},
     users_at,
 };
 
 /// The program as somebody runs it who has just cloned the repository, but on any ports.
-fn command(place: &Place) -> Command {
-    let mut command = place.command(env!("CARGO_BIN_EXE_microblog"), &[]);
+fn command(dir: &TestDir) -> Command {
+    let mut command = dir.command(env!("CARGO_BIN_EXE_microblog"), &[]);
     command.env_remove("DATABASE_URL").env_remove("LOG_FORMAT");
     command
 }
 
 /// A system that runs, and where its two services are.
-async fn start(place: &Place) -> (Process, SocketAddr, SocketAddr) {
-    let mut system = Process::start(command(place));
-    system.says("Ctrl-C ends it.").await;
-    let said = system.said();
+async fn start(dir: &TestDir) -> (Process, SocketAddr, SocketAddr) {
+    let mut system = Process::start(command(dir));
+    system.wait_for_line("Ctrl-C ends it.").await;
+    let said = system.stdout_lines();
     let address = |service: &str| {
         let mut addresses = said
             .iter()
@@ -39,14 +39,14 @@ async fn start(place: &Place) -> (Process, SocketAddr, SocketAddr) {
 
 #[tokio::test]
 async fn it_creates_its_database_and_serves_at_once() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let (_system, users, posts) = start(&place).await;
+    let (_system, users, posts) = start(&dir).await;
 
     let susan = ready(async || create_user(&mut users_at(users), "susan").await).await;
     let post = ready(async || create_post(&mut posts_at(posts), susan.id, "hello").await).await;
     assert_eq!(post.author.unwrap().nickname, "susan");
-    let database = place.folder().join("data/microblog.db");
+    let database = dir.path().join("data/microblog.db");
     let mode = fs::metadata(database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 }
@@ -54,7 +54,7 @@ async fn it_creates_its_database_and_serves_at_once() {
 /// What a call gives as soon as the services are ready, as any client sees it that tries
 /// again when it is told to.
 async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
-    soon(async {
+    within_timeout(async {
         loop {
             match call().await {
                 Err(status) if status.code() == tonic::Code::Unavailable => {}
@@ -67,11 +67,11 @@ async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
 
 #[tokio::test]
 async fn it_says_where_it_is_and_what_to_try() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let (system, users, posts) = start(&place).await;
+    let (system, users, posts) = start(&dir).await;
 
-    let said = system.said();
+    let said = system.stdout_lines();
     assert!(said[0].ends_with("sqlite:data/microblog.db"), "{said:?}");
     let said = said.join("\n").replace("\\\n", "");
     let commands: Vec<_> = said
@@ -91,12 +91,12 @@ async fn it_says_where_it_is_and_what_to_try() {
 
 #[tokio::test]
 async fn the_readme_shows_what_it_says() {
-    let place = Place::new();
-    let (system, users, posts) = start(&place).await;
+    let dir = TestDir::new();
+    let (system, users, posts) = start(&dir).await;
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = fs::read_to_string(readme).unwrap();
 
-    let said = system.said().join("\n");
+    let said = system.stdout_lines().join("\n");
     // The ports that it has unless it is told otherwise.
     let said = said.replace(&users.to_string(), "127.0.0.1:50051");
     let said = said.replace(&posts.to_string(), "127.0.0.1:50052");
@@ -129,15 +129,15 @@ fn symbols() -> Vec<String> {
 
 #[tokio::test]
 async fn ctrl_c_ends_it_well() {
-    let place = Place::new();
-    let (system, users, _) = start(&place).await;
+    let dir = TestDir::new();
+    let (system, users, _) = start(&dir).await;
     ready(async || create_user(&mut users_at(users), "susan").await).await;
 
     system.signal("INT");
     let run = system.end().await;
 
     assert_eq!(run.code, Some(0), "{run:?}");
-    let mut left: Vec<_> = fs::read_dir(place.folder().join("data"))
+    let mut left: Vec<_> = fs::read_dir(dir.path().join("data"))
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
@@ -147,13 +147,13 @@ async fn ctrl_c_ends_it_well() {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_a_restart() {
-    let place = Place::new();
-    let (system, users, _) = start(&place).await;
+    let dir = TestDir::new();
+    let (system, users, _) = start(&dir).await;
     let susan = ready(async || create_user(&mut users_at(users), "susan").await).await;
     system.signal("TERM");
     system.end().await;
 
-    let (_again, _, posts) = start(&place).await;
+    let (_again, _, posts) = start(&dir).await;
 
     let post = ready(async || create_post(&mut posts_at(posts), susan.id, "hello").await).await;
     assert_eq!(post.author_id, susan.id);
@@ -161,14 +161,14 @@ async fn what_was_written_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn where_it_runs_already_it_is_refused_in_one_line() {
-    let place = Place::new();
-    let (_system, users, posts) = start(&place).await;
+    let dir = TestDir::new();
+    let (_system, users, posts) = start(&dir).await;
 
     for (variable, address) in [
         ("USER_SERVICE_LISTEN", users.to_string()),
         ("POST_SERVICE_LISTEN", posts.to_string()),
     ] {
-        let mut command = command(&place);
+        let mut command = command(&dir);
         command.env(variable, &address);
         let run = run(command).await;
 
@@ -179,9 +179,9 @@ async fn where_it_runs_already_it_is_refused_in_one_line() {
 
 #[tokio::test]
 async fn a_database_of_another_program_is_refused_in_one_line() {
-    let place = Place::new();
-    place.execute("create table notes (id)").await;
-    let mut command = command(&place);
+    let dir = TestDir::new();
+    dir.execute("create table notes (id)").await;
+    let mut command = command(&dir);
     command.env("DATABASE_URL", "sqlite:microblog.db");
 
     let run = run(command).await;
@@ -197,16 +197,16 @@ async fn reflect(address: SocketAddr, question: MessageRequest) -> MessageRespon
     };
     let stream = futures::stream::iter([request]);
     let mut client = ServerReflectionClient::new(connect(address));
-    let response = soon(client.server_reflection_info(stream)).await;
+    let response = within_timeout(client.server_reflection_info(stream)).await;
     let mut answers = response.unwrap().into_inner();
-    let answer = soon(answers.message()).await.unwrap().unwrap();
+    let answer = within_timeout(answers.message()).await.unwrap().unwrap();
     answer.message_response.unwrap()
 }
 
 #[tokio::test]
 async fn each_service_tells_its_contract_with_the_comments() {
-    let place = Place::new();
-    let (_system, users, posts) = start(&place).await;
+    let dir = TestDir::new();
+    let (_system, users, posts) = start(&dir).await;
 
     for (address, name, package) in [
         (users, user_service::NAME, "microblog.user.v1"),
@@ -231,7 +231,7 @@ async fn each_service_tells_its_contract_with_the_comments() {
         assert_eq!(file.package(), package);
         // The path of the first service in its file.
         let comment = file.source_code_info.unwrap().location;
-        let comment = comment.iter().find(|place| place.path == [6, 0]).unwrap();
+        let comment = comment.iter().find(|location| location.path == [6, 0]).unwrap();
         assert!(comment.leading_comments().contains("ErrorInfo"));
     }
 }

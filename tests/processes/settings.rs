@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    process::{Place, run},
+    process::{TestDir, run},
     program,
 };
 
@@ -31,9 +31,9 @@ struct Setting {
 
 /// Returns the settings that `--help` of a program lists.
 async fn settings_of(name: &str) -> Vec<Setting> {
-    let place = Place::new();
+    let dir = TestDir::new();
     let help = run({
-        let mut command = place.command(program(name), &["--help"]);
+        let mut command = dir.command(program(name), &["--help"]);
         // The help shows the values of variables that are set.
         command.env_clear();
         command

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use crate::{
     assert_sound, assert_stored, create_post, create_user, post_service, posts_at,
-    process::{Place, run, soon},
+    process::{TestDir, run, within_timeout},
     program, user_service, users_at,
 };
 
@@ -49,16 +49,16 @@ async fn write_posts(address: SocketAddr, author: i64, prefix: String) -> Acknow
 
 /// What all callers were told, none of whom may have been told of a failure.
 async fn all(callers: JoinSet<Acknowledged>) -> Vec<(i64, String)> {
-    let told = soon(callers.join_all()).await;
+    let told = within_timeout(callers.join_all()).await;
     told.into_iter().flat_map(Result::unwrap).collect()
 }
 
 #[tokio::test]
 async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
-    let place = Place::migrated().await;
-    let mut users = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut users = user_service(&dir);
     let users_address = users.serving().await;
-    let mut posts = post_service(&place, users_address, &[]);
+    let mut posts = post_service(&dir, users_address, &[]);
     let posts_address = posts.serving().await;
     let author = create_user(&mut users_at(users_address), "author").await;
     let author = author.unwrap().id;
@@ -73,11 +73,7 @@ async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
         let mut codes = Vec::new();
         while !written.load(Ordering::Relaxed) || codes.len() < 6 {
             for command in ["status", "upgrade"] {
-                codes.push(
-                    run(place.command(program("migrator"), &[command]))
-                        .await
-                        .code,
-                );
+                codes.push(run(dir.command(program("migrator"), &[command])).await.code);
             }
         }
         codes
@@ -92,16 +88,16 @@ async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
     assert!(codes.iter().all(|code| *code == Some(0)), "{codes:?}");
     assert_eq!(stored_users.len(), CALLERS * WRITES);
     assert_eq!(stored_posts.len(), CALLERS * WRITES);
-    assert_stored(&place, "users", "nickname", &stored_users).await;
-    assert_stored(&place, "posts", "body", &stored_posts).await;
-    assert_sound(&place).await;
+    assert_stored(&dir, "users", "nickname", &stored_users).await;
+    assert_stored(&dir, "posts", "body", &stored_posts).await;
+    assert_sound(&dir).await;
 }
 
 #[tokio::test]
 async fn two_user_services_on_one_database_write_at_once() {
-    let place = Place::migrated().await;
-    let mut one = user_service(&place);
-    let mut other = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut one = user_service(&dir);
+    let mut other = user_service(&dir);
     let mut callers = JoinSet::new();
     for (name, service) in [("one", &mut one), ("other", &mut other)] {
         let address = service.serving().await;
@@ -113,21 +109,21 @@ async fn two_user_services_on_one_database_write_at_once() {
     let stored = all(callers).await;
 
     assert_eq!(stored.len(), 2 * CALLERS * WRITES);
-    assert_stored(&place, "users", "nickname", &stored).await;
-    assert_sound(&place).await;
+    assert_stored(&dir, "users", "nickname", &stored).await;
+    assert_sound(&dir).await;
 }
 
 #[tokio::test]
 async fn of_two_processes_that_want_one_nickname_one_gets_it() {
-    let place = Place::migrated().await;
-    let mut one = user_service(&place);
-    let mut other = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut one = user_service(&dir);
+    let mut other = user_service(&dir);
     let mut one = users_at(one.serving().await);
     let mut other = users_at(other.serving().await);
 
     for n in 0..20 {
         let name = format!("susan{n}");
-        let (first, second) = soon(async {
+        let (first, second) = within_timeout(async {
             tokio::join!(create_user(&mut one, &name), create_user(&mut other, &name))
         })
         .await;
@@ -142,21 +138,28 @@ async fn of_two_processes_that_want_one_nickname_one_gets_it() {
 
 #[tokio::test]
 async fn a_post_is_sent_to_those_who_watch_another_process() {
-    let place = Place::migrated().await;
-    let mut users = user_service(&place);
+    let dir = TestDir::migrated().await;
+    let mut users = user_service(&dir);
     let users = users.serving().await;
     let author = create_user(&mut users_at(users), "susan").await.unwrap().id;
-    let mut one = post_service(&place, users, &[]);
-    let mut other = post_service(&place, users, &[]);
+    let mut one = post_service(&dir, users, &[]);
+    let mut other = post_service(&dir, users, &[]);
     let mut watched = posts_at(one.serving().await);
     let mut written = posts_at(other.serving().await);
     let watch = watched.watch_posts(WatchPostsRequest::default()).await;
     let mut watch = watch.unwrap().into_inner();
 
     for body in ["first", "second", "third"] {
-        let created = soon(create_post(&mut written, author, body)).await.unwrap();
+        let created = within_timeout(create_post(&mut written, author, body))
+            .await
+            .unwrap();
 
-        let sent = soon(watch.message()).await.unwrap().unwrap().post.unwrap();
+        let sent = within_timeout(watch.message())
+            .await
+            .unwrap()
+            .unwrap()
+            .post
+            .unwrap();
 
         assert_eq!((sent.id, sent.body.as_str()), (created.id, body));
         assert_eq!(sent.author.unwrap().nickname, "susan");

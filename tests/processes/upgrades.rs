@@ -11,7 +11,7 @@ use crate::{
     assert_sound, assert_stored,
     load::{Acknowledged, Load, Told},
     post_service,
-    process::{Place, run},
+    process::{TestDir, run},
     program, user_service,
 };
 
@@ -43,8 +43,8 @@ const COLUMN: (&str, &str) = (
 );
 
 /// Copies both services' folders, without their sources, and gives the folder they are in.
-fn copy_tree(place: &Place) -> PathBuf {
-    let tree = place.folder().join("tree");
+fn copy_tree(dir: &TestDir) -> PathBuf {
+    let tree = dir.path().join("tree");
     for service in ["user-service", "post-service"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(service);
         for part in ["migrations", ".sqlx"] {
@@ -70,8 +70,8 @@ fn edit(tree: &Path, service: &str, old: &str, new: &str) {
 }
 
 /// Runs the migrator with the migrations of the tree. It must succeed.
-async fn migrate(place: &Place, arguments: &[&str]) -> String {
-    let mut command = place.command(program("migrator"), arguments);
+async fn migrate(dir: &TestDir, arguments: &[&str]) -> String {
+    let mut command = dir.command(program("migrator"), arguments);
     command.args(["--project", "tree"]).env_remove("LOG_FORMAT");
     let begun = Instant::now();
     let run = run(command).await;
@@ -81,11 +81,10 @@ async fn migrate(place: &Place, arguments: &[&str]) -> String {
 }
 
 /// A database with rows, at version 2.
-async fn filled() -> Place {
-    let place = Place::migrated().await;
-    place
-        .execute(&format!(
-            "begin;
+async fn filled() -> TestDir {
+    let dir = TestDir::migrated().await;
+    dir.execute(&format!(
+        "begin;
              insert into users (nickname, nickname_key, email, email_key, role,
                                 create_time, update_time, revision)
              with recursive n (i) as (values (1) union all select i + 1 from n where i < {ROWS})
@@ -95,14 +94,14 @@ async fn filled() -> Place {
              insert into posts (body, create_time, update_time, revision, user_id)
              select 'post of ' || nickname, id, id, 1, id from users;
              commit;"
-        ))
-        .await;
-    place
+    ))
+    .await;
+    dir
 }
 
 /// Asserts that those of the acknowledged writes are stored that `counts` tells.
 async fn assert_kept(
-    place: &Place,
+    dir: &TestDir,
     acknowledged: &[Vec<Acknowledged>; 2],
     counts: impl Fn(&Acknowledged) -> bool,
 ) {
@@ -113,7 +112,7 @@ async fn assert_kept(
             .map(|write| (write.id, write.text.clone()))
             .collect();
         assert!(!rows.is_empty(), "nothing was written to {table}");
-        assert_stored(place, table, column, &rows).await;
+        assert_stored(dir, table, column, &rows).await;
     }
 }
 
@@ -132,47 +131,47 @@ fn assert_nobody_noticed(told: &Told) {
 
 #[tokio::test]
 async fn nobody_notices_an_upgrade_a_downgrade_and_a_restore() {
-    let place = filled().await;
-    let tree = copy_tree(&place);
-    let mut users = user_service(&place);
+    let dir = filled().await;
+    let tree = copy_tree(&dir);
+    let mut users = user_service(&dir);
     let users_address = users.serving().await;
-    let mut posts = post_service(&place, users_address, &[]);
+    let mut posts = post_service(&dir, users_address, &[]);
     let load = Load::start(users_address, posts.serving().await, ROWS);
     load.goes_on().await;
 
     // An added column, and a table of each service that is rebuilt.
     edit(&tree, "user-service", COLUMN.0, COLUMN.1);
-    migrate(&place, &["migrate", "add bio"]).await;
+    migrate(&dir, &["migrate", "add bio"]).await;
     for (service, old, new) in REBUILDS {
         edit(&tree, service, old, new);
     }
-    migrate(&place, &["migrate", "longer"]).await;
-    let upgraded = migrate(&place, &["upgrade"]).await;
+    migrate(&dir, &["migrate", "longer"]).await;
+    let upgraded = migrate(&dir, &["upgrade"]).await;
     load.goes_on().await;
     assert!(
         upgraded.ends_with("Current database version: 5"),
         "{upgraded}"
     );
-    assert_kept(&place, &load.acknowledged(), |_| true).await;
+    assert_kept(&dir, &load.acknowledged(), |_| true).await;
 
     // The services are content with a newer version at their start, too.
-    let mut again = user_service(&place);
+    let mut again = user_service(&dir);
     let again_address = again.serving().await;
-    post_service(&place, again_address, &[]).serving().await;
+    post_service(&dir, again_address, &[]).serving().await;
 
     let before_backup = Instant::now();
-    migrate(&place, &["backup", "tuesday.db"]).await;
+    migrate(&dir, &["backup", "tuesday.db"]).await;
     load.goes_on().await;
     let back = ["downgrade", "--to", "2", "--allow-data-loss"];
-    let downgraded = migrate(&place, &back).await;
+    let downgraded = migrate(&dir, &back).await;
     load.goes_on().await;
     assert!(
         downgraded.ends_with("Current database version: 2"),
         "{downgraded}"
     );
-    assert_kept(&place, &load.acknowledged(), |_| true).await;
+    assert_kept(&dir, &load.acknowledged(), |_| true).await;
 
-    let restored = migrate(&place, &["restore", "tuesday.db"]).await;
+    let restored = migrate(&dir, &["restore", "tuesday.db"]).await;
     let after_restore = Instant::now();
     load.goes_on().await;
     assert!(
@@ -185,7 +184,7 @@ async fn nobody_notices_an_upgrade_a_downgrade_and_a_restore() {
     // What was acknowledged between the backup and the restore is gone, and its ids may be
     // used again.
     let acknowledged = [told.users, told.posts];
-    assert_kept(&place, &acknowledged, |write| write.ended < before_backup).await;
-    assert_kept(&place, &acknowledged, |write| write.begun > after_restore).await;
-    assert_sound(&place).await;
+    assert_kept(&dir, &acknowledged, |write| write.ended < before_backup).await;
+    assert_kept(&dir, &acknowledged, |write| write.begun > after_restore).await;
+    assert_sound(&dir).await;
 }

@@ -18,7 +18,7 @@ use std::{
 use crate::{
     PROGRAM,
     namespace::{contained, on_a_disk_of},
-    process::{Place, Process, Run, run, signal, soon},
+    process::{Process, Run, TestDir, run, signal, within_timeout},
     service::{command, healthcheck, run_with, start},
 };
 
@@ -31,10 +31,10 @@ const HEALTH_BOUND: Duration = Duration::from_millis(1_900);
 
 #[tokio::test]
 async fn a_setting_may_stand_in_a_file() {
-    let place = Place::migrated().await;
-    let file = place.folder().join("url");
-    fs::write(&file, format!("sqlite:{}\n", place.database().display())).unwrap();
-    let mut command = command(&place, &[]);
+    let dir = TestDir::migrated().await;
+    let file = dir.path().join("url");
+    fs::write(&file, format!("sqlite:{}\n", dir.database().display())).unwrap();
+    let mut command = command(&dir, &[]);
     // As it is where an image sets it.
     command
         .env("DATABASE_URL", "")
@@ -47,8 +47,8 @@ async fn a_setting_may_stand_in_a_file() {
 
 #[tokio::test]
 async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
-    let place = Place::new();
-    let url = place.folder().join("url");
+    let dir = TestDir::new();
+    let url = dir.path().join("url");
     fs::write(&url, "postgres://secret").unwrap();
     let url = url.to_str().unwrap();
 
@@ -65,7 +65,7 @@ async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
             &["DATABASE_URL_FILE", url, "sqlite:data/microblog.db"],
         ),
     ] {
-        let mut command = command(&place, &[]);
+        let mut command = command(&dir, &[]);
         command.env("DATABASE_URL_FILE", file).env_remove(remove);
         let run = run(command).await;
 
@@ -76,26 +76,26 @@ async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
 
 #[tokio::test]
 async fn the_help_says_that_files_work() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let help = run(command(&place, &["--help"])).await;
+    let help = run(command(&dir, &["--help"])).await;
 
     assert!(help.stdout.join("\n").contains("X_FILE"), "{help:?}");
 }
 
 #[tokio::test]
 async fn a_refusal_is_in_json_if_the_log_is() {
-    let place = Place::new();
-    let mut text = command(&place, &[]);
+    let dir = TestDir::new();
+    let mut text = command(&dir, &[]);
     text.env("LOG_FORMAT", "text")
         .env("DATABASE_STARTUP_TIMEOUT", "0s");
-    let mut flag = command(&place, &["--log-format", "json", "--no-such-flag"]);
+    let mut flag = command(&dir, &["--log-format", "json", "--no-such-flag"]);
     flag.env_remove("LOG_FORMAT");
 
-    let waited = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "0s").await;
-    let setting = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "soon").await;
+    let waited = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "0s").await;
+    let setting = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "soon").await;
     // Even if nothing else is said.
-    let mut silent = command(&place, &[]);
+    let mut silent = command(&dir, &[]);
     silent
         .env("RUST_LOG", "off")
         .env("DATABASE_STARTUP_TIMEOUT", "0s");
@@ -112,13 +112,13 @@ async fn a_refusal_is_in_json_if_the_log_is() {
 }
 
 /// Runs the service as the user of the images. `None` where only one user can be had.
-async fn as_another_user(place: &Place) -> Option<Run> {
-    fs::set_permissions(place.folder(), Permissions::from_mode(0o755)).unwrap();
-    if fs::metadata(place.folder()).unwrap().uid() != 0 {
+async fn as_another_user(dir: &TestDir) -> Option<Run> {
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    if fs::metadata(dir.path()).unwrap().uid() != 0 {
         println!("skipped: only the superuser can become another user");
         return None;
     }
-    let mut command = command(place, &[]);
+    let mut command = command(dir, &[]);
     command
         .uid(NONROOT)
         .gid(NONROOT)
@@ -141,41 +141,41 @@ async fn as_another_user(place: &Place) -> Option<Run> {
 
 #[tokio::test]
 async fn a_volume_of_another_user_is_refused_with_what_to_do() {
-    let place = Place::migrated().await;
-    let Some(empty) = as_another_user(&Place::new()).await else {
+    let dir = TestDir::migrated().await;
+    let Some(empty) = as_another_user(&TestDir::new()).await else {
         return;
     };
-    let folder = as_another_user(&place).await.unwrap();
-    chown(place.folder(), Some(NONROOT), None).unwrap();
-    let file = as_another_user(&place).await;
-    chown(place.database(), Some(NONROOT), None).unwrap();
-    fs::set_permissions(place.database(), Permissions::from_mode(0o400)).unwrap();
-    let mode = as_another_user(&place).await;
+    let folder = as_another_user(&dir).await.unwrap();
+    chown(dir.path(), Some(NONROOT), None).unwrap();
+    let file = as_another_user(&dir).await;
+    chown(dir.database(), Some(NONROOT), None).unwrap();
+    fs::set_permissions(dir.database(), Permissions::from_mode(0o400)).unwrap();
+    let mode = as_another_user(&dir).await;
 
     let says = ["uid 0", "uid 65532", "`chown -R 65532 /"];
     empty.assert_refused(78, &says);
     folder.assert_refused(78, &says);
-    folder.assert_refused(78, &[place.folder().to_str().unwrap()]);
+    folder.assert_refused(78, &[dir.path().to_str().unwrap()]);
     if let (Some(file), Some(mode)) = (file, mode) {
         file.assert_refused(78, &says);
-        file.assert_refused(78, &[place.database().to_str().unwrap()]);
+        file.assert_refused(78, &[dir.database().to_str().unwrap()]);
         mode.assert_refused(78, &["mode 0400", "uid 65532", "`chmod u+rwX"]);
     }
 }
 
 /// A service whose database is on that disk.
-fn on_the_disk(place: &Place) -> Command {
-    let mut command = command(place, &[]);
-    let database = place.folder().join("disk/microblog.db");
+fn on_the_disk(dir: &TestDir) -> Command {
+    let mut command = command(dir, &[]);
+    let database = dir.path().join("disk/microblog.db");
     command.env("DATABASE_URL", format!("sqlite:{}", database.display()));
     command
 }
 
 #[tokio::test]
 async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
     let script = on_a_disk_of(4_096) + " && mount -o remount,ro \"$0/disk\"";
-    let Some(command) = contained(&place, &["-m"], &script, &on_the_disk(&place)) else {
+    let Some(command) = contained(&dir, &["-m"], &script, &on_the_disk(&dir)) else {
         return;
     };
 
@@ -186,11 +186,11 @@ async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
     let script = on_a_disk_of(4_096) + "; head -c 8m /dev/zero 2>&- > \"$0/disk/fill\"; true";
-    let mut service = on_the_disk(&place);
+    let mut service = on_the_disk(&dir);
     service.env("DATABASE_STARTUP_TIMEOUT", "200ms");
-    let Some(command) = contained(&place, &["-m"], &script, &service) else {
+    let Some(command) = contained(&dir, &["-m"], &script, &service) else {
         return;
     };
 
@@ -201,16 +201,16 @@ async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
 
 /// How long a health check takes, and how it ends.
 async fn timed_healthcheck(address: &str) -> (Run, Duration) {
-    let place = Place::new();
+    let dir = TestDir::new();
     let begun = Instant::now();
-    let run = healthcheck(&place, address).await;
+    let run = healthcheck(&dir, address).await;
     (run, begun.elapsed())
 }
 
 #[tokio::test]
 async fn the_health_check_of_a_service_that_hangs_fails_within_its_second() {
-    let place = Place::migrated().await;
-    let mut service = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = start(&dir);
     let address = service.serving().await.to_string();
 
     service.signal("STOP");
@@ -257,21 +257,21 @@ fn child_of(process: u32) -> u32 {
 
 #[tokio::test]
 async fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
-    let (empty, migrated) = (Place::new(), Place::migrated().await);
+    let (empty, migrated) = (TestDir::new(), TestDir::migrated().await);
 
-    for (place, says) in [(&empty, "waiting for the database"), (&migrated, "serving")] {
+    for (dir, says) in [(&empty, "waiting for the database"), (&migrated, "serving")] {
         for name in ["TERM", "INT"] {
             let alone = ["--pid", "--fork", "--kill-child"];
             let test = "test $$ = 1";
-            let Some(command) = contained(place, &alone, test, &command(place, &[])) else {
+            let Some(command) = contained(dir, &alone, test, &command(dir, &[])) else {
                 return;
             };
             let mut service = Process::start(command);
-            service.says(says).await;
+            service.wait_for_line(says).await;
             let begun = Instant::now();
 
             signal(child_of(service.id()), name);
-            let run = soon(service.end()).await;
+            let run = within_timeout(service.end()).await;
 
             assert_eq!(run.code, Some(0), "{run:?}");
             assert!(

@@ -42,11 +42,11 @@ pub use self::{
 };
 
 /// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What `future` gives, which must not take long.
-pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+pub async fn within_timeout<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(TEST_TIMEOUT, future)
         .await
         .expect("it takes too long")
 }
@@ -183,7 +183,7 @@ impl System {
     /// Drains, as a signal would make it, and waits for the end, which has to be a good one.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
-        soon(&mut self.running).await.unwrap().unwrap();
+        within_timeout(&mut self.running).await.unwrap().unwrap();
     }
 }
 
@@ -223,5 +223,5 @@ pub async fn serving(channel: Channel, service: &str) {
         }
         Err(Status::unavailable("it ended"))
     };
-    soon(serving).await.unwrap();
+    within_timeout(serving).await.unwrap();
 }

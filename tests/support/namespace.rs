@@ -4,12 +4,12 @@
 
 use std::process::{Command, Stdio};
 
-use crate::process::Place;
+use crate::process::TestDir;
 
-/// The command behind `script`, in which `$0` is the folder of `place`, with namespaces of
+/// The command behind `script`, in which `$0` is the folder of `dir`, with namespaces of
 /// its own. `None` where the kernel makes none for us.
 pub fn contained(
-    place: &Place,
+    dir: &TestDir,
     options: &[&str],
     script: &str,
     inner: &Command,
@@ -18,7 +18,7 @@ pub fn contained(
     let unshare = |own: &[&str], script: &str| {
         let mut unshare = Command::new("unshare");
         unshare.args(own).args(options).args(["sh", "-c", script]);
-        unshare.arg(place.folder()).env("PATH", path);
+        unshare.arg(dir.path()).env("PATH", path);
         unshare
     };
     let own = [&[][..], &["-r"]].into_iter().find(|own| {
@@ -35,7 +35,7 @@ pub fn contained(
         .env("PATH", path)
         .arg(inner.get_program())
         .args(inner.get_args())
-        .current_dir(place.folder())
+        .current_dir(dir.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,5 +1,5 @@
-//! The programs of the system as processes: started in a folder of their own, listened
-//! to, and ended at the latest when the value is dropped that stands for them.
+//! Runs the programs of the system as processes, each in a temporary directory. A process is killed
+//! when its [`Process`] is dropped.
 
 use std::{
     ffi::OsStr,
@@ -21,54 +21,49 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Upper bound of each wait. No successful wait comes near it.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `future` gives, which must not take long.
-pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+/// Returns the output of `future`. Panics if that takes longer than `TEST_TIMEOUT`.
+pub async fn within_timeout<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(TEST_TIMEOUT, future)
         .await
-        .unwrap_or_else(|_| panic!("it takes longer than {PATIENCE:?}"))
+        .unwrap_or_else(|_| panic!("not done within {TEST_TIMEOUT:?}"))
 }
 
-/// A folder of its own, with the path of a database that is not there yet.
+/// A temporary directory with the path of a database that may not exist yet.
 #[derive(Debug)]
-pub struct Place(TempDir);
+pub struct TestDir(TempDir);
 
-impl Place {
-    /// An empty one.
+impl TestDir {
+    /// Creates an empty directory.
     pub fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    /// One with a database of the newest version.
+    /// Creates a directory with a database of the newest schema version.
     pub async fn migrated() -> Self {
-        let place = Self::new();
-        place
-            .migrator()
-            .run(migrator::Run::upgrade())
-            .await
-            .unwrap();
-        place
+        let dir = Self::new();
+        dir.migrator().run(migrator::Run::upgrade()).await.unwrap();
+        dir
     }
 
-    /// The folder.
-    pub fn folder(&self) -> PathBuf {
+    /// Returns the path of the directory.
+    pub fn path(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 
-    /// The database file.
+    /// Returns the path of the database file.
     pub fn database(&self) -> PathBuf {
         self.0.path().join("microblog.db")
     }
 
-    /// What migrates the database.
+    /// Returns the migrator of the database.
     pub fn migrator(&self) -> Migrator {
-        Migrator::new(&DatabaseUrl::from_path(self.database()), PATIENCE).unwrap()
+        Migrator::new(&DatabaseUrl::from_path(self.database()), TEST_TIMEOUT).unwrap()
     }
 
-    /// A connection as no program of the system has it: it may do everything. Makes the
-    /// file if it is not there.
+    /// Opens a connection without the restrictions of the services. Creates a missing database file.
     pub async fn connection(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(self.database())
@@ -85,7 +80,7 @@ impl Place {
         connection.close().await.unwrap();
     }
 
-    /// The first column of what a query yields, which is to be text.
+    /// Returns the first column of the rows of a query. The column must be text.
     pub async fn query(&self, query: &str) -> Vec<String> {
         let mut connection = self.connection().await;
         let rows = sqlx::query_scalar(AssertSqlSafe(query))
@@ -96,8 +91,8 @@ impl Place {
         rows
     }
 
-    /// A program that will run in the folder, on the database, and sees nothing of this
-    /// process's environment. A service takes any free port, and its log is JSON.
+    /// Returns the command of a program that uses the directory and its database, with an empty
+    /// environment otherwise. A service listens on any free port and logs JSON.
     pub fn command(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -126,21 +121,21 @@ pub async fn execute(connection: &mut SqliteConnection, script: &str) {
         .unwrap();
 }
 
-/// What a process left behind.
+/// The result of a finished process.
 #[derive(Debug)]
 pub struct Run {
-    /// The exit code, unless a signal ended it.
+    /// Exit code. `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// The lines of its standard output.
+    /// Lines of standard output.
     pub stdout: Vec<String>,
-    /// The lines of its standard error.
+    /// Lines of standard error.
     pub stderr: Vec<String>,
 }
 
 impl Run {
-    /// Asserts that the process refused to do what it was asked for: with this code, and
-    /// in one line that has each of `texts`. It is the last of a log in JSON on standard
-    /// output, or the only one on standard error.
+    /// Asserts that the process failed with this exit code and an error line that contains each of
+    /// `texts`. The error is the last line of a JSON log on standard output, or the only line on
+    /// standard error.
     #[track_caller]
     pub fn assert_refused(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -163,7 +158,7 @@ impl Run {
     }
 }
 
-/// A process that runs, and is killed when this is dropped.
+/// A running process. It is killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -171,25 +166,25 @@ pub struct Process {
     stderr: Lines,
 }
 
-/// The lines that came so far. Closed when there will be no more.
+/// The lines read so far. The channel closes at the end of the stream.
 type Lines = watch::Receiver<Vec<String>>;
 
 impl Process {
-    /// Starts it.
+    /// Starts the process.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         Self {
-            stdout: listen_to(child.stdout.take().unwrap()),
-            stderr: listen_to(child.stderr.take().unwrap()),
+            stdout: collect_lines(child.stdout.take().unwrap()),
+            stderr: collect_lines(child.stderr.take().unwrap()),
             child,
         }
     }
 
-    /// The first line on standard output that has `text`, as soon as it is there.
-    pub async fn says(&mut self, text: &str) -> String {
+    /// Waits for the first line on standard output that contains `text`, and returns it.
+    pub async fn wait_for_line(&mut self, text: &str) -> String {
         let has = |line: &&String| line.contains(text);
         let found = {
-            let said = soon(
+            let said = within_timeout(
                 self.stdout
                     .wait_for(|lines| lines.iter().any(|line| has(&line))),
             );
@@ -197,27 +192,29 @@ impl Process {
                 .ok()
                 .and_then(|lines| lines.iter().find(has).cloned())
         };
-        found.unwrap_or_else(|| panic!("it ended and never said `{text}`: {self:?}"))
+        found.unwrap_or_else(|| panic!("the process ended without `{text}`: {self:?}"))
     }
 
-    /// The lines on standard output so far.
-    pub fn said(&self) -> Vec<String> {
+    /// Returns the lines on standard output so far.
+    pub fn stdout_lines(&self) -> Vec<String> {
         self.stdout.borrow().clone()
     }
 
-    /// Where a service listens, as soon as it says `message`.
+    /// Waits until a service logs `message`, and returns the address of that log line.
     pub async fn address_when(&mut self, message: &str) -> SocketAddr {
-        let line = self.says(&format!(r#""message":"{message}""#)).await;
+        let line = self
+            .wait_for_line(&format!(r#""message":"{message}""#))
+            .await;
         let (_, rest) = line.split_once(r#""address":""#).unwrap();
         rest.split('"').next().unwrap().parse().unwrap()
     }
 
-    /// Where a service serves, as soon as it does.
+    /// Waits until a service serves, and returns its address.
     pub async fn serving(&mut self) -> SocketAddr {
         self.address_when("serving").await
     }
 
-    /// Its number.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -227,14 +224,14 @@ impl Process {
         signal(self.id(), name);
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the process exits.
     pub async fn end(mut self) -> Run {
         let silent = async {
             while self.stdout.changed().await.is_ok() {}
             while self.stderr.changed().await.is_ok() {}
         };
-        let silent = tokio::time::timeout(PATIENCE, silent).await;
-        assert!(silent.is_ok(), "it does not end: {self:?}");
+        let silent = tokio::time::timeout(TEST_TIMEOUT, silent).await;
+        assert!(silent.is_ok(), "the process does not end: {self:?}");
         Run {
             code: self.child.wait().unwrap().code(),
             stdout: self.stdout.borrow().clone(),
@@ -245,7 +242,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -253,7 +250,7 @@ impl Drop for Process {
 
 /// Sends a signal to a process.
 pub fn signal(process: u32, name: &str) {
-    // The shell's own `kill`: not every machine has a program of that name.
+    // Uses the `kill` of the shell: minimal images have no such program.
     let sent = Command::new("sh")
         .args(["-c", r#"kill -s "$0" "$1""#, name])
         .arg(process.to_string())
@@ -266,8 +263,8 @@ pub async fn run(command: Command) -> Run {
     Process::start(command).end().await
 }
 
-/// Gathers lines in a thread of its own, so that the process is never kept waiting.
-fn listen_to(pipe: impl Read + Send + 'static) -> Lines {
+/// Collects lines in a separate thread: otherwise a full pipe would block the process.
+fn collect_lines(pipe: impl Read + Send + 'static) -> Lines {
     let (sender, lines) = watch::channel(Vec::new());
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n') {
@@ -278,7 +275,7 @@ fn listen_to(pipe: impl Read + Send + 'static) -> Lines {
     lines
 }
 
-/// A connection to a service, made when it is needed.
+/// Returns a channel to a service. It connects on the first call.
 pub fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
         .unwrap()

@@ -18,7 +18,7 @@ use prost_types::FileDescriptorSet;
 
 use crate::{
     PROGRAM,
-    process::{Place, Process, Run, connect, execute, run, soon},
+    process::{Process, Run, TestDir, connect, execute, run, within_timeout},
 };
 
 /// A service as a program.
@@ -33,22 +33,22 @@ pub struct Program {
     pub column: (&'static str, &'static str),
 }
 
-pub fn command(place: &Place, arguments: &[&str]) -> Command {
-    place.command(PROGRAM.path, arguments)
+pub fn command(dir: &TestDir, arguments: &[&str]) -> Command {
+    dir.command(PROGRAM.path, arguments)
 }
 
-pub async fn run_with(place: &Place, variable: &str, value: &str) -> Run {
-    let mut command = command(place, &[]);
+pub async fn run_with(dir: &TestDir, variable: &str, value: &str) -> Run {
+    let mut command = command(dir, &[]);
     command.env(variable, value);
     run(command).await
 }
 
-pub fn start(place: &Place) -> Process {
-    Process::start(command(place, &[]))
+pub fn start(dir: &TestDir) -> Process {
+    Process::start(command(dir, &[]))
 }
 
-pub async fn healthcheck(place: &Place, address: &str) -> Run {
-    let mut command = command(place, &["healthcheck"]);
+pub async fn healthcheck(dir: &TestDir, address: &str) -> Run {
+    let mut command = command(dir, &["healthcheck"]);
     command.env(PROGRAM.listen, address);
     run(command).await
 }
@@ -59,22 +59,22 @@ pub async fn health(address: SocketAddr, service: &str) -> ServingStatus {
         service: service.into(),
     };
     let mut client = HealthClient::new(connect(address));
-    let response = soon(client.check(request)).await.unwrap();
+    let response = within_timeout(client.check(request)).await.unwrap();
     response.into_inner().status()
 }
 
 #[tokio::test]
 async fn an_unknown_flag_is_a_misuse_of_the_command_line() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let run = run(command(&place, &["--no-such-flag"])).await;
+    let run = run(command(&dir, &["--no-such-flag"])).await;
 
     run.assert_refused(2, &["--no-such-flag", "--help"]);
 }
 
 #[tokio::test]
 async fn a_setting_that_cannot_work_is_named_in_one_line() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
     for (variable, value, says) in [
         ("DATABASE_URL", "postgres://x", "sqlite:data/microblog.db"),
@@ -106,7 +106,7 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
         ("RUST_LOG", "a=b=c", "info,serving=debug"),
         ("LOG_FORMAT", "xml", "json"),
     ] {
-        let run = run_with(&place, variable, value).await;
+        let run = run_with(&dir, variable, value).await;
 
         run.assert_refused(78, &[value, says]);
         assert_eq!(run.stdout.len() + run.stderr.len(), 1, "{variable}={value}");
@@ -115,20 +115,20 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named_in_one_line() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
 
-    let run = run_with(&place, PROGRAM.listen, &address).await;
+    let run = run_with(&dir, PROGRAM.listen, &address).await;
 
     run.assert_refused(78, &[&address, "taken", "another port"]);
 }
 
 #[tokio::test]
 async fn every_setting_has_a_variable_and_a_default() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let help = run(command(&place, &["--help"])).await;
+    let help = run(command(&dir, &["--help"])).await;
 
     assert_eq!(help.code, Some(0), "{help:?}");
     let settings = help.stdout.join("\n");
@@ -146,26 +146,25 @@ async fn every_setting_has_a_variable_and_a_default() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_in_time_ends_it_with_75() {
-    let place = Place::new();
+    let dir = TestDir::new();
 
-    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
+    let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
     run.assert_refused(75, &["there is no file", "`migrator upgrade`"]);
-    assert!(!place.database().exists(), "it was created");
+    assert!(!dir.database().exists(), "it was created");
 }
 
 #[tokio::test]
 async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
-    let place = Place::new();
-    place.migrator().create().await.unwrap();
+    let dir = TestDir::new();
+    dir.migrator().create().await.unwrap();
 
     for version in [0, 1] {
-        place
-            .migrator()
+        dir.migrator()
             .run(migrator::Run::upgrade_to(version))
             .await
             .ok();
-        let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
+        let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
         let at = format!("is at version {version} and this service needs 2");
         run.assert_refused(75, &[&at, "`migrator upgrade`"]);
@@ -174,35 +173,31 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
 
 #[tokio::test]
 async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
-    let place = Place::new();
-    let mut command = command(&place, &[]);
+    let dir = TestDir::new();
+    let mut command = command(&dir, &[]);
     command.env("RUST_LOG", "info,serving=debug");
     let mut service = Process::start(command);
     let address = service.address_when("listening").await;
-    service.says("waiting for the database").await;
+    service.wait_for_line("waiting for the database").await;
 
     let meanwhile = health(address, PROGRAM.name).await;
-    let check = healthcheck(&place, &address.to_string()).await;
-    place
-        .migrator()
-        .run(migrator::Run::upgrade())
-        .await
-        .unwrap();
+    let check = healthcheck(&dir, &address.to_string()).await;
+    dir.migrator().run(migrator::Run::upgrade()).await.unwrap();
     service.serving().await;
 
     assert_eq!(meanwhile, ServingStatus::NotServing);
     check.assert_refused(1, &["NOT_SERVING"]);
     assert_eq!(health(address, "").await, ServingStatus::Serving);
-    let said = service.said();
+    let said = service.stdout_lines();
     let waits = said.iter().filter(|line| line.contains("waiting"));
     assert_eq!(waits.count(), 1, "{said:?}");
 }
 
 #[tokio::test]
 async fn a_wait_for_the_database_ends_with_a_signal() {
-    let place = Place::new();
-    let mut service = start(&place);
-    service.says("waiting for the database").await;
+    let dir = TestDir::new();
+    let mut service = start(&dir);
+    service.wait_for_line("waiting for the database").await;
 
     service.signal("TERM");
 
@@ -215,27 +210,27 @@ async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
         "create table notes (id integer primary key)",
         "pragma application_id = 7; create table notes (id integer primary key)",
     ] {
-        let place = Place::new();
-        place.execute(script).await;
-        let before = fs::read(place.database()).unwrap();
+        let dir = TestDir::new();
+        dir.execute(script).await;
+        let before = fs::read(dir.database()).unwrap();
 
-        let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
+        let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
         run.assert_refused(78, &["is not a database of this system", "DATABASE_URL"]);
-        assert!(before == fs::read(place.database()).unwrap(), "it changed");
+        assert!(before == fs::read(dir.database()).unwrap(), "it changed");
     }
 }
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
-    let place = Place::new();
+    let dir = TestDir::new();
     let text = "lorem ipsum ".repeat(1_000);
-    fs::write(place.database(), &text).unwrap();
+    fs::write(dir.database(), &text).unwrap();
 
-    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
+    let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
     run.assert_refused(78, &["is not a database of this system"]);
-    assert_eq!(fs::read_to_string(place.database()).unwrap(), text);
+    assert_eq!(fs::read_to_string(dir.database()).unwrap(), text);
 }
 
 /// What a migration of the future would leave in the history.
@@ -244,41 +239,39 @@ const NEWER: &str = "insert into _sqlx_migrations
 
 #[tokio::test]
 async fn a_newer_database_on_which_its_statements_do_not_run_is_refused_at_once() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
     let (table, column) = PROGRAM.column;
-    place
-        .execute(&format!(
-            "alter table {table} rename column {column} to another; {NEWER}"
-        ))
-        .await;
+    dir.execute(&format!(
+        "alter table {table} rename column {column} to another; {NEWER}"
+    ))
+    .await;
 
-    let run = run_with(&place, "DATABASE_STARTUP_TIMEOUT", "1h").await;
+    let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
     run.assert_refused(78, &[column, "as new as the database"]);
 }
 
 #[tokio::test]
 async fn a_newer_database_on_which_its_statements_run_is_served() {
-    let place = Place::migrated().await;
+    let dir = TestDir::migrated().await;
     let (table, _) = PROGRAM.column;
-    place
-        .execute(&format!(
-            "alter table {table} add column more text; {NEWER}"
-        ))
-        .await;
+    dir.execute(&format!(
+        "alter table {table} add column more text; {NEWER}"
+    ))
+    .await;
 
-    let address = start(&place).serving().await;
+    let address = start(&dir).serving().await;
 
     assert_ne!(address.port(), 0);
 }
 
 #[tokio::test]
 async fn a_health_check_succeeds_where_the_service_serves() {
-    let place = Place::migrated().await;
-    let mut service = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = start(&dir);
     let address = service.serving().await.to_string();
 
-    let check = healthcheck(&place, &address).await;
+    let check = healthcheck(&dir, &address).await;
 
     assert_eq!(check.code, Some(0), "{check:?}");
     assert_eq!(check.stderr, [""; 0]);
@@ -286,21 +279,21 @@ async fn a_health_check_succeeds_where_the_service_serves() {
 
 #[tokio::test]
 async fn a_health_check_fails_where_nobody_serves() {
-    let place = Place::migrated().await;
-    let mut service = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = start(&dir);
     let address = service.serving().await.to_string();
     service.signal("TERM");
     service.end().await;
 
-    let check = healthcheck(&place, &address).await;
+    let check = healthcheck(&dir, &address).await;
 
     check.assert_refused(1, &[&address, "is not serving"]);
 }
 
 #[tokio::test]
 async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
-    let place = Place::new();
-    let output = command(&place, &["descriptor"]).output().unwrap();
+    let dir = TestDir::new();
+    let output = command(&dir, &["descriptor"]).output().unwrap();
 
     let set = FileDescriptorSet::decode(output.stdout.as_slice()).unwrap();
 
@@ -313,7 +306,7 @@ async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
     let comments = info
         .location
         .iter()
-        .filter(|place| place.leading_comments.is_some());
+        .filter(|location| location.leading_comments.is_some());
     // Every message, field, value and method has one.
     assert!(comments.count() > 50);
     for import in &file.dependency {
@@ -323,12 +316,12 @@ async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
 
 #[tokio::test]
 async fn the_log_is_json_on_standard_output_or_text_on_standard_error() {
-    let place = Place::migrated().await;
-    let mut json = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut json = start(&dir);
     json.serving().await;
     json.signal("TERM");
     let json = json.end().await;
-    let mut text = command(&place, &[]);
+    let mut text = command(&dir, &[]);
     text.env("LOG_FORMAT", "text")
         .env("DATABASE_STARTUP_TIMEOUT", "0s");
     text.env("DATABASE_URL", "sqlite:nowhere.db");
@@ -348,8 +341,8 @@ async fn the_log_is_json_on_standard_output_or_text_on_standard_error() {
 
 #[tokio::test]
 async fn after_a_signal_it_waits_for_no_open_stream() {
-    let place = Place::migrated().await;
-    let mut service = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = start(&dir);
     let address = service.serving().await;
     let mut watch = HealthClient::new(connect(address))
         .watch(HealthCheckRequest::default())
@@ -359,7 +352,7 @@ async fn after_a_signal_it_waits_for_no_open_stream() {
     let first = watch.message().await.unwrap().unwrap();
 
     service.signal("TERM");
-    let second = soon(watch.message()).await.unwrap().unwrap();
+    let second = within_timeout(watch.message()).await.unwrap().unwrap();
     let run = service.end().await;
 
     assert_eq!(first.status(), ServingStatus::Serving);
@@ -370,8 +363,8 @@ async fn after_a_signal_it_waits_for_no_open_stream() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let place = Place::migrated().await;
-        let mut command = command(&place, &[]);
+        let dir = TestDir::migrated().await;
+        let mut command = command(&dir, &[]);
         command.env("DRAIN_DELAY", "1h");
         let mut service = Process::start(command);
         let address = service.serving().await;
@@ -382,7 +375,7 @@ async fn a_second_signal_ends_it_at_once() {
             .into_inner();
         watch.message().await.unwrap();
         service.signal("TERM");
-        service.says("draining").await;
+        service.wait_for_line("draining").await;
 
         service.signal(signal);
 
@@ -392,30 +385,30 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn it_leaves_no_log_beside_the_database_when_it_ends() {
-    let place = Place::migrated().await;
-    let mut service = start(&place);
+    let dir = TestDir::migrated().await;
+    let mut service = start(&dir);
     service.serving().await;
 
     service.signal("INT");
     let run = service.end().await;
 
     assert_eq!(run.code, Some(0), "{run:?}");
-    let mut files: Vec<_> = fs::read_dir(place.folder())
+    let mut files: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
     files.sort();
     assert_eq!(files, ["microblog.db"]);
-    assert_eq!(place.query("pragma integrity_check").await, ["ok"]);
+    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
 }
 
 #[tokio::test]
 async fn a_database_that_is_locked_by_another_process_does_not_keep_it_from_serving() {
-    let place = Place::migrated().await;
-    let mut writer = place.connection().await;
+    let dir = TestDir::migrated().await;
+    let mut writer = dir.connection().await;
     execute(&mut writer, "begin immediate").await;
 
-    let address = start(&place).serving().await;
+    let address = start(&dir).serving().await;
 
     assert_ne!(address.port(), 0);
 }

@@ -147,7 +147,7 @@ async fn a_call_that_takes_too_long_ends() {
     .await;
     let lock = system.database().lock().await;
 
-    let status = support::soon(system.create(named("susan")))
+    let status = support::within_timeout(system.create(named("susan")))
         .await
         .unwrap_err();
 

@@ -401,5 +401,5 @@ async fn remembered(system: &System, requests: &[String]) {
             tokio::task::yield_now().await;
         }
     };
-    support::soon(forgotten).await;
+    support::within_timeout(forgotten).await;
 }

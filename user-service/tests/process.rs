@@ -11,7 +11,7 @@ mod process;
 #[path = "../../tests/support/service.rs"]
 mod service;
 
-use process::{Place, Process, connect, execute, soon};
+use process::{Process, TestDir, connect, execute, within_timeout};
 use proto::user::v1::{
     CreateUserRequest, GetUserRequest, User, user_service_client::UserServiceClient,
 };
@@ -39,43 +39,45 @@ fn susan() -> CreateUserRequest {
 
 #[tokio::test]
 async fn a_call_that_runs_when_the_signal_comes_is_answered() {
-    let place = Place::migrated().await;
-    let mut command = place.command(PROGRAM.path, &[]);
+    let dir = TestDir::migrated().await;
+    let mut command = dir.command(PROGRAM.path, &[]);
     command.env("DRAIN_DELAY", "0s");
     let mut service = Process::start(command);
     let address = service.serving().await;
-    let mut other = place.connection().await;
+    let mut other = dir.connection().await;
     execute(&mut other, "begin immediate").await;
     let mut client = UserServiceClient::new(connect(address));
     let mut another = client.clone();
 
-    let (created, ()) = tokio::join!(soon(client.create_user(susan())), async {
+    let (created, ()) = tokio::join!(within_timeout(client.create_user(susan())), async {
         // Calls of one connection begin in their order: once this one is answered, the one
         // before it runs, and waits for the lock.
         let request = GetUserRequest { id: 1 };
-        soon(another.get_user(request)).await.unwrap_err();
+        within_timeout(another.get_user(request)).await.unwrap_err();
         service.signal("TERM");
-        service.says("draining").await;
+        service.wait_for_line("draining").await;
         execute(&mut other, "rollback").await;
     });
 
     let user = created.unwrap().into_inner().user.unwrap();
     assert_eq!(service.end().await.code, Some(0));
-    let stored = place.query("select nickname from users").await;
+    let stored = dir.query("select nickname from users").await;
     assert_eq!(stored, [user.nickname]);
 }
 
 #[tokio::test]
 async fn a_lock_that_is_held_for_long_is_no_wait_without_a_bound() {
-    let place = Place::migrated().await;
-    let mut command = place.command(PROGRAM.path, &[]);
+    let dir = TestDir::migrated().await;
+    let mut command = dir.command(PROGRAM.path, &[]);
     command.env("LOCK_TIMEOUT", "100ms");
     let mut service = Process::start(command);
     let mut client = UserServiceClient::new(connect(service.serving().await));
-    let mut other = place.connection().await;
+    let mut other = dir.connection().await;
     execute(&mut other, "begin immediate").await;
 
-    let status = soon(client.create_user(susan())).await.unwrap_err();
+    let status = within_timeout(client.create_user(susan()))
+        .await
+        .unwrap_err();
     execute(&mut other, "rollback").await;
 
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
