@@ -1,5 +1,5 @@
-//! The command line of the migrator: what can be asked for, with help and examples.
-//! Knows no SQL and does nothing.
+//! The command line of the migrator: its arguments, with help and examples. Knows no SQL and
+//! executes nothing.
 
 pub mod completions;
 mod help;
@@ -25,8 +25,8 @@ use migrator::Exit;
 /// Creates, upgrades and downgrades the database of the microblog, and writes its
 /// migrations.
 ///
-/// Each run is one transaction: it ends whole or not at all. Any number may run at once,
-/// also while the services are running.
+/// Each run is one transaction: it is committed as a whole or rolled back. Several migrators
+/// may run concurrently, also while the services are running.
 #[derive(Parser, Debug)]
 #[command(version, after_help = help::with_exit_codes())]
 pub struct Settings {
@@ -44,8 +44,8 @@ pub struct Settings {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// How long to wait, in all, for other processes that use the database, before
-    /// giving up with exit code 75.
+    /// The total time to wait for locks of other processes, before the command fails with
+    /// exit code 75.
     #[arg(
         long,
         env,
@@ -56,9 +56,9 @@ pub struct Settings {
     )]
     pub lock_timeout: Duration,
 
-    /// The folder with both services' folders in it, to take `schema.sql` and the
-    /// migrations from instead of those that were compiled in. `migrate` and `release`
-    /// write there; for them it is the current folder if it is not given.
+    /// The folder that contains both services' folders. Their `schema.sql` and migrations
+    /// replace the compiled-in ones. `migrate` and `release` write to this folder, by default
+    /// to the current one.
     #[arg(long, global = true, value_name = "FOLDER")]
     pub project: Option<PathBuf>,
 
@@ -72,11 +72,10 @@ pub struct Settings {
     pub command: Command,
 }
 
-/// Where backups go.
+/// The settings of backups.
 #[derive(Args, Debug)]
 pub struct BackupSettings {
-    /// The folder of the backups; a path that is not absolute is taken from the folder that
-    /// the database is in.
+    /// The folder of the backups. A relative path is relative to the database's folder.
     #[arg(
         long,
         env,
@@ -86,7 +85,7 @@ pub struct BackupSettings {
     )]
     pub backup_folder: PathBuf,
 
-    /// How many backups are kept in the folder: the newest.
+    /// The number of newest backups to keep in the folder.
     #[arg(
         long = "keep",
         env = "BACKUP_KEEP",
@@ -97,73 +96,73 @@ pub struct BackupSettings {
     pub keep: NonZeroUsize,
 }
 
-/// What can be asked for.
+/// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Makes the database file, with an empty history and no tables yet.
+    /// Creates the database file with an empty history and without tables.
     ///
-    /// A database that is there already stays as it is. A file that belongs to something
-    /// else is refused and stays as it is, too.
+    /// An existing database is left unchanged. A file of another application is refused and
+    /// left unchanged, too.
     #[command(after_help = help::CREATE)]
     Create,
-    /// Writes the migration that leads to what the services' schema.sql declare.
+    /// Generates the migration to the schema that the services' schema.sql files declare.
     ///
-    /// It compares what the migrations make with what is declared, and writes a way up and a
-    /// way down into the folder of the service that changed. Both are run before they are
-    /// written: up gives what is declared, down gives what was before.
+    /// Compares the schema that the migrations produce with the declared one, and writes an up
+    /// and a down migration into the folder of the service that changed. Both are executed on a
+    /// scratch database first: up must produce the declared schema, down the previous one.
     ///
-    /// A column or a table that got another name says so beside its declaration, by
-    /// the comment `-- @renamed from=old`; one that is another than the one that went, by
-    /// `-- @added`. On a terminal it is asked for instead.
+    /// A renamed column or table needs the comment `-- @renamed from=old` beside its
+    /// declaration; a new one that could be mistaken for a renamed one needs `-- @added`. On a
+    /// terminal the command asks instead.
     #[command(after_help = help::MIGRATE)]
     Migrate(MigrateArgs),
-    /// Applies the migrations that are not applied yet.
+    /// Applies the pending migrations.
     ///
-    /// Creates the database first, if there is none, and makes a backup of one that there
-    /// is. If one migration fails, none is applied.
+    /// Creates a missing database first, and backs up an existing one. If one migration fails,
+    /// none is applied.
     #[command(after_help = help::UPGRADE)]
     Upgrade {
-        /// The migration to stop after, instead of the newest.
+        /// The version to upgrade to, by default the newest.
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
         to: Option<i64>,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Undoes the newest migration, or several.
+    /// Reverts the newest migration, or several.
     ///
-    /// What would lose data is refused: a table that has rows, a column that has values.
+    /// Refuses to drop a table with rows or a column with values.
     #[command(after_help = help::DOWNGRADE)]
     Downgrade {
-        /// The migration to go back to, instead of the last but one; 0 undoes all.
+        /// The version to downgrade to, by default the previous one; 0 reverts all.
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
         to: Option<i64>,
-        /// Also if data is lost, or if the way back is marked as irreversible.
+        /// Downgrades even if data is lost, or if a down migration is marked as irreversible.
         #[arg(long)]
         allow_data_loss: bool,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Shows which migrations are applied.
+    /// Shows the state of each migration.
     ///
-    /// The states: `applied`; `pending`, not applied yet; `out of order`, not applied, and
-    /// newer ones are; `changed`, its file is not what was applied; `missing`, applied by
-    /// another migrator and unknown to this one; `failed`, another tool left it half done.
+    /// The states: `applied`; `pending`, not applied yet; `out of order`, not applied although
+    /// a newer one is; `changed`, the file differs from the applied one; `missing`, applied by
+    /// another migrator and unknown to this one; `failed`, left unfinished by another tool.
     #[command(after_help = help::STATUS)]
     Status {
-        /// Exits with 3 if something is pending.
+        /// Exits with 3 if a migration is pending.
         #[arg(long)]
         exit_code: bool,
     },
     /// Checks the migrations, for CI.
     ///
-    /// That they make what is declared; that each step can be undone and done again; that no
-    /// rule of the lint is broken; that every statement of both services can be prepared on
-    /// what they make; and, if there is a database, that its history is intact and that an
-    /// upgrade of a copy of it, with its backup, succeeds and does not keep the services
-    /// waiting for too long.
+    /// The migrations must produce the declared schema; each must be reversible and applicable
+    /// again; no lint rule may be broken; and every statement of both services must be valid on
+    /// the resulting schema. If a database exists, its history must be intact, and an upgrade of
+    /// a copy, with its backup, must succeed without blocking the services for too long.
     #[command(after_help = help::CHECK)]
     Check {
-        /// How long the services wait for the migrator before their writes fail.
+        /// The longest time that an upgrade may hold the write lock. Writes of the services fail
+        /// if they wait longer.
         #[arg(
             long,
             value_name = "DURATION",
@@ -172,24 +171,23 @@ pub enum Command {
         )]
         longest_wait: Duration,
     },
-    /// Shows how the live schema differs from the one that its version should have.
+    /// Shows the differences between the live schema and the schema of its version.
     ///
-    /// Lists each object that is missing, that should not be there or that is not as it should
-    /// be, and then the DDL that would bring the schema back. Exits with 4 if there is a
-    /// difference. With `--json`, `differences` has the `object`, the `expected` statement and
-    /// the `actual` one; either is null if there is none.
+    /// Lists each object that is missing, unexpected or different, and the DDL that would fix
+    /// it. Exits with 4 if the schemas differ. With `--json`, each of `differences` has the
+    /// `object`, the `expected` statement and the `actual` one; a missing one is null.
     #[command(after_help = help::DIFF)]
     Diff,
     /// Makes a verified backup while the services are running.
     ///
-    /// Into the folder of the backups, where the newest are kept, or as a file of its own.
+    /// Writes to the backup folder, which keeps the newest backups, or to the given file.
     #[command(after_help = help::BACKUP)]
     Backup {
-        /// The file to make, which is then never removed for its age.
+        /// The file to write, which is never pruned.
         file: Option<PathBuf>,
-        /// Makes one now, and the next one so long after the end of the one before, until
-        /// SIGINT or SIGTERM. One that fails is reported, and the next one tried all the
-        /// same; a database that is not there yet is waited for.
+        /// Makes a backup now, and the next one this long after the previous one ended, until
+        /// SIGINT or SIGTERM. A failed backup is reported, and the schedule continues. If the
+        /// database does not exist yet, waits for it.
         #[arg(
             long,
             value_name = "DURATION",
@@ -201,31 +199,30 @@ pub enum Command {
     /// Lists the backups in the folder.
     #[command(after_help = help::BACKUPS)]
     Backups,
-    /// Puts what is in a backup in the place of what is in the database.
+    /// Replaces the contents of the database with those of a backup.
     ///
-    /// The services may go on meanwhile. The backup is checked first, and what was in the
-    /// database is backed up as well.
+    /// The services may keep running. Verifies the backup and backs up the database first.
     #[command(after_help = help::RESTORE)]
     Restore {
         /// The backup.
         file: PathBuf,
     },
-    /// Takes over a database that was made by other means, as if a version had made it.
+    /// Records an existing database without a history as being at a version.
     ///
-    /// Only if its schema is exactly that of the version.
+    /// Refuses a database whose schema is not exactly that of the version.
     #[command(after_help = help::BASELINE)]
     Baseline {
         /// The version.
         #[arg(value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
         version: i64,
     },
-    /// Waits until the database is there and migrated.
+    /// Waits until the database exists and is migrated.
     #[command(after_help = help::WAIT)]
     Wait {
-        /// The version to wait for, instead of the newest; a later one will do.
+        /// The version to wait for, or a later one; by default the newest.
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
         version: Option<i64>,
-        /// How long, before giving up with exit code 75.
+        /// The time to wait before the command fails with exit code 75.
         #[arg(
             long,
             value_name = "DURATION",
@@ -234,12 +231,12 @@ pub enum Command {
         )]
         timeout: Duration,
     },
-    /// Prints the schema of the database as DDL, in one spelling.
+    /// Prints the schema of the database as normalised DDL.
     #[command(after_help = help::DUMP)]
     Dump,
-    /// Records the statements of the services as those of a release.
+    /// Records the services' statements as those of a release.
     ///
-    /// From then on `check` refuses migrations that break one of them, since the services of
+    /// From then on `check` rejects migrations that break one of them, since the services of
     /// that release still run while the database is upgraded.
     #[command(after_help = help::RELEASE)]
     Release,
@@ -253,20 +250,20 @@ pub enum Command {
     },
 }
 
-/// What `migrate` can be told.
+/// The arguments of `migrate`.
 #[derive(Args, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct MigrateArgs {
-    /// What the migration does, in a few words, such as `add_bio`.
+    /// A short description of the migration, such as `add_bio`.
     #[arg(required_unless_present = "check")]
     pub name: Option<String>,
     /// Upgrades the database afterwards.
     #[arg(long, conflicts_with_all = ["check", "empty"])]
     pub apply: bool,
-    /// Writes a pair of files without a statement, to be filled by hand.
+    /// Writes a pair of files without statements, to be edited by hand.
     #[arg(long, conflicts_with = "check")]
     pub empty: bool,
-    /// The service that an empty migration is for.
+    /// The service that owns an empty migration.
     #[arg(
         long,
         value_name = "SERVICE",
@@ -274,10 +271,10 @@ pub struct MigrateArgs {
         requires = "empty"
     )]
     pub owner: String,
-    /// Writes nothing, and exits with 3 if there is a difference.
+    /// Writes nothing, and exits with 3 if a migration is missing.
     #[arg(long)]
     pub check: bool,
-    /// Also if the way up destroys data. It is marked where it does.
+    /// Writes the migration even if it destroys data. Each such statement is marked.
     #[arg(long)]
     pub allow_data_loss: bool,
 }
@@ -293,19 +290,19 @@ impl<'a> From<&'a MigrateArgs> for Generate<'a> {
     }
 }
 
-/// What a run can be told.
+/// The arguments that `upgrade` and `downgrade` share.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct RunArgs {
-    /// Does all of it, prints what each statement did, and undoes it.
+    /// Executes the run, prints the effects of each statement, and rolls back.
     #[arg(long)]
     pub dry_run: bool,
-    /// Makes no backup first.
+    /// Skips the backup before the run.
     #[arg(long)]
     pub no_backup: bool,
 }
 
 impl RunArgs {
-    /// The same run, as it is told.
+    /// Returns `run` with these arguments.
     pub fn apply_to(self, run: Run) -> Run {
         Run {
             dry_run: self.dry_run,
@@ -315,8 +312,8 @@ impl RunArgs {
     }
 }
 
-/// Settings of the place, which the environment gives as well: one that cannot work is
-/// told apart from a command that cannot be understood.
+/// The settings that the environment sets as well. An invalid value of one exits with 78, an
+/// invalid command line with 2.
 const SETTINGS: [&str; 6] = [
     "--database-url",
     "--lock-timeout",
@@ -326,8 +323,8 @@ const SETTINGS: [&str; 6] = [
     "--log-format",
 ];
 
-/// Says what is wrong with the command line, or prints the help that was asked for.
-pub fn misunderstood(error: &clap::Error) -> ExitCode {
+/// Reports a wrong command line, or prints the requested help.
+pub fn usage_error(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return process::usage_error(error);
     }
@@ -347,11 +344,11 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
         command: "migrator",
         json: std::env::args_os().any(|argument| argument == "--json"),
     };
-    output.misunderstood(exit, &process::usage_message(error))
+    output.print_usage_error(exit, &process::usage_message(error))
 }
 
 impl Command {
-    /// As it is typed.
+    /// Returns the name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Create => "create",

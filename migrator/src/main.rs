@@ -1,4 +1,4 @@
-//! The migrator as a program: which command does what.
+//! The program `migrator`: parses the command line and calls the library.
 
 mod cli;
 
@@ -18,19 +18,19 @@ use self::cli::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// One for the steps, and one for what is verified meanwhile.
+/// The migrations run on one thread while the backup is verified on the other.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 fn main() -> ExitCode {
     match process::parse::<Settings>() {
-        Ok(settings) => process::start(&logs(&settings), THREADS, run(&settings)),
-        Err(error) => cli::misunderstood(&error),
+        Ok(settings) => process::start(&log_settings(&settings), THREADS, run(&settings)),
+        Err(error) => cli::usage_error(&error),
     }
 }
 
-/// Where the log goes. On standard output there is nothing beside the one object that was
-/// asked for, so a log in JSON has to be text then, on standard error.
-fn logs(settings: &Settings) -> LogSettings {
+/// Returns the settings of the log. With `--json`, stdout holds exactly one JSON object, thus
+/// the log is text on stderr.
+fn log_settings(settings: &Settings) -> LogSettings {
     let mut logs = settings.logs.clone();
     if settings.json {
         logs.log_format = LogFormat::Text;
@@ -43,21 +43,21 @@ async fn run(settings: &Settings) -> Result<ExitCode, ExitError> {
         command: settings.command.name(),
         json: settings.json,
     };
-    let endless = matches!(settings.command, Command::Backup { every: Some(_), .. });
-    let done = process::until_signal(command(settings, output), endless).await?;
+    let runs_until_signal = matches!(settings.command, Command::Backup { every: Some(_), .. });
+    let done = process::until_signal(command(settings, output), runs_until_signal).await?;
     Ok(match done {
-        Ok(done) => done.unwrap_or_else(|error| output.fail(&error)),
-        Err(ended) => ended,
+        Ok(result) => result.unwrap_or_else(|error| output.print_error(&error)),
+        Err(interrupted) => interrupted,
     })
 }
 
 async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
     let migrator = || Ok::<_, Error>(migrator(settings, migrations(settings)?));
     Ok(match &settings.command {
-        Command::Create => output.say(&migrator()?.create().await?, Exit::Done),
+        Command::Create => output.print(&migrator()?.create().await?, Exit::Done),
         Command::Migrate(args) => {
             let folder = source_tree(settings);
-            // Who reads JSON is not asked.
+            // A program that reads JSON cannot answer questions.
             let may_ask = prompt::can_ask() && !settings.json;
             let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
             let mut made = NewMigrations::generate(folder, args.into(), answer).await?;
@@ -65,14 +65,14 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
                 let migrator = self::migrator(settings, Project::read(folder)?.migrations()?);
                 made.upgrade = Some(migrator.run(Run::upgrade()).await?);
             }
-            output.say(&made, made.exit_code())
+            output.print(&made, made.exit_code())
         }
         Command::Upgrade { to, run } => {
             let run = Run {
                 to: *to,
                 ..run.apply_to(Run::upgrade())
             };
-            output.say(&migrator()?.run(run).await?, Exit::Done)
+            output.print(&migrator()?.run(run).await?, Exit::Done)
         }
         Command::Downgrade {
             to,
@@ -84,7 +84,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
                 allow_data_loss: *allow_data_loss,
                 ..run.apply_to(Run::downgrade())
             };
-            output.say(&migrator()?.run(run).await?, Exit::Done)
+            output.print(&migrator()?.run(run).await?, Exit::Done)
         }
         Command::Status { exit_code } => {
             let status = migrator()?.status().await?;
@@ -93,38 +93,38 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             } else {
                 Exit::Done
             };
-            output.say(&status, code)
+            output.print(&status, code)
         }
         Command::Check { longest_wait } => {
             let project = project(settings)?;
             let report = migrator()?.check(&project, *longest_wait).await?;
-            output.say(&report, report.exit_code())
+            output.print(&report, report.exit_code())
         }
         Command::Diff => {
             let difference = migrator()?.diff().await?;
-            output.say(&difference, difference.exit_code())
+            output.print(&difference, difference.exit_code())
         }
         Command::Backup {
             every: Some(every), ..
         } => scheduled_backup::back_up(&migrator()?, *every, output).await,
         Command::Backup { file, .. } => {
-            output.say(&migrator()?.back_up(file.as_deref()).await?, Exit::Done)
+            output.print(&migrator()?.back_up(file.as_deref()).await?, Exit::Done)
         }
-        Command::Backups => output.say(&migrator()?.backups()?, Exit::Done),
-        Command::Restore { file } => output.say(&migrator()?.restore(file).await?, Exit::Done),
+        Command::Backups => output.print(&migrator()?.backups()?, Exit::Done),
+        Command::Restore { file } => output.print(&migrator()?.restore(file).await?, Exit::Done),
         Command::Baseline { version } => {
-            output.say(&migrator()?.baseline(*version).await?, Exit::Done)
+            output.print(&migrator()?.baseline(*version).await?, Exit::Done)
         }
         Command::Wait { version, timeout } => {
-            output.say(&migrator()?.wait(*version, *timeout).await?, Exit::Done)
+            output.print(&migrator()?.wait(*version, *timeout).await?, Exit::Done)
         }
-        Command::Dump => output.say(&migrator()?.dump().await?, Exit::Done),
-        Command::Release => output.say(&Project::release(source_tree(settings))?, Exit::Done),
-        Command::Completions { shell } => output.say(&CompletionScript::new(*shell), Exit::Done),
+        Command::Dump => output.print(&migrator()?.dump().await?, Exit::Done),
+        Command::Release => output.print(&Project::release(source_tree(settings))?, Exit::Done),
+        Command::Completions { shell } => output.print(&CompletionScript::new(*shell), Exit::Done),
     })
 }
 
-/// Where schema.sql and the migrations are taken from.
+/// Returns the project of `--project`, or the compiled-in one.
 fn project(settings: &Settings) -> Result<Project, Error> {
     Ok(match &settings.project {
         Some(folder) => Project::read(folder)?,
@@ -132,7 +132,7 @@ fn project(settings: &Settings) -> Result<Project, Error> {
     })
 }
 
-/// The folder that is written to.
+/// Returns the folder that `migrate` and `release` write to.
 fn source_tree(settings: &Settings) -> &Path {
     settings.project.as_deref().unwrap_or(Path::new("."))
 }

@@ -1,4 +1,4 @@
-//! What the help ends with: examples, and the exit codes.
+//! The ends of the help texts: examples, and the exit codes.
 
 use migrator::Exit;
 
@@ -11,9 +11,9 @@ pub fn with_exit_codes() -> String {
 
 const EXAMPLES: &str = "\
 Examples:
-  migrator upgrade                                    brings the database up to date
-  migrator migrate add_bio                            writes what schema.sql now asks for
-  migrator --database-url sqlite:/srv/blog.db status  shows where another one stands";
+  migrator upgrade                                    upgrades to the newest version
+  migrator migrate add_bio                            generates a migration from schema.sql
+  migrator --database-url sqlite:/srv/blog.db status  shows the state of another database";
 
 pub const CREATE: &str = "\
 Examples:
@@ -22,25 +22,25 @@ Examples:
 
 pub const MIGRATE: &str = "\
 Examples:
-  migrator migrate add_bio                    writes 0003_add_bio.up.sql and its way back
+  migrator migrate add_bio                    writes 0003_add_bio.up.sql and .down.sql
   migrator migrate add_bio --apply            and upgrades the database
-  migrator migrate drop_bio --allow-data-loss also if a column goes
-  migrator migrate fill_bio --empty           to be filled by hand
+  migrator migrate drop_bio --allow-data-loss even if a column is dropped
+  migrator migrate fill_bio --empty           to be edited by hand
   migrator migrate --check                    for CI: exits with 3 if one is missing";
 
 pub const UPGRADE: &str = "\
 Examples:
   migrator upgrade                    to the newest version
-  migrator upgrade --to 1             to version 1 and no further
-  migrator upgrade --dry-run          says what it would do, and how long it takes
-  migrator upgrade --lock-timeout 5m  while something holds the database for minutes";
+  migrator upgrade --to 1             to version 1
+  migrator upgrade --dry-run          prints the effects, and rolls back
+  migrator upgrade --lock-timeout 5m  while a process holds the lock for minutes";
 
 pub const DOWNGRADE: &str = "\
 Examples:
-  migrator downgrade                    one version back
-  migrator downgrade --to 1             back to version 1
-  migrator downgrade --dry-run          says what it would do, and how long it takes
-  migrator downgrade --allow-data-loss  also if a table with rows goes";
+  migrator downgrade                    to the previous version
+  migrator downgrade --to 1             to version 1
+  migrator downgrade --dry-run          prints the effects, and rolls back
+  migrator downgrade --allow-data-loss  even if a table with rows is dropped";
 
 pub const STATUS: &str = "\
 Examples:
@@ -61,8 +61,8 @@ pub const BACKUP: &str = "\
 Examples:
   migrator backup                    into the folder `backups` beside the database
   migrator backup --keep 30          and keeps the newest 30
-  migrator backup /mnt/tuesday.db    as a file of its own
-  migrator backup --every 1h         now and every hour, until it is ended";
+  migrator backup /mnt/tuesday.db    to this file
+  migrator backup --every 1h         now and every hour, until a signal";
 
 pub const BACKUPS: &str = "\
 Examples:

@@ -1,4 +1,4 @@
-//! What a command says: text for people, or one JSON object for programs.
+//! Prints the result of a command: text, or one JSON object.
 
 use std::{
     fmt::Display,
@@ -10,32 +10,32 @@ use migrator::{Error, Exit};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// How a command says what it says.
+/// The output format of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Which command it is.
+    /// The name of the command.
     pub command: &'static str,
-    /// Whether programs read it.
+    /// Whether to print JSON.
     pub json: bool,
 }
 
 impl Output {
-    /// What the command did, and the exit code that goes with it.
-    pub fn say(self, result: &(impl Serialize + Display), exit: Exit) -> ExitCode {
-        let said = if self.json {
+    /// Prints the result, and returns the exit code.
+    pub fn print(self, result: &(impl Serialize + Display), exit: Exit) -> ExitCode {
+        let output = if self.json {
             let result = serde_json::to_value(result).unwrap_or_default();
             self.object(exit.code(), "result", result)
         } else {
             let text = result.to_string();
             format!("{}\n", text.strip_suffix('\n').unwrap_or(&text))
         };
-        // What was done is done, even if nobody reads of it.
-        let _ = io::stdout().write_all(said.as_bytes());
+        // A closed pipe does not undo the command.
+        let _ = io::stdout().write_all(output.as_bytes());
         exit.into()
     }
 
-    /// Why it did not do what it was asked for.
-    pub fn fail(self, error: &Error) -> ExitCode {
+    /// Prints an error, and returns its exit code.
+    pub fn print_error(self, error: &Error) -> ExitCode {
         let exit_code = error.exit_code();
         let mut details = Map::new();
         details.insert("reason".into(), error.reason().into());
@@ -45,22 +45,22 @@ impl Output {
             details.insert("line".into(), location.line.into());
             details.insert("column".into(), location.column.into());
         }
-        self.refuse(exit_code, &error.line(), details)
+        self.print_failure(exit_code, &error.line(), details)
     }
 
-    /// A command line that cannot be understood.
-    pub fn misunderstood(self, exit: Exit, line: &str) -> ExitCode {
+    /// Prints an error of the command line, and returns `exit`.
+    pub fn print_usage_error(self, exit: Exit, line: &str) -> ExitCode {
         let line = line.strip_prefix("error: ").unwrap_or(line);
         let mut details = Map::new();
         details.insert("reason".into(), "USAGE".into());
         details.insert("message".into(), line.into());
-        self.refuse(exit.code(), line, details)
+        self.print_failure(exit.code(), line, details)
     }
 
-    fn refuse(self, exit_code: u8, line: &str, details: Map<String, Value>) -> ExitCode {
+    fn print_failure(self, exit_code: u8, line: &str, details: Map<String, Value>) -> ExitCode {
         if self.json {
-            let said = self.object(exit_code, "error", details.into());
-            let _ = io::stdout().write_all(said.as_bytes());
+            let object = self.object(exit_code, "error", details.into());
+            let _ = io::stdout().write_all(object.as_bytes());
         } else {
             eprintln!("error: {line}");
         }

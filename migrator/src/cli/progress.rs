@@ -1,4 +1,4 @@
-//! How far long work is: a bar on a terminal, a plain line now and then elsewhere.
+//! Shows the progress of long tasks: bars on a terminal, a line every 2 s elsewhere.
 
 use std::{
     collections::HashMap,
@@ -10,13 +10,13 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use migrator::{Progress, ProgressEvent};
 
-/// Work that is done sooner is not worth a line.
-const WORTH_A_LINE: Duration = Duration::from_millis(500);
+/// Shorter tasks get no line at their end.
+const MIN_DURATION: Duration = Duration::from_millis(500);
 
-/// How often a line follows the one before it, of the same work.
-const BETWEEN_LINES: Duration = Duration::from_secs(2);
+/// The time between two lines of a task.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Shows it on standard error.
+/// Returns the progress callback, which writes to stderr.
 pub fn progress() -> Progress {
     if io::stderr().is_terminal() {
         bars()
@@ -59,41 +59,41 @@ fn bars() -> Progress {
     })
 }
 
-/// What is known of a piece of work that goes on.
-struct Line {
+/// A task that is shown as lines.
+struct LineTask {
     total: u64,
-    began: Instant,
-    said: Option<Instant>,
+    started: Instant,
+    printed: Option<Instant>,
 }
 
 fn lines() -> Progress {
-    let open: Mutex<HashMap<&'static str, Line>> = Mutex::default();
+    let open: Mutex<HashMap<&'static str, LineTask>> = Mutex::default();
     Progress::new(move |event| {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match event {
             ProgressEvent::Began { what, total } => {
-                let line = Line {
+                let line = LineTask {
                     total,
-                    began: now,
-                    said: None,
+                    started: now,
+                    printed: None,
                 };
                 open.insert(what, line);
             }
             ProgressEvent::Advanced { what, done } => {
                 if let Some(line) = open.get_mut(what)
-                    && now - line.said.unwrap_or(line.began) > BETWEEN_LINES
+                    && now - line.printed.unwrap_or(line.started) > LINE_INTERVAL
                 {
-                    line.said = Some(now);
+                    line.printed = Some(now);
                     let percent = (done * 100).checked_div(line.total).unwrap_or(0).min(100);
                     eprintln!("{what}: {percent} %");
                 }
             }
             ProgressEvent::Ended { what } => {
                 if let Some(line) = open.remove(what)
-                    && now - line.began > WORTH_A_LINE
+                    && now - line.started > MIN_DURATION
                 {
-                    eprintln!("{what}: done in {} ms", (now - line.began).as_millis());
+                    eprintln!("{what}: done in {} ms", (now - line.started).as_millis());
                 }
             }
         }

@@ -1,23 +1,23 @@
-//! Questions that only the person who changed the schema can answer.
+//! Asks on the terminal whether an object was renamed.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use migrator::Question;
 
-/// Whether there is somebody to ask.
+/// Reports whether stdin and stderr are terminals.
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Which of the old names a new one had, or `None` if it is another thing.
+/// Asks which of the old names the new object had. Returns `None` if it is a new object.
 pub fn renamed(question: &Question) -> Option<String> {
     let new = question.subject();
     let mut candidates = question.candidates();
-    let old = candidates.find(|old| yes(&format!("Is {new} what was called {old} before?")));
+    let old = candidates.find(|old| yes(&format!("Was {new} called {old} before?")));
     old.map(str::to_owned)
 }
 
-/// Asks, and waits for `y` or `n`. The end of the input is a no.
+/// Asks until the answer is `y` or `n`. The end of the input counts as `n`.
 fn yes(question: &str) -> bool {
     let mut lines = io::stdin().lock().lines();
     loop {

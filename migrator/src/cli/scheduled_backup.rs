@@ -1,4 +1,4 @@
-//! Backups now and then, for as long as the process runs.
+//! `backup --every`: backups on a schedule.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,30 +6,30 @@ use migrator::{Error, Exit, Migrator, PlanError};
 
 use super::output::Output;
 
-/// Makes a backup now and whenever a pause of `every` is over. Says what became of each,
-/// and ends only with the process.
+/// Makes a backup now, and the next one `every` after the previous one ended. Prints the result
+/// of each, and never returns.
 pub async fn back_up(migrator: &Migrator, every: Duration, output: Output) -> ExitCode {
     loop {
         let made = async {
-            there(migrator).await?;
+            wait_for_database(migrator).await?;
             migrator.back_up(None).await
         };
         match made.await {
-            Ok(backup) => output.say(&backup, Exit::Done),
-            Err(error) => output.fail(&error),
+            Ok(backup) => output.print(&backup, Exit::Done),
+            Err(error) => output.print_error(&error),
         };
         tokio::time::sleep(every).await;
     }
 }
 
-/// Waits for the database, however long it takes.
-async fn there(migrator: &Migrator) -> Result<(), Error> {
-    let look = |timeout| migrator.wait(Some(0), timeout);
-    match look(Duration::ZERO).await {
+/// Waits for the database without a timeout.
+async fn wait_for_database(migrator: &Migrator) -> Result<(), Error> {
+    let wait = |timeout| migrator.wait(Some(0), timeout);
+    match wait(Duration::ZERO).await {
         Err(Error::Plan(PlanError::Behind { database, .. })) => {
             tracing::info!(%database, "waiting for the database");
-            look(Duration::MAX).await.map(drop)
+            wait(Duration::MAX).await.map(drop)
         }
-        looked => looked.map(drop),
+        result => result.map(drop),
     }
 }

@@ -1,67 +1,70 @@
-//! The codes with which the process exits.
+//! The exit codes of the program.
 
 use std::process::ExitCode;
 
-/// The code with which the program `migrator` exits.
+/// An exit code of the program `migrator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All is done.
+    /// Success.
     Done = 0,
-    /// It failed for a reason that has no code of its own.
+    /// A failure without a code below.
     Failed = 1,
-    /// The command line asks for what there is not.
+    /// The command line is invalid, or names an unknown version.
     Usage = 2,
-    /// Something is pending.
+    /// A migration is pending or missing, or the schema differs from the declared one.
     Pending = 3,
-    /// The live schema is not that of its version.
+    /// The live schema differs from that of its version.
     Drift = 4,
-    /// A rule of the lint is broken.
+    /// A lint rule is broken.
     Rule = 5,
-    /// The history and the migrations do not fit.
+    /// The history contradicts the migrations.
     History = 6,
-    /// What was asked for is refused.
+    /// The migrator refused the command.
     Refused = 7,
     /// A backup or a restore failed.
     Backup = 9,
     /// A setting cannot work.
     Config = 78,
-    /// It may succeed later.
+    /// The command may succeed later.
     TryAgain = 75,
 }
 
 impl Exit {
-    /// Every code with its meaning, in ascending order: a line of the help each.
+    /// Every code with its meaning in the help, in ascending order.
     pub const MEANINGS: [(Self, &'static str); 11] = [
         (Self::Done, "done, or nothing to do"),
-        (Self::Failed, "failed, and the database is as it was"),
+        (Self::Failed, "failed, and the database was not changed"),
         (
             Self::Usage,
-            "the command line cannot be understood, or asks for what there is not",
+            "the command line is invalid, or names a version that does not exist",
         ),
         (
             Self::Pending,
-            "something is pending, or there is a difference",
+            "a migration is pending or missing, or the schema differs from the declared one",
         ),
-        (Self::Drift, "the live schema is not that of its version"),
-        (Self::Rule, "a rule of the lint is broken"),
+        (
+            Self::Drift,
+            "the live schema differs from that of its version",
+        ),
+        (Self::Rule, "a lint rule is broken"),
         (
             Self::History,
-            "the history and the migrations do not fit: changed, missing, out of order, newer",
+            "the history contradicts the migrations: changed, missing, out of order, newer",
         ),
         (
             Self::Refused,
-            "refused: loses data, irreversible, another owner's table, a foreign database",
+            "refused: data loss, irreversible, another owner's table, a foreign database",
         ),
         (Self::Backup, "a backup or a restore failed"),
-        (Self::Config, "a setting cannot work"),
+        (Self::Config, "invalid configuration"),
         (
             Self::TryAgain,
-            "try again: the database is locked, or not there yet",
+            "try again: the database is locked, or does not exist yet",
         ),
     ];
 
-    /// Returns its number.
+    /// Returns the number.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8

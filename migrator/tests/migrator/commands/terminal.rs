@@ -64,7 +64,7 @@ fn a_rename_is_asked_for_on_a_terminal() {
 
     let (seen, code) = migrate(&tree, &[], "what?\ny\n");
 
-    let question = "Is column users.about what was called bio before? [y/n] ";
+    let question = "Was column users.about called bio before? [y/n] ";
     assert_eq!(code, 0, "{seen}");
     assert_eq!(seen.matches(question).count(), 2, "{seen}");
     let up = tree.migration(USERS, "0004_about.up.sql");
