@@ -107,7 +107,7 @@ async fn a_refusal_is_in_json_if_the_log_is() {
         assert_eq!(run.stderr, [""; 0]);
     }
     assert_eq!(silent.stdout.len(), 1, "{silent:?}");
-    text.assert_refused(75, &["there is no file"]);
+    text.assert_refused(75, &["does not exist"]);
     assert_eq!(text.stdout, [""; 0]);
 }
 

@@ -150,7 +150,7 @@ async fn a_database_that_is_not_there_in_time_ends_it_with_75() {
 
     let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
-    run.assert_refused(75, &["there is no file", "`migrator upgrade`"]);
+    run.assert_refused(75, &["does not exist", "`migrator upgrade`"]);
     assert!(!dir.database().exists(), "it was created");
 }
 

@@ -1,28 +1,29 @@
-//! Why the database did not do what it was asked for.
+//! The errors of the database.
 
 use std::sync::Arc;
 
-/// One variant for each thing that a caller can do about it.
+/// An error of the database: one variant for each reaction of a caller.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Too much is asked of it at once: try again later.
+    /// The write queue is full, or no read connection became free. A later retry may succeed.
     #[error("the database is overloaded")]
     Overloaded,
-    /// Another process kept it locked for longer than a call waits: try again.
+    /// Another process held the lock for longer than `LOCK_TIMEOUT`. A retry may succeed.
     #[error("the database is locked by another process")]
     Busy,
-    /// Its disk is full, or nearly so: try again when somebody has made room.
+    /// The disk is full, or has less free space than `MIN_FREE_DISK_BYTES`. An operator must free
+    /// space.
     #[error("the disk of the database is full")]
     DiskFull,
-    /// This process is about to end: try another.
+    /// This process is shutting down. A retry on another instance may succeed.
     #[error("the database is being closed")]
     ShuttingDown,
-    /// The database was lost during a COMMIT: the write is there, or it is not. SQLite never
-    /// gives this, since it commits in this process.
-    #[error("the database was lost while it committed")]
+    /// The connection was lost during a COMMIT, which may have succeeded. SQLite does not return
+    /// this error, since it commits in this process.
+    #[error("the connection to the database was lost during a commit")]
     OutcomeUnknown,
-    /// It failed, and a caller can do nothing. A failed COMMIT is everybody's who had
-    /// written in it, hence the shared cause.
+    /// Any other error, which a caller cannot react to. The cause is shared, since a failed COMMIT
+    /// fails every write of its transaction.
     #[error("the database failed")]
     Engine(#[source] Arc<sqlx::Error>),
 }

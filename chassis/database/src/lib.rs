@@ -1,7 +1,8 @@
-//! The database as one service sees it.
+//! The database of one service.
 //!
 //! Errors, access policy, requirements, readiness and settings are the same for every engine. Each
-//! engine has a module of its own. Tables come in as arguments.
+//! engine has its own module. The crate knows no table of a service; a service passes its tables as
+//! arguments.
 
 mod access_policy;
 mod error;

@@ -2,13 +2,13 @@
 
 use crate::AccessPolicy;
 
-/// What a service needs of the database.
+/// The requirements of a service on its database.
 #[derive(Debug)]
 pub struct Requirements {
-    /// What its connections may touch.
+    /// The access policy of its connections.
     pub access: &'static AccessPolicy,
-    /// The number of the oldest migration that it works with.
+    /// The oldest version of the schema that the service works with: the number of a migration.
     pub min_schema_version: i64,
-    /// Every statement that it can run, as sqlx recorded them: JSON with a field `query`.
+    /// Returns every statement of the service, as sqlx recorded it: JSON with a field `query`.
     pub statements: fn() -> Vec<&'static str>,
 }

@@ -1,15 +1,15 @@
-//! The settings of the database: where it is, and how long things may wait for it.
+//! The settings of the database: its location, limits and timeouts.
 
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero};
 
-/// Where the database is, and how long things may wait for it.
+/// The settings of the database.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// The database file, as a URL: `sqlite:` and a path.
+    /// URL of the database file: `sqlite:` and a path.
     #[arg(
         long,
         env,
@@ -18,46 +18,46 @@ pub struct DatabaseSettings {
     )]
     pub database_url: DatabaseUrl,
 
-    /// How long a service waits at its start for the database to be there and migrated,
-    /// before it exits with 75.
+    /// Maximum wait at startup for the database to be created and migrated. The service then
+    /// exits with 75.
     #[arg(long, env, value_name = "DURATION", default_value = "60s", value_parser = duration_or_zero)]
     pub database_startup_timeout: Duration,
 
-    /// Connections for reading. Each has a thread of its own.
+    /// Maximum number of read connections. Each uses one thread.
     #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = count)]
     pub max_read_connections: NonZeroUsize,
 
-    /// How long a read waits for a connection before it fails with OVERLOADED.
+    /// Maximum wait of a read for a connection. It then fails with OVERLOADED.
     #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub read_pool_timeout: Duration,
 
-    /// Whether a read of a few rows by key is done in the thread of its call, rather than on
-    /// one of the connections for reading: several times as fast, but a slow disk then
-    /// delays the other calls of that thread.
+    /// Execute reads of a few rows by key in the thread of their call instead of on a read
+    /// connection. This is several times as fast, but a slow disk then delays the other calls of
+    /// that thread.
     #[arg(long, env, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub inline_reads: bool,
 
-    /// Writes that may wait in the queue. The next one fails with OVERLOADED.
+    /// Maximum number of queued writes. Further writes fail with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub write_queue_capacity: NonZeroUsize,
 
-    /// Writes that are committed together at most.
+    /// Maximum number of writes in one transaction.
     #[arg(long, env, value_name = "COUNT", default_value = "128", value_parser = count)]
     pub max_write_batch: NonZeroUsize,
 
-    /// How long a write waits for another process that is writing, before it fails with
+    /// Maximum wait of a write for the lock of another process. It then fails with
     /// `DATABASE_BUSY`.
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub lock_timeout: Duration,
 
-    /// How many bytes stay free on the disk of the database. With fewer, writes fail with
-    /// STORAGE_FULL; 0 lets them fail when it is full, which on some file systems kills the
-    /// process.
+    /// Minimum free space on the disk of the database. With less, writes fail with `STORAGE_FULL`.
+    /// With 0, writes fail only when the disk is full, which kills the process on some file
+    /// systems.
     #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
     pub min_free_disk_bytes: u64,
 }
 
-/// The URL of a database: one variant for each engine.
+/// The URL of a database, with one variant for each engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// The file of an SQLite database, from `sqlite:path` or `sqlite://path`.
@@ -65,7 +65,7 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The URL of the SQLite database in the file at `path`.
+    /// Returns the URL of the SQLite database in the file at `path`.
     #[must_use]
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
         Self::Sqlite(path.into())
@@ -80,12 +80,12 @@ impl FromStr for DatabaseUrl {
             .strip_prefix("sqlite:")
             .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
             .ok_or(
-                "it does not begin with `sqlite:`; write for example sqlite:data/microblog.db",
+                "it does not start with `sqlite:`; write for example sqlite:data/microblog.db",
             )?;
         if path.is_empty() || path.starts_with(":memory:") {
             return Err(
-                "it names no file, and processes share the database through one; write for \
-                 example sqlite:data/microblog.db"
+                "it does not name a file, which the processes share; write for example \
+                 sqlite:data/microblog.db"
                     .into(),
             );
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_url_is_a_path_with_the_scheme_sqlite() {
+    fn a_url_with_the_scheme_sqlite_is_parsed() {
         for url in ["sqlite:data/x.db", "sqlite://data/x.db"] {
             let parsed: DatabaseUrl = url.parse().unwrap();
             assert_eq!(parsed, DatabaseUrl::from_path("data/x.db"));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_names_no_file_is_refused() {
+    fn a_url_without_a_file_is_rejected() {
         for url in [
             "",
             "postgres://x",

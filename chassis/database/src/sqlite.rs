@@ -1,7 +1,8 @@
-//! SQLite as one service sees it: connections that read, one queue that writes, and the
-//! wait for the database.
+//! The SQLite database of one service: read connections, a queue of writes, and the wait for the
+//! database at startup.
 //!
-//! It knows no table but the migrator's history.
+//! It knows no table except the history of the migrator. All writes go through one connection: one
+//! writer task cannot contend with itself for SQLite's write lock.
 
 mod access_rule;
 mod action;
@@ -50,30 +51,30 @@ pub use self::{
 use self::{inline_reads::InlineReaders, write_queue::WriteQueue};
 use crate::{AccessPolicy, Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings};
 
-/// What `PRAGMA application_id` says of a database of this system: `MBLG` in ASCII.
+/// The `PRAGMA application_id` of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
 
-/// How large the write-ahead log may stay on the disk once it is checkpointed: as it is by then,
-/// and a large commit more. One long read can make it grow far beyond what the next ones need.
+/// The size to which SQLite truncates the write-ahead log (WAL) after a checkpoint. It is the size of
+/// the WAL at a regular checkpoint, plus a large commit. Without a limit, the WAL would keep the
+/// size to which one long read let it grow.
 const JOURNAL_SIZE_LIMIT: &str = "134217728"; // bytes
 
-/// After how many pages in the write-ahead log they are carried over into the file: 80 MB. All
-/// writers wait for that, and most pages are in the log many times by then, so it is done seldom:
-/// SQLite's 1000 cost a fifth of the rate of writes, and most of their p99. With these, fewer
-/// than one in a hundred of writes waits. A larger log is more to read after a crash.
+/// The number of pages in the WAL, 80 MB, at which they are copied into the database file. All writers
+/// wait for this checkpoint, and by then the WAL holds many versions of most pages. SQLite's
+/// default of 1000 pages costs 20 % of the write rate, and most of the p99 latency. With 20000 pages
+/// fewer than 1 % of the writes wait. The cost is a longer recovery after a crash.
 const WAL_AUTOCHECKPOINT_PAGES: &str = "20000"; // pages
 
-/// How much of the database the connection that writes keeps in memory, which SQLite takes as a
-/// negative number. A large batch changes more pages than the 500 that SQLite keeps by itself: those
-/// that find no room are written to the log, read again and written again, which cost a fifth of
-/// the rows a second.
+/// The page cache of the write connection. SQLite takes a negative number as KiB. A large batch changes
+/// more than the 500 pages of SQLite's default. Pages that do not fit are written to the WAL, read
+/// back and written again, which costs 20 % of the rows per second.
 const WRITER_CACHE_SIZE: &str = "-4096"; // KiB
 
-/// A handle on the database. Copies of it are cheap and share its connections.
+/// A handle on the database. Clones are cheap and share its connections.
 #[derive(Clone, Debug)]
 pub struct Database {
     path: PathBuf,
-    wait: Duration,
+    startup_timeout: Duration,
     read_pool_timeout: Duration,
     requirements: &'static Requirements,
     reads: SqlitePool,
@@ -82,8 +83,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of a service in the file at `path`, which need not be there yet:
-    /// [`Lifecycle::ready`] waits for it, and only then is it read or written.
+    /// Returns a handle on the file at `path`, which may not exist yet. It is opened only by
+    /// [`Lifecycle::ready`], which waits for it.
     #[must_use]
     pub fn new(
         path: &Path,
@@ -92,7 +93,7 @@ impl Database {
     ) -> Self {
         Self {
             path: path.to_owned(),
-            wait: settings.database_startup_timeout,
+            startup_timeout: settings.database_startup_timeout,
             read_pool_timeout: settings.read_pool_timeout,
             requirements,
             reads: read_pool(path, settings, requirements.access),
@@ -105,22 +106,22 @@ impl Database {
         }
     }
 
-    /// A connection for reading. It must not be held across anything but the reading:
-    /// there are few.
+    /// Acquires a read connection. The caller must hold it only while it reads, since the pool is
+    /// small.
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] if none is free for as long as a read may wait.
+    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`.
     pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
         Ok(self.acquire().await?)
     }
 
-    /// Reads several statements in one snapshot.
+    /// Executes several reads in one snapshot.
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] if no connection is free for as long as a read may wait, and what
-    /// `read` fails with.
+    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`, and the
+    /// errors of `read`.
     pub async fn snapshot<T>(
         &self,
         read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
@@ -132,26 +133,23 @@ impl Database {
         Ok(read)
     }
 
-    /// Acquires a connection of the read pool. The future is boxed because few callers wait for
-    /// one: it has some thousand bytes, which the future of every call that might read here would
-    /// carry along.
+    /// Acquires a connection of the read pool. The future is boxed, since it has some 1000 bytes,
+    /// which would otherwise be part of the future of every call that may read here. Few calls do.
     fn acquire(&self) -> BoxFuture<'_, Result<PoolConnection<Sqlite>, sqlx::Error>> {
         Box::pin(self.reads.acquire())
     }
 
-    /// Does `work` in a transaction, together with what others want written at the same
-    /// time, and returns when it is on the disk.
+    /// Executes `work` in a transaction with other queued writes, and returns after its COMMIT.
     ///
-    /// If the caller goes away before its turn comes, nothing is done; afterwards it is
-    /// done all the same.
+    /// If the caller drops the future while the write is queued, the write is not executed. Later it
+    /// is executed anyway.
     ///
     /// # Errors
     ///
-    /// What the work was refused for; or [`Error::Overloaded`] at once if the queue is
-    /// full, [`Error::DiskFull`] if the disk is, [`Error::Busy`] if another process kept the
-    /// database locked,
-    /// [`Error::ShuttingDown`] after [`Lifecycle::close`], and [`Error::Engine`] if the
-    /// work or its COMMIT failed. In all of them nothing was written.
+    /// The rejection of the write; [`Error::Overloaded`] immediately if the queue is full;
+    /// [`Error::DiskFull`]; [`Error::Busy`] if another process held the lock for `LOCK_TIMEOUT`;
+    /// [`Error::ShuttingDown`] after [`Lifecycle::close`]; and [`Error::Engine`] if a statement or
+    /// the COMMIT failed. Nothing is written in any of these cases.
     pub async fn write<T, E, W>(&self, atomicity: Atomicity, work: W) -> Result<T, E>
     where
         T: Send + 'static,
@@ -161,20 +159,19 @@ impl Database {
         self.writes.push(atomicity, work).await
     }
 
-    /// Returns a batcher of writes of one type, which executes them at the time that the clock
-    /// then tells.
+    /// Returns a batcher of writes of one type. The clock gives the time at which a batch is executed.
     #[must_use]
     pub fn batcher<I, T, E>(&self, ops: BatchOps<I, T, E>, clock: Clock) -> Batcher<I, T, E> {
         Batcher::new(self.writes.clone(), ops, clock)
     }
 
-    /// How a connection is opened that writes.
+    /// Returns the options of the write connection.
     fn write_options(&self) -> SqliteConnectOptions {
         options(self.path.clone())
-            // What is acknowledged survives the loss of power.
+            // An acknowledged write survives a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // SQLite's own wait starves one of two busy processes: the queue waits itself.
+            // The queue polls the lock itself: SQLite's busy handler starves one of two processes.
             .busy_timeout(Duration::ZERO)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
             .pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)
@@ -193,19 +190,19 @@ impl Lifecycle for Database {
 
     async fn close(&self) {
         self.inline_readers.close();
-        // The last connection to close empties the log into the file and removes it, which
-        // one that only reads cannot do.
+        // The last connection to close checkpoints and removes the WAL, which a read-only
+        // connection cannot do. So close the write connection last.
         if timeout(self.read_pool_timeout, self.reads.close())
             .await
             .is_err()
         {
-            tracing::warn!("a read still runs; its connection is left behind");
+            tracing::warn!("read pool did not close in time; a connection was leaked");
         }
         self.writes.close().await;
     }
 }
 
-/// Few connections that cannot write, opened when they are needed and kept.
+/// Returns the pool of read-only connections. They are opened on demand, and stay open.
 fn read_pool(
     path: &Path,
     settings: &DatabaseSettings,
@@ -214,15 +211,14 @@ fn read_pool(
     let count = u32::try_from(settings.max_read_connections.get()).unwrap_or(u32::MAX);
     let options = options(path.to_owned())
         .read_only(true)
-        // Readers wait for others only while a log is recovered after a crash.
+        // Readers wait only while another process recovers the WAL after a crash.
         .busy_timeout(settings.read_pool_timeout);
     SqlitePoolOptions::new()
         .max_connections(count)
         .acquire_timeout(settings.read_pool_timeout)
-        // A connection is a file in this process: it does not go stale, and asking it
-        // whether it is alive costs as much as a read.
+        // A connection to a file does not go stale, and the test costs as much as a read.
         .test_before_acquire(false)
-        // A call that waits has a line in the log of its own.
+        // The access log reports slow calls.
         .acquire_slow_threshold(Duration::MAX)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -230,7 +226,7 @@ fn read_pool(
         .connect_lazy_with(options)
 }
 
-/// What all connections have in common. Only the migrator creates the file and sets its
+/// Returns the common options of all connections. Only the migrator creates the file and sets its
 /// journal mode.
 fn options(path: PathBuf) -> SqliteConnectOptions {
     SqliteConnectOptions::new()

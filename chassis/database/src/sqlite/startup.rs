@@ -1,5 +1,6 @@
-//! The wait for the database: the migrator creates it, perhaps only after this process
-//! was started.
+//! The checks of the database at startup: location, disk space, owner, version of the schema and
+//! statements. The database may not exist yet, since the migrator may run only after this process
+//! starts.
 
 use std::io;
 
@@ -16,46 +17,46 @@ use crate::{
     settings::DatabaseUrl,
 };
 
-/// A statement as sqlx records it when it checks it.
+/// A statement as sqlx records it at compile time.
 #[derive(Deserialize)]
 struct Recorded {
     query: String,
 }
 
 impl Database {
-    /// Waits until the database is ready, and starts the queue of writes.
+    /// Waits until the database is ready, and starts the writer task.
     pub(super) async fn start(&self) -> Result<(), ExitError> {
         sqlite_version::check_minimum()?;
-        let connection = wait_until_ready(self.wait, || self.check()).await?;
+        let connection = wait_until_ready(self.startup_timeout, || self.check()).await?;
         self.writes
             .start(connection, self.write_options(), self.requirements.access)
             .await;
         Ok(())
     }
 
-    /// A connection that may write, to a database that is as it should be.
+    /// Checks the database, and returns a connection that can write.
     async fn check(&self) -> Result<SqliteConnection, NotReady> {
         let path = self.path.as_path();
         volume::check(path)
-            .map_err(|unfit| NotReady::Fatal(ExitError::Config(unfit.to_string())))?;
+            .map_err(|error| NotReady::Fatal(ExitError::Config(error.to_string())))?;
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(NotReady::Retry(format!(
-                    "there is no file {}; `migrator upgrade` creates it, and DATABASE_URL says \
-                     where it is",
+                    "the file {} does not exist; `migrator upgrade` creates it, and DATABASE_URL \
+                     sets its path",
                     path.display()
                 )));
             }
             Err(error) => return Err(self.cannot_open(&error)),
             Ok(file) if !file.is_file() => {
                 return Err(NotReady::Fatal(ExitError::Config(format!(
-                    "{} is no file; set DATABASE_URL to the database file itself",
+                    "{} is not a file; set DATABASE_URL to the database file itself",
                     path.display()
                 ))));
             }
             Ok(_) => {}
         }
-        disk_space::check_free_space(path).map_err(|full| NotReady::Retry(full.to_string()))?;
+        disk_space::check_free_space(path).map_err(|error| NotReady::Retry(error.to_string()))?;
         let opened = self.write_options().connect().await;
         let mut connection = opened.map_err(|error| self.open_error(&error))?;
         self.check_owner(&mut connection).await?;
@@ -69,7 +70,7 @@ impl Database {
         Ok(connection)
     }
 
-    /// Whether the database is one of this system.
+    /// Checks that the database belongs to this system.
     async fn check_owner(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let (owner, objects, journal): (i32, i64, String) = sqlx::query_as(
             "select application_id, (select count(*) from sqlite_schema), journal_mode
@@ -85,7 +86,7 @@ impl Database {
         }
     }
 
-    /// Whether it is at least at the version that the service needs.
+    /// Checks that the schema has the version that the service needs, or a later one.
     async fn check_version(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         let version = history::version(connection)
             .await
@@ -96,19 +97,21 @@ impl Database {
         }
     }
 
-    /// Whether every statement of the service can be run on it, which a newer version
-    /// need not allow.
+    /// Checks that SQLite prepares every statement of the service. A later version of the schema may
+    /// have dropped a column.
     async fn prepare_all(&self, connection: &mut SqliteConnection) -> Result<(), NotReady> {
         for recorded in (self.requirements.statements)() {
             let Recorded { query } = serde_json::from_str(recorded).map_err(|error| {
-                NotReady::Fatal(ExitError::Failed(format!("a recorded statement: {error}")))
+                NotReady::Fatal(ExitError::Failed(format!(
+                    "a recorded statement cannot be decoded: {error}"
+                )))
             })?;
-            // It was recorded by the compiler, and is not a caller's text.
+            // sqlx recorded it at compile time; it contains no text of a caller.
             let query = AssertSqlSafe(query).into_sql_str();
             if let Err(error) = connection.prepare(query).await {
                 return Err(NotReady::Fatal(ExitError::Config(format!(
-                    "the schema of {} is one that this version of the service does not work \
-                     with ({error}); run a version as new as the database",
+                    "this version of the service does not work with the schema of {} ({error}); \
+                     run a version as new as the database",
                     self.url()
                 ))));
             }
@@ -116,14 +119,15 @@ impl Database {
         Ok(())
     }
 
+    /// Returns the reason for an error of the first statements on a connection.
     fn open_error(&self, error: &sqlx::Error) -> NotReady {
         match primary_code(error) {
             Some(libsqlite3_sys::SQLITE_NOTADB) => self.foreign_database(),
             Some(libsqlite3_sys::SQLITE_CORRUPT) => NotReady::Fatal(ExitError::Failed(format!(
-                "{} is damaged ({error}); put a copy in its place",
+                "{} is damaged ({error}); replace it by a backup",
                 self.url()
             ))),
-            // Somebody is creating or recovering it.
+            // Another process creates it, or recovers it after a crash.
             Some(libsqlite3_sys::SQLITE_BUSY) => {
                 NotReady::Retry(format!("{} is locked by another process", self.url()))
             }
@@ -131,15 +135,14 @@ impl Database {
         }
     }
 
-    /// Returns the URL by which people know the database.
+    /// Returns the URL of the database, for error messages.
     fn url(&self) -> DatabaseUrl {
         DatabaseUrl::from_path(&self.path)
     }
 
     fn foreign_database(&self) -> NotReady {
         NotReady::Fatal(ExitError::Config(format!(
-            "{} is not a database of this system, and is left alone; set DATABASE_URL to \
-             another file",
+            "{} is not a database of this system; set DATABASE_URL to another file",
             self.url()
         )))
     }
@@ -155,7 +158,7 @@ impl Database {
 
     fn cannot_open(&self, error: &dyn std::error::Error) -> NotReady {
         NotReady::Fatal(ExitError::Failed(format!(
-            "{} cannot be opened: {error}; check the permissions of the file and its folder",
+            "{} cannot be opened: {error}; check the permissions of the file and its directory",
             self.url()
         )))
     }
