@@ -231,7 +231,10 @@ async fn each_service_tells_its_contract_with_the_comments() {
         assert_eq!(file.package(), package);
         // The path of the first service in its file.
         let comment = file.source_code_info.unwrap().location;
-        let comment = comment.iter().find(|location| location.path == [6, 0]).unwrap();
+        let comment = comment
+            .iter()
+            .find(|location| location.path == [6, 0])
+            .unwrap();
         assert!(comment.leading_comments().contains("ErrorInfo"));
     }
 }

@@ -1,7 +1,6 @@
-//! What a user is, and what may be asked about users: types that are parsed once, at the
-//! edge, and cannot be wrong afterwards.
+//! The domain types of users. They are parsed once, at the edge, and are always valid.
 //!
-//! Nothing here knows how a user is stored or sent.
+//! They do not know how a user is stored or sent.
 
 mod email;
 mod nickname;
@@ -20,59 +19,59 @@ pub use self::{
 /// A user account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Positive, or 0 for a user who was only tried.
+    /// Positive, or 0 for the user of a dry run.
     pub id: i64,
-    /// As people see it.
+    /// The nickname, as displayed.
     pub nickname: String,
-    /// As mail is sent to it.
+    /// The email address, as mail is sent to it.
     pub email: String,
-    /// What the user may do.
+    /// The role.
     pub role: Role,
-    /// To the microsecond.
+    /// In whole microseconds.
     pub create_time: DateTime<Utc>,
-    /// To the microsecond.
+    /// In whole microseconds.
     pub update_time: DateTime<Utc>,
-    /// 1 at first, one more with every change.
+    /// 1 for a new user, and one more after each update.
     pub revision: i64,
 }
 
 impl User {
-    /// Tells this state of the user from every other one.
+    /// Returns the etag of this state of the user.
     #[must_use]
     pub fn etag(&self) -> Etag {
         Etag::from_revision(self.revision)
     }
 }
 
-/// What a user may do.
+/// The role of a user. The services store it and do not enforce it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// What everybody may.
+    /// An ordinary user.
     User,
-    /// What administrators may.
+    /// An administrator.
     Admin,
 }
 
-/// The id of a user that there may or may not be: 1 to `i64::MAX`.
+/// The id of a user, 1 to `i64::MAX`. The user need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct UserId(i64);
 
 impl UserId {
-    /// The id, if a user could have it.
+    /// Parses the id of a user.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is not positive.
+    /// A description for the client if the id is not positive.
     pub fn parse(id: i64) -> Result<Self, String> {
         if id > 0 {
             Ok(Self(id))
         } else {
-            Err(format!("{id} is no id; ids are positive"))
+            Err(format!("{id} is not a valid id; ids are positive"))
         }
     }
 
-    /// The number.
+    /// Returns the positive id.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -82,31 +81,31 @@ impl UserId {
 /// A user to create.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewUser {
-    /// Unique.
+    /// The nickname, which no other user may have.
     pub nickname: Nickname,
-    /// Unique.
+    /// The email address, which no other user may have.
     pub email: Email,
-    /// What the user will be allowed to do.
+    /// The role.
     pub role: Role,
 }
 
 /// New values for some fields of a user.
 #[derive(Clone, Debug, Serialize)]
 pub struct UserUpdate {
-    /// Which user.
+    /// The id of the user.
     pub id: UserId,
-    /// The state that the user must still be in.
+    /// The etag that the stored user must have, if one is given.
     pub etag: Option<Etag>,
-    /// A new nickname.
+    /// The new nickname, or `None` to keep the nickname.
     pub nickname: Option<Nickname>,
-    /// A new address.
+    /// The new email address, or `None` to keep the address.
     pub email: Option<Email>,
-    /// A new role.
+    /// The new role, or `None` to keep the role.
     pub role: Option<Role>,
 }
 
 impl UserUpdate {
-    /// Whether it would leave `user` as it is.
+    /// Returns whether the update leaves `user` unchanged.
     #[must_use]
     pub fn is_noop(&self, user: &User) -> bool {
         let nickname = self.nickname.as_ref().map(Nickname::as_str);
@@ -120,48 +119,48 @@ impl UserUpdate {
 /// A user to delete.
 #[derive(Clone, Debug, Serialize)]
 pub struct UserDeletion {
-    /// Which user.
+    /// The id of the user.
     pub id: UserId,
-    /// The state that the user must still be in.
+    /// The etag that the stored user must have, if one is given.
     pub etag: Option<Etag>,
-    /// Whether it is fine that there is no such user.
+    /// Whether the deletion of a missing user succeeds.
     pub allow_missing: bool,
 }
 
-/// One of several changes that are made together.
+/// One of the changes of a commit.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mutation {
     /// Creates a user.
     Create(NewUser),
-    /// Changes one.
+    /// Updates a user.
     Update(UserUpdate),
-    /// Deletes one.
+    /// Deletes a user.
     Delete(UserDeletion),
 }
 
 impl Mutation {
-    /// Whether it creates a user.
+    /// Returns whether it creates a user.
     #[must_use]
     pub fn creates(&self) -> bool {
         matches!(self, Self::Create(_))
     }
 }
 
-/// What one user is looked up by.
+/// The unique key of a lookup.
 #[derive(Clone, Debug)]
 pub enum LookupKey {
-    /// In any letter case.
+    /// A nickname, in any letter case.
     Nickname(Nickname),
-    /// In any letter case.
+    /// An email address, in any letter case.
     Email(Email),
 }
 
-/// Which users are purged.
+/// The users that a purge deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeFilter {
-    /// All of them.
+    /// All users.
     All,
-    /// Those of one role.
+    /// The users of one role.
     Role(Role),
 }

@@ -1,5 +1,4 @@
-//! Requests, parsed into what they ask for. All that is wrong with a request is told at
-//! once.
+//! Decodes requests to domain types. An error lists all violations of the request.
 
 use chassis::{
     idempotency::WriteOptions,
@@ -65,7 +64,7 @@ pub(super) fn list(request: ListPostsRequest) -> Result<(ListQuery, View), Error
             }));
     let author_id = violations.check("author_id", author_id.map(AuthorId::parse).transpose());
     let view = violations.check("view", wire_view(view));
-    let list = match (size, order, author_id) {
+    let query = match (size, order, author_id) {
         (Some(size), Some(order), Some(author_id)) => Some(ListQuery {
             order,
             author_id,
@@ -75,28 +74,28 @@ pub(super) fn list(request: ListPostsRequest) -> Result<(ListQuery, View), Error
         }),
         _ => None,
     };
-    let (mut list, view) = violations.finish(list.zip(view))?;
+    let (mut query, view) = violations.finish(query.zip(view))?;
     if !page_token.is_empty() {
-        list.after = Some(cursor(&list, view, &page_token)?);
+        query.after = Some(cursor(&query, view, &page_token)?);
     }
-    Ok((list, view))
+    Ok((query, view))
 }
 
-/// What a page token is bound to: all that chooses, orders and shows what is listed, and
-/// whether it is counted.
-pub(super) fn page_context(list: &ListQuery, view: View) -> impl Serialize {
-    ("ListPosts", list.order, list.author_id, view, list.count)
+/// Returns the parameters that a page token is bound to. A token is invalid if a request changes
+/// one of them.
+pub(super) fn page_context(query: &ListQuery, view: View) -> impl Serialize {
+    ("ListPosts", query.order, query.author_id, view, query.count)
 }
 
-fn cursor(list: &ListQuery, view: View, token: &str) -> Result<i64, FieldViolations> {
-    pagination::decode(&page_context(list, view), token).ok_or_else(|| {
+fn cursor(query: &ListQuery, view: View, token: &str) -> Result<i64, FieldViolations> {
+    pagination::decode(&page_context(query, view), token).ok_or_else(|| {
         FieldViolations::with_reason(reason::PAGE_TOKEN, "page_token", pagination::INVALID_TOKEN)
     })
 }
 
 pub(super) fn update(request: UpdatePostRequest) -> Result<(PostUpdate, bool), Error> {
     let validate_only = request.validate_only;
-    Ok((change(request)?, validate_only))
+    Ok((post_update(request)?, validate_only))
 }
 
 pub(super) fn delete(request: DeletePostRequest) -> Result<PostDeletion, Error> {
@@ -125,7 +124,7 @@ pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Writ
 
 pub(super) fn purge(request: PurgePostsRequest) -> Result<(PurgeFilter, bool), Error> {
     let PurgePostsRequest { selection, force } = request;
-    let selection = match selection {
+    let filter = match selection {
         None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or an author_id",
@@ -138,7 +137,7 @@ pub(super) fn purge(request: PurgePostsRequest) -> Result<(PurgeFilter, bool), E
             .map(PurgeFilter::Author)
             .map_err(|error| FieldViolations::single("author_id", error)),
     };
-    Ok((selection?, force))
+    Ok((filter?, force))
 }
 
 pub(super) fn watch(
@@ -154,7 +153,7 @@ pub(super) fn watch(
     if let Some(after) = after_id
         && after < 0
     {
-        let hint = "is no id; give the last id that you saw, or 0 for all posts";
+        let hint = "is not a valid id; give the last id that you saw, or 0 for all posts";
         violations.add("after_id", format!("{after} {hint}"));
     }
     let view = violations.check("view", wire_view(view));
@@ -182,11 +181,11 @@ fn new_post(post: Option<v1::Post>) -> Result<NewPost, FieldViolations> {
     )
 }
 
-fn change(request: UpdatePostRequest) -> Result<PostUpdate, FieldViolations> {
+fn post_update(request: UpdatePostRequest) -> Result<PostUpdate, FieldViolations> {
     let UpdatePostRequest {
         post,
         update_mask,
-        // Of the whole request.
+        // A field of the whole request, which the caller of this function reads.
         validate_only: _,
     } = request;
     let v1::Post {
@@ -200,7 +199,7 @@ fn change(request: UpdatePostRequest) -> Result<PostUpdate, FieldViolations> {
         update_time: _,
     } = post.ok_or_else(|| FieldViolations::single("post", "it is not set"))?;
     let mut violations = FieldViolations::new();
-    // The body is changed with every mask and without one: there is nothing else to name.
+    // `body` is the only updatable field, so every valid mask updates it.
     UpdateMask::decode(&mut violations, update_mask, &["body"]);
     let id = violations.check("post.id", PostId::parse(id));
     let body = violations.check("post.body", Body::parse(&body));
@@ -242,9 +241,9 @@ fn mutation(mutation: PostMutation) -> Result<Mutation, FieldViolations> {
                     "it must be false here; set it for the whole request",
                 );
             }
-            let change = violations.collect(change(request));
+            let update = violations.collect(post_update(request));
             violations
-                .finish(change)
+                .finish(update)
                 .map(Mutation::Update)
                 .map_err(|violations| violations.nested_under("update"))
         }
@@ -254,11 +253,11 @@ fn mutation(mutation: PostMutation) -> Result<Mutation, FieldViolations> {
     }
 }
 
-/// The view that a number means.
+/// Decodes a view. The default is the full one.
 fn wire_view(view: i32) -> Result<View, String> {
     match PostView::try_from(view) {
         Ok(PostView::Unspecified | PostView::Full) => Ok(View::Full),
         Ok(PostView::Basic) => Ok(View::Basic),
-        Err(_) => Err(format!("there is no view {view}")),
+        Err(_) => Err(format!("{view} is not a valid view")),
     }
 }

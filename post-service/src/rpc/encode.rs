@@ -1,4 +1,4 @@
-//! The messages of the contract, made from posts and authors.
+//! Encodes posts and authors as messages of the contract.
 
 use chassis::serving::pagination;
 use proto::{
@@ -14,7 +14,7 @@ use crate::{
     store::{ListQuery, Page},
 };
 
-/// Returns a post, with its author if that is to be shown.
+/// Encodes a post, with its author if one is given.
 pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
     let etag = post.etag().into_string();
     let Post {
@@ -22,7 +22,7 @@ pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
         body,
         create_time,
         update_time,
-        // In the etag.
+        // Encoded in the etag.
         revision: _,
         author_id,
     } = post;
@@ -37,7 +37,7 @@ pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
     }
 }
 
-/// Returns the result of each mutation: its post, or nothing for a deletion.
+/// Encodes the result of each mutation. A deletion has no post.
 pub(super) fn results(posts: &[Option<Post>]) -> CommitPostsResponse {
     let result = |stored: &Option<Post>| PostMutationResult {
         post: stored.as_ref().map(|stored| post(stored, None)),
@@ -47,10 +47,10 @@ pub(super) fn results(posts: &[Option<Post>]) -> CommitPostsResponse {
     }
 }
 
-/// Returns a page, with the token of the next one. `authors` are those of its posts, in their
-/// order, or none if they are not to be shown.
+/// Encodes a page, with the token of the next one. `authors` has the author of each post in the
+/// order of the posts, or is empty in the basic view.
 pub(super) fn page(
-    list: &ListQuery,
+    query: &ListQuery,
     view: View,
     page: &Page,
     authors: &[Author],
@@ -62,13 +62,13 @@ pub(super) fn page(
         response: _,
     } = page;
     let next_page_token = next
-        .map(|cursor| pagination::encode(&page_context(list, view), &cursor))
+        .map(|cursor| pagination::encode(&page_context(query, view), &cursor))
         .transpose()
         .map_err(|error| Error::Corrupt(format!("a page token: {error}")))?;
-    let shown = posts.iter().enumerate();
+    let posts = posts.iter().enumerate();
     Ok(ListPostsResponse {
-        posts: shown
-            .map(|(at, shown)| post(shown, authors.get(at)))
+        posts: posts
+            .map(|(index, stored)| post(stored, authors.get(index)))
             .collect(),
         next_page_token: next_page_token.unwrap_or_default(),
         total_size: *total,
@@ -79,8 +79,8 @@ impl From<&Author> for v1::Author {
     fn from(author: &Author) -> Self {
         let (state, nickname) = match author {
             Author::Resolved(nickname) => (State::Resolved, &**nickname),
-            // The post was there when it was read, and its foreign key is never broken: both
-            // are gone by now.
+            // The post existed when it was read, and its foreign key held. Thus both have been
+            // deleted since.
             Author::Deleted => (State::Deleted, ""),
             Author::Unavailable(last) => (State::Unavailable, last.as_deref().unwrap_or_default()),
         };
@@ -101,7 +101,7 @@ mod tests {
     use crate::post::AuthorId;
 
     #[test]
-    fn a_post_has_the_bytes_that_the_contract_says() {
+    fn a_post_is_encoded_as_in_the_contract() {
         let time = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
         let stored = Post {
             id: 7,

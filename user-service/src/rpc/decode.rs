@@ -1,5 +1,4 @@
-//! Requests, parsed into what they ask for. All that is wrong with a request is told at
-//! once.
+//! Decodes requests to domain types. An error lists all violations of the request.
 
 use std::collections::HashSet;
 
@@ -30,8 +29,8 @@ use crate::{
     },
 };
 
-/// The fields of a user that can be changed, as an update mask names them.
-const CHANGEABLE: [&str; 3] = ["nickname", "email", "role"];
+/// The updatable fields of a user, as named in an update mask.
+const UPDATABLE: [&str; 3] = ["nickname", "email", "role"];
 
 pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, WriteOptions), Error> {
     let CreateUserRequest {
@@ -73,10 +72,7 @@ pub(super) fn batch_get(request: BatchGetUsersRequest) -> Result<(Vec<UserId>, b
     let mut seen = HashSet::with_capacity(ids.len());
     let (ids, _) = repeated::decode(&mut violations, "ids", ids, |id| {
         if !seen.insert(id) {
-            return Err(FieldViolations::single(
-                "",
-                format!("{id} stands there twice"),
-            ));
+            return Err(FieldViolations::single("", format!("{id} occurs twice")));
         }
         UserId::parse(id).map_err(|error| FieldViolations::single("", error))
     });
@@ -99,7 +95,7 @@ pub(super) fn list(request: ListUsersRequest) -> Result<ListQuery, Error> {
                 FieldViolations::with_reason(reason::ORDER_BY, "order_by", error)
             }));
     let role = violations.check("role", wire_role(role));
-    let list = match (size, order, role) {
+    let query = match (size, order, role) {
         (Some(size), Some(order), Some(role)) => Some(ListQuery {
             order,
             role,
@@ -109,22 +105,22 @@ pub(super) fn list(request: ListUsersRequest) -> Result<ListQuery, Error> {
         }),
         _ => None,
     };
-    let mut list = violations.finish(list)?;
+    let mut query = violations.finish(query)?;
     if !page_token.is_empty() {
-        list.after = Some(cursor(&list, &page_token)?);
+        query.after = Some(cursor(&query, &page_token)?);
     }
-    Ok(list)
+    Ok(query)
 }
 
-/// What a page token is bound to: all that chooses and orders what is listed, and
-/// whether it is counted.
-pub(super) fn page_context(list: &ListQuery) -> impl Serialize {
-    ("ListUsers", list.order.clone(), list.role, list.count)
+/// Returns the parameters that a page token is bound to. A token is invalid if a request changes
+/// one of them.
+pub(super) fn page_context(query: &ListQuery) -> impl Serialize {
+    ("ListUsers", query.order.clone(), query.role, query.count)
 }
 
-fn cursor(list: &ListQuery, token: &str) -> Result<Cursor, FieldViolations> {
-    pagination::decode(&page_context(list), token)
-        .filter(|cursor: &Cursor| cursor.matches_order(&list.order))
+fn cursor(query: &ListQuery, token: &str) -> Result<Cursor, FieldViolations> {
+    pagination::decode(&page_context(query), token)
+        .filter(|cursor: &Cursor| cursor.matches_order(&query.order))
         .ok_or_else(|| {
             FieldViolations::with_reason(
                 reason::PAGE_TOKEN,
@@ -136,7 +132,7 @@ fn cursor(list: &ListQuery, token: &str) -> Result<Cursor, FieldViolations> {
 
 pub(super) fn update(request: UpdateUserRequest) -> Result<(UserUpdate, bool), Error> {
     let validate_only = request.validate_only;
-    Ok((change(request)?, validate_only))
+    Ok((user_update(request)?, validate_only))
 }
 
 pub(super) fn delete(request: DeleteUserRequest) -> Result<UserDeletion, Error> {
@@ -165,7 +161,7 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
 
 pub(super) fn purge(request: PurgeUsersRequest) -> Result<(PurgeFilter, bool), Error> {
     let PurgeUsersRequest { selection, force } = request;
-    let selection = match selection {
+    let filter = match selection {
         None => Err(FieldViolations::single(
             "selection",
             "it is not set; give `all` or a role",
@@ -180,7 +176,7 @@ pub(super) fn purge(request: PurgeUsersRequest) -> Result<(PurgeFilter, bool), E
             Err(error) => Err(FieldViolations::single("role", error)),
         },
     };
-    Ok((selection?, force))
+    Ok((filter?, force))
 }
 
 fn new_user(user: Option<v1::User>) -> Result<NewUser, FieldViolations> {
@@ -209,11 +205,11 @@ fn new_user(user: Option<v1::User>) -> Result<NewUser, FieldViolations> {
     violations.finish(draft)
 }
 
-fn change(request: UpdateUserRequest) -> Result<UserUpdate, FieldViolations> {
+fn user_update(request: UpdateUserRequest) -> Result<UserUpdate, FieldViolations> {
     let UpdateUserRequest {
         user,
         update_mask,
-        // Of the whole request.
+        // A field of the whole request, which the caller of this function reads.
         validate_only: _,
     } = request;
     let v1::User {
@@ -227,7 +223,7 @@ fn change(request: UpdateUserRequest) -> Result<UserUpdate, FieldViolations> {
         update_time: _,
     } = user.ok_or_else(|| FieldViolations::single("user", "it is not set"))?;
     let mut violations = FieldViolations::new();
-    let mask = UpdateMask::decode(&mut violations, update_mask, &CHANGEABLE);
+    let mask = UpdateMask::decode(&mut violations, update_mask, &UPDATABLE);
     let id = violations.check("user.id", UserId::parse(id));
     let nickname = mask
         .changes("nickname", !nickname.is_empty())
@@ -284,9 +280,9 @@ fn mutation(mutation: UserMutation) -> Result<Mutation, FieldViolations> {
                     "it must be false here; set it for the whole request",
                 );
             }
-            let change = violations.collect(change(request));
+            let update = violations.collect(user_update(request));
             violations
-                .finish(change)
+                .finish(update)
                 .map(Mutation::Update)
                 .map_err(|violations| violations.nested_under("update"))
         }
@@ -296,12 +292,12 @@ fn mutation(mutation: UserMutation) -> Result<Mutation, FieldViolations> {
     }
 }
 
-/// The role that a number means: none for the one that means that none is set.
+/// Decodes a role. Returns `None` if it is unspecified.
 fn wire_role(role: i32) -> Result<Option<Role>, String> {
     match v1::Role::try_from(role) {
         Ok(v1::Role::Unspecified) => Ok(None),
         Ok(v1::Role::User) => Ok(Some(Role::User)),
         Ok(v1::Role::Admin) => Ok(Some(Role::Admin)),
-        Err(_) => Err(format!("there is no role {role}")),
+        Err(_) => Err(format!("{role} is not a valid role")),
     }
 }

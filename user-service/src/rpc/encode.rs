@@ -1,4 +1,4 @@
-//! The messages of the contract, made from users.
+//! Encodes users as messages of the contract.
 
 use chassis::serving::pagination;
 use proto::{
@@ -15,7 +15,7 @@ use crate::{
     user::{Role, User},
 };
 
-/// Returns the users that were found, and the ids of the missing ones.
+/// Encodes the users that exist, and the ids of missing users.
 pub(super) fn batch(users: Vec<Option<User>>, missing_ids: Vec<i64>) -> BatchGetUsersResponse {
     BatchGetUsersResponse {
         users: users.into_iter().flatten().map(v1::User::from).collect(),
@@ -23,7 +23,7 @@ pub(super) fn batch(users: Vec<Option<User>>, missing_ids: Vec<i64>) -> BatchGet
     }
 }
 
-/// Returns the result of each mutation: its user, or nothing for a deletion.
+/// Encodes the result of each mutation. A deletion has no user.
 pub(super) fn results(users: Vec<Option<User>>) -> CommitUsersResponse {
     let result = |user: Option<User>| UserMutationResult {
         user: user.map(v1::User::from),
@@ -33,11 +33,11 @@ pub(super) fn results(users: Vec<Option<User>>) -> CommitUsersResponse {
     }
 }
 
-/// Returns a page, with the token of the next one.
-pub(super) fn page(list: &ListQuery, page: Page) -> Result<ListUsersResponse, Error> {
+/// Encodes a page, with the token of the next one.
+pub(super) fn page(query: &ListQuery, page: Page) -> Result<ListUsersResponse, Error> {
     let Page { users, next, total } = page;
     let next_page_token = next
-        .map(|cursor| pagination::encode(&page_context(list), &cursor))
+        .map(|cursor| pagination::encode(&page_context(query), &cursor))
         .transpose()
         .map_err(|error| Error::Corrupt(format!("a page token: {error}")))?;
     Ok(ListUsersResponse {
@@ -57,7 +57,7 @@ impl From<User> for v1::User {
             role,
             create_time,
             update_time,
-            // In the etag.
+            // Encoded in the etag.
             revision: _,
         } = user;
         Self {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_has_the_bytes_that_the_contract_says() {
+    fn a_user_is_encoded_as_in_the_contract() {
         let time = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
         let user = User {
             id: 7,

@@ -1,18 +1,19 @@
-//! Addresses, by the syntax of [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321) and, for
-//! letters beyond ASCII, [RFC 6531](https://www.rfc-editor.org/rfc/rfc6531).
+//! Email addresses, with the syntax of [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321), and of
+//! [RFC 6531](https://www.rfc-editor.org/rfc/rfc6531) for letters beyond ASCII.
 
 use email_address::{EmailAddress, Options};
 use serde::Serialize;
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest address, in code points.
-const LONGEST: usize = 120;
+/// The maximum length of an address, in code points.
+const MAX_LEN: usize = 120;
 
-/// The longest text that is looked at, in code points.
-const LONGEST_RAW: usize = 16 * LONGEST;
+/// The maximum length of a text that is normalized at all, in code points. Normalization Form C
+/// never shortens a longer text to `MAX_LEN`, so a longer one is rejected without that cost.
+const MAX_RAW_LEN: usize = 16 * MAX_LEN;
 
-/// An address as mail is sent to it, and the form in which two of them are compared.
+/// An email address, and its comparison form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email {
     text: String,
@@ -21,27 +22,26 @@ pub struct Email {
 }
 
 impl Email {
-    /// The address that a text is. It is kept as it is, but for Normalization Form C.
+    /// Parses an address. It is converted to Normalization Form C, and not changed otherwise.
     ///
     /// # Errors
     ///
-    /// What is wrong with the text: it is empty, longer than 120 code points, or no
-    /// address.
+    /// A description for the client if the text is empty, is longer than 120 code points, or is
+    /// not a valid address.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("it is empty; give an address such as susan@example.com".into());
         }
-        // Normalization Form C makes no text shorter by so much.
-        if text.chars().nth(LONGEST_RAW).is_some() {
+        if text.chars().nth(MAX_RAW_LEN).is_some() {
             return Err(format!(
-                "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
+                "it has more than {MAX_RAW_LEN} characters; at most {MAX_LEN} are allowed"
             ));
         }
         let text = normalized(text);
         let length = text.chars().count();
-        if length > LONGEST {
+        if length > MAX_LEN {
             return Err(format!(
-                "it has {length} characters; at most {LONGEST} are allowed"
+                "it has {length} characters; at most {MAX_LEN} are allowed"
             ));
         }
         if let Some(control) = text.chars().find(|&c| c.is_control()) {
@@ -53,26 +53,26 @@ impl Email {
         // `Susan <susan@example.com>` is a mailbox (RFC 5322), not an address.
         let options = Options::default().without_display_text();
         EmailAddress::parse_with_options(&text, options)
-            .map_err(|error| format!("it is no address (RFC 5321): {error}"))?;
-        // Full case folding can undo the normalization, which is therefore done again.
+            .map_err(|error| format!("it is not a valid email address (RFC 5321): {error}"))?;
+        // Full case folding can denormalize the text, so normalize it again.
         let key = normalized(&UniCase::new(&text).to_folded_case());
         Ok(Self { text, key })
     }
 
-    /// As mail is sent to it: at most 120 code points.
+    /// Returns the address as mail is sent to it: at most 120 code points.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Equal for addresses that differ in nothing but letter case.
+    /// Returns the comparison form, which is equal for addresses that differ only in letter case.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// Normalization Form C, which ASCII has.
+/// Converts a text to Normalization Form C. ASCII is in this form already.
 fn normalized(text: &str) -> String {
     if text.is_ascii() {
         text.to_owned()
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_differ_in_letter_case_have_one_key() {
+    fn addresses_that_differ_only_in_letter_case_have_one_key() {
         for (one, other) in [
             ("Susan@Example.COM", "susan@example.com"),
             ("ÉMILE@example.com", "e\u{301}mile@example.com"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_letter_case_that_was_given_is_kept() {
+    fn the_letter_case_of_an_address_is_preserved() {
         assert_eq!(
             Email::parse("Susan@example.com").unwrap().text,
             "Susan@example.com"
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_the_standard_allows_are_taken() {
+    fn valid_addresses_are_accepted() {
         for email in [
             "a@b",
             "john.doe+blog@mail.example.com",
@@ -117,12 +117,12 @@ mod tests {
             "john@[192.0.2.1]",
             "用户@例子.公司",
         ] {
-            assert!(Email::parse(email).is_ok(), "{email} was refused");
+            assert!(Email::parse(email).is_ok(), "{email} was rejected");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_rejected() {
         for email in [
             "",
             "john",
@@ -138,15 +138,15 @@ mod tests {
             "john@example.com,susan@example.com",
             "\u{202e}john@example.com",
         ] {
-            assert!(Email::parse(email).is_err(), "{email} was taken");
+            assert!(Email::parse(email).is_err(), "{email} was accepted");
         }
     }
 
     #[test]
-    fn an_address_of_120_characters_is_taken_and_one_of_121_is_not() {
-        let of = |length: usize| format!("{}@{}.com", "a".repeat(60), "b".repeat(length - 65));
-        // A label of a domain has 63 octets at most.
-        assert!(Email::parse(&of(120)).is_ok());
-        assert!(Email::parse(&of(121)).unwrap_err().contains("121"));
+    fn an_address_has_at_most_120_code_points() {
+        let address = |length: usize| format!("{}@{}.com", "a".repeat(60), "b".repeat(length - 65));
+        // A domain label has at most 63 octets.
+        assert!(Email::parse(&address(120)).is_ok());
+        assert!(Email::parse(&address(121)).unwrap_err().contains("121"));
     }
 }

@@ -1,4 +1,4 @@
-//! Nicknames, by the Nickname profile of [RFC 8266](https://www.rfc-editor.org/rfc/rfc8266).
+//! Nicknames, with the PRECIS profile of [RFC 8266](https://www.rfc-editor.org/rfc/rfc8266).
 
 use precis_core::{
     CodepointInfo, Error, UnexpectedError,
@@ -7,13 +7,14 @@ use precis_core::{
 use precis_profiles::Nickname as Rfc8266;
 use serde::Serialize;
 
-/// The longest nickname, in code points.
-const LONGEST: usize = 64;
+/// The maximum length of a nickname, in code points.
+const MAX_LEN: usize = 64;
 
-/// The longest text that is looked at, in code points.
-const LONGEST_RAW: usize = 16 * LONGEST;
+/// The maximum length of a text that is normalized at all, in code points. A longer one would
+/// only cost time.
+const MAX_RAW_LEN: usize = 16 * MAX_LEN;
 
-/// A nickname as people see it, and the form in which two of them are compared.
+/// A nickname as displayed, and its comparison form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Nickname {
     text: String,
@@ -22,37 +23,36 @@ pub struct Nickname {
 }
 
 impl Nickname {
-    /// The nickname that is meant by a text: white space is trimmed and collapsed, and
-    /// what looks alike to machines is made alike (RFC 8266, section 2.3).
+    /// Parses a nickname. White space is trimmed and collapsed, and compatibility characters are
+    /// replaced (RFC 8266, section 2.3).
     ///
     /// # Errors
     ///
-    /// What is wrong with the text: it is empty, longer than 64 code points, or has a
+    /// A description for the client if the text is empty, is longer than 64 code points, or has a
     /// character that the profile does not allow, such as a control character.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Self::of_ascii(text).map_or_else(|| Self::of_unicode(text), Ok)
+        Self::from_ascii(text).map_or_else(|| Self::from_unicode(text), Ok)
     }
 
-    /// What the profile makes of a text of printable ASCII with single spaces in it: nothing
-    /// but another letter case of the key, for which it would look up every character twice.
-    fn of_ascii(text: &str) -> Option<Self> {
+    /// Parses a nickname of printable ASCII and single spaces, and returns `None` for others. The
+    /// profile would look up every character twice, only to lower the letter case of the key.
+    fn from_ascii(text: &str) -> Option<Self> {
         let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         let spaced = text.trim().len() == text.len() && !text.contains("  ");
-        let short = (1..=LONGEST).contains(&text.len());
+        let short = (1..=MAX_LEN).contains(&text.len());
         (printable && spaced && short).then(|| Self {
             text: text.to_owned(),
             key: text.to_ascii_lowercase(),
         })
     }
 
-    fn of_unicode(text: &str) -> Result<Self, String> {
+    fn from_unicode(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty; give 1 to 64 characters".into());
         }
-        // Longer than white space could make a nickname: normalizing it would only cost time.
-        if text.chars().nth(LONGEST_RAW).is_some() {
+        if text.chars().nth(MAX_RAW_LEN).is_some() {
             return Err(format!(
-                "it has more than {LONGEST_RAW} characters; at most {LONGEST} are allowed"
+                "it has more than {MAX_RAW_LEN} characters; at most {MAX_LEN} are allowed"
             ));
         }
         let profile = Rfc8266::new();
@@ -61,37 +61,37 @@ impl Nickname {
             .map_err(|error| explain(&error))?
             .into_owned();
         let length = text.chars().count();
-        if length > LONGEST {
+        if length > MAX_LEN {
             return Err(format!(
-                "it has {length} characters; at most {LONGEST} are allowed"
+                "it has {length} characters; at most {MAX_LEN} are allowed"
             ));
         }
         let key = comparison_form(profile, &text).map_err(|error| explain(&error))?;
         Ok(Self { text, key })
     }
 
-    /// As people see it: 1 to 64 code points.
+    /// Returns the nickname as displayed: 1 to 64 code points.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Equal for nicknames that differ in nothing but letter case and what the profile
-    /// makes alike.
+    /// Returns the comparison form. It is equal for nicknames that differ only in letter case or in
+    /// characters that the profile maps to the same ones.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// The form that section 2.4 compares. The profile's crate compares two texts, but does
-/// not give the form of one; the steps and their order are the same.
+/// Returns the comparison form of RFC 8266, section 2.4. The crate of the profile compares two
+/// texts, but does not return the form of one. This function has the same steps in the same order.
 fn comparison_form(profile: Rfc8266, text: &str) -> Result<String, Error> {
     let form = stabilize(text, |text| {
         let text = profile.prepare(text)?;
         let text = profile.additional_mapping_rule(text)?;
         let text = profile.case_mapping_rule(text)?;
-        // The profile's mapping keeps the two lower cases of Σ apart.
+        // The mapping of the profile distinguishes the two lower-case forms of Σ.
         profile.normalization_rule(text.replace('ς', "σ"))
     })?;
     Ok(form.into_owned())
@@ -109,7 +109,7 @@ fn explain(error: &Error) -> String {
             position + 1
         ),
         Error::Invalid | Error::Unexpected(_) => {
-            "it is no nickname that can be compared (RFC 8266)".into()
+            "it has no comparison form as a nickname (RFC 8266)".into()
         }
     }
 }
@@ -132,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn the_letter_case_that_people_see_is_kept() {
+    fn the_letter_case_of_a_nickname_is_preserved() {
         assert_eq!(text("McGregor"), "McGregor");
     }
 
     #[test]
-    fn nicknames_that_differ_in_letter_case_have_one_key() {
+    fn nicknames_that_differ_only_in_letter_case_have_one_key() {
         for (one, other) in [
             ("Susan", "sUSAN"),
             ("ÉMILE", "émile"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_alike_to_machines_has_one_key() {
+    fn compatibility_variants_have_one_key() {
         for (one, other) in [("e\u{301}", "é"), ("ｊｏｈｎ", "john"), ("ﬁn", "fin")] {
             assert_eq!(key(one), key(other));
         }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nickname_agrees_with_the_comparison_of_the_profile() {
+    fn keys_agree_with_the_comparison_of_the_profile() {
         let profile = Rfc8266::new();
         for (one, other) in [("Foo Bar", "foo  bar"), ("ß", "ss"), ("İ", "i"), ("ſ", "s")] {
             assert_eq!(
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn printable_ascii_is_what_the_profile_makes_of_it() {
+    fn the_ascii_parser_agrees_with_the_profile() {
         let ascii = || (0..=127_u8).map(char::from);
         let short = ascii().flat_map(|a| ascii().map(move |b| format!("{a}{b}")));
         let between = ascii().map(|c| format!("A{c}{c}Z"));
@@ -180,8 +180,8 @@ mod tests {
         let mut plain = 0;
 
         for text in short.chain(between).chain(long).chain([String::new()]) {
-            if let Some(nickname) = Nickname::of_ascii(&text) {
-                assert_eq!(Nickname::of_unicode(&text).as_ref(), Ok(&nickname));
+            if let Some(nickname) = Nickname::from_ascii(&text) {
+                assert_eq!(Nickname::from_unicode(&text).as_ref(), Ok(&nickname));
                 plain += 1;
             }
         }
@@ -190,36 +190,36 @@ mod tests {
     }
 
     #[test]
-    fn sixty_four_characters_are_a_nickname_however_many_bytes_they_take() {
+    fn a_nickname_is_limited_by_code_points_not_by_bytes() {
         assert_eq!(text(&"😀".repeat(64)).chars().count(), 64);
         assert!(Nickname::parse(&"😀".repeat(65)).is_err());
     }
 
     #[test]
-    fn what_the_profile_does_not_allow_is_refused_with_its_place() {
-        for (nickname, place) in [
+    fn a_disallowed_character_is_rejected_with_its_position() {
+        for (nickname, position) in [
             ("a\u{0}b", "character 2 is U+0000"),
             ("ab\ncd", "character 3 is U+000A"),
             ("\u{202e}nasus", "character 1 is U+202E"),
             ("jo\u{200b}hn", "character 3 is U+200B"),
         ] {
-            let refusal = Nickname::parse(nickname).unwrap_err();
-            assert!(refusal.starts_with(place), "{refusal}");
+            let rejection = Nickname::parse(nickname).unwrap_err();
+            assert!(rejection.starts_with(position), "{rejection}");
         }
     }
 
     #[test]
-    fn nothing_but_white_space_is_refused() {
+    fn white_space_alone_is_rejected() {
         for nickname in ["", " ", "\u{3000}\t"] {
-            let refusal = Nickname::parse(nickname).unwrap_err();
-            assert!(refusal.contains("empty"), "{refusal}");
+            let rejection = Nickname::parse(nickname).unwrap_err();
+            assert!(rejection.contains("empty"), "{rejection}");
         }
     }
 
     #[test]
-    fn what_is_far_too_long_is_refused_before_it_is_normalized() {
-        let refusal = Nickname::parse(&"\u{fdfa}".repeat(1_300_000)).unwrap_err();
+    fn a_far_too_long_text_is_rejected_without_normalization() {
+        let rejection = Nickname::parse(&"\u{fdfa}".repeat(1_300_000)).unwrap_err();
 
-        assert!(refusal.contains("more than 1024"), "{refusal}");
+        assert!(rejection.contains("more than 1024"), "{rejection}");
     }
 }

@@ -1,22 +1,22 @@
-//! The orders in which users can be listed.
+//! The orders of lists of users.
 
 use serde::Serialize;
 
-/// A field by which users can be put in order.
+/// A field that users can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
-    /// As they were created.
+    /// The id, which is the order of creation.
     Id,
-    /// By the form in which nicknames are compared, by code point.
+    /// The comparison form of the nickname, by code point.
     Nickname,
-    /// By the form in which addresses are compared, by code point.
+    /// The comparison form of the email address, by code point.
     Email,
-    /// As they were created.
+    /// The creation time, which is the order of the ids.
     CreateTime,
 }
 
-/// The order of a list: fields, the first of which decides, each ascending or descending.
+/// The order of a list: the fields to order by, each ascending or descending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Order(Vec<(Field, Direction)>);
 
@@ -27,27 +27,27 @@ enum Direction {
     Descending,
 }
 
-/// Why a text is no order.
+/// A syntax error in an order.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownOrder {
-    /// There is no such field.
-    #[error("`{0}` is no field to order by; there are id, nickname, email and create_time")]
+    /// The field is unknown.
+    #[error("cannot order by `{0}`; the fields are id, nickname, email and create_time")]
     Field(String),
-    /// What stands after a field.
-    #[error("`{0}` is no direction; write ` desc` after a field, or nothing")]
+    /// The word after a field is not a direction.
+    #[error("`{0}` is not a direction; write ` desc` after a field, or nothing")]
     Direction(String),
-    /// A field that stands there twice.
-    #[error("`{0}` stands there twice")]
+    /// The field occurs twice.
+    #[error("`{0}` occurs twice")]
     Twice(String),
 }
 
 impl Order {
-    /// The order that a text names: comma-separated fields, each with an optional ` desc`
-    /// ([AIP-132](https://google.aip.dev/132)). An empty one is the order of the ids.
+    /// Parses comma-separated fields, each with an optional ` desc`
+    /// ([AIP-132](https://google.aip.dev/132)). An empty text is the order by id.
     ///
     /// # Errors
     ///
-    /// The first thing in it that is not understood.
+    /// The first syntax error.
     pub fn parse(text: &str) -> Result<Self, UnknownOrder> {
         if text.trim().is_empty() {
             return Ok(Self(vec![(Field::Id, Direction::Ascending)]));
@@ -78,9 +78,8 @@ impl Order {
         Ok(Self(fields))
     }
 
-    /// The field that decides, and whether it descends. It alone decides: no two users
-    /// share an id, a nickname, an address or a creation time, so further fields are
-    /// never asked.
+    /// Returns the first field, and whether it descends. Further fields have no effect, since
+    /// the values of each field are unique.
     #[must_use]
     pub fn sort_key(&self) -> (Field, bool) {
         self.0
@@ -96,19 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_order_is_the_order_of_the_ids() {
+    fn an_empty_order_is_the_order_by_id() {
         assert_eq!(Order::parse("").unwrap().sort_key(), (Field::Id, false));
     }
 
     #[test]
-    fn the_reverse_alphabetical_order_is_the_nickname_descending() {
+    fn desc_after_a_field_makes_it_descend() {
         let order = Order::parse("nickname desc").unwrap();
 
         assert_eq!(order.sort_key(), (Field::Nickname, true));
     }
 
     #[test]
-    fn spaces_between_the_words_do_not_matter() {
+    fn spaces_between_words_are_ignored() {
         assert_eq!(
             Order::parse(" nickname   desc ,id").unwrap(),
             Order::parse("nickname desc,id").unwrap()
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_and_named() {
+    fn an_unknown_order_is_rejected_by_name() {
         for (text, named) in [
             ("age", "age"),
             ("Nickname", "Nickname"),
@@ -127,8 +126,8 @@ mod tests {
             ("id; drop table users", "id;"),
             ("id, id desc", "id"),
         ] {
-            let refusal = Order::parse(text).unwrap_err().to_string();
-            assert!(refusal.contains(named), "{text}: {refusal}");
+            let rejection = Order::parse(text).unwrap_err().to_string();
+            assert!(rejection.contains(named), "{text}: {rejection}");
         }
     }
 }
