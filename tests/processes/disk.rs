@@ -1,4 +1,4 @@
-//! A disk that fills up while a service runs.
+//! Fills the disk of a running service: writes are rejected until space is free again.
 
 use std::{
     fs::{self, File},
@@ -18,18 +18,19 @@ use crate::{
     users_at,
 };
 
-/// A user service whose database is on a small disk that only it sees.
-fn start(dir: &TestDir, margin: &str) -> Option<Process> {
+/// Starts a user service whose database is on a small file system in a private mount namespace.
+/// Returns `None` if the kernel allows no such namespace.
+fn start(dir: &TestDir, min_free: &str) -> Option<Process> {
     let mut service = dir.command(program("user-service"), &[]);
     let database = dir.path().join("disk/microblog.db");
     service
         .env("DATABASE_URL", format!("sqlite:{}", database.display()))
-        .env("MIN_FREE_DISK_BYTES", margin);
+        .env("MIN_FREE_DISK_BYTES", min_free);
     let command = contained(dir, &["-m"], &on_a_disk_of(4_096), &service)?;
     Some(Process::start(command))
 }
 
-/// Fills that disk with a file, which is where this path leads.
+/// Fills the file system of the service with a file, and returns its path as seen from here.
 fn fill(dir: &TestDir, service: &Process) -> PathBuf {
     let folder = dir.path();
     let file = Path::new("/proc")
@@ -43,11 +44,11 @@ fn fill(dir: &TestDir, service: &Process) -> PathBuf {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on() {
-    // Refused before the disk is full, and by SQLite when it is.
-    for margin in ["1048576", "0"] {
+async fn full_disk_rejects_writes_until_space_is_free_but_serves_reads() {
+    // With a minimum, the service rejects writes before the disk is full. Without one, SQLite does.
+    for min_free in ["1048576", "0"] {
         let dir = TestDir::migrated().await;
-        let Some(mut service) = start(&dir, margin) else {
+        let Some(mut service) = start(&dir, min_free) else {
             return;
         };
         let mut users = users_at(service.serving().await);
@@ -55,7 +56,7 @@ async fn on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on()
         let filled = fill(&dir, &service);
 
         let mut refused = None;
-        // What SQLite has taken from the disk before may do for a few.
+        // The first writes may fit into space that SQLite has already allocated.
         for number in 0..10_000 {
             let created = within_timeout(create_user(&mut users, &format!("john{number}"))).await;
             refused = created.err();

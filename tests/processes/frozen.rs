@@ -1,5 +1,4 @@
-//! A user service that has stopped without having ended: its connections are open, and
-//! nobody answers.
+//! Suspends the user service with SIGSTOP: its connections stay open, but it sends no responses.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::{
     user_service, users_at,
 };
 
-/// What a read of posts may take while the user service is frozen.
+/// Upper bound of a read of posts while the user service is frozen.
 const BOUND: Duration = Duration::from_millis(250);
 
 type Posts = PostServiceClient<Channel>;
@@ -34,8 +33,8 @@ async fn author_of_list(mut posts: Posts) -> Author {
     posts.remove(0).author.unwrap()
 }
 
-/// What reading gives, and the shortest time of several attempts: the machine may be busy
-/// with other tests, and the service's own wait is in each of them.
+/// Returns the author that `read` gets and the shortest duration of 5 attempts. The shortest leaves out
+/// delays by other tests, while the service's own wait is in each attempt.
 async fn timed<F: Future<Output = Author>>(
     read: impl Fn(Posts) -> F,
     posts: &Posts,
@@ -43,14 +42,14 @@ async fn timed<F: Future<Output = Author>>(
     let mut shortest = Duration::MAX;
     let mut author = Author::default();
     for _ in 0..5 {
-        let begun = Instant::now();
+        let start = Instant::now();
         author = within_timeout(read(posts.clone())).await;
-        shortest = shortest.min(begun.elapsed());
+        shortest = shortest.min(start.elapsed());
     }
     (author, shortest)
 }
 
-/// Reads until the author is in `state`.
+/// Reads until the author has `state`.
 async fn until(posts: &Posts, state: State) -> Author {
     within_timeout(async {
         loop {
@@ -64,7 +63,7 @@ async fn until(posts: &Posts, state: State) -> Author {
 }
 
 #[tokio::test]
-async fn posts_are_read_without_a_user_service_that_is_frozen() {
+async fn posts_are_served_while_user_service_is_frozen() {
     let dir = TestDir::migrated().await;
     let mut users = user_service(&dir);
     let users_address = users.serving().await;

@@ -1,5 +1,5 @@
-//! Callers of both services who write and read without a pause, and to whom nothing may go
-//! wrong.
+//! Callers that write to and read from both services without a pause, and record each failed or
+//! wrong response.
 
 use std::{
     collections::BTreeMap,
@@ -21,54 +21,56 @@ use tonic::Status;
 
 use crate::{create_post, create_user, posts_at, process::within_timeout, users_at};
 
-/// How many callers write to each service, and how many make each kind of read.
+/// Number of writing callers of each service.
 const WRITERS: usize = 4;
+/// Number of callers of each read method.
 const READERS: usize = 2;
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 #[derive(Clone, Debug)]
-pub struct Acknowledged {
-    /// When it was begun, and when it was acknowledged.
-    pub begun: Instant,
-    pub ended: Instant,
+pub struct AckedWrite {
+    /// Start of the call.
+    pub start: Instant,
+    /// Arrival of the response.
+    pub end: Instant,
     pub id: i64,
     pub text: String,
 }
 
-/// All that the callers were told.
+/// The responses that the callers received.
 #[derive(Debug, Default)]
-pub struct Told {
-    pub users: Vec<Acknowledged>,
-    pub posts: Vec<Acknowledged>,
-    /// The longest that a call of each kind took, and how many there were.
+pub struct Acked {
+    pub users: Vec<AckedWrite>,
+    pub posts: Vec<AckedWrite>,
+    /// The longest duration and the number of calls of each method.
     pub calls: BTreeMap<&'static str, (Duration, u64)>,
-    /// What went wrong.
+    /// Failed calls and wrong responses.
     pub failures: Vec<String>,
 }
 
-/// The callers.
+/// The running callers.
 pub struct Load {
     shared: Arc<Shared>,
     callers: JoinSet<()>,
 }
 
 struct Shared {
-    told: Mutex<Told>,
+    acked: Mutex<Acked>,
     stop: AtomicBool,
-    /// How many calls each caller has made.
+    /// Number of finished calls of each caller.
     made: Vec<AtomicU64>,
-    /// How many users and posts there have been from the beginning.
+    /// Number of users, and of posts, before the load started.
     rows: i64,
 }
 
 impl Shared {
-    /// Makes calls of one kind until the end.
+    /// Calls one method repeatedly until the load stops.
     async fn call<F, T>(
         &self,
         caller: usize,
         kind: &'static str,
         make: impl Fn(i64) -> F,
-        expected: impl Fn(&mut Told, i64, T, Instant) -> Option<String>,
+        check: impl Fn(&mut Acked, i64, T, Instant) -> Option<String>,
     ) where
         F: Future<Output = Result<T, Status>>,
     {
@@ -76,24 +78,25 @@ impl Shared {
             if self.stop.load(Ordering::Acquire) {
                 break;
             }
-            let begun = Instant::now();
+            let start = Instant::now();
             let result = make(n).await;
-            let took = begun.elapsed();
-            let mut told = self.told.lock().unwrap();
-            let (longest, count) = told.calls.entry(kind).or_default();
+            let took = start.elapsed();
+            let mut acked = self.acked.lock().unwrap();
+            let (longest, count) = acked.calls.entry(kind).or_default();
             *longest = took.max(*longest);
             *count += 1;
             let failure = match result {
-                Ok(answer) => expected(&mut told, n, answer, begun),
+                Ok(response) => check(&mut acked, n, response, start),
                 Err(status) => Some(format!("after {took:?}: {status:?}")),
             };
-            told.failures
+            acked
+                .failures
                 .extend(failure.map(|failure| format!("{kind} {failure}")));
             self.made[caller].fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// One of the rows that have been there from the beginning.
+    /// Picks the id of a row that existed before the load started.
     fn row(&self, caller: usize, n: i64) -> i64 {
         let step = i64::try_from(caller).unwrap() * 997 + n * 31;
         1 + step % self.rows
@@ -101,11 +104,11 @@ impl Shared {
 }
 
 impl Load {
-    /// Starts it on services whose database has so many users `user1`, …, each with one post.
+    /// Starts callers of services whose database holds `rows` users `user1`, …, each with one post.
     pub fn start(users: SocketAddr, posts: SocketAddr, rows: i64) -> Self {
         let callers = 2 * WRITERS + 4 * READERS;
         let shared = Arc::new(Shared {
-            told: Mutex::default(),
+            acked: Mutex::default(),
             stop: AtomicBool::new(false),
             made: (0..callers).map(|_| AtomicU64::new(0)).collect(),
             rows,
@@ -135,8 +138,8 @@ impl Load {
         load
     }
 
-    /// Waits until every caller has made some more calls.
-    pub async fn goes_on(&self) {
+    /// Waits until each caller has finished 5 more calls.
+    pub async fn wait_for_progress(&self) {
         let made = || self.shared.made.iter().map(|n| n.load(Ordering::Acquire));
         let before: Vec<_> = made().collect();
         within_timeout(async {
@@ -147,32 +150,32 @@ impl Load {
         .await;
     }
 
-    /// What the users and the posts are that were acknowledged until now.
-    pub fn acknowledged(&self) -> [Vec<Acknowledged>; 2] {
-        let told = self.shared.told.lock().unwrap();
-        [told.users.clone(), told.posts.clone()]
+    /// Returns the users and the posts acknowledged so far.
+    pub fn acknowledged(&self) -> [Vec<AckedWrite>; 2] {
+        let acked = self.shared.acked.lock().unwrap();
+        [acked.users.clone(), acked.posts.clone()]
     }
 
-    /// Has the callers come to their end.
-    pub async fn end(self) -> Told {
+    /// Stops the callers and returns all responses.
+    pub async fn stop(self) -> Acked {
         self.shared.stop.store(true, Ordering::Release);
         within_timeout(self.callers.join_all()).await;
-        let mut told = self.shared.told.lock().unwrap();
-        std::mem::take(&mut *told)
+        let mut acked = self.shared.acked.lock().unwrap();
+        std::mem::take(&mut *acked)
     }
 }
 
-fn acknowledged(begun: Instant, id: i64, text: String) -> Acknowledged {
-    Acknowledged {
-        begun,
-        ended: Instant::now(),
+fn acked_write(start: Instant, id: i64, text: String) -> AckedWrite {
+    AckedWrite {
+        start,
+        end: Instant::now(),
         id,
         text,
     }
 }
 
-fn unlike(found: &str, expected: &str) -> Option<String> {
-    (found != expected).then(|| format!("gave {found:?} instead of {expected:?}"))
+fn difference(found: &str, expected: &str) -> Option<String> {
+    (found != expected).then(|| format!("returned {found:?} instead of {expected:?}"))
 }
 
 async fn write_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -182,12 +185,12 @@ async fn write_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
         let mut users = users.clone();
         async move { create_user(&mut users, &nickname(n)).await }
     };
-    let expected = |told: &mut Told, n, user: proto::user::v1::User, begun| {
-        let failure = unlike(&user.nickname, &nickname(n));
-        told.users.push(acknowledged(begun, user.id, user.nickname));
+    let check = |acked: &mut Acked, n, user: proto::user::v1::User, start| {
+        let failure = difference(&user.nickname, &nickname(n));
+        acked.users.push(acked_write(start, user.id, user.nickname));
         failure
     };
-    shared.call(caller, "CreateUser", make, expected).await;
+    shared.call(caller, "CreateUser", make, check).await;
 }
 
 async fn write_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -197,12 +200,12 @@ async fn write_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
         let (mut posts, author) = (posts.clone(), shared.row(caller, n));
         async move { create_post(&mut posts, author, &body(n)).await }
     };
-    let expected = |told: &mut Told, n, post: proto::post::v1::Post, begun| {
-        let failure = unlike(&post.body, &body(n));
-        told.posts.push(acknowledged(begun, post.id, post.body));
+    let check = |acked: &mut Acked, n, post: proto::post::v1::Post, start| {
+        let failure = difference(&post.body, &body(n));
+        acked.posts.push(acked_write(start, post.id, post.body));
         failure
     };
-    shared.call(caller, "CreatePost", make, expected).await;
+    shared.call(caller, "CreatePost", make, check).await;
 }
 
 async fn get_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -212,10 +215,10 @@ async fn get_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
         let request = GetUserRequest { id };
         async move { Ok(users.get_user(request).await?.into_inner().user.unwrap()) }
     };
-    let expected = |_: &mut Told, n, user: proto::user::v1::User, _| {
-        unlike(&user.nickname, &format!("user{}", shared.row(caller, n)))
+    let check = |_: &mut Acked, n, user: proto::user::v1::User, _| {
+        difference(&user.nickname, &format!("user{}", shared.row(caller, n)))
     };
-    shared.call(caller, "GetUser", make, expected).await;
+    shared.call(caller, "GetUser", make, check).await;
 }
 
 async fn list_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -230,11 +233,11 @@ async fn list_users(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
                 .users)
         }
     };
-    let expected = |_: &mut Told, _, page: Vec<proto::user::v1::User>, _| {
+    let check = |_: &mut Acked, _, page: Vec<proto::user::v1::User>, _| {
         let first = page.first().map_or("nothing", |user| &user.nickname);
-        unlike(first, "user1")
+        difference(first, "user1")
     };
-    shared.call(caller, "ListUsers", make, expected).await;
+    shared.call(caller, "ListUsers", make, check).await;
 }
 
 async fn get_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -247,13 +250,13 @@ async fn get_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
         };
         async move { Ok(posts.get_post(request).await?.into_inner().post.unwrap()) }
     };
-    let expected = |_: &mut Told, n, post: proto::post::v1::Post, _| {
-        unlike(
+    let check = |_: &mut Acked, n, post: proto::post::v1::Post, _| {
+        difference(
             &post.body,
             &format!("post of user{}", shared.row(caller, n)),
         )
     };
-    shared.call(caller, "GetPost", make, expected).await;
+    shared.call(caller, "GetPost", make, check).await;
 }
 
 async fn list_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
@@ -267,9 +270,9 @@ async fn list_posts(shared: Arc<Shared>, caller: usize, address: SocketAddr) {
         };
         async move { Ok(posts.list_posts(request).await?.into_inner().posts) }
     };
-    let expected = |_: &mut Told, n, page: Vec<proto::post::v1::Post>, _| {
+    let check = |_: &mut Acked, n, page: Vec<proto::post::v1::Post>, _| {
         let first = page.first().map_or("nothing", |post| &post.body);
-        unlike(first, &format!("post of user{}", shared.row(caller, n)))
+        difference(first, &format!("post of user{}", shared.row(caller, n)))
     };
-    shared.call(caller, "ListPosts", make, expected).await;
+    shared.call(caller, "ListPosts", make, check).await;
 }

@@ -1,8 +1,8 @@
-//! The real programs as processes of their own, on one database: what no test within one
-//! process can show.
+//! Runs the real programs as processes on one database: crashes, full disks, frozen processes and
+//! concurrent writers.
 //!
-//! The programs of the other crates are those that cargo has built beside this crate's own:
-//! `cargo test --workspace` builds them all.
+//! The programs must be next to the one of this crate in the target directory: `cargo test
+//! --workspace` builds them all.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,13 +18,15 @@ mod process;
 #[expect(dead_code, reason = "violations are for other tests")]
 mod refusal;
 
+mod cargo_run;
+mod concurrent_writers;
 mod crash;
 mod disk;
 mod frozen;
 mod load;
-mod microblog;
+
 mod settings;
-mod together;
+
 mod upgrades;
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
@@ -36,7 +38,7 @@ use proto::{
 };
 use tonic::{Status, transport::Channel};
 
-/// The file of a program of the workspace.
+/// Returns the path of a program of the workspace.
 fn program(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name(name);
     assert!(
@@ -47,12 +49,12 @@ fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A user service on the database of `dir`, with some variables set.
+/// Starts a user service on the database of `dir`.
 fn user_service(dir: &TestDir) -> Process {
     Process::start(dir.command(program("user-service"), &[]))
 }
 
-/// A post service that asks the user service at `users`.
+/// Starts a post service with these environment variables. It calls the user service at `users`.
 fn post_service(dir: &TestDir, users: SocketAddr, variables: &[(&str, &str)]) -> Process {
     let mut command = dir.command(program("post-service"), &[]);
     command
@@ -69,7 +71,7 @@ fn posts_at(address: SocketAddr) -> PostServiceClient<Channel> {
     PostServiceClient::new(connect(address))
 }
 
-/// Creates a user whose address comes from the nickname.
+/// Creates a user whose email address contains the nickname.
 async fn create_user(
     users: &mut UserServiceClient<Channel>,
     nickname: &str,
@@ -104,7 +106,7 @@ async fn create_post(
     Ok(response.into_inner().post.unwrap())
 }
 
-/// Asserts that every one of these rows, each an id and its text, is stored as it is.
+/// Asserts that the table holds each of these rows, given by id and text.
 async fn assert_stored(dir: &TestDir, table: &str, column: &str, acknowledged: &[(i64, String)]) {
     let query = format!("select id || ' ' || {column} from {table}");
     let stored: HashSet<_> = dir.query(&query).await.into_iter().collect();
@@ -113,10 +115,10 @@ async fn assert_stored(dir: &TestDir, table: &str, column: &str, acknowledged: &
         .map(|(id, text)| format!("{id} {text}"))
         .filter(|row| !stored.contains(row))
         .collect();
-    assert!(lost.is_empty(), "acknowledged and not stored: {lost:?}");
+    assert!(lost.is_empty(), "acknowledged but not stored: {lost:?}");
 }
 
-/// Asserts that the database file is sound, and no row refers to one that is gone.
+/// Asserts that the database file passes SQLite's integrity check and has no dangling foreign keys.
 async fn assert_sound(dir: &TestDir) {
     assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
     let orphans = dir

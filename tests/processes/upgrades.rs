@@ -1,5 +1,5 @@
-//! Both services under load, while the schema beneath them goes forth and back and what is
-//! in the database is replaced: no call fails.
+//! Upgrades, downgrades, backs up and restores the database of both services under load. No call may
+//! fail.
 
 use std::{
     fs,
@@ -9,20 +9,19 @@ use std::{
 
 use crate::{
     assert_sound, assert_stored,
-    load::{Acknowledged, Load, Told},
+    load::{Acked, AckedWrite, Load},
     post_service,
     process::{TestDir, run},
     program, user_service,
 };
 
-/// How many users there are at the beginning, each with a post.
+/// Number of users at the start, each with one post.
 const ROWS: i64 = 20_000;
 
-/// How long the services' writes wait for another process: what `LOCK_TIMEOUT` is unless it is
-/// set.
+/// The default of `LOCK_TIMEOUT`: the time that a write waits for the lock of another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A change of each service's declaration for which its table is rebuilt.
+/// For each service, a change of its `schema.sql` that makes the migration rebuild the table.
 const REBUILDS: [(&str, &str, &str); 2] = [
     (
         "user-service",
@@ -36,13 +35,13 @@ const REBUILDS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// What is added to the declaration of `users`, after its last column.
+/// The end of the declaration of `users`, and the same with another column.
 const COLUMN: (&str, &str) = (
     "check (revision >= 1)\n) strict;",
     "check (revision >= 1),\n    bio text not null default ''\n) strict;",
 );
 
-/// Copies both services' folders, without their sources, and gives the folder they are in.
+/// Copies the migrations and declarations of both services to a directory, and returns its path.
 fn copy_tree(dir: &TestDir) -> PathBuf {
     let tree = dir.path().join("tree");
     for service in ["user-service", "post-service"] {
@@ -69,18 +68,18 @@ fn edit(tree: &Path, service: &str, old: &str, new: &str) {
     fs::write(file, format!("{before}{new}{after}")).unwrap();
 }
 
-/// Runs the migrator with the migrations of the tree. It must succeed.
+/// Runs the migrator with the migrations of the tree. Panics if it fails.
 async fn migrate(dir: &TestDir, arguments: &[&str]) -> String {
     let mut command = dir.command(program("migrator"), arguments);
     command.args(["--project", "tree"]).env_remove("LOG_FORMAT");
-    let begun = Instant::now();
+    let start = Instant::now();
     let run = run(command).await;
     assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
-    println!("{} took {:?}", arguments[0], begun.elapsed());
+    println!("{} took {:?}", arguments[0], start.elapsed());
     run.stdout.join("\n")
 }
 
-/// A database with rows, at version 2.
+/// Creates a database at version 2 that holds `ROWS` users and posts.
 async fn filled() -> TestDir {
     let dir = TestDir::migrated().await;
     dir.execute(&format!(
@@ -99,11 +98,11 @@ async fn filled() -> TestDir {
     dir
 }
 
-/// Asserts that those of the acknowledged writes are stored that `counts` tells.
+/// Asserts that the acknowledged writes which `counts` selects are stored.
 async fn assert_kept(
     dir: &TestDir,
-    acknowledged: &[Vec<Acknowledged>; 2],
-    counts: impl Fn(&Acknowledged) -> bool,
+    acknowledged: &[Vec<AckedWrite>; 2],
+    counts: impl Fn(&AckedWrite) -> bool,
 ) {
     let tables = [("users", "nickname"), ("posts", "body")];
     for ((table, column), acknowledged) in tables.into_iter().zip(acknowledged) {
@@ -116,30 +115,30 @@ async fn assert_kept(
     }
 }
 
-/// Prints how long calls took, and asserts that none failed or took as long as writes wait.
-fn assert_nobody_noticed(told: &Told) {
+/// Prints the longest duration of each method. Asserts that no call failed or took `LOCK_TIMEOUT`.
+fn assert_no_failures(acked: &Acked) {
     let mut longest = Duration::ZERO;
-    for (kind, (took, calls)) in &told.calls {
-        println!("{kind}: {calls} calls, the longest {took:?}");
+    for (kind, (took, calls)) in &acked.calls {
+        println!("{kind}: {calls} calls, longest {took:?}");
         longest = longest.max(*took);
     }
-    println!("the longest wait of a call: {longest:?}");
-    assert_eq!(told.failures, [""; 0]);
-    assert_eq!(told.calls.len(), 6);
+    println!("longest call: {longest:?}");
+    assert_eq!(acked.failures, [""; 0]);
+    assert_eq!(acked.calls.len(), 6);
     assert!(longest < LOCK_TIMEOUT, "{longest:?}");
 }
 
 #[tokio::test]
-async fn nobody_notices_an_upgrade_a_downgrade_and_a_restore() {
+async fn no_call_fails_during_upgrade_downgrade_and_restore() {
     let dir = filled().await;
     let tree = copy_tree(&dir);
     let mut users = user_service(&dir);
     let users_address = users.serving().await;
     let mut posts = post_service(&dir, users_address, &[]);
     let load = Load::start(users_address, posts.serving().await, ROWS);
-    load.goes_on().await;
+    load.wait_for_progress().await;
 
-    // An added column, and a table of each service that is rebuilt.
+    // The first migration adds a column. The second rebuilds a table of each service.
     edit(&tree, "user-service", COLUMN.0, COLUMN.1);
     migrate(&dir, &["migrate", "add bio"]).await;
     for (service, old, new) in REBUILDS {
@@ -147,24 +146,24 @@ async fn nobody_notices_an_upgrade_a_downgrade_and_a_restore() {
     }
     migrate(&dir, &["migrate", "longer"]).await;
     let upgraded = migrate(&dir, &["upgrade"]).await;
-    load.goes_on().await;
+    load.wait_for_progress().await;
     assert!(
         upgraded.ends_with("Current database version: 5"),
         "{upgraded}"
     );
     assert_kept(&dir, &load.acknowledged(), |_| true).await;
 
-    // The services are content with a newer version at their start, too.
+    // Services also start on a newer schema version.
     let mut again = user_service(&dir);
     let again_address = again.serving().await;
     post_service(&dir, again_address, &[]).serving().await;
 
     let before_backup = Instant::now();
     migrate(&dir, &["backup", "tuesday.db"]).await;
-    load.goes_on().await;
+    load.wait_for_progress().await;
     let back = ["downgrade", "--to", "2", "--allow-data-loss"];
     let downgraded = migrate(&dir, &back).await;
-    load.goes_on().await;
+    load.wait_for_progress().await;
     assert!(
         downgraded.ends_with("Current database version: 2"),
         "{downgraded}"
@@ -173,18 +172,18 @@ async fn nobody_notices_an_upgrade_a_downgrade_and_a_restore() {
 
     let restored = migrate(&dir, &["restore", "tuesday.db"]).await;
     let after_restore = Instant::now();
-    load.goes_on().await;
+    load.wait_for_progress().await;
     assert!(
         restored.ends_with("Current database version: 5"),
         "{restored}"
     );
 
-    let told = load.end().await;
-    assert_nobody_noticed(&told);
-    // What was acknowledged between the backup and the restore is gone, and its ids may be
-    // used again.
-    let acknowledged = [told.users, told.posts];
-    assert_kept(&dir, &acknowledged, |write| write.ended < before_backup).await;
-    assert_kept(&dir, &acknowledged, |write| write.begun > after_restore).await;
+    let acked = load.stop().await;
+    assert_no_failures(&acked);
+    // Writes acknowledged between the backup and the restore are lost, and their ids may be assigned
+    // again.
+    let acknowledged = [acked.users, acked.posts];
+    assert_kept(&dir, &acknowledged, |write| write.end < before_backup).await;
+    assert_kept(&dir, &acknowledged, |write| write.start > after_restore).await;
     assert_sound(&dir).await;
 }

@@ -1,4 +1,4 @@
-//! Several processes that write to one database at the same time.
+//! Several processes write to one database concurrently.
 
 use std::{
     net::SocketAddr,
@@ -18,15 +18,16 @@ use crate::{
     program, user_service, users_at,
 };
 
-/// How many callers write to one service at once, and how often each does.
+/// Number of concurrent callers of a service.
 const CALLERS: usize = 8;
+/// Number of writes of each caller.
 const WRITES: usize = 40;
 
-/// What was acknowledged: ids with their texts.
-type Acknowledged = Result<Vec<(i64, String)>, Status>;
+/// The ids and texts of the acknowledged writes of one caller.
+type Acked = Result<Vec<(i64, String)>, Status>;
 
-/// Has one caller create users, whose nicknames begin with `prefix`.
-async fn write_users(address: SocketAddr, prefix: String) -> Acknowledged {
+/// Creates users one after the other. Their nicknames start with `prefix`.
+async fn write_users(address: SocketAddr, prefix: String) -> Acked {
     let mut users = users_at(address);
     let mut acknowledged = Vec::new();
     for n in 0..WRITES {
@@ -36,8 +37,8 @@ async fn write_users(address: SocketAddr, prefix: String) -> Acknowledged {
     Ok(acknowledged)
 }
 
-/// Has one caller create posts, which begin with `prefix`.
-async fn write_posts(address: SocketAddr, author: i64, prefix: String) -> Acknowledged {
+/// Creates posts one after the other. Their bodies start with `prefix`.
+async fn write_posts(address: SocketAddr, author: i64, prefix: String) -> Acked {
     let mut posts = posts_at(address);
     let mut acknowledged = Vec::new();
     for n in 0..WRITES {
@@ -47,14 +48,14 @@ async fn write_posts(address: SocketAddr, author: i64, prefix: String) -> Acknow
     Ok(acknowledged)
 }
 
-/// What all callers were told, none of whom may have been told of a failure.
-async fn all(callers: JoinSet<Acknowledged>) -> Vec<(i64, String)> {
-    let told = within_timeout(callers.join_all()).await;
-    told.into_iter().flat_map(Result::unwrap).collect()
+/// Returns the acknowledged writes of all callers. Panics if a call failed.
+async fn all(callers: JoinSet<Acked>) -> Vec<(i64, String)> {
+    let acked = within_timeout(callers.join_all()).await;
+    acked.into_iter().flat_map(Result::unwrap).collect()
 }
 
 #[tokio::test]
-async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
+async fn services_and_migrator_write_concurrently_without_failures() {
     let dir = TestDir::migrated().await;
     let mut users = user_service(&dir);
     let users_address = users.serving().await;
@@ -94,7 +95,7 @@ async fn both_services_and_the_migrator_write_at_once_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn two_user_services_on_one_database_write_at_once() {
+async fn two_user_services_write_concurrently_without_failures() {
     let dir = TestDir::migrated().await;
     let mut one = user_service(&dir);
     let mut other = user_service(&dir);
@@ -114,7 +115,7 @@ async fn two_user_services_on_one_database_write_at_once() {
 }
 
 #[tokio::test]
-async fn of_two_processes_that_want_one_nickname_one_gets_it() {
+async fn nickname_is_given_to_only_one_of_two_processes() {
     let dir = TestDir::migrated().await;
     let mut one = user_service(&dir);
     let mut other = user_service(&dir);
@@ -137,7 +138,7 @@ async fn of_two_processes_that_want_one_nickname_one_gets_it() {
 }
 
 #[tokio::test]
-async fn a_post_is_sent_to_those_who_watch_another_process() {
+async fn watcher_receives_posts_written_by_another_process() {
     let dir = TestDir::migrated().await;
     let mut users = user_service(&dir);
     let users = users.serving().await;

@@ -1,4 +1,4 @@
-//! `cargo run`: the whole system as one process.
+//! Runs the whole system as one process, as `cargo run` does.
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, process::Command};
 
@@ -15,14 +15,14 @@ use crate::{
     users_at,
 };
 
-/// The program as somebody runs it who has just cloned the repository, but on any ports.
+/// Returns the command of `cargo run` in an empty directory, with free ports.
 fn command(dir: &TestDir) -> Command {
     let mut command = dir.command(env!("CARGO_BIN_EXE_microblog"), &[]);
     command.env_remove("DATABASE_URL").env_remove("LOG_FORMAT");
     command
 }
 
-/// A system that runs, and where its two services are.
+/// Starts the system. Returns it with the addresses of its two services.
 async fn start(dir: &TestDir) -> (Process, SocketAddr, SocketAddr) {
     let mut system = Process::start(command(dir));
     system.wait_for_line("Ctrl-C ends it.").await;
@@ -38,7 +38,7 @@ async fn start(dir: &TestDir) -> (Process, SocketAddr, SocketAddr) {
 }
 
 #[tokio::test]
-async fn it_creates_its_database_and_serves_at_once() {
+async fn system_creates_its_database_and_serves() {
     let dir = TestDir::new();
 
     let (_system, users, posts) = start(&dir).await;
@@ -51,8 +51,7 @@ async fn it_creates_its_database_and_serves_at_once() {
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 }
 
-/// What a call gives as soon as the services are ready, as any client sees it that tries
-/// again when it is told to.
+/// Retries a call while it fails with UNAVAILABLE, as clients do.
 async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
     within_timeout(async {
         loop {
@@ -66,7 +65,7 @@ async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
 }
 
 #[tokio::test]
-async fn it_says_where_it_is_and_what_to_try() {
+async fn system_prints_its_addresses_and_example_calls() {
     let dir = TestDir::new();
 
     let (system, users, posts) = start(&dir).await;
@@ -90,21 +89,21 @@ async fn it_says_where_it_is_and_what_to_try() {
 }
 
 #[tokio::test]
-async fn the_readme_shows_what_it_says() {
+async fn readme_shows_the_printed_text() {
     let dir = TestDir::new();
     let (system, users, posts) = start(&dir).await;
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = fs::read_to_string(readme).unwrap();
 
     let said = system.stdout_lines().join("\n");
-    // The ports that it has unless it is told otherwise.
+    // The default ports.
     let said = said.replace(&users.to_string(), "127.0.0.1:50051");
     let said = said.replace(&posts.to_string(), "127.0.0.1:50052");
 
     assert!(readme.contains(&format!("```text\n{said}\n```")), "{said}");
 }
 
-/// What can be called or described: services and their methods.
+/// Returns the full names of the services and of their methods.
 fn symbols() -> Vec<String> {
     let mut symbols = Vec::new();
     for set in [
@@ -128,7 +127,7 @@ fn symbols() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_it_well() {
+async fn ctrl_c_ends_the_system_and_removes_wal_files() {
     let dir = TestDir::new();
     let (system, users, _) = start(&dir).await;
     ready(async || create_user(&mut users_at(users), "susan").await).await;
@@ -146,7 +145,7 @@ async fn ctrl_c_ends_it_well() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn written_data_survives_a_restart() {
     let dir = TestDir::new();
     let (system, users, _) = start(&dir).await;
     let susan = ready(async || create_user(&mut users_at(users), "susan").await).await;
@@ -160,7 +159,7 @@ async fn what_was_written_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn where_it_runs_already_it_is_refused_in_one_line() {
+async fn second_system_on_the_same_port_fails_with_one_line() {
     let dir = TestDir::new();
     let (_system, users, posts) = start(&dir).await;
 
@@ -178,7 +177,7 @@ async fn where_it_runs_already_it_is_refused_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_database_of_another_program_is_refused_in_one_line() {
+async fn foreign_database_is_rejected_with_one_line() {
     let dir = TestDir::new();
     dir.execute("create table notes (id)").await;
     let mut command = command(&dir);
@@ -189,22 +188,22 @@ async fn a_database_of_another_program_is_refused_in_one_line() {
     run.assert_refused(78, &["is not a database of the microblog"]);
 }
 
-/// Asks a server about its contract.
-async fn reflect(address: SocketAddr, question: MessageRequest) -> MessageResponse {
+/// Sends a server reflection request.
+async fn reflect(address: SocketAddr, message: MessageRequest) -> MessageResponse {
     let request = ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(question),
+        message_request: Some(message),
     };
     let stream = futures::stream::iter([request]);
     let mut client = ServerReflectionClient::new(connect(address));
     let response = within_timeout(client.server_reflection_info(stream)).await;
-    let mut answers = response.unwrap().into_inner();
-    let answer = within_timeout(answers.message()).await.unwrap().unwrap();
-    answer.message_response.unwrap()
+    let mut responses = response.unwrap().into_inner();
+    let response = within_timeout(responses.message()).await.unwrap().unwrap();
+    response.message_response.unwrap()
 }
 
 #[tokio::test]
-async fn each_service_tells_its_contract_with_the_comments() {
+async fn reflection_returns_each_contract_with_its_comments() {
     let dir = TestDir::new();
     let (_system, users, posts) = start(&dir).await;
 
