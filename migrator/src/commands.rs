@@ -1,5 +1,5 @@
-//! What can be asked of a migrator: one file for each command. `upgrade` and `downgrade` are
-//! in the module `run`, since their order is all that there is to them.
+//! The commands, one file each. `upgrade` and `downgrade` are in the module `run`, which holds
+//! their order.
 
 mod backup;
 mod backups;

@@ -1,12 +1,9 @@
-//! The only program that changes the schema: it creates the database, upgrades it and
-//! downgrades it, one migration after the other.
+//! Creates, upgrades and downgrades the database. No other program changes the schema.
 //!
-//! The migrations are the services'; this crate has them compiled in and knows nothing
-//! of what is in them. A run is one transaction, begun with the write lock taken, so any
-//! number of migrators may run at once: each does what the ones before it left to do.
-//! It ends whole or not at all.
-//!
-//! The order of a run stands in the module `run`.
+//! The services' migrations are compiled in; this crate does not know their contents. A run is
+//! one transaction that starts with the write lock, thus several migrators may run concurrently:
+//! each one applies what is still pending. The transaction is committed as a whole or rolled
+//! back. The module `run` holds the order of a run.
 
 mod commands;
 mod error;
@@ -56,10 +53,10 @@ pub use self::{
     state::{catalog::Difference, database_name::DatabaseName, error::DatabaseError},
 };
 
-/// The length of the smallest file that can be a database, in bytes: one page.
-const SMALLEST_DATABASE: u64 = 512;
+/// The size of the smallest database in bytes: one page.
+const MIN_DATABASE_BYTES: u64 = 512;
 
-/// A database file and the migrations that it can be brought through.
+/// A database and its migrations. Each command is a method.
 #[derive(Clone, Debug)]
 pub struct Migrator {
     database: PathBuf,
@@ -70,12 +67,12 @@ pub struct Migrator {
 }
 
 impl Migrator {
-    /// A migrator with the services' migrations. A run waits up to `lock_timeout` in all
-    /// for other processes that use the database.
+    /// Returns a migrator with the services' migrations. A run waits for locks of other processes
+    /// for up to `lock_timeout` in total.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidMigrations`] if what was compiled in is no valid set of migrations.
+    /// [`Error::InvalidMigrations`] if the compiled-in migrations are not valid.
     pub fn new(database: &DatabaseUrl, lock_timeout: Duration) -> Result<Self, Error> {
         Ok(Self::with_migrations(
             database,
@@ -84,7 +81,7 @@ impl Migrator {
         ))
     }
 
-    /// A migrator with other migrations.
+    /// Returns a migrator with other migrations.
     #[must_use]
     pub fn with_migrations(
         database: &DatabaseUrl,
@@ -101,32 +98,32 @@ impl Migrator {
         }
     }
 
-    /// The same, with backups in another folder than `backups` beside the database, or with
-    /// more or fewer of them kept. A path that is not absolute begins beside the database.
+    /// Sets the folder of the backups, by default `backups` beside the database, and the number
+    /// of backups to keep. A relative path is relative to the database's folder.
     #[must_use]
     pub fn with_backups(self, folder: &Path, keep: NonZeroUsize) -> Self {
-        let beside = self.database.parent().unwrap_or(Path::new(""));
-        let folder = beside.join(folder);
+        let parent = self.database.parent().unwrap_or(Path::new(""));
+        let folder = parent.join(folder);
         Self {
             backups: Backups::new(self.database.clone(), Some(folder), keep),
             ..self
         }
     }
 
-    /// The same, telling how far long work is.
+    /// Sets the callback for the progress of long tasks.
     #[must_use]
     pub fn with_progress(self, progress: Progress) -> Self {
         Self { progress, ..self }
     }
 
-    /// Whether there is a file, on a disk where this process can use it. It is not opened:
-    /// to close it would drop the locks that this process may hold on it.
+    /// Reports whether the file exists, and rejects an unsuitable disk. Does not open the file:
+    /// closing it would drop all POSIX locks that this process holds on it.
     fn exists(&self) -> Result<bool, Error> {
         volume::check(&self.database)?;
         disk_space::check_free_space(&self.database)?;
         match std::fs::metadata(&self.database) {
-            // SQLite takes a file of one byte for an empty one, and would write over it.
-            Ok(file) if file.is_file() && (1..SMALLEST_DATABASE).contains(&file.len()) => {
+            // SQLite treats a file of one byte as empty and would overwrite it.
+            Ok(file) if file.is_file() && (1..MIN_DATABASE_BYTES).contains(&file.len()) => {
                 Err(self.foreign("it is not an SQLite database".into()))
             }
             Ok(_) => Ok(true),
@@ -135,7 +132,6 @@ impl Migrator {
         }
     }
 
-    /// Returns the name of the database.
     pub(crate) fn name(&self) -> DatabaseName {
         self.database.as_path().into()
     }
@@ -148,11 +144,13 @@ impl Migrator {
         .into()
     }
 
-    /// Refuses tables that nobody says are this system's.
-    fn unclaimed(&self) -> Error {
-        self.foreign("it has tables and no history of migrations, which `migrator baseline` gives to one that is \
-             like a version"
-                .into())
+    /// Returns the error for a database with tables and without a history.
+    fn without_history(&self) -> Error {
+        self.foreign(
+            "it has tables and no migration history; `migrator baseline` records one if the schema \
+             is that of a version"
+                .into(),
+        )
     }
 
     fn not_created(&self) -> Error {

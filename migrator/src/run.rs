@@ -91,7 +91,7 @@ impl Migrator {
         let DatabaseState { identity, applied } = session.read_state().await?;
         match (identity, run) {
             (Identity::Foreign(why), _) => return Err(self.foreign(why)),
-            (Identity::Unclaimed, _) => return Err(self.unclaimed()),
+            (Identity::Unclaimed, _) => return Err(self.without_history()),
             (Identity::Empty, Some(run)) if run.is_downgrade() => {
                 return Err(self.nothing_to_downgrade());
             }
@@ -135,7 +135,7 @@ impl Migrator {
                 history::create(connection).await?;
                 report.created = true;
             }
-            Identity::Unclaimed => return Err(self.unclaimed()),
+            Identity::Unclaimed => return Err(self.without_history()),
             Identity::Foreign(why) => return Err(self.foreign(why)),
         }
         if let Some(run) = run {

@@ -1,24 +1,23 @@
-//! `backup`: a verified copy.
+//! `backup`: a verified copy of the database.
 
 use std::path::Path;
 
 use crate::{Migrator, error::Error, sqlite::backup::Backup};
 
 impl Migrator {
-    /// Makes a verified backup, among the others or as a file of its own. Services may go
-    /// on meanwhile.
+    /// Makes a verified backup in the backup folder, or in `file`. The services may keep running.
     ///
     /// # Errors
     ///
-    /// [`Error::Backup`]; nothing is left then.
+    /// [`Error::Backup`]; no file is left behind.
     pub async fn back_up(&self, file: Option<&Path>) -> Result<Backup, Error> {
         if !self.exists()? {
             return Err(self.not_created());
         }
         let timeout = self.lock_timeout;
-        let made = self
+        let backup = self
             .backups
             .back_up(file, "on demand", timeout, &self.progress);
-        Ok(made.await?)
+        Ok(backup.await?)
     }
 }

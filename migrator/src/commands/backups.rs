@@ -1,9 +1,9 @@
-//! `backups`: those that there are.
+//! `backups`: the list of backups.
 
 use crate::{Migrator, error::Error, sqlite::backup::Listing};
 
 impl Migrator {
-    /// The backups that there are.
+    /// Lists the backups in the backup folder.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Adopting a database that somebody else made: its schema has to be exactly that of a
-//! version, and then it gets the history of it.
+//! `baseline`: records the history of a version in a database that another tool created. The
+//! schema must be exactly that of the version.
 
 use std::time::Duration;
 
@@ -16,15 +16,14 @@ use crate::{
 };
 
 impl Migrator {
-    /// Writes the history of `version` into a database that has none, if its schema is
-    /// that of the version. The rows stay as they are.
+    /// Writes the history of `version` into a database that has none, if its schema is that of
+    /// the version. Changes no rows of the services.
     ///
     /// # Errors
     ///
-    /// [`RunError::Drift`] if the schema is another,
-    /// [`PlanError::AlreadyBaselined`] if there is a history, and
-    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database. The
-    /// database is then as it was.
+    /// [`RunError::Drift`] if the schema differs, [`PlanError::AlreadyBaselined`] if the database
+    /// has a history, and [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) without a
+    /// database. Nothing was changed then.
     pub async fn baseline(&self, version: i64) -> Result<RunReport, Error> {
         sqlite_version::check_minimum().map_err(Error::Library)?;
         plan::check_target(&self.migrations, version)?;
@@ -34,27 +33,27 @@ impl Migrator {
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
         let mut session =
             Session::open(&self.database, LockBackoff::new(self.lock_timeout)).await?;
-        let result = self.adopt(&mut session, version, &expected).await;
+        let result = self.baseline_in(&mut session, version, &expected).await;
         session.close().await;
         result
     }
 
-    /// The first look is for a database that is refused to stay as it is: what a log
-    /// changes in the file is not undone.
-    async fn adopt(
+    /// Checks the database before it enables WAL: a rollback does not revert the journal mode in
+    /// the file, and a refused database must stay unchanged.
+    async fn baseline_in(
         &self,
         session: &mut Session,
         version: i64,
         expected: &Schema,
     ) -> Result<RunReport, Error> {
         session.begin().await?;
-        let looked = self.compare(session, version, expected).await;
+        let checked = self.check_baseline(session, version, expected).await;
         session.rollback().await;
-        looked?;
+        checked?;
 
         session.enable_wal().await?;
         session.begin().await?;
-        match self.claim(session, version, expected).await {
+        match self.write_history(session, version, expected).await {
             Ok(report) => {
                 session.commit().await?;
                 Ok(report)
@@ -66,8 +65,8 @@ impl Migrator {
         }
     }
 
-    /// Refuses a database that is not what is to be adopted.
-    async fn compare(
+    /// Refuses a database that has a history or another schema than that of `version`.
+    async fn check_baseline(
         &self,
         session: &mut Session,
         version: i64,
@@ -97,13 +96,13 @@ impl Migrator {
         .into())
     }
 
-    async fn claim(
+    async fn write_history(
         &self,
         session: &mut Session,
         version: i64,
         expected: &Schema,
     ) -> Result<RunReport, Error> {
-        self.compare(session, version, expected).await?;
+        self.check_baseline(session, version, expected).await?;
         let connection = session.connection();
         history::create(connection).await?;
         let mut baselined = Vec::new();

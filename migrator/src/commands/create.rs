@@ -3,12 +3,12 @@
 use crate::{Migrator, error::Error, report::RunReport};
 
 impl Migrator {
-    /// Makes the file, readable and writable by its owner only, and an empty history in
-    /// it. A database that is there already stays as it is.
+    /// Creates the file, readable and writable by its owner only, with an empty history. Leaves
+    /// an existing database unchanged.
     ///
     /// # Errors
     ///
-    /// [`Error`]: above all, that the file belongs to something else.
+    /// [`Error`], in particular if the file belongs to another application.
     pub async fn create(&self) -> Result<RunReport, Error> {
         self.execute(None).await
     }

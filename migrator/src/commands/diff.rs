@@ -1,19 +1,19 @@
-//! `diff`: how the schema differs from the one that its version should have.
+//! `diff`: the drift of the live schema.
 
 use crate::{
     Migrator, error::Error, report::DriftReport, run::plan, scratch::Scratch, sqlite::planner,
 };
 
 impl Migrator {
-    /// How the schema of the database differs from that of its version.
+    /// Compares the schema of the database with the schema of its version.
     ///
     /// # Errors
     ///
-    /// As of [`Migrator::dump`], and [`PlanError::Newer`](crate::PlanError::Newer) if these migrations do not tell what
-    /// its version should be.
+    /// Those of [`Migrator::dump`], and [`PlanError`](crate::PlanError) if the history contradicts
+    /// the migrations.
     pub async fn diff(&self) -> Result<DriftReport, Error> {
         let (applied, live) = self.history_and_schema().await?;
-        // A history that does not fit tells nothing of what there should be.
+        // If the history contradicts the migrations, the expected schema is unknown.
         plan::upgrade(&self.migrations, &applied, None)?;
         let version = plan::version(&applied);
         let expected = Scratch::replay(&self.migrations, version).await?.schema();

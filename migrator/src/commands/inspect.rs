@@ -1,4 +1,4 @@
-//! What the commands read that only look at a database: they take no lock and change nothing.
+//! The reads of the commands that inspect a database. They take no write lock and change nothing.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::{
 };
 
 impl Migrator {
-    /// The history of a database that is this system's.
+    /// Reads the history.
     pub(super) async fn history(&self, patience: Duration) -> Result<Vec<AppliedMigration>, Error> {
         let mut session = self.open(patience).await?;
-        let view = session.read_state().await;
+        let state = session.read_state().await;
         session.close().await;
-        self.ours(view?)
+        self.accept(state?)
     }
 
-    /// The same with its schema, both of one moment.
+    /// Reads the history and the schema from one snapshot.
     pub(super) async fn history_and_schema(
         &self,
     ) -> Result<(Vec<AppliedMigration>, Schema), Error> {
         let mut session = self.open(self.lock_timeout).await?;
-        let looked = session.read_state_and_schema().await;
+        let result = session.read_state_and_schema().await;
         session.close().await;
-        let (view, schema) = looked?;
-        Ok((self.ours(view)?, schema))
+        let (state, schema) = result?;
+        Ok((self.accept(state)?, schema))
     }
 
     async fn open(&self, patience: Duration) -> Result<Session, Error> {
@@ -39,14 +39,15 @@ impl Migrator {
         Ok(Session::open(&self.database, LockBackoff::new(patience)).await?)
     }
 
-    fn ours(
+    /// Returns the history, and rejects a database that is not one of the microblog.
+    fn accept(
         &self,
         DatabaseState { identity, applied }: DatabaseState,
     ) -> Result<Vec<AppliedMigration>, Error> {
         match identity {
             Identity::Ours => Ok(applied),
             Identity::Empty => Err(self.not_created()),
-            Identity::Unclaimed => Err(self.unclaimed()),
+            Identity::Unclaimed => Err(self.without_history()),
             Identity::Foreign(why) => Err(self.foreign(why)),
         }
     }

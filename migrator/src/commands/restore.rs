@@ -1,4 +1,4 @@
-//! `restore`: what is in a backup in the place of what is in the database.
+//! `restore`: replaces the contents of the database with those of a backup.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use database::sqlite::{sqlite_version, volume};
 use crate::{Migrator, error::Error, project::migrations::Migration, sqlite::backup::Restored};
 
 impl Migrator {
-    /// Puts what is in a backup in the place of what is in the database, which is backed up
-    /// first. Services may go on meanwhile.
+    /// Backs up the database and then replaces its contents with those of a backup. The services
+    /// may keep running.
     ///
     /// # Errors
     ///

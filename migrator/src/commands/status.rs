@@ -1,13 +1,13 @@
-//! `status`: which migrations are applied.
+//! `status`: the state of each migration.
 
 use crate::{Migrator, error::Error, report::Status};
 
 impl Migrator {
-    /// Which migrations are applied and which are not.
+    /// Returns the state of each migration.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) if there is no database.
+    /// [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) without a database.
     pub async fn status(&self) -> Result<Status, Error> {
         let applied = self.history(self.lock_timeout).await?;
         Ok(Status::new(self.name(), &self.migrations, &applied))

@@ -1,4 +1,4 @@
-//! `wait`: until the database is there and migrated.
+//! `wait`: waits until the database exists and is migrated.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::{
     state::error::DatabaseError,
 };
 
-/// Between two looks at a database that is not there yet.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The time between two reads of the history.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Migrator {
     /// Waits up to `timeout` until the database exists at `version`, by default the newest, or
@@ -19,13 +19,14 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`PlanError::Behind`] if it is not there in time; at once, if waiting does not help.
+    /// [`PlanError::Behind`] after the timeout. Any error that waiting cannot resolve is returned
+    /// immediately.
     pub async fn wait(&self, version: Option<i64>, timeout: Duration) -> Result<WaitReport, Error> {
-        let wanted = version.unwrap_or_else(|| self.migrations.newest());
-        let began = Instant::now();
-        let mut said = false;
+        let target = version.unwrap_or_else(|| self.migrations.newest());
+        let started = Instant::now();
+        let mut is_logged = false;
         loop {
-            let left = timeout.saturating_sub(began.elapsed());
+            let left = timeout.saturating_sub(started.elapsed());
             let found = match self.history(left.min(self.lock_timeout)).await {
                 Ok(applied) => Some(plan::version(&applied)),
                 Err(Error::Database(DatabaseError::NotFound { .. } | DatabaseError::Locked(_))) => {
@@ -34,26 +35,26 @@ impl Migrator {
                 Err(error) => return Err(error),
             };
             match found {
-                Some(version) if version >= wanted => {
+                Some(version) if version >= target => {
                     let database = self.name();
                     return Ok(WaitReport { database, version });
                 }
-                _ if began.elapsed() >= timeout => {
+                _ if started.elapsed() >= timeout => {
                     return Err(PlanError::Behind {
                         database: self.name(),
                         version: found,
-                        wanted,
+                        wanted: target,
                         waited: timeout,
                     }
                     .into());
                 }
                 _ => {
-                    if !said {
+                    if !is_logged {
                         let database = self.database.display();
-                        tracing::debug!(%database, wanted, "waiting for the database");
+                        tracing::debug!(%database, version = target, "waiting for the database");
                     }
-                    said = true;
-                    tokio::time::sleep(LOOK_EVERY.min(left)).await;
+                    is_logged = true;
+                    tokio::time::sleep(POLL_INTERVAL.min(left)).await;
                 }
             }
         }
