@@ -1,14 +1,12 @@
-//! From one schema to another: the statements that lead there, and those that lead back.
+//! Plans the migration between two schemas: the statements of its up and its down script.
 //!
-//! It knows what SQLite can change in place, and how a table is made anew where it cannot.
-//! It knows no database: two schemas come in, text goes out. It guesses no rename; see
-//! [`Renames`].
+//! It knows the changes that SQLite makes in place, and rebuilds a table for any other. It knows
+//! no database: schemas come in, text goes out. It never guesses a rename; see [`Renames`].
 //!
-//! A script goes: away with the triggers, views and indexes that differ or that are in
-//! the way; away with the tables that go; renames, through which SQLite takes along what
-//! refers to them; new tables; changes of tables, in place or by making them anew; and at
-//! last the indexes, views and triggers. It is meant for a transaction in which foreign
-//! keys are off and `legacy_alter_table` is off, and needs no PRAGMA.
+//! A script drops the triggers, views and indexes that change or block a change, and then the
+//! tables that are gone. Then it renames, creates tables, and alters or rebuilds the others. At
+//! last it creates the indexes, views and triggers. It runs in a transaction in which foreign
+//! keys and `legacy_alter_table` are off, and contains no PRAGMA.
 
 mod dependents;
 mod error;
@@ -39,11 +37,11 @@ use crate::{
     sqlite::schema::{Column, Schema, Table},
 };
 
-/// The way from one schema to another.
+/// Plans the up migration from one schema to another.
 ///
 /// # Errors
 ///
-/// [`Error::Ambiguous`] if `renames` leaves something open, and
+/// [`Error::Ambiguous`] if `renames` leaves a question open, and
 /// [`Error::NotNullWithoutDefault`] if rows could not be kept.
 pub(crate) fn plan(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan, Error> {
     if let Some(question) = renames.questions(from, to).into_iter().next() {
@@ -52,12 +50,13 @@ pub(crate) fn plan(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan
     steps(&Transition::new(from, to, renames, Direction::Up))
 }
 
-/// The way back to `from` after the way from it to `to` was gone. What it cannot bring
-/// back is empty, or made up where it has to be something; its head says so.
+/// Plans the down migration from `to` to `from`, after the up migration. Values that were
+/// destroyed come back as NULL, or as placeholders where NULL is invalid. The head of the script
+/// says so.
 ///
 /// # Errors
 ///
-/// As [`plan()`].
+/// The errors of [`plan()`].
 pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan, Error> {
     let up = plan(from, to, renames)?;
     let back = renames.inverse();
@@ -66,8 +65,8 @@ pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result
     Ok(down)
 }
 
-/// What brings a schema that drifted back to what it should be, as a script. What went is
-/// made anew and empty, what came goes; nothing is taken for renamed.
+/// Returns the script that turns a drifted schema into the expected one. It takes nothing for
+/// renamed: missing objects are created empty, and additional ones are dropped.
 pub(crate) fn drift_fix(drifted: &Schema, expected: &Schema) -> String {
     let renames = Renames::default();
     let plan = steps(&Transition::new(
@@ -79,7 +78,7 @@ pub(crate) fn drift_fix(drifted: &Schema, expected: &Schema) -> String {
     plan.map_or_else(|error| format!("-- {error}\n"), |plan| plan.script())
 }
 
-/// The steps of a plan, in the order that the head of this module tells.
+/// Returns the steps of a plan, in the order described in the module header.
 fn steps(transition: &Transition<'_>) -> Result<Plan, Error> {
     transition.check_renames()?;
     let dependents = DependentObjects::new(transition);
@@ -118,7 +117,7 @@ fn steps(transition: &Transition<'_>) -> Result<Plan, Error> {
     })
 }
 
-/// First those that refer to others.
+/// Drops tables, referring tables before the referenced ones.
 fn dropped_tables(transition: &Transition<'_>) -> Vec<Step> {
     let mut gone = by_reference(transition.gone_tables().collect());
     gone.reverse();
@@ -169,7 +168,7 @@ fn renames(transition: &Transition<'_>) -> Vec<Step> {
     steps
 }
 
-/// The ALTERs of a table.
+/// Alters a table in place.
 fn in_place(before: &Table, after: &Table, add: &[Name], drop: &[Name]) -> Vec<Step> {
     let table = after.name.quoted();
     let mut steps = Vec::new();

@@ -1,6 +1,6 @@
-//! What is around tables: indexes, views and triggers. Those that differ are made again,
-//! and so are those in the way of a change: SQLite lets no table be renamed, and no column
-//! be renamed or dropped, while a view or a trigger refers to what is not there.
+//! The objects that depend on tables: indexes, views and triggers. They are dropped and recreated
+//! if they change or block a change. SQLite rejects a rename or a DROP COLUMN while any view or
+//! trigger refers to a missing object.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use crate::{
     sqlite::schema::{Index, Trigger, View},
 };
 
-/// What is dropped at first and made again at last.
+/// The objects that are dropped first and recreated last.
 pub(super) struct DependentObjects {
     indexes: BTreeSet<Name>,
     views: BTreeSet<Name>,
     triggers: BTreeSet<Name>,
 }
 
-/// A change to a table that a view or a trigger may be in the way of.
+/// A change to a table, which views and triggers may block.
 struct Blocker<'a> {
     table: &'a Name,
-    /// Only what names one of these; or, if it is `None`, all that names the table.
+    /// The columns that a blocking body names; `None` if each body that names the table blocks.
     columns: Option<Vec<&'a Name>>,
 }
 
@@ -85,8 +85,8 @@ impl DependentObjects {
         }
     }
 
-    /// The drops of what differs or is in the way. What vanishes with its table or view
-    /// needs none.
+    /// Returns the drops of changed or blocking objects. SQLite itself drops those of a dropped
+    /// table or view.
     pub(super) fn drops(&self, transition: &Transition<'_>) -> Vec<Step> {
         let (from, to) = (transition.from, transition.to);
         let gone: BTreeSet<_> = transition.gone_tables().map(|table| &table.name).collect();
@@ -129,15 +129,15 @@ impl DependentObjects {
                 drop("index", &index.name, after.is_none());
             }
         }
-        let why = "-- In the way of what follows, or changed: made again below.";
+        let why = "-- Blocks a later step, or changes: recreated below.";
         vec![
             Step::new(permanent),
             Step::new(temporary).with_comments(vec![why.to_owned()]),
         ]
     }
 
-    /// The new indexes of a table that is new or was made anew; or, for `None`, of all
-    /// other tables.
+    /// Returns the new indexes of `table`, which is new or rebuilt. For `None`, it returns those
+    /// of all other tables.
     pub(super) fn indexes(&self, transition: &Transition<'_>, table: Option<&Name>) -> Vec<Step> {
         let before = &transition.before.schema;
         let is_made =
@@ -158,7 +158,7 @@ impl DependentObjects {
         indexes.filter(missing).filter(here).map(step).collect()
     }
 
-    /// The views and triggers that are missing.
+    /// Returns the missing views and triggers.
     pub(super) fn recreates(&self, transition: &Transition<'_>) -> Vec<Step> {
         let (from, to) = (transition.from, transition.to);
         let mut steps = Vec::new();
@@ -182,7 +182,7 @@ impl DependentObjects {
     }
 }
 
-/// The tables that go, are renamed or made anew, and the columns that go or are renamed.
+/// Returns the dropped, renamed and rebuilt tables, and the dropped and renamed columns.
 fn blockers<'a>(transition: &'a Transition<'_>) -> Vec<Blocker<'a>> {
     let mut blockers = Vec::new();
     let whole = |table| Blocker {

@@ -1,44 +1,44 @@
-//! Why there is no plan.
+//! The reasons why no plan can be made.
 
 use super::question::Question;
 use crate::sql::name::Name;
 
-/// Why there is no plan.
+/// The reason why no plan can be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// Give it a default, or let it be empty.
+    /// Give the column a default, or allow NULL.
     #[error(
         "column {table}.{column} is NOT NULL and has no default, so rows that have no value \
          for it cannot be kept: give it a constant default, or leave NOT NULL out"
     )]
     NotNullWithoutDefault {
-        /// Its table.
+        /// The table.
         table: Name,
         /// The column.
         column: Name,
     },
-    /// Say which it was, or take the directive away.
+    /// Name the old object, or remove the directive.
     #[error(
-        "{new} is `@renamed from={old}`, and {why}: name what it was called before, or take \
+        "{new} is `@renamed from={old}`, and {why}: name its old name, or remove \
          the directive away"
     )]
     UnresolvedDirective {
-        /// What stands beside the directive, as `users` or `users.bio`.
+        /// The object with the directive, such as `users` or `users.bio`.
         new: String,
-        /// What the directive names.
+        /// The name in the directive.
         old: Name,
-        /// Why that cannot be.
+        /// The reason why the name cannot be right.
         why: &'static str,
     },
-    /// Make the change in steps that SQLite can make.
-    #[error("table {table} cannot be changed so: {why}")]
+    /// Split the change into steps that SQLite supports.
+    #[error("table {table} cannot be changed this way: {why}")]
     Unsupported {
         /// The table.
         table: Name,
-        /// What is in the way, and what to do.
+        /// The obstacle, and the remedy.
         why: &'static str,
     },
-    /// Say whether it is new.
+    /// Say whether the object is new.
     #[error("{0}: write `-- @renamed from=…` beside it, or `-- @added` if it is none of these")]
     Ambiguous(Question),
 }

@@ -1,11 +1,11 @@
-//! What a plan is: statements in an order, with what a reader has to know of them.
+//! A plan: ordered statements, with comments for its reviewer.
 
 use crate::sql::destructive_change::DestructiveChange;
 
-/// What to run, in order.
+/// The steps of a migration, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
-    /// What a reader has to know first, as comments.
+    /// The comments at the top of the script.
     pub(crate) head: Vec<String>,
     pub(crate) steps: Vec<Step>,
 }
@@ -13,11 +13,11 @@ pub(crate) struct Plan {
 /// Statements that belong together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Step {
-    /// Why, as comments.
+    /// The comments before the statements.
     pub(crate) comments: Vec<String>,
-    /// The data that is gone after it.
+    /// The data that the statements destroy.
     pub(crate) losses: Vec<DestructiveChange>,
-    /// Without semicolons.
+    /// The statements, without semicolons.
     pub(crate) statements: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Step {
 }
 
 impl Plan {
-    /// All the data that it destroys.
+    /// Returns all data that the plan destroys.
     pub(crate) fn losses(&self) -> impl Iterator<Item = &DestructiveChange> {
         self.steps.iter().flat_map(|step| &step.losses)
     }

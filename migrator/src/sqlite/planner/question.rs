@@ -1,22 +1,22 @@
-//! What only the person who changed a schema can say.
+//! A question that only the author of a schema change can answer.
 
 use std::fmt;
 
 use crate::sql::name::Name;
 
-/// Whether something is new, or something that went under another name.
+/// The question whether an object is new or renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub(crate) kind: QuestionKind,
-    /// The table as it is called now.
+    /// The current name of the table.
     pub(crate) table: Name,
-    /// The table, or the column in it.
+    /// The new table, or the new column of it.
     pub(crate) new: Name,
-    /// What it may have been called: one at least.
+    /// The possible old names, at least one.
     pub(crate) candidates: Vec<Name>,
 }
 
-/// What is asked about.
+/// The kind of the new object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuestionKind {
     Table,
@@ -39,7 +39,7 @@ impl Question {
         self.candidates.iter().map(Name::spelled)
     }
 
-    /// What it may have been called, with "or" between.
+    /// Returns the possible old names, joined with "or".
     pub(crate) fn old(&self) -> String {
         let old: Vec<_> = self.candidates.iter().map(Name::quoted).collect();
         old.join(" or ")

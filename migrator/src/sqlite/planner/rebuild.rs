@@ -1,8 +1,7 @@
-//! A table made anew in the place of the old one, with its rows.
+//! Table rebuilds: a new table replaces the old one and takes its rows.
 //!
-//! The new one is made beside the old one and renamed at last: were the old one renamed
-//! away first, foreign keys and views would go with it. So the foreign keys of other
-//! tables go on referring to the name.
+//! The new table is created beside the old one and renamed last. If the old one were renamed
+//! away first, SQLite would make foreign keys and views follow it.
 
 use super::{error::Error, plan::Step, row_copy, script::create_table, transition::Transition};
 use crate::{
@@ -11,8 +10,8 @@ use crate::{
     sqlite::schema::Table,
 };
 
-/// The steps that make `after` of `before`, which has its name already. Indexes, views and
-/// triggers are not in them.
+/// Returns the steps that rebuild `before`, already under its new name, as `after`. Indexes,
+/// views and triggers are not included.
 pub(super) fn steps(
     transition: &Transition<'_>,
     before: &Table,
@@ -24,7 +23,7 @@ pub(super) fn steps(
     let losses = losses(before, after);
 
     let mut why = vec![format!(
-        "-- SQLite cannot change {} so in place: it is made anew, and its rows are copied.",
+        "-- SQLite cannot make this change to {} in place: it is rebuilt, and its rows are copied.",
         after.name.quoted()
     )];
     if transition.direction == Direction::Up && !copy.null_replaced.is_empty() {
@@ -54,8 +53,7 @@ pub(super) fn steps(
         old.quoted()
     )])
     .with_comments(vec![
-        "-- It fails, and all with it, if the new table has not as many rows as the old one."
-            .to_owned(),
+        "-- Fails the migration unless the new table has as many rows as the old one.".to_owned(),
     ]);
 
     let mut steps = vec![create, copy_rows, check_count];
@@ -71,7 +69,7 @@ pub(super) fn steps(
     Ok(steps)
 }
 
-/// SQLite keeps the mark under the name of the table as it was created.
+/// Copies the AUTOINCREMENT sequence. SQLite stores it under the table's name at creation.
 fn copy_sequence(old: &Name, new: &Name) -> Step {
     let text = |name: &Name| format!("'{}'", name.spelled().replace('\'', "''"));
     let (old, new) = (text(old), text(new));
@@ -83,11 +81,11 @@ fn copy_sequence(old: &Name, new: &Name) -> Step {
         ),
     ])
     .with_comments(vec![
-        "-- The id of a row that was deleted is not used again.".to_owned(),
+        "-- Keeps the AUTOINCREMENT sequence: ids of deleted rows are not reused.".to_owned(),
     ])
 }
 
-/// `new_x`, or another name if something is called so.
+/// Returns `new_x`, or a longer name if that is taken.
 fn free_name(transition: &Transition<'_>, table: &Name) -> Name {
     let taken = |name: &Name| {
         let schemas = [transition.from, transition.to];
@@ -127,7 +125,7 @@ fn list(names: &[Name]) -> String {
     names.join(", ")
 }
 
-/// What a reader has to know of values that are made up.
+/// Returns the warnings for a reviewer about placeholder values.
 fn cautions(
     transition: &Transition<'_>,
     before: &Table,
@@ -140,17 +138,17 @@ fn cautions(
     }
     if !copy.never_stored.is_empty() {
         cautions.push(format!(
-            "-- Made up, since it was not kept: {}.",
+            "-- Placeholders, since the values were not kept: {}.",
             list(&copy.never_stored)
         ));
     }
     if !copy.null_replaced.is_empty() {
         cautions.push(format!(
-            "-- Made up where there is nothing: {}.",
+            "-- Placeholders where the value is NULL: {}.",
             list(&copy.null_replaced)
         ));
     }
-    // What has its default, or nothing, is not made up; but it is not what was there.
+    // A default or NULL is not a placeholder, but it differs from the old value too.
     let returned =
         |name: &&Name| before.column(name).is_none() && !copy.never_stored.contains(name);
     let names = after.columns.iter().map(|column| &column.name);
@@ -172,14 +170,14 @@ fn cautions(
             .filter(|check| name.is_in(&check.expression))
         {
             cautions.push(format!(
-                "-- It fails on rows whose {} does not fulfil check ({}).",
+                "-- Fails on rows whose {} violates check ({}).",
                 name.quoted(),
                 check.expression
             ));
         }
         if row_copy::is_in_computed_key(transition.to, after, name) {
             cautions.push(format!(
-                "-- It fails on rows that a unique key computed from {} does not tell apart.",
+                "-- Fails on rows with equal values in a unique key that is computed from {}.",
                 name.quoted()
             ));
         }
@@ -189,7 +187,7 @@ fn cautions(
             .filter(|key| key.columns.contains(name))
         {
             cautions.push(format!(
-                "-- It fails on rows whose {} refers to nothing in {}.",
+                "-- Fails on rows whose {} refers to no row of {}.",
                 name.quoted(),
                 key.table.quoted()
             ));

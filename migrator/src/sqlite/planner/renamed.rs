@@ -1,9 +1,10 @@
-//! A schema as SQLite's own renames leave it.
+//! The schema that SQLite's renames produce.
 //!
-//! `ALTER TABLE … RENAME` takes along what refers to a table or a column: keys, checks,
-//! generated columns, indexes, and the foreign keys of other tables. This says what comes
-//! of it, and where that cannot be told from the text alone. Views and triggers are not
-//! here: those in the way are dropped before.
+//! `ALTER TABLE … RENAME` also rewrites what refers to the table or column: keys, checks,
+//! generated
+//! columns, indexes, and the foreign keys of other tables. This module predicts the result, and
+//! marks where the text alone does not tell. Views and triggers are left out, since those that
+//! block a rename are dropped before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +14,15 @@ use crate::{
     sqlite::schema::{Column, Index, KeyColumn, Schema, Table},
 };
 
-/// See the module.
+/// A schema after all renames.
 pub(super) struct RenamedSchema {
-    /// Under the new names. Its views and triggers are as they were.
+    /// The schema under the new names. Its views and triggers are unchanged.
     pub(super) schema: Schema,
-    /// The tables of which it cannot be told how they are declared now.
+    /// The tables whose rewritten declaration cannot be predicted.
     pub(super) unsure_tables: BTreeSet<Name>,
-    /// The indexes of which it cannot be told.
+    /// The indexes whose rewritten declaration cannot be predicted.
     pub(super) unsure_indexes: BTreeSet<Name>,
-    /// The tables whose text is another one now.
+    /// The tables whose declaration is rewritten.
     pub(super) rewritten: BTreeSet<Name>,
 }
 
@@ -60,12 +61,12 @@ impl RenamedSchema {
     }
 }
 
-/// What is called otherwise, seen from one table.
+/// Rewrites the names that are renamed, as seen from one table.
 struct Rewriter {
     old_table: Name,
     table: Name,
     columns: BTreeMap<Name, Name>,
-    /// Something may be a name of what was renamed, or something else.
+    /// Whether a token may or may not be one of the renamed names.
     unsure: bool,
     changed: bool,
 }

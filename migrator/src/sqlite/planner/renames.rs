@@ -1,5 +1,5 @@
-//! What was called otherwise before. Nothing is taken for renamed that nobody said, and
-//! nothing for new that might be renamed.
+//! The renames between two schemas. Nothing counts as renamed without a directive or an answer,
+//! and nothing that might be renamed counts as new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,27 +12,20 @@ use crate::{
     sqlite::schema::{Schema, Table},
 };
 
-/// Which tables and columns are the same under another name.
+/// The renamed tables and columns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Renames {
-    /// From the old name to the new one.
+    /// New table names by old ones.
     tables: BTreeMap<Name, Name>,
-    /// From the old table and the old name to the new one.
+    /// New column names by old table and old name.
     columns: BTreeMap<(Name, Name), Name>,
-    /// What is new and was nothing else before; `None` with the name of a table, or its
-    /// new name with that of a column.
+    /// The objects that are declared new: tables as `(None, table)`, and columns as
+    /// `(Some(new table), column)`.
     added: BTreeSet<(Option<Name>, Name)>,
 }
 
-/// What a directive comes to.
-enum Directive {
-    /// There is none, or it was followed before.
-    Without,
-    From(Name),
-}
-
 impl Renames {
-    /// What the directives of `to` say, and the questions that they leave.
+    /// Returns the renames that the directives of `to` declare, and the open questions.
     ///
     /// # Errors
     ///
@@ -47,7 +40,7 @@ impl Renames {
             if before(&table.name) || from.tables.is_empty() {
                 continue;
             }
-            if let Directive::From(old) = directive(&table.directives, &new, before, here)? {
+            if let Some(old) = directive(&table.directives, &new, before, here)? {
                 renames.tables.insert(old, table.name.clone());
             } else if table.directives.added {
                 renames.added.insert((None, table.name.clone()));
@@ -72,7 +65,7 @@ impl Renames {
                 if there(&column.name) {
                     continue;
                 }
-                if let Directive::From(old) = directive(&column.directives, &new, there, here)? {
+                if let Some(old) = directive(&column.directives, &new, there, here)? {
                     let key = (before.name.clone(), old);
                     self.columns.insert(key, column.name.clone());
                 } else if column.directives.added {
@@ -84,8 +77,8 @@ impl Renames {
         Ok(())
     }
 
-    /// Takes an answer, `None` for "it is new", and yields the questions that are open
-    /// then: for the columns of a renamed table there may be more.
+    /// Applies the answer to a question, `None` for a new object. Returns the questions that are
+    /// open afterwards: a renamed table may add some about its columns.
     ///
     /// # Errors
     ///
@@ -119,7 +112,7 @@ impl Renames {
         Ok(self.questions(from, to))
     }
 
-    /// What is not decided yet.
+    /// Returns the open questions.
     pub(crate) fn questions(&self, from: &Schema, to: &Schema) -> Vec<Question> {
         let mut questions = Vec::new();
         let pairs = self.pairs(from, to);
@@ -174,7 +167,7 @@ impl Renames {
         open.map(question).collect()
     }
 
-    /// The tables that both have, as they were and as they are to be.
+    /// Returns the tables that both schemas have, before and after.
     fn pairs<'s>(&self, from: &'s Schema, to: &'s Schema) -> Vec<(&'s Table, &'s Table)> {
         let pair = |after: &'s Table| {
             let before = from.tables.get(self.table_before(&after.name))?;
@@ -183,29 +176,29 @@ impl Renames {
         to.tables.values().filter_map(pair).collect()
     }
 
-    /// What a table was called.
+    /// Returns the old name of a table.
     fn table_before<'n>(&'n self, new: &'n Name) -> &'n Name {
         let renamed = self.tables.iter().find(|(_, to)| *to == new);
         renamed.map_or(new, |(old, _)| old)
     }
 
-    /// What a table is called now, if it is called otherwise.
+    /// Returns the new name of a table that is renamed.
     pub(crate) fn table(&self, old: &Name) -> Option<&Name> {
         self.tables.get(old)
     }
 
-    /// All tables: the old name and the new one.
+    /// Returns the old and the new name of each renamed table.
     pub(crate) fn tables(&self) -> impl Iterator<Item = (&Name, &Name)> {
         self.tables.iter()
     }
 
-    /// All columns: the old table, the old name, the new one.
+    /// Returns the old table, the old name and the new name of each renamed column.
     pub(crate) fn columns(&self) -> impl Iterator<Item = (&Name, &Name, &Name)> {
         let columns = self.columns.iter();
         columns.map(|((table, old), new)| (table, old, new))
     }
 
-    /// The columns of a table: from the old names to the new ones.
+    /// Returns the renamed columns of a table, new names by old ones.
     pub(crate) fn columns_of(&self, old_table: &Name) -> BTreeMap<Name, Name> {
         let columns = self.columns.iter();
         let columns = columns.filter(|((table, _), _)| table == old_table);
@@ -214,7 +207,7 @@ impl Renames {
             .collect()
     }
 
-    /// The way back.
+    /// Returns the renames of the opposite direction.
     pub(crate) fn inverse(&self) -> Self {
         let tables = self.tables.iter();
         let columns = self.columns.iter().map(|((table, old), new)| {
@@ -231,20 +224,20 @@ impl Renames {
     }
 }
 
-/// What the directive beside something new comes to.
+/// Returns the old name that the directive of a new object gives, if it has one.
 fn directive(
     directives: &Directives,
     new: &str,
     before: impl Fn(&Name) -> bool,
     here: impl Fn(&Name) -> bool,
-) -> Result<Directive, Error> {
+) -> Result<Option<Name>, Error> {
     let Some(old) = &directives.renamed_from else {
-        return Ok(Directive::Without);
+        return Ok(None);
     };
     let why = match (before(old), here(old)) {
-        (true, false) => return Ok(Directive::From(old.clone())),
-        (true, true) => "that is still declared",
-        (false, _) => "there is none of that name",
+        (true, false) => return Ok(Some(old.clone())),
+        (true, true) => "it is still declared",
+        (false, _) => "no such name existed",
     };
     Err(Error::UnresolvedDirective {
         new: new.to_owned(),
@@ -253,7 +246,7 @@ fn directive(
     })
 }
 
-/// Whether half of the columns of the smaller one are in the other too.
+/// Reports whether at least half of the smaller table's columns are in the other one too.
 fn are_alike(a: &Table, b: &Table) -> bool {
     let both = a
         .columns

@@ -1,4 +1,4 @@
-//! What the rows of a table that is made anew have in its columns.
+//! The values of the rows that a table rebuild copies.
 
 use super::error::Error;
 use crate::{
@@ -7,21 +7,21 @@ use crate::{
     sqlite::schema::{Column, KeyColumn, Schema, Table},
 };
 
-/// Where the rows of a table come from.
+/// The source of the rows of a rebuilt table.
 pub(super) struct RowCopy {
-    /// The columns that are written, and the expression for each.
+    /// The written columns, each with its expression.
     pub(super) columns: Vec<(String, String)>,
-    /// The columns that get what they never had.
+    /// The new columns, which have no old values.
     pub(super) never_stored: Vec<Name>,
-    /// The columns that get it only in rows where they had nothing.
+    /// The columns in which only NULL is replaced.
     pub(super) null_replaced: Vec<Name>,
 }
 
-/// How the rows of `before` become rows of `after`.
+/// Returns the source of the rows of `after`, which are copied from `before`.
 ///
 /// # Errors
 ///
-/// [`Error::NotNullWithoutDefault`], on the way up.
+/// [`Error::NotNullWithoutDefault`], for an up migration.
 pub(super) fn row_copy(
     to: &Schema,
     before: &Table,
@@ -62,40 +62,43 @@ pub(super) fn row_copy(
     Ok(copy)
 }
 
-/// Where the values of a column come from.
+/// The source of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ValueSource {
-    /// The column as it was.
+    /// The old value.
     Kept,
-    /// The same, with the default where it was empty.
+    /// The old value, or the default instead of NULL.
     KeptOrDefault,
-    /// The same, with a made-up value where it was empty.
+    /// The old value, or a placeholder instead of NULL.
     KeptOrPlaceholder,
-    /// A number that each row has for itself.
+    /// A number that is unique to the row.
     RowNumber,
-    /// A made-up value.
+    /// A placeholder.
     Placeholder,
     Null,
-    /// Nothing is written, and SQLite takes the default.
+    /// The default, which SQLite fills in for an unwritten column.
     Default,
-    /// Rows cannot be kept.
+    /// No source: the rows cannot be kept.
     Refused,
 }
 
-/// What decides where the values of a column come from.
+/// The traits of a column that decide the source of its values.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent trait"
+)]
 struct ColumnTraits {
     direction: Direction,
-    /// Whether it was there before.
+    /// Whether the column existed before.
     was_there: bool,
-    /// Whether rows were without a value in it.
+    /// Whether the column allowed NULL before.
     was_empty: bool,
-    /// Whether no row may be without a value in it.
+    /// Whether the column rejects NULL now.
     is_needed: bool,
     is_rowid: bool,
     is_in_primary_key: bool,
-    /// Whether its values may have to differ.
+    /// Whether a unique key may cover its values.
     is_keyed: bool,
     has_default: bool,
 }
@@ -122,8 +125,8 @@ impl ColumnTraits {
     }
 }
 
-/// Decides where the values of a column come from. On the way up only a default may stand in
-/// for what was never there; on the way down it is made up.
+/// Decides the source of a column's values. In an up migration, only a default may replace a
+/// missing value; in a down migration, a placeholder may too.
 fn value_source(traits: ColumnTraits) -> ValueSource {
     let ColumnTraits {
         was_there,
@@ -149,14 +152,14 @@ fn value_source(traits: ColumnTraits) -> ValueSource {
     match (up, is_needed || traits.is_in_primary_key) {
         (true, _) if is_needed && !has_default => ValueSource::Refused,
         (false, true) if is_keyed || !has_default => ValueSource::Placeholder,
-        // A value that all rows share would break a key; nothing does not.
+        // A shared default would violate the key; NULL does not.
         (false, false) if is_keyed && has_default => ValueSource::Null,
         _ => ValueSource::Default,
     }
 }
 
-/// The values of a column. What SQLite computes for a virtual column of real numbers is 1.0 to
-/// whoever reads it, but 1 to a column that it is copied to, unless a cast makes it one.
+/// Returns the expression that reads a column. SQLite stores an integral value of a virtual REAL
+/// column as an integer when it is copied, unless a cast keeps it real.
 fn read(before: &Table, was: &Column) -> String {
     let name = was.name.quoted();
     let virtually = was.generated.as_ref().is_some_and(|g| !g.stored);
@@ -167,8 +170,8 @@ fn read(before: &Table, was: &Column) -> String {
     }
 }
 
-/// In which order rows are copied, if it makes a difference: a row without a value for what
-/// becomes the rowid gets the next number, so it comes after those that have one.
+/// Returns the order in which the rows must be copied, if it matters. A row without a value for
+/// the new rowid gets the next number, so it must come after the rows that have one.
 pub(super) fn order(before: &Table, after: &Table) -> Option<String> {
     let is = after.rowid_alias()?;
     let was = before.column(&is.name)?;
@@ -186,14 +189,14 @@ fn not_null_without_default(table: &Table, column: &Column) -> Error {
     }
 }
 
-/// One column for a row to be written at all.
+/// Returns one column to write, since an INSERT needs at least one.
 fn any_column(after: &Table) -> Option<(String, String)> {
     let column = after.columns.iter().find(|c| c.generated.is_none())?;
     let value = default(column).unwrap_or_else(|| "null".to_owned());
     Some((column.name.quoted(), value))
 }
 
-/// The rowids of a table, if it is not one of its columns that holds them: they stay.
+/// Returns the rowids to copy, unless a column holds them.
 fn rowid_of_both(before: &Table, after: &Table) -> Vec<(String, String)> {
     let (Some(old), Some(new)) = (hidden_rowid(before), hidden_rowid(after)) else {
         return Vec::new();
@@ -204,7 +207,7 @@ fn rowid_of_both(before: &Table, after: &Table) -> Vec<(String, String)> {
     vec![(new.to_owned(), old.to_owned())]
 }
 
-/// A name of the rowid that is no column's.
+/// Returns a name of the rowid that no column has.
 fn hidden_rowid(table: &Table) -> Option<&'static str> {
     let free = |name: &&&str| table.column(&Name::new(name)).is_none();
     let names = ["rowid", "_rowid_", "oid"];
@@ -212,7 +215,7 @@ fn hidden_rowid(table: &Table) -> Option<&'static str> {
     name.copied()
 }
 
-/// A number that each row has for itself.
+/// Returns an expression that is unique to each row.
 pub(super) fn number(table: &Table) -> String {
     let by_key = || {
         let keys = table.primary_key.iter().flat_map(|key| &key.columns);
@@ -228,7 +231,7 @@ fn is_rowid(table: &Table, column: &Column) -> bool {
         .is_some_and(|alias| alias.name == column.name)
 }
 
-/// Whether no row is without a value in a column.
+/// Reports whether a column rejects NULL.
 pub(super) fn is_needed(table: &Table, column: &Column) -> bool {
     let by_key = (table.without_rowid || table.strict) && is_in_primary_key(table, &column.name);
     !is_rowid(table, column) && (column.not_null.is_some() || by_key)
@@ -239,8 +242,7 @@ fn is_in_primary_key(table: &Table, name: &Name) -> bool {
     columns.into_iter().any(|column| column.column() == *name)
 }
 
-/// Whether values of a column, or what is computed from them, may have to differ from row
-/// to row.
+/// Reports whether a unique key may cover the values of a column, or values computed from it.
 pub(super) fn is_keyed(schema: &Schema, table: &Table, name: &Name) -> bool {
     let keys = table.primary_key.iter().chain(&table.uniques);
     let keys = keys.flat_map(|key| &key.columns);
@@ -256,8 +258,8 @@ pub(super) fn is_keyed(schema: &Schema, table: &Table, name: &Name) -> bool {
         || generated.any(|column| is_keyed(schema, table, &column.name))
 }
 
-/// Whether what has to differ from row to row, or which rows have to, is computed from a
-/// column: it may be the same for values that differ.
+/// Reports whether a unique key, or its condition, is computed from a column. Different values of
+/// the column may then still be equal in the key.
 pub(super) fn is_in_computed_key(schema: &Schema, table: &Table, name: &Name) -> bool {
     let indexes = schema.indexes.values();
     let indexes = indexes.filter(|index| index.unique && index.table == table.name);
@@ -275,7 +277,7 @@ pub(super) fn is_in_computed_key(schema: &Schema, table: &Table, name: &Name) ->
         || table.columns.iter().any(computed)
 }
 
-/// The default of a column, as an operand.
+/// Returns the default of a column, as an operand.
 fn default(column: &Column) -> Option<String> {
     let default = column.default.as_ref()?;
     Some(match sql::tokens(default).len() {
@@ -284,7 +286,7 @@ fn default(column: &Column) -> Option<String> {
     })
 }
 
-/// A value for a row that has none: zero, or the row's number if the rows have to differ.
+/// Returns a placeholder: an empty value or zero, or the row's number under a unique key.
 fn placeholder(to: &Schema, before: &Table, after: &Table, column: &Column) -> String {
     let affinity = affinity(after, column);
     if !is_keyed(to, after, &column.name) {
@@ -304,19 +306,20 @@ fn placeholder(to: &Schema, before: &Table, after: &Table, column: &Column) -> S
     }
 }
 
-/// What SQLite makes of a value that it stores in a column.
+/// The type affinity of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Affinity {
     Integer,
     Text,
-    /// It stays as it is.
+    /// Values are stored unchanged.
     Blob,
     Real,
     Numeric,
 }
 
-/// <https://sqlite.org/datatype3.html#determination_of_column_affinity>, and ANY of a
-/// strict table.
+/// Determines the affinity as in
+/// <https://sqlite.org/datatype3.html#determination_of_column_affinity>, and for ANY of a strict
+/// table.
 pub(super) fn affinity(table: &Table, column: &Column) -> Affinity {
     let name = column.type_name.as_str();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
@@ -335,13 +338,13 @@ pub(super) fn affinity(table: &Table, column: &Column) -> Affinity {
     }
 }
 
-/// Whether values of a column may be other ones after they are copied.
+/// Reports whether copying may change the values of a column.
 pub(super) fn may_change(before: &Table, was: &Column, after: &Table, is: &Column) -> bool {
     let (from, to) = (affinity(before, was), affinity(after, is));
     let numbers = [Affinity::Integer, Affinity::Numeric];
     let same =
         from == to || to == Affinity::Blob || (numbers.contains(&from) && numbers.contains(&to));
-    // Nothing becomes a number there.
+    // A NULL becomes a number there.
     let numbered = is_rowid(after, is) && !is_rowid(before, was) && !is_needed(before, was);
     !same || numbered || (is.generated != was.generated && is.generated.is_some())
 }
@@ -350,7 +353,7 @@ pub(super) fn may_change(before: &Table, was: &Column, after: &Table, is: &Colum
 mod tests {
     use super::*;
 
-    /// A column of a table that is made anew on the way down: new, and without any need.
+    /// A new column of a rebuilt table in a down migration, without constraints.
     const NEW: ColumnTraits = ColumnTraits {
         direction: Direction::Down,
         was_there: false,

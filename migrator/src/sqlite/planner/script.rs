@@ -1,4 +1,4 @@
-//! A plan as the text of a file, for people to review.
+//! Prints a plan as the text of a migration file, for review.
 
 use super::plan::Plan;
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Plan {
-    /// The text of a migration's file: its head, then each step with its comments and, right
-    /// above its statements, the directives that say what it destroys.
+    /// Returns the text of a migration file: the head, and then each step with its comments. The
+    /// directives that declare destroyed data come right above the statements.
     pub(crate) fn script(&self) -> String {
         let mut blocks = Vec::new();
         if !self.head.is_empty() {
@@ -36,7 +36,7 @@ impl Plan {
     }
 }
 
-/// A comment that ends with its line, even if a name or a text in it has a line break.
+/// Keeps a line comment on one line, even if a name in it has a line break.
 fn one_line(comment: String) -> String {
     if comment.starts_with("--") {
         return comment.replace(['\n', '\r'], " ");
@@ -44,7 +44,8 @@ fn one_line(comment: String) -> String {
     comment
 }
 
-/// What a reader of a way down has to know: what does not come back, and what goes.
+/// Returns the head of a down script: the data that it cannot restore, and the data that it
+/// destroys.
 pub(super) fn head(up: &Plan, down: &Plan) -> Vec<String> {
     let mut head = Vec::new();
     let describe = |loss: &DestructiveChange| match loss {
@@ -60,12 +61,18 @@ pub(super) fn head(up: &Plan, down: &Plan) -> Vec<String> {
             column.quoted()
         ),
         DestructiveChange::Sequence(table) => {
-            format!("--   the ids of {} that were in use once", table.quoted())
+            format!("--   the AUTOINCREMENT sequence of {}", table.quoted())
         }
     };
     for (what, plan) in [
-        ("-- It cannot bring back what the way up destroyed:", up),
-        ("-- It destroys what came after the way up:", down),
+        (
+            "-- This down migration cannot restore what the up migration destroyed:",
+            up,
+        ),
+        (
+            "-- This down migration destroys what was added since the up migration:",
+            down,
+        ),
     ] {
         let losses: Vec<_> = plan.losses().map(describe).collect();
         if !losses.is_empty() {
@@ -76,8 +83,7 @@ pub(super) fn head(up: &Plan, down: &Plan) -> Vec<String> {
     head
 }
 
-/// The comments before a declaration, without what they ask for: the paragraph right
-/// before it.
+/// Returns the comment paragraph right before a declaration, without directives.
 pub(super) fn comments(directives: &Directives) -> Vec<String> {
     let lines = directives.lines.join("\n");
     let mut paragraph = Vec::new();
@@ -93,12 +99,12 @@ pub(super) fn comments(directives: &Directives) -> Vec<String> {
     paragraph
 }
 
-/// A column as it was declared, without directives.
+/// Returns the declaration of a column, without directives.
 pub(super) fn column(column: &Column) -> String {
     declaration_without_directives(&column.sql)
 }
 
-/// The CREATE TABLE of a table under another name, with its comments.
+/// Returns the CREATE TABLE of a table under another name, with its comments.
 pub(super) fn create_table(table: &Table, name: &Name) -> String {
     let tokens = sql::tokens(&table.sql);
     let words: Vec<_> = tokens
@@ -110,7 +116,7 @@ pub(super) fn create_table(table: &Table, name: &Name) -> String {
     };
     let mut text = format!("create table {}", name.quoted());
     let mut copied = declared.end();
-    // A name before a point may be that of the table itself.
+    // A name before a dot may be the table's own.
     for pair in words.windows(2).skip(3) {
         if let [before, after] = pair
             && after.is_symbol(".")
@@ -126,8 +132,8 @@ pub(super) fn create_table(table: &Table, name: &Name) -> String {
     declaration_without_directives(&text)
 }
 
-/// The CREATE of something else as SQLite keeps it, which is with its first words in
-/// capitals.
+/// Returns the CREATE statement of another object in lower case. SQLite stores its first words
+/// in capitals.
 pub(super) fn declared(kind: &str, declaration: &str) -> String {
     let tokens = sql::tokens(declaration);
     let first = tokens.iter().take(3).find(|token| token.is(kind));

@@ -1,8 +1,7 @@
-//! What becomes of a table that both schemas have: nothing, a few ALTERs, or a new one in
-//! its place.
+//! Decides the change of each table that both schemas have: none, ALTERs, or a rebuild.
 //!
-//! The ALTERs are tried on the model of the table: only if what comes out is the table
-//! that is wanted are they taken.
+//! The ALTERs are tried on the model of the table. They are used only if the result equals the
+//! table that is wanted.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +16,11 @@ use crate::{
     sqlite::schema::{Column, Schema, Table},
 };
 
-/// See the module.
+/// The change of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TableChange {
     None,
-    /// Columns to add, and then columns to drop, each in an order that works.
+    /// The columns to add and then those to drop, each in a valid order.
     InPlace {
         add: Vec<Name>,
         drop: Vec<Name>,
@@ -29,11 +28,11 @@ pub(super) enum TableChange {
     Rebuild,
 }
 
-/// On the way down: how the tables got to be as they are, under the names that they had
-/// before, and the renames that gave them the names of now.
+/// The up migration that a down migration reverts: its changes by the old table names, and the
+/// renames of the down migration.
 type UpPlan<'a> = (&'a BTreeMap<Name, TableChange>, &'a Renames);
 
-/// What becomes of each table that both have.
+/// Decides the change of each table that both schemas have.
 pub(super) fn plan_all(
     renamed: &RenamedSchema,
     to: &Schema,
@@ -51,7 +50,7 @@ pub(super) fn plan_all(
             matches!(changes.get(name), Some(TableChange::InPlace { .. }))
         });
         let unsure = renamed.unsure_tables.contains(name);
-        // The same text in the same schema means the same.
+        // Equal text in the same schema has the same meaning.
         let same_text = !renamed.rewritten.contains(name)
             && sql::normalised(&before.sql) == sql::normalised(&after.sql);
         let change = if !unsure && (before == after || same_text) {
@@ -72,12 +71,12 @@ pub(super) fn plan_all(
     changes
 }
 
-/// Whether ALTERs do.
+/// An attempt to change a table with ALTERs.
 struct AlterAttempt<'a> {
     to: &'a Schema,
     after: &'a Table,
     direction: Direction,
-    /// What is dropped was added by an ALTER, so no comment stands before it.
+    /// Whether the dropped columns were added by ALTER, so that no comment precedes them.
     added_in_place: bool,
 }
 
@@ -111,7 +110,7 @@ impl AlterAttempt<'_> {
         (table == *self.after).then_some(TableChange::InPlace { add, drop })
     }
 
-    /// Adds a column, if SQLite can: it has to be able to tell what every row has in it.
+    /// Adds a column, if SQLite can: each existing row must get a known value.
     fn add(&self, table: &mut Table, column: &Column) -> Option<()> {
         let alone = column.as_single_column_table()?;
         if alone.primary_key.is_some() || !alone.uniques.is_empty() {
@@ -123,7 +122,7 @@ impl AlterAttempt<'_> {
             (None, Some(default)) if !is_constant(default, affinity(self.after, column)) => {
                 return None;
             }
-            // Rows that were there before may not all have the same value.
+            // Existing rows may need different values.
             (None, Some(_))
                 if self.direction == Direction::Down
                     && row_copy::is_keyed(self.to, self.after, &column.name) =>
@@ -150,8 +149,9 @@ impl AlterAttempt<'_> {
         Some(())
     }
 
-    /// The table without a column, if SQLite can drop it: nothing but its own constraints
-    /// may refer to it. Indexes that do are gone by then.
+    /// Returns the table without a column, if SQLite can drop it: only the column's own
+    /// constraints
+    /// may refer to it. Indexes on it are dropped before.
     fn without(&self, table: &Table, name: &Name) -> Option<Table> {
         let mut table = table.clone();
         let at = table
@@ -182,7 +182,7 @@ impl AlterAttempt<'_> {
     }
 }
 
-/// Whether the constraints or the generated columns of a table refer to a column.
+/// Reports whether a constraint or a generated column of a table refers to a column.
 fn refers(table: &Table, name: &Name) -> bool {
     let keys = table.primary_key.iter().chain(&table.uniques);
     let mut key_columns = keys.flat_map(|key| &key.columns);
@@ -199,9 +199,9 @@ fn refers(table: &Table, name: &Name) -> bool {
             .any(|key| key.columns.contains(name))
 }
 
-/// Whether a default is the same for every row, without a computation: for those that were
-/// there as for those to come. SQLite reads the first from the text of the default, where
-/// `.5` in a column of texts is `'.5'`, and writes `'0.5'` into the others.
+/// Reports whether a default is one constant, for existing rows and for new ones. For existing
+/// rows SQLite uses the text of the default: `.5` in a text column is `'.5'` there, but `'0.5'`
+/// in new rows.
 fn is_constant(default: &str, affinity: Affinity) -> bool {
     let is_numeric = affinity != Affinity::Text;
     let is_number = |number: &Token<'_>| {
@@ -220,9 +220,9 @@ fn is_constant(default: &str, affinity: Affinity) -> bool {
     }
 }
 
-/// Whether a comment with a comma in it stands right before a column. SQLite drops the
-/// last column from the last comma before its name on, and takes that one for it: what is
-/// left then is a declaration without an end.
+/// Reports whether a comment with a comma comes right before a column. To drop the last column,
+/// SQLite cuts the text from the last comma before its name. It would cut inside the comment and
+/// leave an unterminated declaration.
 fn is_commented(table: &Table, name: &Name) -> bool {
     let mut comma = false;
     for token in sql::tokens(&table.sql) {

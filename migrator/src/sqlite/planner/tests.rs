@@ -1,4 +1,4 @@
-//! Scripts are run here: what one leads to is read back, and compared.
+//! Runs scripts, reads back their schemas, and compares them.
 
 mod property;
 mod questions;
@@ -13,7 +13,7 @@ use sqlx::{
 use super::{Plan, Renames, plan, plan_down};
 use crate::sqlite::schema::Schema;
 
-/// An empty database, as a migration finds it: without foreign keys.
+/// Opens an empty database without foreign keys, as a migration finds it.
 async fn memory() -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .in_memory(true)
@@ -29,20 +29,20 @@ async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), Stri
     result.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Runs a script that has to succeed.
+/// Runs a script that must succeed.
 async fn done(connection: &mut SqliteConnection, script: &str) {
     let result = run(connection, script).await;
     result.unwrap_or_else(|error| panic!("{error}, in:\n{script}"));
 }
 
-/// A database with a script run in it.
+/// Opens a database and runs a script in it.
 async fn database(script: &str) -> SqliteConnection {
     let mut connection = memory().await;
     done(&mut connection, script).await;
     connection
 }
 
-/// What a script declares.
+/// Returns the schema that a script declares.
 async fn declared(script: &str) -> Schema {
     let mut connection = database(script).await;
     let mut schema = Schema::read(&mut connection).await.unwrap();
@@ -51,13 +51,13 @@ async fn declared(script: &str) -> Schema {
     schema
 }
 
-/// All rows of a query, as text.
+/// Returns all rows of a query as text.
 async fn rows(connection: &mut SqliteConnection, query: &str) -> Vec<String> {
     let query = sqlx::query_scalar(AssertSqlSafe(query));
     query.fetch_all(connection).await.unwrap()
 }
 
-/// The way there and the way back, between schemas without open questions.
+/// Plans both directions between schemas without open questions.
 async fn plans(from: &str, to: &str) -> (Plan, Plan) {
     let (from, to) = (declared(from).await, declared(to).await);
     let (renames, _) = Renames::find(&from, &to).unwrap();
@@ -65,7 +65,7 @@ async fn plans(from: &str, to: &str) -> (Plan, Plan) {
     (up, plan_down(&from, &to, &renames).unwrap())
 }
 
-/// The scripts of both plans, after they were gone: there, back and there again, with rows.
+/// Returns the scripts of both plans, after running up, down and up again on rows.
 async fn scripts(from: &str, to: &str, rows: &str) -> (String, String) {
     let (up, down) = plans(from, to).await;
     let (up, down) = (up.script(), down.script());

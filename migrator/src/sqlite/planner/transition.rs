@@ -1,5 +1,5 @@
-//! What a plan is made from: two schemas, what was renamed between them, and what becomes of
-//! each table that both have.
+//! The input of a plan: two schemas, the renames between them, and the change of each table that
+//! both have.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::{
     sqlite::schema::{KeyColumn, Schema, Table},
 };
 
-/// See the module.
+/// The transition that a plan makes.
 pub(super) struct Transition<'a> {
     pub(super) from: &'a Schema,
     pub(super) to: &'a Schema,
     pub(super) renames: &'a Renames,
-    /// Down leads back: what is missing is made up.
+    /// A down migration fills in missing values with placeholders.
     pub(super) direction: Direction,
     /// `from` after the renames.
     pub(super) before: RenamedSchema,
-    /// What is done with each table that both have.
+    /// The change of each table that both schemas have.
     pub(super) changes: BTreeMap<Name, TableChange>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Transition<'a> {
         let changes = match direction {
             Direction::Up => table_change::plan_all(&before, to, direction, None),
             Direction::Down => {
-                // How the tables got to be as they are.
+                // The up migration that this one reverts.
                 let inverse = renames.inverse();
                 let up = table_change::plan_all(
                     &RenamedSchema::new(to, &inverse),
@@ -60,7 +60,7 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// SQLite loses track of such a column and fails, whatever the rename.
+    /// Rejects a rename on which SQLite fails: it loses track of such a column.
     pub(super) fn check_renames(&self) -> Result<(), Error> {
         for (name, column, _) in self.renames.columns() {
             let Some(table) = self.from.tables.get(name).filter(|t| t.without_rowid) else {
@@ -86,7 +86,7 @@ impl<'a> Transition<'a> {
         Ok(())
     }
 
-    /// The tables that go.
+    /// Returns the dropped tables.
     pub(super) fn gone_tables(&self) -> impl Iterator<Item = &Table> {
         let gone = |table: &&Table| {
             !self.to.tables.contains_key(&table.name) && self.renames.table(&table.name).is_none()
@@ -94,20 +94,19 @@ impl<'a> Transition<'a> {
         self.from.tables.values().filter(gone)
     }
 
-    /// The tables that come, first those to which others refer.
+    /// Returns the new tables, referenced tables before the referring ones.
     pub(super) fn new_tables(&self) -> Vec<&Table> {
         let new = |table: &&Table| !self.before.schema.tables.contains_key(&table.name);
         by_reference(self.to.tables.values().filter(new).collect())
     }
 
-    /// Whether a table that both have is made anew.
+    /// Reports whether a table is rebuilt.
     pub(super) fn is_rebuilt(&self, table: &Name) -> bool {
         matches!(self.changes.get(table), Some(TableChange::Rebuild))
     }
 
-    /// Whether SQLite looks at all views and triggers on this way, as it does when
-    /// something is renamed or a column goes, and fails if one refers to what is not
-    /// there.
+    /// Reports whether a step makes SQLite parse all views and triggers. A rename or a DROP COLUMN
+    /// does, and fails if one refers to a missing object.
     pub(super) fn checks_all(&self) -> bool {
         self.renames.tables().next().is_some()
             || self.renames.columns().next().is_some()
@@ -119,15 +118,14 @@ impl<'a> Transition<'a> {
     }
 }
 
-/// Tables in an order in which each comes after those that it refers to.
+/// Sorts tables so that each comes after those that it refers to.
 pub(super) fn by_reference(tables: Vec<&Table>) -> Vec<&Table> {
     sorted(tables, |table, other| {
         table.name != other.name && table.foreign_keys.iter().any(|key| key.table == other.name)
     })
 }
 
-/// Sorts objects so that each comes after those that it needs, as far as there is such an
-/// order; else they stay as they are.
+/// Sorts objects so that each comes after those that it needs. In a circle, the order stays.
 pub(super) fn sorted<T>(mut waiting: Vec<&T>, needs: impl Fn(&T, &T) -> bool) -> Vec<&T> {
     let mut sorted = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {

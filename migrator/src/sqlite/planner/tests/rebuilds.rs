@@ -3,12 +3,12 @@
 use super::scripts;
 
 const CHECK_UP: &str = "\
--- In the way of what follows, or changed: made again below.
+-- Blocks a later step, or changes: recreated below.
 drop trigger named;
 drop trigger posted;
 drop view names;
 
--- SQLite cannot change users so in place: it is made anew, and its rows are copied.
+-- SQLite cannot make this change to users in place: it is rebuilt, and its rows are copied.
 create table new_users (
             -- The key, which is never used twice.
             id integer primary key autoincrement,
@@ -20,14 +20,14 @@ insert into new_users (id, name)
 select id, name
 from users;
 
--- It fails, and all with it, if the new table has not as many rows as the old one.
+-- Fails the migration unless the new table has as many rows as the old one.
 select iif(
     (select count(*) from new_users) = (select count(*) from users),
     'all rows were copied',
     json('not all rows were copied')
 );
 
--- The id of a row that was deleted is not used again.
+-- Keeps the AUTOINCREMENT sequence: ids of deleted rows are not reused.
 delete from sqlite_sequence
 where name = 'new_users';
 insert into sqlite_sequence (name, seq)
@@ -52,26 +52,26 @@ create trigger posted after insert on posts begin
 ";
 
 const CHECK_DOWN: &str = "\
--- In the way of what follows, or changed: made again below.
+-- Blocks a later step, or changes: recreated below.
 drop trigger named;
 drop trigger posted;
 drop view names;
 
--- SQLite cannot change users so in place: it is made anew, and its rows are copied.
+-- SQLite cannot make this change to users in place: it is rebuilt, and its rows are copied.
 create table new_users (id integer primary key autoincrement, name text not null);
 
 insert into new_users (id, name)
 select id, name
 from users;
 
--- It fails, and all with it, if the new table has not as many rows as the old one.
+-- Fails the migration unless the new table has as many rows as the old one.
 select iif(
     (select count(*) from new_users) = (select count(*) from users),
     'all rows were copied',
     json('not all rows were copied')
 );
 
--- The id of a row that was deleted is not used again.
+-- Keeps the AUTOINCREMENT sequence: ids of deleted rows are not reused.
 delete from sqlite_sequence
 where name = 'new_users';
 insert into sqlite_sequence (name, seq)
@@ -142,14 +142,14 @@ async fn what_the_way_back_cannot_bring_back_is_said() {
 -- @destroys table tags
 drop table tags;
 
--- SQLite cannot change users so in place: it is made anew, and its rows are copied.
+-- SQLite cannot make this change to users in place: it is rebuilt, and its rows are copied.
 create table new_users (id integer primary key);
 
 insert into new_users (id)
 select id
 from users;
 
--- It fails, and all with it, if the new table has not as many rows as the old one.
+-- Fails the migration unless the new table has as many rows as the old one.
 select iif(
     (select count(*) from new_users) = (select count(*) from users),
     'all rows were copied',
@@ -166,22 +166,22 @@ alter table new_users rename to users;
     assert_eq!(
         down,
         "\
--- It cannot bring back what the way up destroyed:
+-- This down migration cannot restore what the up migration destroyed:
 --   the rows of table tags
 --   the values of users.name
 --   the values of users.bio
 
 create table tags (tag text);
 
--- SQLite cannot change users so in place: it is made anew, and its rows are copied.
--- Made up, since it was not kept: name.
+-- SQLite cannot make this change to users in place: it is rebuilt, and its rows are copied.
+-- Placeholders, since the values were not kept: name.
 create table new_users (id integer primary key, name text not null unique, bio text);
 
 insert into new_users (id, name)
 select id, cast(rowid as text)
 from users;
 
--- It fails, and all with it, if the new table has not as many rows as the old one.
+-- Fails the migration unless the new table has as many rows as the old one.
 select iif(
     (select count(*) from new_users) = (select count(*) from users),
     'all rows were copied',

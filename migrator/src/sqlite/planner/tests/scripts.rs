@@ -35,7 +35,7 @@ alter table users add column bio text not null default '' check (length(bio) < 2
     assert_eq!(
         down,
         "\
--- It destroys what came after the way up:
+-- This down migration destroys what was added since the up migration:
 --   the values of users.bio
 
 -- @destroys column users.bio
@@ -66,7 +66,7 @@ async fn a_column_is_renamed_with_its_index_and_its_view() {
     assert_eq!(
         up,
         "\
--- In the way of what follows, or changed: made again below.
+-- Blocks a later step, or changes: recreated below.
 drop view v;
 
 -- Now it says what it is.
@@ -79,7 +79,7 @@ create view v as select amount from t;
     assert_eq!(
         down,
         "\
--- In the way of what follows, or changed: made again below.
+-- Blocks a later step, or changes: recreated below.
 drop view v;
 
 alter table t rename column amount to a;
@@ -174,7 +174,7 @@ create index posts_by_user on posts (user_id);
     assert_eq!(
         down,
         "\
--- It destroys what came after the way up:
+-- This down migration destroys what was added since the up migration:
 --   the rows of table posts
 
 -- @destroys table posts
@@ -211,7 +211,7 @@ alter table users add column email text;
     assert_eq!(
         down,
         "\
--- It destroys what came after the way up:
+-- This down migration destroys what was added since the up migration:
 --   the rows of table tags
 --   the values of users.email
 

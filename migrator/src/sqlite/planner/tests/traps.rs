@@ -382,11 +382,11 @@ async fn what_a_way_down_makes_up_is_different_where_it_has_to_be() {
 
     assert!(error.contains("CHECK constraint failed: n > 0"), "{error}");
     assert!(
-        script.contains("-- Made up, since it was not kept: code, n."),
+        script.contains("-- Placeholders, since the values were not kept: code, n."),
         "{script}"
     );
     assert!(
-        script.contains("-- It fails on rows whose n does not fulfil check (n > 0)."),
+        script.contains("-- Fails on rows whose n violates check (n > 0)."),
         "{script}"
     );
     assert!(

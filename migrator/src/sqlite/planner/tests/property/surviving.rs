@@ -62,7 +62,7 @@ impl<'a> Surviving<'a> {
         let steps = up.steps.iter().chain(&down.steps);
         let mut comments = steps.flat_map(|step| &step.comments);
         let warns = |comment: &String| {
-            comment.starts_with("-- Made up") || comment.starts_with("-- It fails on rows")
+            comment.starts_with("-- Placeholders") || comment.starts_with("-- Fails on rows")
         };
         let mut surviving = Self {
             pairs: Vec::new(),
