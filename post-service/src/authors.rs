@@ -95,7 +95,7 @@ impl Authors {
         }
     }
 
-    /// Returns the time until which none of these authors has to be refreshed, or `None` if one
+    /// Returns the time until which no entry of these authors is due for a refresh, or `None` if one
     /// of them is not cached.
     pub fn fresh_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
         let cache = self.loader.cache();

@@ -129,11 +129,11 @@ pub struct PostDeletion {
     pub id: PostId,
     /// The etag that the stored post must have, if one is given.
     pub etag: Option<Etag>,
-    /// Whether the deletion of a missing post succeeds.
+    /// `true` if the deletion of a missing post succeeds.
     pub allow_missing: bool,
 }
 
-/// One of the changes of a commit.
+/// A change in a commit.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mutation {

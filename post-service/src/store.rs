@@ -231,7 +231,7 @@ pub struct ListQuery {
     pub size: PageSize,
     /// The id of the last post on the previous page, or `None` for the first page.
     pub after: Option<i64>,
-    /// Whether to count the posts on all pages.
+    /// `true` to count the posts on all pages.
     pub count: bool,
 }
 
@@ -264,7 +264,7 @@ pub struct PostsSince {
     /// The id up to which `posts` is complete. It is lower than the requested id if the newest
     /// posts no longer exist, as after a restore.
     pub until: i64,
-    /// Whether more posts follow `until`.
+    /// `true` if more posts follow `until`.
     pub more: bool,
 }
 

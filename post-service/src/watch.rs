@@ -1,6 +1,6 @@
 //! The feed of new posts, for the watchers of this process.
 //!
-//! One task reads the posts that are new and publishes them in batches to all subscriptions. It
+//! A single task reads the new posts and publishes them in batches to all subscriptions. It
 //! is woken when this process commits a post, and polls for the commits of other processes. Each
 //! subscription tracks the last id that it has seen. If a batch starts after that id, because
 //! the subscription is new or lagged, it reads the missing posts from the database. Thus no post
@@ -93,7 +93,7 @@ pub struct Subscription<M, S> {
     seen: i64,
     /// The age at which a batch is read again, so that a watcher gets posts as they are stored.
     max_age: Duration,
-    /// Whether the database may have posts after `seen` that were published before.
+    /// `true` while the database may have posts after `seen` that were published before.
     catching_up: bool,
     _permit: OwnedSemaphorePermit,
 }

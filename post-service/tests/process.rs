@@ -1,4 +1,4 @@
-//! The post service as a process.
+//! The binary of the post service, as a process.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
@@ -19,7 +19,7 @@ use proto::post::v1::{
 use service::{Program, health};
 use tonic::Code;
 
-/// What is under test.
+/// The binary under test.
 const PROGRAM: Program = Program {
     path: env!("CARGO_BIN_EXE_post-service"),
     name: post_service::NAME,
@@ -27,7 +27,7 @@ const PROGRAM: Program = Program {
     column: ("posts", "body"),
 };
 
-/// A database with one post.
+/// Returns a directory whose database has one post.
 async fn dir_with_a_post() -> TestDir {
     let dir = TestDir::migrated().await;
     dir.execute(
@@ -41,7 +41,7 @@ async fn dir_with_a_post() -> TestDir {
 }
 
 #[tokio::test]
-async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
+async fn an_invalid_user_service_url_is_rejected_in_one_line() {
     let dir = TestDir::migrated().await;
 
     for (url, says) in [
@@ -59,10 +59,10 @@ async fn a_place_where_no_user_service_can_be_is_named_in_one_line() {
 }
 
 #[tokio::test]
-async fn it_serves_while_the_user_service_is_down() {
+async fn the_service_serves_while_the_user_service_is_down() {
     let dir = dir_with_a_post().await;
     let mut command = dir.command(PROGRAM.path, &[]);
-    // Nobody listens on the port of discarded data.
+    // No process listens on the discard port.
     command.env("USER_SERVICE_URL", "http://127.0.0.1:9");
     let mut service = Process::start(command);
     let address = service.serving().await;
@@ -71,9 +71,9 @@ async fn it_serves_while_the_user_service_is_down() {
         id: 1,
         ..GetPostRequest::default()
     };
-    let answer = within_timeout(PostServiceClient::new(connect(address)).get_post(request)).await;
+    let response = within_timeout(PostServiceClient::new(connect(address)).get_post(request)).await;
 
-    let post = answer.unwrap().into_inner().post.unwrap();
+    let post = response.unwrap().into_inner().post.unwrap();
     assert_eq!(post.body, "first");
     assert_eq!(post.author.unwrap().state(), State::Unavailable);
     let now = health(address, PROGRAM.name).await;
@@ -81,7 +81,7 @@ async fn it_serves_while_the_user_service_is_down() {
 }
 
 #[tokio::test]
-async fn who_watches_when_the_signal_comes_is_told_to_go_elsewhere() {
+async fn a_watcher_gets_unavailable_after_sigterm() {
     let dir = dir_with_a_post().await;
     let mut service = Process::start(dir.command(PROGRAM.path, &[]));
     let request = WatchPostsRequest {

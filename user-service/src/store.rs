@@ -152,7 +152,7 @@ pub struct ListQuery {
     pub size: PageSize,
     /// The cursor of the previous page, or `None` for the first page.
     pub after: Option<Cursor>,
-    /// Whether to count the users on all pages.
+    /// `true` to count the users on all pages.
     pub count: bool,
 }
 

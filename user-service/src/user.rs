@@ -123,11 +123,11 @@ pub struct UserDeletion {
     pub id: UserId,
     /// The etag that the stored user must have, if one is given.
     pub etag: Option<Etag>,
-    /// Whether the deletion of a missing user succeeds.
+    /// `true` if the deletion of a missing user succeeds.
     pub allow_missing: bool,
 }
 
-/// One of the changes of a commit.
+/// A change in a commit.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mutation {

@@ -1,4 +1,4 @@
-//! The user service as a process.
+//! The binary of the user service, as a process.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
@@ -18,7 +18,7 @@ use proto::user::v1::{
 use service::Program;
 use tonic::Code;
 
-/// What is under test.
+/// The binary under test.
 const PROGRAM: Program = Program {
     path: env!("CARGO_BIN_EXE_user-service"),
     name: user_service::NAME,
@@ -38,7 +38,7 @@ fn susan() -> CreateUserRequest {
 }
 
 #[tokio::test]
-async fn a_call_that_runs_when_the_signal_comes_is_answered() {
+async fn a_running_call_completes_after_sigterm() {
     let dir = TestDir::migrated().await;
     let mut command = dir.command(PROGRAM.path, &[]);
     command.env("DRAIN_DELAY", "0s");
@@ -50,8 +50,8 @@ async fn a_call_that_runs_when_the_signal_comes_is_answered() {
     let mut another = client.clone();
 
     let (created, ()) = tokio::join!(within_timeout(client.create_user(susan())), async {
-        // Calls of one connection begin in their order: once this one is answered, the one
-        // before it runs, and waits for the lock.
+        // The server starts the calls of one connection in their order. When this call returns,
+        // the call before it is running and waits for the lock.
         let request = GetUserRequest { id: 1 };
         within_timeout(another.get_user(request)).await.unwrap_err();
         service.signal("TERM");
@@ -66,7 +66,7 @@ async fn a_call_that_runs_when_the_signal_comes_is_answered() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_held_for_long_is_no_wait_without_a_bound() {
+async fn a_write_waits_for_a_held_lock_up_to_lock_timeout() {
     let dir = TestDir::migrated().await;
     let mut command = dir.command(PROGRAM.path, &[]);
     command.env("LOCK_TIMEOUT", "100ms");

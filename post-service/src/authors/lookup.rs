@@ -51,7 +51,7 @@ type CallResult = Option<Arc<HashMap<AuthorId, LookupResult>>>;
 #[derive(Clone, Debug)]
 pub(super) struct InFlight {
     id: AuthorId,
-    // Whether the holder started the call, rather than joined it.
+    // `true` if the holder started the call, `false` if it joined it.
     own: bool,
     // `None` until the call ends.
     result: watch::Receiver<Option<CallResult>>,
@@ -71,7 +71,7 @@ struct Inner {
     refresh_pending: Mutex<Vec<AuthorId>>,
     refresh_delay: Duration,
     call_timeout: Duration,
-    // Whether the last call failed: only changes are logged.
+    // The outcome of the last call. Only changes are logged.
     down: AtomicBool,
 }
 
@@ -301,7 +301,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns whether a failure may come from the transport, which has no code of its own.
+/// Returns whether a failure may come from the transport. tonic has no separate code for those.
 fn may_be_unsent(status: &Status) -> bool {
     matches!(
         status.code(),

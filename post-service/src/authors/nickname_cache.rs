@@ -28,7 +28,7 @@ pub(super) struct NicknameCache {
 struct Entry {
     nickname: Arc<str>,
     requested_at: Instant,
-    /// Whether a caller has been told to refresh the entry.
+    /// Set when a caller has been told to refresh the entry.
     refresh_claimed: AtomicBool,
 }
 
@@ -36,7 +36,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Hit {
     pub(super) nickname: Arc<str>,
-    /// Whether the caller is to refresh the entry. One caller of each entry is.
+    /// Set if the caller has to refresh the entry. It is set for one caller of each entry.
     pub(super) refresh: bool,
 }
 

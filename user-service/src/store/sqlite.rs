@@ -103,7 +103,7 @@ impl UserStore for SqliteStore {
     async fn batch_get(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
         let mut source = self.database.read_source(ids.len());
         let asked = json_param(&ids)?;
-        // One statement reads one snapshot.
+        // A single statement reads one snapshot.
         let rows = select_users!(
             &mut source,
             "json_each(?1) as asked join users on users.id = asked.value",
