@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::{
     create_user,
-    namespace::{contained, on_a_disk_of},
+    namespace::{contained, database_on_small_disk},
     process::{Process, TestDir, within_timeout},
     program,
     refusal::assert_refused,
@@ -26,7 +26,7 @@ fn start(dir: &TestDir, min_free: &str) -> Option<Process> {
     service
         .env("DATABASE_URL", format!("sqlite:{}", database.display()))
         .env("MIN_FREE_DISK_BYTES", min_free);
-    let command = contained(dir, &["-m"], &on_a_disk_of(4_096), &service)?;
+    let command = contained(dir, &["-m"], &database_on_small_disk(4_096), &service)?;
     Some(Process::start(command))
 }
 

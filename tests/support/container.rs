@@ -1,8 +1,7 @@
-//! A service as the process of a container: settings from files, its disk, its health
-//! check, and what the first process of a container has to do by itself.
+//! Tests a service as the process of a container: settings from files, its volume, its health check,
+//! and its signals as process 1.
 //!
-//! What only the superuser can set up, or a kernel that lets others make namespaces, is left
-//! out with a line that says so where neither is there.
+//! Tests that need root or user namespaces are skipped with a printed line where neither is available.
 
 use std::{
     fs::{self, Permissions},
@@ -17,7 +16,7 @@ use std::{
 
 use crate::{
     PROGRAM,
-    namespace::{contained, on_a_disk_of},
+    namespace::{contained, database_on_small_disk},
     process::{Process, Run, TestDir, run, signal, within_timeout},
     service::{command, healthcheck, run_with, start},
 };
@@ -25,17 +24,17 @@ use crate::{
 /// The user of the images.
 const NONROOT: u32 = 65532;
 
-/// What a health check may take: a second by itself, and what this machine takes to start
-/// a process while it runs other tests.
+/// Upper bound of a health check: its own limit of 1 s, and the start of a process on a machine that
+/// runs other tests.
 const HEALTH_BOUND: Duration = Duration::from_millis(1_900);
 
 #[tokio::test]
-async fn a_setting_may_stand_in_a_file() {
+async fn setting_is_read_from_a_file() {
     let dir = TestDir::migrated().await;
     let file = dir.path().join("url");
     fs::write(&file, format!("sqlite:{}\n", dir.database().display())).unwrap();
     let mut command = command(&dir, &[]);
-    // As it is where an image sets it.
+    // An image sets the variable to an empty value.
     command
         .env("DATABASE_URL", "")
         .env("DATABASE_URL_FILE", &file);
@@ -46,7 +45,7 @@ async fn a_setting_may_stand_in_a_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
+async fn unusable_setting_file_is_named_in_one_line() {
     let dir = TestDir::new();
     let url = dir.path().join("url");
     fs::write(&url, "postgres://secret").unwrap();
@@ -75,7 +74,7 @@ async fn a_file_that_cannot_give_a_setting_is_named_in_one_line() {
 }
 
 #[tokio::test]
-async fn the_help_says_that_files_work() {
+async fn help_mentions_setting_files() {
     let dir = TestDir::new();
 
     let help = run(command(&dir, &["--help"])).await;
@@ -84,7 +83,7 @@ async fn the_help_says_that_files_work() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_in_json_if_the_log_is() {
+async fn startup_error_is_json_if_the_log_format_is() {
     let dir = TestDir::new();
     let mut text = command(&dir, &[]);
     text.env("LOG_FORMAT", "text")
@@ -94,7 +93,7 @@ async fn a_refusal_is_in_json_if_the_log_is() {
 
     let waited = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "0s").await;
     let setting = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "soon").await;
-    // Even if nothing else is said.
+    // The error is logged even if the log is off.
     let mut silent = command(&dir, &[]);
     silent
         .env("RUST_LOG", "off")
@@ -111,11 +110,11 @@ async fn a_refusal_is_in_json_if_the_log_is() {
     assert_eq!(text.stdout, [""; 0]);
 }
 
-/// Runs the service as the user of the images. `None` where only one user can be had.
+/// Runs the service as the user of the images. Returns `None` if the test cannot change its user.
 async fn as_another_user(dir: &TestDir) -> Option<Run> {
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     if fs::metadata(dir.path()).unwrap().uid() != 0 {
-        println!("skipped: only the superuser can become another user");
+        println!("skipped: changing the user needs root");
         return None;
     }
     let mut command = command(dir, &[]);
@@ -140,7 +139,7 @@ async fn as_another_user(dir: &TestDir) -> Option<Run> {
 }
 
 #[tokio::test]
-async fn a_volume_of_another_user_is_refused_with_what_to_do() {
+async fn volume_of_another_user_is_rejected_with_a_remedy() {
     let dir = TestDir::migrated().await;
     let Some(empty) = as_another_user(&TestDir::new()).await else {
         return;
@@ -163,8 +162,8 @@ async fn a_volume_of_another_user_is_refused_with_what_to_do() {
     }
 }
 
-/// A service whose database is on that disk.
-fn on_the_disk(dir: &TestDir) -> Command {
+/// Returns the command of a service whose database is on the mounted disk.
+fn on_small_disk(dir: &TestDir) -> Command {
     let mut command = command(dir, &[]);
     let database = dir.path().join("disk/microblog.db");
     command.env("DATABASE_URL", format!("sqlite:{}", database.display()));
@@ -172,10 +171,10 @@ fn on_the_disk(dir: &TestDir) -> Command {
 }
 
 #[tokio::test]
-async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
+async fn read_only_volume_is_rejected_with_a_remedy() {
     let dir = TestDir::migrated().await;
-    let script = on_a_disk_of(4_096) + " && mount -o remount,ro \"$0/disk\"";
-    let Some(command) = contained(&dir, &["-m"], &script, &on_the_disk(&dir)) else {
+    let script = database_on_small_disk(4_096) + " && mount -o remount,ro \"$0/disk\"";
+    let Some(command) = contained(&dir, &["-m"], &script, &on_small_disk(&dir)) else {
         return;
     };
 
@@ -185,10 +184,11 @@ async fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
+async fn full_volume_exits_with_75_after_the_startup_timeout() {
     let dir = TestDir::migrated().await;
-    let script = on_a_disk_of(4_096) + "; head -c 8m /dev/zero 2>&- > \"$0/disk/fill\"; true";
-    let mut service = on_the_disk(&dir);
+    let script =
+        database_on_small_disk(4_096) + "; head -c 8m /dev/zero 2>&- > \"$0/disk/fill\"; true";
+    let mut service = on_small_disk(&dir);
     service.env("DATABASE_STARTUP_TIMEOUT", "200ms");
     let Some(command) = contained(&dir, &["-m"], &script, &service) else {
         return;
@@ -199,16 +199,16 @@ async fn a_volume_that_is_full_is_waited_for_and_ends_it_with_75() {
     run.assert_refused(75, &["is full, with 0 bytes left", "make room"]);
 }
 
-/// How long a health check takes, and how it ends.
+/// Runs a health check, and returns its result and its duration.
 async fn timed_healthcheck(address: &str) -> (Run, Duration) {
     let dir = TestDir::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     let run = healthcheck(&dir, address).await;
-    (run, begun.elapsed())
+    (run, start.elapsed())
 }
 
 #[tokio::test]
-async fn the_health_check_of_a_service_that_hangs_fails_within_its_second() {
+async fn health_check_of_a_frozen_service_fails_within_its_timeout() {
     let dir = TestDir::migrated().await;
     let mut service = start(&dir);
     let address = service.serving().await.to_string();
@@ -224,7 +224,7 @@ async fn the_health_check_of_a_service_that_hangs_fails_within_its_second() {
 }
 
 #[tokio::test]
-async fn the_health_check_of_what_accepts_and_never_answers_fails_within_its_second() {
+async fn health_check_of_a_silent_listener_fails_within_its_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let accepted = std::thread::spawn(move || silent.accept());
@@ -237,7 +237,7 @@ async fn the_health_check_of_what_accepts_and_never_answers_fails_within_its_sec
 }
 
 #[tokio::test]
-async fn the_health_check_of_nobody_fails_at_once() {
+async fn health_check_of_a_closed_port_fails_immediately() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = gone.local_addr().unwrap().to_string();
     drop(gone);
@@ -248,7 +248,7 @@ async fn the_health_check_of_nobody_fails_at_once() {
     assert!(took < HEALTH_BOUND, "{took:?}");
 }
 
-/// The only child of a process.
+/// Returns the id of the only child of a process.
 fn child_of(process: u32) -> u32 {
     let children = format!("/proc/{process}/task/{process}/children");
     let children = fs::read_to_string(children).unwrap();
@@ -256,7 +256,7 @@ fn child_of(process: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
+async fn service_as_process_1_ends_on_a_signal() {
     let (empty, migrated) = (TestDir::new(), TestDir::migrated().await);
 
     for (dir, says) in [(&empty, "waiting for the database"), (&migrated, "serving")] {
@@ -268,16 +268,16 @@ async fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
             };
             let mut service = Process::start(command);
             service.wait_for_line(says).await;
-            let begun = Instant::now();
+            let start = Instant::now();
 
             signal(child_of(service.id()), name);
             let run = within_timeout(service.end()).await;
 
             assert_eq!(run.code, Some(0), "{run:?}");
             assert!(
-                begun.elapsed() < Duration::from_secs(5),
+                start.elapsed() < Duration::from_secs(5),
                 "{:?}",
-                begun.elapsed()
+                start.elapsed()
             );
         }
     }

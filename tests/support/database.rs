@@ -1,5 +1,5 @@
-//! The database of a test, as no service has it: whatever its engine, the tests of the
-//! services touch it through here only.
+//! The database of a test, without the access restrictions of the services. Tests of the services use
+//! the engine only through this module, so that they pass on any engine.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use sqlx::{
 };
 use tempfile::TempDir;
 
-/// A database that is deleted with its test. It need not be migrated yet.
+/// A temporary database, which may not be migrated yet. It is deleted on drop.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: DatabaseUrl,
     _folder: TempDir,
 }
 
-/// The lock of a database, held as another process that writes would hold it.
+/// The write lock of a database, held as by another writing process.
 #[derive(Debug)]
 pub struct DatabaseLock(SqliteConnection);
 
 impl TestDatabase {
-    /// A database that nobody has created yet.
+    /// Reserves the path of a database that does not exist yet.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         Self {
@@ -30,7 +30,7 @@ impl TestDatabase {
         }
     }
 
-    /// The URL under which services find it.
+    /// Returns the URL of the database.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
@@ -45,7 +45,7 @@ impl TestDatabase {
         connection.close().await.unwrap();
     }
 
-    /// Returns the first column of what a query yields, which is to be text.
+    /// Returns the first column of the rows of a query. The column must be text.
     pub async fn query(&self, query: &str) -> Vec<String> {
         let mut connection = self.connection().await;
         let rows = sqlx::query_scalar(AssertSqlSafe(query))
@@ -56,13 +56,13 @@ impl TestDatabase {
         rows
     }
 
-    /// Returns how many rows a table has.
+    /// Returns the number of rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         let count = format!("select cast(count(*) as text) from {table}");
         self.query(&count).await[0].parse().unwrap()
     }
 
-    /// Gives the ids after `last` to the next rows of a table, as after the restore of a backup.
+    /// Makes the next rows of a table get the ids after `last`, as after the restore of a backup.
     pub async fn restart_ids(&self, table: &str, last: i64) {
         self.execute(&format!(
             "update sqlite_sequence set seq = {last} where name = '{table}'"

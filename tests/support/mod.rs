@@ -1,9 +1,9 @@
-//! The whole system under test: put together as `cargo run` puts it together, on a
-//! database and on ports of its own, and spoken to over TCP.
+//! Runs the whole system in the test process, as `cargo run` does, on a temporary database and free
+//! ports. Tests call it over TCP.
 //!
-//! Every test starts a [`System`] of its own, which ends when it is dropped.
+//! Each test starts its own [`System`], which ends on drop.
 
-#![allow(dead_code, reason = "each test target uses another part of it")]
+#![allow(dead_code, reason = "no test target uses all helpers")]
 
 mod database;
 mod refusal;
@@ -41,24 +41,24 @@ pub use self::{
     refusal::{assert_refused, assert_violations, metadata},
 };
 
-/// Longer than anything takes that goes well.
+/// Upper bound of each wait. No successful wait comes near it.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `future` gives, which must not take long.
+/// Returns the output of `future`. Panics if that takes longer than `TEST_TIMEOUT`.
 pub async fn within_timeout<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(TEST_TIMEOUT, future)
         .await
-        .expect("it takes too long")
+        .expect("not done within TEST_TIMEOUT")
 }
 
-/// Both services, migrated and running in this process.
+/// Both services, running in this process on a migrated database.
 #[derive(Debug)]
 pub struct System {
-    /// What the services go by.
+    /// The clock of both services.
     pub clock: Clock,
-    /// Where the user service listens.
+    /// Address of the user service.
     pub users_address: SocketAddr,
-    /// Where the post service listens.
+    /// Address of the post service.
     pub posts_address: SocketAddr,
     settings: Settings,
     users: Channel,
@@ -66,28 +66,27 @@ pub struct System {
     shutdown: CancellationToken,
     running: JoinHandle<Result<(), ExitError>>,
     created: AtomicUsize,
-    // Gone only when a system is stopped to be started again.
+    // `None` only during a restart.
     database: Option<TestDatabase>,
 }
 
 impl System {
-    /// A system with the settings of tests and the machine's clock.
+    /// Starts a system with the settings of tests and the system clock.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// A system with some settings changed.
+    /// Starts a system with changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::launch(TestDatabase::new(), Clock::system(), change).await
     }
 
-    /// A system that goes by `clock`.
+    /// Starts a system that uses `clock`.
     pub async fn at(clock: Clock) -> Self {
         Self::launch(TestDatabase::new(), clock, |_| {}).await
     }
 
-    /// Stops the system and starts another one on the same database, which goes by
-    /// `clock`.
+    /// Stops the system and starts another one with the same settings and database that uses `clock`.
     pub async fn restart(mut self, clock: Clock) -> Self {
         let database = self.database.take().unwrap();
         let settings = self.settings.clone();
@@ -132,12 +131,12 @@ impl System {
         }
     }
 
-    /// A client of the user service.
+    /// Returns a client of the user service.
     pub fn users(&self) -> UserServiceClient<Channel> {
         UserServiceClient::new(self.users.clone())
     }
 
-    /// A client of the post service, as soon as that serves.
+    /// Waits until the post service serves, and returns a client of it.
     pub async fn posts(&self) -> PostServiceClient<Channel> {
         use proto::post::v1::post_service_server::SERVICE_NAME;
 
@@ -145,12 +144,12 @@ impl System {
         PostServiceClient::new(self.posts.clone())
     }
 
-    /// The connection to the user service, for what its client does not do.
+    /// Returns the channel to the user service, for calls that its client cannot make.
     pub fn users_channel(&self) -> Channel {
         self.users.clone()
     }
 
-    /// Creates a user with this nickname and an address that no other has.
+    /// Creates a user with this nickname and a unique email address.
     pub async fn create_user(&self, nickname: &str) -> Result<User, Status> {
         let number = self.created.fetch_add(1, Ordering::Relaxed);
         let request = CreateUserRequest {
@@ -165,7 +164,7 @@ impl System {
         Ok(response.into_inner().user.unwrap())
     }
 
-    /// The database of both services.
+    /// Returns the database of both services.
     pub fn database(&self) -> &TestDatabase {
         self.database.as_ref().unwrap()
     }
@@ -175,12 +174,12 @@ impl System {
         self.database().execute(script).await;
     }
 
-    /// Returns the first column of what a query yields, which is to be text.
+    /// Returns the first column of the rows of a query. The column must be text.
     pub async fn query(&self, query: &str) -> Vec<String> {
         self.database().query(query).await
     }
 
-    /// Drains, as a signal would make it, and waits for the end, which has to be a good one.
+    /// Drains the system, as SIGTERM does, and waits for its end. Panics if it fails.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         within_timeout(&mut self.running).await.unwrap().unwrap();
@@ -194,19 +193,19 @@ impl Drop for System {
     }
 }
 
-/// A listener on a port of its own.
+/// Returns a listener on a free port.
 pub async fn listen() -> tokio::net::TcpListener {
     serving::listen(([127, 0, 0, 1], 0).into()).await.unwrap()
 }
 
-/// A connection to `address`, as soon as it is needed.
+/// Returns a channel to `address`. It connects on the first call.
 pub fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
 }
 
-/// Waits until a service says that it serves.
+/// Waits until the health service reports `service` as SERVING.
 pub async fn serving(channel: Channel, service: &str) {
     let request = HealthCheckRequest {
         service: service.into(),
@@ -221,7 +220,7 @@ pub async fn serving(channel: Channel, service: &str) {
                 return Ok(());
             }
         }
-        Err(Status::unavailable("it ended"))
+        Err(Status::unavailable("the health stream ended"))
     };
     within_timeout(serving).await.unwrap();
 }

@@ -1,13 +1,13 @@
-//! Programs in namespaces of their own, as containers have them: with disks that nobody
-//! else sees, or as the first process. Where the superuser runs no tests and the kernel
-//! makes no namespaces for others, those tests are left out, with a line that says so.
+//! Runs programs in separate namespaces, as containers do: with private mounts, or as process 1.
+//! Tests are skipped with a printed line if they run without root and the kernel denies user
+//! namespaces.
 
 use std::process::{Command, Stdio};
 
 use crate::process::TestDir;
 
-/// The command behind `script`, in which `$0` is the folder of `dir`, with namespaces of
-/// its own. `None` where the kernel makes none for us.
+/// Returns a command that runs `script` and then `inner` in new namespaces. In the script, `$0` is the
+/// path of `dir`. Returns `None` if the kernel denies the namespaces.
 pub fn contained(
     dir: &TestDir,
     options: &[&str],
@@ -26,7 +26,7 @@ pub fn contained(
         tried.is_ok_and(|output| output.status.success())
     });
     let Some(own) = own else {
-        println!("skipped: this machine makes no namespaces for us");
+        println!("skipped: the kernel denies new namespaces");
         return None;
     };
     let mut outer = unshare(own, &format!("{script} && exec \"$@\""));
@@ -47,8 +47,8 @@ pub fn contained(
     Some(outer)
 }
 
-/// A script that moves the database to a disk of its own in `disk`, of so many KiB.
-pub fn on_a_disk_of(kibibytes: u32) -> String {
+/// Returns a script that copies the database to a new file system of this size, mounted at `disk`.
+pub fn database_on_small_disk(kibibytes: u32) -> String {
     format!(
         "mkdir -p \"$0/disk\" && mount -t tmpfs -o size={kibibytes}k tmpfs \"$0/disk\" &&
          cp \"$0/microblog.db\" \"$0/disk/microblog.db\""

@@ -1,11 +1,10 @@
-//! What a failure has to look like, whatever it is.
+//! Assertions on failed calls.
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, StatusExt};
 
-/// Asserts the code and the reason of a failure, and what the contract promises of every
-/// one: one ErrorInfo with the `domain` of the service, a message for people, and a
-/// RetryInfo if and only if it is UNAVAILABLE.
+/// Asserts the code and the reason of a failure, and the promises of the contract for each failure: one
+/// ErrorInfo with the `domain` of the service, a message, and a RetryInfo only for UNAVAILABLE.
 #[track_caller]
 pub fn assert_refused(domain: &str, status: &Status, code: Code, reason: &str) {
     let details = status.get_error_details_vec();
@@ -30,21 +29,21 @@ pub fn assert_refused(domain: &str, status: &Status, code: Code, reason: &str) {
     );
 }
 
-/// Asserts that a request was refused for exactly these fields, in this order, each with
-/// a description.
+/// Asserts that a request was rejected for exactly these fields, in this order, each with a
+/// description.
 #[track_caller]
 pub fn assert_violations(domain: &str, status: &Status, reason: &str, fields: &[&str]) {
     assert_refused(domain, status, Code::InvalidArgument, reason);
     let violations = status
         .get_details_bad_request()
-        .expect("it has no BadRequest")
+        .expect("no BadRequest in the details")
         .field_violations;
     let named: Vec<_> = violations.iter().map(|v| v.field.as_str()).collect();
     assert_eq!(named, fields, "{}", status.message());
     assert!(violations.iter().all(|v| !v.description.is_empty()));
 }
 
-/// Returns the value that the ErrorInfo of a failure has under `key`.
+/// Returns the value of `key` in the metadata of a failure's ErrorInfo.
 pub fn metadata(status: &Status, key: &str) -> Option<String> {
     let info = status.get_details_error_info()?;
     info.metadata.get(key).cloned()

@@ -1,8 +1,8 @@
-//! What holds for every service as a process, whatever it serves: its settings, its wait
-//! for the database, its subcommands, its log, and its end.
+//! Tests that each service passes as a process: settings, the wait for the database, subcommands, the
+//! log and the shutdown.
 //!
-//! It is compiled into a test of each service, which says which [`PROGRAM`](crate::PROGRAM)
-//! it is.
+//! Each service compiles this module into one of its tests, which declares its
+//! [`PROGRAM`](crate::PROGRAM).
 
 use std::{
     fs,
@@ -21,15 +21,15 @@ use crate::{
     process::{Process, Run, TestDir, connect, execute, run, within_timeout},
 };
 
-/// A service as a program.
+/// The program of a service.
 pub struct Program {
-    /// The file.
+    /// Path of the executable.
     pub path: &'static str,
-    /// The full name of the gRPC service.
+    /// Full name of the gRPC service.
     pub name: &'static str,
-    /// The variable with the address to listen on.
+    /// Environment variable of the listen address.
     pub listen: &'static str,
-    /// A table of its own, with a column that its statements read.
+    /// A table of the service, and a column that its statements read.
     pub column: (&'static str, &'static str),
 }
 
@@ -53,7 +53,7 @@ pub async fn healthcheck(dir: &TestDir, address: &str) -> Run {
     run(command).await
 }
 
-/// The health of the service with the full name `service`.
+/// Returns the health of the service with the full name `service`.
 pub async fn health(address: SocketAddr, service: &str) -> ServingStatus {
     let request = HealthCheckRequest {
         service: service.into(),
@@ -64,7 +64,7 @@ pub async fn health(address: SocketAddr, service: &str) -> ServingStatus {
 }
 
 #[tokio::test]
-async fn an_unknown_flag_is_a_misuse_of_the_command_line() {
+async fn unknown_flag_exits_with_2() {
     let dir = TestDir::new();
 
     let run = run(command(&dir, &["--no-such-flag"])).await;
@@ -73,7 +73,7 @@ async fn an_unknown_flag_is_a_misuse_of_the_command_line() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_work_is_named_in_one_line() {
+async fn invalid_setting_is_named_in_one_line() {
     let dir = TestDir::new();
 
     for (variable, value, says) in [
@@ -114,7 +114,7 @@ async fn a_setting_that_cannot_work_is_named_in_one_line() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named_in_one_line() {
+async fn address_in_use_is_named_in_one_line() {
     let dir = TestDir::migrated().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -125,7 +125,7 @@ async fn an_address_that_is_taken_is_named_in_one_line() {
 }
 
 #[tokio::test]
-async fn every_setting_has_a_variable_and_a_default() {
+async fn help_shows_variable_and_default_of_each_setting() {
     let dir = TestDir::new();
 
     let help = run(command(&dir, &["--help"])).await;
@@ -145,17 +145,17 @@ async fn every_setting_has_a_variable_and_a_default() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_in_time_ends_it_with_75() {
+async fn missing_database_exits_with_75_after_the_timeout() {
     let dir = TestDir::new();
 
     let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "200ms").await;
 
     run.assert_refused(75, &["does not exist", "`migrator upgrade`"]);
-    assert!(!dir.database().exists(), "it was created");
+    assert!(!dir.database().exists(), "the database was created");
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
+async fn outdated_database_exits_with_75_after_the_timeout() {
     let dir = TestDir::new();
     dir.migrator().create().await.unwrap();
 
@@ -172,7 +172,7 @@ async fn a_database_that_is_not_migrated_in_time_ends_it_with_75() {
 }
 
 #[tokio::test]
-async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
+async fn waiting_service_logs_once_and_is_not_serving() {
     let dir = TestDir::new();
     let mut command = command(&dir, &[]);
     command.env("RUST_LOG", "info,serving=debug");
@@ -180,12 +180,12 @@ async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
     let address = service.address_when("listening").await;
     service.wait_for_line("waiting for the database").await;
 
-    let meanwhile = health(address, PROGRAM.name).await;
+    let waiting = health(address, PROGRAM.name).await;
     let check = healthcheck(&dir, &address.to_string()).await;
     dir.migrator().run(migrator::Run::upgrade()).await.unwrap();
     service.serving().await;
 
-    assert_eq!(meanwhile, ServingStatus::NotServing);
+    assert_eq!(waiting, ServingStatus::NotServing);
     check.assert_refused(1, &["NOT_SERVING"]);
     assert_eq!(health(address, "").await, ServingStatus::Serving);
     let said = service.stdout_lines();
@@ -194,7 +194,7 @@ async fn while_it_waits_for_the_database_it_says_so_once_and_is_not_serving() {
 }
 
 #[tokio::test]
-async fn a_wait_for_the_database_ends_with_a_signal() {
+async fn signal_ends_the_wait_for_the_database() {
     let dir = TestDir::new();
     let mut service = start(&dir);
     service.wait_for_line("waiting for the database").await;
@@ -205,7 +205,7 @@ async fn a_wait_for_the_database_ends_with_a_signal() {
 }
 
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
+async fn foreign_database_is_rejected_immediately_and_unchanged() {
     for script in [
         "create table notes (id integer primary key)",
         "pragma application_id = 7; create table notes (id integer primary key)",
@@ -217,12 +217,15 @@ async fn the_database_of_another_program_is_refused_at_once_and_left_alone() {
         let run = run_with(&dir, "DATABASE_STARTUP_TIMEOUT", "1h").await;
 
         run.assert_refused(78, &["is not a database of this system", "DATABASE_URL"]);
-        assert!(before == fs::read(dir.database()).unwrap(), "it changed");
+        assert!(
+            before == fs::read(dir.database()).unwrap(),
+            "the file changed"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
+async fn file_of_another_format_is_rejected_immediately_and_unchanged() {
     let dir = TestDir::new();
     let text = "lorem ipsum ".repeat(1_000);
     fs::write(dir.database(), &text).unwrap();
@@ -233,12 +236,12 @@ async fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
     assert_eq!(fs::read_to_string(dir.database()).unwrap(), text);
 }
 
-/// What a migration of the future would leave in the history.
+/// Adds a migration of a future version to the history.
 const NEWER: &str = "insert into _sqlx_migrations
     (version, description, success, checksum, execution_time) values (99, 'newer', 1, x'', 0)";
 
 #[tokio::test]
-async fn a_newer_database_on_which_its_statements_do_not_run_is_refused_at_once() {
+async fn incompatible_newer_database_is_rejected_immediately() {
     let dir = TestDir::migrated().await;
     let (table, column) = PROGRAM.column;
     dir.execute(&format!(
@@ -252,7 +255,7 @@ async fn a_newer_database_on_which_its_statements_do_not_run_is_refused_at_once(
 }
 
 #[tokio::test]
-async fn a_newer_database_on_which_its_statements_run_is_served() {
+async fn compatible_newer_database_is_served() {
     let dir = TestDir::migrated().await;
     let (table, _) = PROGRAM.column;
     dir.execute(&format!(
@@ -266,7 +269,7 @@ async fn a_newer_database_on_which_its_statements_run_is_served() {
 }
 
 #[tokio::test]
-async fn a_health_check_succeeds_where_the_service_serves() {
+async fn health_check_of_a_serving_service_succeeds() {
     let dir = TestDir::migrated().await;
     let mut service = start(&dir);
     let address = service.serving().await.to_string();
@@ -278,7 +281,7 @@ async fn a_health_check_succeeds_where_the_service_serves() {
 }
 
 #[tokio::test]
-async fn a_health_check_fails_where_nobody_serves() {
+async fn health_check_of_a_stopped_service_fails() {
     let dir = TestDir::migrated().await;
     let mut service = start(&dir);
     let address = service.serving().await.to_string();
@@ -291,7 +294,7 @@ async fn a_health_check_fails_where_nobody_serves() {
 }
 
 #[tokio::test]
-async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
+async fn descriptor_set_contains_comments_and_imports() {
     let dir = TestDir::new();
     let output = command(&dir, &["descriptor"]).output().unwrap();
 
@@ -307,7 +310,7 @@ async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
         .location
         .iter()
         .filter(|location| location.leading_comments.is_some());
-    // Every message, field, value and method has one.
+    // Each message, field, value and method has a comment.
     assert!(comments.count() > 50);
     for import in &file.dependency {
         assert!(set.file.iter().any(|file| file.name() == import));
@@ -315,7 +318,7 @@ async fn the_descriptor_set_has_the_comments_and_the_imports_of_the_contract() {
 }
 
 #[tokio::test]
-async fn the_log_is_json_on_standard_output_or_text_on_standard_error() {
+async fn log_is_json_on_stdout_or_text_on_stderr() {
     let dir = TestDir::migrated().await;
     let mut json = start(&dir);
     json.serving().await;
@@ -340,7 +343,7 @@ async fn the_log_is_json_on_standard_output_or_text_on_standard_error() {
 }
 
 #[tokio::test]
-async fn after_a_signal_it_waits_for_no_open_stream() {
+async fn shutdown_does_not_wait_for_open_streams() {
     let dir = TestDir::migrated().await;
     let mut service = start(&dir);
     let address = service.serving().await;
@@ -361,7 +364,7 @@ async fn after_a_signal_it_waits_for_no_open_stream() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn second_signal_ends_the_service_immediately() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let dir = TestDir::migrated().await;
         let mut command = command(&dir, &[]);
@@ -384,7 +387,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn it_leaves_no_log_beside_the_database_when_it_ends() {
+async fn shutdown_leaves_no_wal_file() {
     let dir = TestDir::migrated().await;
     let mut service = start(&dir);
     service.serving().await;
@@ -403,7 +406,7 @@ async fn it_leaves_no_log_beside_the_database_when_it_ends() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_locked_by_another_process_does_not_keep_it_from_serving() {
+async fn service_starts_while_another_process_holds_the_write_lock() {
     let dir = TestDir::migrated().await;
     let mut writer = dir.connection().await;
     execute(&mut writer, "begin immediate").await;
