@@ -109,7 +109,7 @@ impl PostStore for SqliteStore {
         }
         let source = self.database.read_source(query.size.rows());
         let cacheable = self.first_pages.is_cacheable(query);
-        let version = cacheable.then(|| source.version()).flatten();
+        let version = cacheable.then(|| source.data_version()).flatten();
         if let Some(page) = version.and_then(|version| self.first_pages.get(query, version)) {
             return Ok(page);
         }

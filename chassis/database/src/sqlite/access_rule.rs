@@ -1,4 +1,4 @@
-//! What a connection may do, for SQLite itself to enforce.
+//! Enforcement of an access policy by SQLite's authorizer.
 
 use sqlx::SqliteConnection;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::AccessPolicy;
 
-/// Functions that a statement may call. None of them reaches outside the database.
+/// The SQL functions that a statement may call. None of them accesses anything but its arguments.
 const FUNCTIONS: [&str; 10] = [
     "coalesce",
     "count",
@@ -23,7 +23,7 @@ const FUNCTIONS: [&str; 10] = [
 ];
 
 impl AccessPolicy {
-    /// Lets a connection do this, and nothing else, for as long as it is open.
+    /// Restricts a connection to this policy until it is closed.
     pub(super) async fn install(
         &'static self,
         connection: &mut SqliteConnection,
@@ -31,7 +31,7 @@ impl AccessPolicy {
         authorizer::install(connection, |action| self.allows(action)).await
     }
 
-    /// Whether a statement may do it.
+    /// Returns whether a statement may perform an action.
     pub(super) fn allows(&self, action: Action<'_>) -> bool {
         let Action { code, arg1, arg2 } = action;
         let owned = || arg1.is_some_and(|table| self.owned_tables.contains(&table));
@@ -48,8 +48,8 @@ impl AccessPolicy {
         let (Some(table), Some(column)) = (table, column) else {
             return false;
         };
-        // Lists come as one JSON array, which these table-valued functions read: the arg2
-        // one gives arrays in it in the form that takes SQLite no time to read again.
+        // These table-valued functions read lists that are passed as JSON. `jsonb_each` returns nested
+        // arrays as JSONB, which SQLite need not parse again.
         ["json_each", "jsonb_each"].contains(&table)
             || history::COLUMNS.contains(&(table, column))
             || self.readable_columns.contains(&(table, column))

@@ -1,8 +1,8 @@
-//! The actions that SQLite asks an authorizer about.
+//! The actions for which SQLite calls an authorizer.
 
 use libsqlite3_sys as sqlite;
 
-/// What a part of a statement does. What the names of an [`Action`] are follows from it:
+/// The kind of an action. It determines the arguments of an [`Action`], which each variant lists:
 /// see <https://sqlite.org/c3ref/c_alter_table.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActionCode {
@@ -32,37 +32,37 @@ pub enum ActionCode {
     DropTrigger,
     /// DROP VIEW: the view.
     DropView,
-    /// A call of a function: nothing, the function.
+    /// A function call: no first argument, the function.
     Function,
     /// INSERT: the table.
     Insert,
-    /// PRAGMA: its name, its value or nothing.
+    /// PRAGMA: its name, its value if it has one.
     Pragma,
-    /// A column is read: the table, the column. The column is empty where a table is
-    /// read and none of its columns is.
+    /// A read of a column: the table, the column. The column is empty if a table is read without any
+    /// of its columns.
     Read,
-    /// A common table expression refers to itself.
+    /// A recursive common table expression.
     Recursive,
     /// REINDEX: the index.
     Reindex,
-    /// SAVEPOINT, RELEASE or ROLLBACK TO: which of them, the name.
+    /// SAVEPOINT, RELEASE or ROLLBACK TO: the operation, the name.
     Savepoint,
     /// SELECT.
     Select,
-    /// A temporary index, table, trigger or view is made or dropped: its name, the table.
+    /// CREATE or DROP of a temporary index, table, trigger or view: its name, the table.
     Temporary,
-    /// BEGIN, COMMIT or ROLLBACK: which of them.
+    /// BEGIN, COMMIT or ROLLBACK: the operation.
     Transaction,
     /// UPDATE: the table, the column.
     Update,
-    /// A virtual table is made or dropped: the table, the module.
+    /// CREATE or DROP of a virtual table: the table, the module.
     VirtualTable,
-    /// What this library does not have.
+    /// A code that this version of the library does not define.
     Unknown,
 }
 
 impl ActionCode {
-    /// What SQLite means by a number.
+    /// Returns the kind of SQLite's action code.
     pub(super) fn from_number(number: i32) -> Self {
         match number {
             sqlite::SQLITE_ALTER_TABLE => Self::AlterTable,
@@ -102,14 +102,14 @@ impl ActionCode {
     }
 }
 
-/// One thing that a statement would do, of those that SQLite asks about. A name that is
-/// not UTF-8 is an empty one.
+/// An action of a statement, which an authorizer allows or denies. A name that is not UTF-8 is
+/// passed as an empty one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action<'a> {
-    /// What it does.
+    /// The kind of the action.
     pub code: ActionCode,
-    /// What [`Action::code`] says.
+    /// The first argument, as the [`ActionCode`] lists it.
     pub arg1: Option<&'a str>,
-    /// What [`Action::code`] says.
+    /// The second argument, as the [`ActionCode`] lists it.
     pub arg2: Option<&'a str>,
 }

@@ -1,19 +1,18 @@
-//! Rules on what the statements of a connection may do, for SQLite itself to enforce.
+//! SQLite's authorizer: rules for the actions that the statements of a connection may perform.
 //!
-//! It knows what SQLite asks; it knows no table, and no rule.
+//! It knows no table and no rule.
 
 use sqlx::SqliteConnection;
 
 use super::{action::Action, ffi};
 
-/// Lets a connection do what `rule` allows, and nothing else, until another rule is
-/// installed or this one is [removed](remove). SQLite asks when a statement is prepared,
-/// so it costs nothing afterwards; statements that are prepared already are asked about
-/// again before their next run.
+/// Restricts a connection to the actions that `rule` allows, until another rule replaces it or it is
+/// [removed](remove). SQLite calls the rule when it prepares a statement, so the execution has no
+/// cost. It calls a new rule before the next execution of a statement that is already prepared.
 ///
 /// # Errors
 ///
-/// The connection is lost, or out of memory.
+/// If the connection is lost or out of memory.
 pub async fn install(
     connection: &mut SqliteConnection,
     rule: impl Fn(Action<'_>) -> bool + Send + Sync + 'static,
@@ -21,11 +20,11 @@ pub async fn install(
     ffi::authorize(connection, Some(Box::new(rule))).await
 }
 
-/// Lets a connection do everything again.
+/// Removes the rule of a connection, so that it may perform any action.
 ///
 /// # Errors
 ///
-/// The connection is lost.
+/// If the connection is lost.
 pub async fn remove(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     ffi::authorize(connection, None).await
 }
@@ -51,7 +50,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rule_holds_until_it_is_removed() {
+    async fn a_rule_applies_until_it_is_removed() {
         let mut connection = memory().await;
         run(&mut connection, "create table a (id)").await.unwrap();
 
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rule_goes_when_another_takes_its_place_or_the_connection_is_closed() {
+    async fn a_rule_is_dropped_when_it_is_replaced_or_its_connection_closed() {
         let mut connection = memory().await;
         let (first, second) = (Arc::new(()), Arc::new(()));
 

@@ -1,10 +1,10 @@
 //! Fair queueing for SQLite's write lock between processes.
 //!
 //! SQLite's lock has no queue. A busy writer releases it for only some 50 µs between two
-//! transactions, which starves the other processes. So each process takes an advisory lock
+//! transactions, which starves the other processes. A process therefore takes an advisory lock
 //! (`flock`) on the directory of the database first, and holds it until it has SQLite's lock. The
 //! advisory lock only provides fairness; SQLite's lock protects the data. If the holder makes no
-//! progress for [`MAX_DEFERENCE`], as a suspended process does, the others bypass it.
+//! progress for [`MAX_DEFERENCE`], such as a suspended process, the others bypass it.
 //!
 //! The lock of a directory needs no lock file, and ends with its process.
 

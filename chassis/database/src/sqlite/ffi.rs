@@ -1,5 +1,5 @@
-//! The calls into SQLite's C interface that sqlx does not make, and what SQLite calls in turn: the
-//! only `unsafe` code of the system.
+//! The calls of SQLite's C interface that sqlx does not offer, and SQLite's callbacks: the only `unsafe`
+//! code of the system.
 
 #![expect(unsafe_code, reason = "a C interface")]
 
@@ -16,31 +16,31 @@ use sqlx::SqliteConnection;
 pub use self::backup::{BackupProgress, CommittedBackup, OnlineBackup, OnlineBackupError};
 use super::action::{Action, ActionCode};
 
-/// A rule on what the statements of a connection may do.
+/// A rule that allows or denies an action of a statement.
 pub(super) type Rule = Box<dyn Fn(Action<'_>) -> bool + Send + Sync>;
 
-/// The name under which a connection keeps its rule.
+/// The name under which a connection stores its rule.
 const RULE: &CStr = c"authorizer";
 
-/// Lets a connection do what `rule` allows, or everything.
+/// Restricts a connection to the actions that `rule` allows, or removes the restriction.
 pub(super) async fn authorize(
     connection: &mut SqliteConnection,
     rule: Option<Rule>,
 ) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
-    // A box in a box, since the pointer to a closure alone has two words.
+    // The inner box is a fat pointer, and SQLite stores only a thin one.
     let rule = rule.map_or(ptr::null_mut(), |rule| Box::into_raw(Box::new(rule)).cast());
     let handle = handle.as_raw_handle().as_ptr().cast();
-    // SAFETY: the handle is open, and its lock keeps the connection's own thread out of it.
-    // First nothing asks the old rule any more; then the connection drops it and owns the
-    // new one, which it drops when it is closed, or at once if there is no memory; then
-    // that one is asked. sqlx finalises all statements before it closes a connection, so
-    // none is left to ask a rule that is gone.
+    // SAFETY: the handle is open, and its lock keeps sqlx's thread off the connection. First, SQLite
+    // stops calling the old rule. Then the connection drops the old rule and owns the new one, which
+    // it drops when it is closed, or immediately if it is out of memory. Then SQLite calls the new
+    // rule. sqlx finalises all statements before it closes a connection, so no statement can call a
+    // dropped rule.
     let code = unsafe {
         sqlite::sqlite3_set_authorizer(handle, None, ptr::null_mut());
-        let code = sqlite::sqlite3_set_clientdata(handle, RULE.as_ptr(), rule, Some(forget));
+        let code = sqlite::sqlite3_set_clientdata(handle, RULE.as_ptr(), rule, Some(drop_rule));
         if code == sqlite::SQLITE_OK && !rule.is_null() {
-            sqlite::sqlite3_set_authorizer(handle, Some(ask), rule)
+            sqlite::sqlite3_set_authorizer(handle, Some(authorizer), rule)
         } else {
             code
         }
@@ -49,23 +49,23 @@ pub(super) async fn authorize(
         Ok(())
     } else {
         Err(sqlx::Error::Configuration(
-            format!("the authorizer is not installed: SQLite code {code}").into(),
+            format!("the authorizer cannot be installed: SQLite code {code}").into(),
         ))
     }
 }
 
-/// Drops a rule that no connection needs any more.
+/// Drops a rule when its connection replaces it or is closed.
 ///
 /// # Safety
 ///
-/// `rule` was made by `authorize` and is used nowhere else.
-unsafe extern "C" fn forget(rule: *mut c_void) {
-    // SAFETY: as the caller promises.
+/// `rule` must come from `authorize`, and have no other user.
+unsafe extern "C" fn drop_rule(rule: *mut c_void) {
+    // SAFETY: the contract of this function.
     drop(unsafe { Box::from_raw(rule.cast::<Rule>()) });
 }
 
-/// SQLite's question whether a statement may be prepared.
-unsafe extern "C" fn ask(
+/// Allows or denies an action, for SQLite.
+unsafe extern "C" fn authorizer(
     rule: *mut c_void,
     code: c_int,
     arg1: *const c_char,
@@ -73,10 +73,9 @@ unsafe extern "C" fn ask(
     _database: *const c_char,
     _trigger: *const c_char,
 ) -> c_int {
-    // SAFETY: it is the pointer that `authorize` passed, and the connection, which is open,
-    // keeps what is behind it.
+    // SAFETY: `rule` is the pointer that `authorize` passed, and the open connection owns the rule.
     let rule = unsafe { &*rule.cast_const().cast::<Rule>() };
-    // SAFETY: SQLite passes null or a text that ends with a zero and outlives the call.
+    // SAFETY: SQLite passes null, or a NUL-terminated string that outlives the call.
     let action = unsafe {
         Action {
             code: ActionCode::from_number(code),
@@ -99,23 +98,23 @@ unsafe extern "C" fn ask(
 /// If the connection is lost.
 pub async fn error_offset(connection: &mut SqliteConnection) -> Result<Option<usize>, sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
-    // SAFETY: the handle is open, and its lock keeps the connection's own thread out of it.
+    // SAFETY: the handle is open, and its lock keeps sqlx's thread off the connection.
     let offset = unsafe { sqlite::sqlite3_error_offset(handle.as_raw_handle().as_ptr().cast()) };
-    // -1 means none.
+    // -1 means that the position is unknown.
     Ok(usize::try_from(offset).ok())
 }
 
-/// The text of a C string: `None` for null, and empty for what is not UTF-8, which names
-/// nothing of ours.
+/// Returns the text of a C string: `None` for null, and an empty text if it is not UTF-8, since every
+/// name of this system is.
 ///
 /// # Safety
 ///
-/// `text` is null, or points to a text that ends with a zero and outlives the result.
+/// `text` must be null, or a NUL-terminated string that outlives the result.
 unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: the contract of this function.
     Some(unsafe { CStr::from_ptr(text) }.to_str().unwrap_or(""))
 }
 

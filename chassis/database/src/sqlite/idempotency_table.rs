@@ -1,14 +1,12 @@
 //! The table of idempotency records of a service.
 
-/// Defines the functions on a service's table of idempotency records, whose name is `$table`. They
-/// are the same for each service; sqlx checks each statement where the macro is invoked.
-/// `$error` is the service's error, which is made of a [`ReplayError`](crate::idempotency::ReplayError)
-/// and of a [`sqlx::Error`].
+/// Defines the functions on a service's table of idempotency records, whose name is `$table`. sqlx
+/// checks each statement where the macro is invoked. `$error` is the error of the service, which
+/// implements `From` for [`ReplayError`](crate::idempotency::ReplayError) and [`sqlx::Error`].
 #[macro_export]
 macro_rules! idempotency_table {
     ($table:tt, $error:ty) => {
-        /// Executes `work` and saves its response, or returns the saved one of a replayed
-        /// request.
+        /// Executes `work` and saves its response, or returns the saved response of a replayed request.
         pub(super) async fn once<T: serde::Serialize + serde::de::DeserializeOwned>(
             connection: &mut sqlx::SqliteConnection,
             request: Option<$crate::idempotency::KeyedRequest>,
@@ -68,8 +66,8 @@ macro_rules! idempotency_table {
             Ok(())
         }
 
-        /// Returns which requests may be executed together: those that are not recorded, and do
-        /// not replay an earlier one.
+        /// Returns which requests may be executed together: those that neither are recorded nor
+        /// replay an earlier one.
         pub(super) async fn first_seen(
             connection: &mut sqlx::SqliteConnection,
             requests: &[Option<$crate::idempotency::KeyedRequest>],
@@ -115,9 +113,9 @@ macro_rules! idempotency_table {
             Ok(())
         }
 
-        /// Prunes the oldest records that are expired at `now`: one small step, for which no write
-        /// waits long. Records that are newer than `now`, from a clock that was ahead, are passed
-        /// by. Returns whether there may be more.
+        /// Prunes the oldest records that are expired at `now`, in one short step. Records later than
+        /// `now`, from a clock that was ahead, do not count towards its limit. Returns whether more
+        /// records may be expired.
         pub(super) async fn prune(
             connection: &mut sqlx::SqliteConnection,
             now: chrono::DateTime<chrono::Utc>,

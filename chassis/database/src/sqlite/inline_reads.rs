@@ -1,14 +1,11 @@
-//! Short reads in the thread of their caller.
+//! Inline reads: short reads in the thread of their caller.
 //!
-//! A read through sqlx goes to the thread of a connection and comes back, for the statement
-//! and again for its rows, which takes longer than a short read itself. So a read of a few
-//! rows by key is done where it is asked for. It knows nothing that sqlx has not checked:
-//! its statements are those that sqlx recorded, under the same rules.
+//! sqlx sends a statement, and again its rows, through the thread of a connection. That takes longer
+//! than a short read itself, so a read of a few rows by key is executed in the thread of its caller.
+//! The statements are those that sqlx recorded, under the same access policy.
 //!
-//! It is an optimisation, and only that: whatever is in its way, the caller reads as it
-//! would without it, by [`Database::reader`], and gets the rows or the failure there.
-//!
-//! [`Database::reader`]: super::Database::reader
+//! Inline reads are only an optimisation: if one fails or is not possible, the caller reads on a
+//! connection of the pool instead, and gets the rows or the error there.
 
 mod shared_snapshot;
 
@@ -32,12 +29,11 @@ use rusqlite::{
 use super::action::{Action, ActionCode};
 use crate::AccessPolicy;
 
-/// Statements that a connection keeps prepared: more than a service reads by.
+/// The number of prepared statements that a connection caches: more than a service reads with.
 const STATEMENT_CACHE_CAPACITY: usize = 64;
 
-/// How much of the database a connection keeps in memory, in KiB, which SQLite takes as a
-/// negative number: what it does not keep it reads from the file, page by page. There is a
-/// connection for each thread that serves.
+/// The page cache of a connection. SQLite takes a negative number as KiB. Each worker thread has one
+/// connection, and so one such cache.
 const CACHE_SIZE_KIB: i64 = -2048;
 
 /// A parameter of a statement.
@@ -83,75 +79,76 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// One row that was read: its columns from the first to the last.
+/// A cursor over the columns of one row, from the first to the last.
 #[derive(Debug)]
 pub struct RowCursor<'a> {
     row: &'a rusqlite::Row<'a>,
     next: usize,
 }
 
-/// A column is not of the type that it is declared with.
+/// The error for a column whose value has another type than the one requested.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct WrongType(#[from] rusqlite::Error);
 
 impl RowCursor<'_> {
-    /// The next column, an INTEGER.
+    /// Returns the next column, an INTEGER.
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If the column has another type.
     pub fn integer(&mut self) -> Result<i64, WrongType> {
         self.next += 1;
         Ok(self.row.get(self.next - 1)?)
     }
 
-    /// The next column, a TEXT.
+    /// Returns the next column, a TEXT.
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If the column has another type.
     pub fn text<T: FromSql + AsRef<str>>(&mut self) -> Result<T, WrongType> {
         self.next += 1;
         Ok(self.row.get(self.next - 1)?)
     }
 }
 
-/// A state of the database, as one of the connections counts them: between two moments at which
-/// there is the same, nothing was committed, by whomever.
+/// A version of the data in the database, from SQLite's `PRAGMA data_version`. If two values are
+/// equal, no process committed a change between the two reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataVersion {
-    /// Which of the connections counts.
+    /// The number of the connection that read it.
     pub connection: u64,
-    /// SQLite's `data_version`, which only this connection knows the meaning of.
+    /// The value of the pragma, which is comparable only on the same connection.
     number: i64,
 }
 
-/// The connections, of which a thread takes one for each read: as many as read at once.
+/// The connections for inline reads. Each read takes an idle one, or opens another. The pool so grows
+/// to the number of threads that read concurrently.
 pub(super) struct InlineReaders {
     path: PathBuf,
     access: &'static AccessPolicy,
-    // None if it is off, or closed.
+    // `None` if inline reads are disabled, or after `close`.
     idle: Mutex<Option<Vec<InlineConnection>>>,
     opened: AtomicU64,
     failing: AtomicBool,
 }
 
-/// One of the connections.
+/// A connection for inline reads.
 struct InlineConnection {
-    // Large, and handed around.
+    // Boxed, since it is large and moved for each read.
     connection: Box<Connection>,
-    // How many were opened before it.
+    // The number of connections that were opened before it.
     number: u64,
-    // Whether it may begin or end a transaction, or look at the version: not for the asking of
-    // a caller.
+    // True during an internal statement, which the access policy denies to a service: BEGIN, COMMIT
+    // and `PRAGMA data_version`.
     internal: Arc<AtomicBool>,
-    // That of the snapshot which has begun, once it was asked for.
+    // The `data_version` of the open snapshot, once it was read.
     version: Cell<Option<i64>>,
 }
 
 impl InlineReaders {
-    /// Reads of the database at `path`, which need not be there yet.
+    /// Returns a pool without connections. The database at `path` may not exist yet.
     pub(super) fn new(path: PathBuf, access: &'static AccessPolicy, enabled: bool) -> Self {
         Self {
             path,
@@ -162,8 +159,8 @@ impl InlineReaders {
         }
     }
 
-    /// The rows that a statement finds, or nothing if they have to be read in another way.
-    /// They may be of a snapshot that others share.
+    /// Returns the rows of a statement, or `None` if the caller must read on another connection. The
+    /// rows may be from the shared snapshot.
     pub(super) fn read<R>(
         self: &Arc<Self>,
         statement: &'static str,
@@ -173,13 +170,13 @@ impl InlineReaders {
         self.with(|reader| read(&reader.connection, statement, parameters, row))
     }
 
-    /// Returns the state of the database, or that of the shared snapshot. Returns `None` if it
-    /// cannot be read in this thread.
+    /// Returns the version of the data, or that of the shared snapshot. Returns `None` if it cannot
+    /// be read inline.
     pub(super) fn version(self: &Arc<Self>) -> Option<DataVersion> {
         self.with(InlineConnection::version)
     }
 
-    /// Does something with a connection, if there is one, and if nothing fails.
+    /// Calls `f` with a connection. Returns `None` if inline reads are disabled, or on an error.
     fn with<R>(
         self: &Arc<Self>,
         f: impl FnOnce(&InlineConnection) -> rusqlite::Result<R>,
@@ -200,14 +197,14 @@ impl InlineReaders {
             }
             Err(error) => {
                 if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(%error, "a read in the thread of its call failed");
+                    tracing::debug!(%error, "inline read failed; reading on a pooled connection");
                 }
                 None
             }
         }
     }
 
-    /// A connection that nobody else uses, if there are any at all.
+    /// Takes an idle connection, or opens one. Returns `None` if inline reads are disabled.
     fn take(&self) -> rusqlite::Result<Option<InlineConnection>> {
         let taken = match self.idle().as_mut() {
             None => return Ok(None),
@@ -216,14 +213,14 @@ impl InlineReaders {
         taken.map_or_else(|| self.open(), Ok).map(Some)
     }
 
-    /// Keeps a connection for the next read. If they were closed meanwhile, so is this one.
+    /// Returns a connection to the pool, or closes it after [`InlineReaders::close`].
     fn give_back(&self, reader: InlineConnection) {
         if let Some(idle) = self.idle().as_mut() {
             idle.push(reader);
         }
     }
 
-    /// Closes the connections; no more are opened.
+    /// Closes the idle connections, and disables inline reads.
     pub(super) fn close(&self) {
         *self.idle() = None;
     }
@@ -232,8 +229,8 @@ impl InlineReaders {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that reads what the service may read. It waits for nobody: the thread
-    /// has other calls to serve.
+    /// Opens a read-only connection with the access policy of the service. It never waits for a lock,
+    /// since it would block the other calls of the thread.
     fn open(&self) -> rusqlite::Result<InlineConnection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
@@ -268,23 +265,23 @@ impl InlineReaders {
 }
 
 impl InlineConnection {
-    /// From now on it reads what its first read finds.
+    /// Begins a snapshot, which the first read opens.
     fn begin(&self) -> rusqlite::Result<()> {
         self.internal_statement("begin", |statement| statement.execute([]).map(drop))
     }
 
-    /// Whether it does.
+    /// Returns whether a snapshot has begun.
     fn has_begun(&self) -> bool {
         !self.connection.is_autocommit()
     }
 
-    /// From now on it reads what is there, again.
+    /// Ends the snapshot.
     fn end(&self) -> rusqlite::Result<()> {
         self.version.set(None);
         self.internal_statement("commit", |statement| statement.execute([]).map(drop))
     }
 
-    /// The state that it reads.
+    /// Returns the version of the data that the connection reads.
     fn version(&self) -> rusqlite::Result<DataVersion> {
         let number = match self.version.get() {
             Some(number) => number,
@@ -301,7 +298,7 @@ impl InlineConnection {
         })
     }
 
-    /// Does what is not for a caller to ask for.
+    /// Executes an internal statement, which a service may not execute.
     fn internal_statement<R>(
         &self,
         statement: &str,
@@ -342,7 +339,7 @@ fn read<R>(
     Ok(read)
 }
 
-/// What a statement that reads does, in the words of our rules; nothing for all else.
+/// Converts an action of a reading statement, or returns `None` for any other action.
 fn action(action: AuthAction<'_>) -> Option<Action<'_>> {
     let (code, arg1, arg2) = match action {
         AuthAction::Select => (ActionCode::Select, None, None),
@@ -362,10 +359,10 @@ mod tests {
 
     use super::*;
 
-    /// SQLite plans anew for each value of a LIMIT, which takes longer than the read itself,
-    /// unless it is built with `SQLITE_ENABLE_QPSG`: `.cargo/config.toml` has it so.
+    /// Without `SQLITE_ENABLE_QPSG`, which `.cargo/config.toml` sets, SQLite replans a statement for
+    /// each value of a LIMIT. That takes longer than the read.
     #[test]
-    fn a_statement_is_prepared_once_whatever_its_parameters_are() {
+    fn a_statement_is_not_replanned_for_other_parameters() {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch("create table a (id integer primary key)")

@@ -1,36 +1,37 @@
-//! Where rows are read.
+//! The source of a read: inline, a pooled connection, or an open transaction.
 
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 
 use super::{DataVersion, Database, Parameter, RowCursor, WrongType};
 
-/// How many rows are few: a page of 100, and the one that tells whether there is another.
+/// The maximum number of rows of an inline read: a page of 100, and one row more that tells whether
+/// there is a next page.
 const MAX_INLINE_ROWS: usize = 101;
 
-/// Where rows are read: a statement that is the same for all is given to
-/// [`ReadSource::try_read_inline`], and if that gives nothing, to the [`ReadSource::connection`].
+/// The source of the rows of a statement. [`select!`](crate::select) first tries
+/// [`ReadSource::try_read_inline`], and otherwise reads on the [`ReadSource::connection`].
 #[derive(Debug)]
 pub enum ReadSource<'a> {
-    /// Few rows, by key: they are read in the thread of the caller, which blocks its other
-    /// calls, or else on a connection for reading.
+    /// An inline read, for a few rows by key. It blocks the other calls of the thread. If it is not
+    /// possible, the rows are read on a pooled connection.
     ///
-    /// The snapshot may have begun before the caller asked, but never before its call was
-    /// received. So the rows may be sent in the response of the call, and may be cached only
-    /// under their [`DataVersion`].
+    /// The snapshot may be older than the read, but is never older than the arrival of the call. The
+    /// rows may therefore be sent in the response, but be cached only under their
+    /// [`DataVersion`].
     Inline(&'a Database),
-    /// Many rows, or an unknown number: on a connection for reading.
+    /// A connection of the read pool, which is not acquired yet: for many rows, or an unknown number.
     Pool(&'a Database),
-    /// On a connection for reading, which is held.
+    /// A connection of the read pool.
     Pooled(PoolConnection<Sqlite>),
-    /// On this connection, in its transaction.
+    /// A connection with an open transaction.
     Transaction(&'a mut SqliteConnection),
 }
 
 impl Database {
-    /// Where to read at most so many rows by key.
+    /// Returns the source for a read of at most `max_rows` rows by key.
     #[must_use]
-    pub fn read_source(&self, rows: usize) -> ReadSource<'_> {
-        if rows <= MAX_INLINE_ROWS {
+    pub fn read_source(&self, max_rows: usize) -> ReadSource<'_> {
+        if max_rows <= MAX_INLINE_ROWS {
             ReadSource::Inline(self)
         } else {
             ReadSource::Pool(self)
@@ -39,8 +40,7 @@ impl Database {
 }
 
 impl ReadSource<'_> {
-    /// What a statement finds, if it can be read in the thread of the caller. `statement` is
-    /// one of those that sqlx recorded.
+    /// Returns the rows of a statement that sqlx recorded, or `None` if they cannot be read inline.
     pub fn try_read_inline<R>(
         &self,
         statement: &'static str,
@@ -53,21 +53,21 @@ impl ReadSource<'_> {
         }
     }
 
-    /// The state of the database that is read here, if it can be told in the thread of the
-    /// caller. What is read after it may be kept for as long as there is the same.
+    /// Returns the version of the data, or `None` if it cannot be read inline. Rows that are read
+    /// afterwards may be cached for as long as the version is the same.
     #[must_use]
-    pub fn version(&self) -> Option<DataVersion> {
+    pub fn data_version(&self) -> Option<DataVersion> {
         match self {
             Self::Inline(database) => database.inline_readers.version(),
             Self::Pool(_) | Self::Pooled(_) | Self::Transaction(_) => None,
         }
     }
 
-    /// The connection to read on.
+    /// Returns the connection to read on, and acquires it first if necessary.
     ///
     /// # Errors
     ///
-    /// [`sqlx::Error::PoolTimedOut`] if none is free for as long as a read may wait, and
+    /// [`sqlx::Error::PoolTimedOut`] if no connection becomes free within `READ_POOL_TIMEOUT`, and
     /// [`sqlx::Error::PoolClosed`] after [`Lifecycle::close`](crate::Lifecycle::close).
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if let Self::Inline(database) | Self::Pool(database) = self {
@@ -81,9 +81,9 @@ impl ReadSource<'_> {
     }
 }
 
-/// Reads the rows of a statement from a [`ReadSource`]: in the thread of the caller if that is
-/// possible, and else on a connection. The literals before the arguments are joined to the statement. `$row` has a
-/// field for each column, and a function `read` that takes them from a [`RowCursor`].
+/// Reads the rows of a statement from a [`ReadSource`]: inline if that is possible, and otherwise on a
+/// connection. The literals before the arguments are joined to the statement. `$row` has a field for
+/// each column, and a function `read` that takes them from a [`RowCursor`].
 #[macro_export]
 macro_rules! select {
     ($source:expr, $row:path, $first:tt $(+ $more:tt)* $(, $argument:expr)* $(,)?) => {

@@ -1,4 +1,4 @@
-//! SQLite's result codes, as the errors of the database.
+//! The mapping of SQLite's result codes to the errors of the database.
 
 use std::{io, sync::Arc};
 
@@ -16,32 +16,31 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Whether another connection holds the lock that this one needs: `SQLITE_BUSY` with
-/// any extension.
+/// Returns whether another connection holds the lock: `SQLITE_BUSY` with any extended code.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_BUSY)
 }
 
-/// Whether a constraint was violated: then the statement, and it alone, is undone.
+/// Returns whether a constraint was violated. SQLite then rolls back only the statement.
 pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(libsqlite3_sys::SQLITE_CONSTRAINT)
 }
 
-/// What was done, or nothing if a constraint was violated.
+/// Turns the violation of a constraint into `None`.
 ///
 /// # Errors
 ///
-/// All other failures.
+/// Any other error.
 pub fn none_on_constraint_violation<T>(
-    done: Result<Option<T>, sqlx::Error>,
+    result: Result<Option<T>, sqlx::Error>,
 ) -> Result<Option<T>, sqlx::Error> {
-    match done {
+    match result {
         Err(error) if is_constraint(&error) => Ok(None),
-        done => done,
+        result => result,
     }
 }
 
-/// Whether there was no room: for the file or its log, or for the index of the log.
+/// Returns whether the disk was full: for the file, its WAL, or the index of the WAL.
 fn is_full(error: &sqlx::Error) -> bool {
     use libsqlite3_sys::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
 
@@ -50,7 +49,7 @@ fn is_full(error: &sqlx::Error) -> bool {
             .is_some_and(|code| code & 0xff == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
 }
 
-/// The lower byte of the code, which says what happened; the upper ones say how.
+/// Returns the primary result code: the lower byte of the extended one.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
     Some(code(error)? & 0xff)
 }

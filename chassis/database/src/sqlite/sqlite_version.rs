@@ -1,12 +1,13 @@
-//! The SQLite library that is linked in.
+//! The version of the linked SQLite library.
 
 use process::ExitError;
 
-/// The first version, as `sqlite3_libversion_number` has it, in which two processes
-/// that write to and checkpoint one WAL database at once cannot corrupt it.
+/// The first version without the WAL reset bug, in the format of `sqlite3_libversion_number`. In
+/// earlier versions, two processes that write and checkpoint a WAL database concurrently can corrupt
+/// it.
 const MIN_VERSION: i32 = 3_051_003;
 
-/// Refuses a library that could corrupt the database.
+/// Rejects a library that could corrupt the database.
 ///
 /// # Errors
 ///
@@ -20,8 +21,7 @@ fn check_number(number: i32) -> Result<(), ExitError> {
         return Ok(());
     }
     Err(ExitError::Failed(format!(
-        "SQLite {}.{}.{} is linked in, which can corrupt a database that two processes write; \
-         build with 3.51.3 or later",
+        "the linked SQLite {}.{}.{} can corrupt a database that two processes write; build with 3.51.3 or later",
         number / 1_000_000,
         number / 1_000 % 1_000,
         number % 1_000,
@@ -33,12 +33,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_that_is_linked_in_is_safe() {
+    fn the_linked_library_is_accepted() {
         assert!(check_minimum().is_ok());
     }
 
     #[test]
-    fn a_library_with_the_wal_reset_bug_is_refused() {
+    fn a_library_with_the_wal_reset_bug_is_rejected() {
         let refusal = check_number(3_051_002).unwrap_err().to_string();
 
         assert!(refusal.contains("3.51.2"), "{refusal}");

@@ -1,8 +1,8 @@
-//! Short reads of several calls in one snapshot.
+//! The snapshot that the inline reads of a burst share.
 //!
-//! To begin and to end a snapshot takes SQLite several times as long as to find a row by its
-//! key. Calls that one thread handles one after the other without a pause share one, then: each
-//! of them had come before it began, so none can miss what was committed before it was asked.
+//! Beginning and ending a snapshot takes SQLite several times as long as finding a row by its key. So
+//! the calls of a burst share one snapshot. Every call of a burst arrives before the snapshot
+//! begins, so no call misses a change that was committed before it arrived.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -11,12 +11,12 @@ use process::burst;
 use super::{InlineConnection, InlineReaders};
 
 thread_local! {
-    /// The connection whose snapshot the reads of this thread's burst share, and where it
-    /// comes from. `None` outside of a burst, before its first read, and during a read.
+    /// The connection with the snapshot of this thread's burst, and its pool. `None` outside a burst,
+    /// before the first read, and during a read.
     static SHARED: RefCell<Option<(Arc<InlineReaders>, InlineConnection)>> = const { RefCell::new(None) };
 }
 
-/// Ends the snapshot that is shared.
+/// Ends the shared snapshot.
 fn end() {
     if let Some((readers, reader)) = SHARED.take()
         && reader.end().is_ok()
@@ -26,8 +26,8 @@ fn end() {
 }
 
 impl InlineReaders {
-    /// A connection for a read: that of the snapshot that is shared, if there is one. The first
-    /// read of a burst begins the snapshot, which ends with the burst.
+    /// Takes the connection with the shared snapshot, or another one outside a burst. The first read
+    /// of a burst begins the snapshot, which ends with the burst.
     pub(super) fn take_shared(self: &Arc<Self>) -> rusqlite::Result<Option<InlineConnection>> {
         match SHARED.take() {
             Some((readers, reader)) if Arc::ptr_eq(&readers, self) => Ok(Some(reader)),
@@ -45,7 +45,7 @@ impl InlineReaders {
         }
     }
 
-    /// Gives a connection back after such a read.
+    /// Returns the connection after the read.
     pub(super) fn give_back_shared(self: &Arc<Self>, reader: InlineConnection) {
         if reader.has_begun() {
             SHARED.set(Some((Arc::clone(self), reader)));
@@ -63,7 +63,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-
     use crate::AccessPolicy;
 
     static ACCESS: AccessPolicy = AccessPolicy {
@@ -71,16 +70,16 @@ mod tests {
         readable_columns: &[],
     };
 
-    /// A database, a connection that writes to it, and those that read it.
-    fn place() -> (TempDir, Connection, Arc<InlineReaders>) {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("a.db");
+    /// Returns a database, a connection that writes to it, and inline readers.
+    fn database() -> (TempDir, Connection, Arc<InlineReaders>) {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a.db");
         let writer = Connection::open(&path).unwrap();
         writer
             .execute_batch("pragma journal_mode = wal; create table a (id integer primary key)")
             .unwrap();
         (
-            folder,
+            directory,
             writer,
             Arc::new(InlineReaders::new(path, &ACCESS, true)),
         )
@@ -99,8 +98,8 @@ mod tests {
     }
 
     #[test]
-    fn reads_that_share_see_what_the_first_of_them_saw_until_the_steps_end() {
-        let (_folder, writer, readers) = place();
+    fn reads_of_a_burst_share_the_snapshot_of_its_first_read() {
+        let (_directory, writer, readers) = database();
         insert(&writer);
 
         let seen = burst::run(|| {
@@ -115,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn without_steps_that_are_taken_together_nothing_is_shared() {
-        let (_folder, writer, readers) = place();
+    fn reads_outside_a_burst_share_no_snapshot() {
+        let (_directory, writer, readers) = database();
 
         let before = count(&readers);
         insert(&writer);
@@ -125,8 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn a_version_lasts_until_anything_is_committed_and_for_all_of_a_snapshot() {
-        let (_folder, writer, readers) = place();
+    fn the_data_version_changes_with_commits_except_in_a_snapshot() {
+        let (_directory, writer, readers) = database();
         let version = || readers.version().unwrap();
 
         let first = version();
@@ -137,7 +136,7 @@ mod tests {
             (before, version(), count(&readers))
         });
         let second = version();
-        // Undone, it was never there.
+        // A rollback does not change the version.
         writer
             .execute_batch("begin; insert into a default values; rollback")
             .unwrap();
@@ -149,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_two_connections_are_never_the_same() {
-        let (_folder, _writer, readers) = place();
+    fn data_versions_of_two_connections_are_never_equal() {
+        let (_directory, _writer, readers) = database();
 
         let one = readers.take().unwrap().unwrap();
         let other = readers.take().unwrap().unwrap();
@@ -159,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_can_ask_for_no_version_and_no_transaction() {
-        let (_folder, _writer, readers) = place();
+    fn a_caller_cannot_execute_internal_statements() {
+        let (_directory, _writer, readers) = database();
 
         for statement in ["pragma data_version", "begin"] {
             let read = readers.read(statement, &[], |_| Ok(()));
@@ -170,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn one_database_has_nothing_to_share_with_another() {
-        let (_folder, writer, readers) = place();
-        let (_other_folder, _, other) = place();
+    fn databases_do_not_share_snapshots() {
+        let (_directory, writer, readers) = database();
+        let (_other_directory, _, other) = database();
         insert(&writer);
 
         let counts = burst::run(|| [&readers, &other, &readers].map(count));
@@ -181,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_panics_leaves_no_snapshot_behind() {
-        let (_folder, writer, readers) = place();
+    fn a_panic_ends_the_shared_snapshot() {
+        let (_directory, writer, readers) = database();
 
         let panicked = catch_unwind(|| {
             burst::run(|| {
