@@ -5,6 +5,7 @@
 mod email;
 mod nickname;
 mod order;
+mod precis;
 
 use chassis::serving::etag::Etag;
 use chrono::{DateTime, Utc};
