@@ -1,28 +1,30 @@
-//! The blocks of a document: what stands between fences, below which heading.
+//! Splits a document into its fenced code blocks and their commands.
 
-/// A block.
+use std::ops::Range;
+
+/// A fenced code block.
 #[derive(Debug)]
 pub struct Block {
-    /// The heading that it stands below.
+    /// The heading above the block.
     pub heading: String,
-    /// The line of the document that is its first, from 0.
+    /// Line number of its first line in the document, from 0.
     pub line: usize,
-    /// Its lines, without the fences.
+    /// Lines without the fences.
     pub lines: Vec<String>,
 }
 
-/// A command with what it is to print.
+/// A command with its expected output.
 #[derive(Debug)]
 pub struct Command {
-    /// What is typed, on one line.
+    /// The command on one line.
     pub text: String,
-    /// What is printed.
+    /// The expected output.
     pub output: Vec<String>,
-    /// The lines of the document that the output takes: the first, and the one after.
-    pub place: (usize, usize),
+    /// Line numbers of the output in the document, from 0.
+    pub output_lines: Range<usize>,
 }
 
-/// The blocks of a document, in their order.
+/// Returns the code blocks of a document in order.
 pub fn blocks(document: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut heading = String::new();
@@ -47,41 +49,41 @@ pub fn blocks(document: &str) -> Vec<Block> {
             }
         }
     }
-    assert!(open.is_none(), "a block has no end");
+    assert!(open.is_none(), "a block without a closing fence");
     blocks
 }
 
 impl Block {
-    /// The commands of the block: each begins with `$ `, and goes on where a line ends with
-    /// a backslash.
+    /// Returns the commands of the block. A command starts with `$ ` and continues after a line that
+    /// ends with a backslash.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
-        let mut goes_on = false;
+        let mut continues = false;
         for (number, line) in (self.line..).zip(&self.lines) {
-            let typed = line.strip_prefix("$ ").or(goes_on.then_some(line.trim()));
+            let typed = line.strip_prefix("$ ").or(continues.then_some(line.trim()));
             let Some(typed) = typed else {
                 let command = commands.last_mut().expect("output before any command");
                 command.output.push(line.clone());
-                command.place.1 = number + 1;
+                command.output_lines.end = number + 1;
                 continue;
             };
             let (text, more) = match typed.strip_suffix('\\') {
                 Some(text) => (text, true),
                 None => (typed, false),
             };
-            let after = (number + 1, number + 1);
+            let after = number + 1..number + 1;
             match commands.last_mut() {
-                Some(command) if goes_on => {
+                Some(command) if continues => {
                     command.text.push_str(text);
-                    command.place = after;
+                    command.output_lines = after;
                 }
                 _ => commands.push(Command {
                     text: text.to_owned(),
                     output: Vec::new(),
-                    place: after,
+                    output_lines: after,
                 }),
             }
-            goes_on = more;
+            continues = more;
         }
         commands
     }

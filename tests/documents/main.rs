@@ -1,8 +1,8 @@
-//! The documents against what they tell of: every example is run as it stands there, the
-//! reference is that of the contract, and every reason of a failure is explained.
+//! Checks the documents: each example is run and its output compared, the API reference matches the
+//! contract, and each error reason is documented.
 //!
-//! `DOCUMENTS=write cargo test --workspace --test documents` writes into the documents what
-//! came out, where it differs; what is then committed is to be read first.
+//! `DOCUMENTS=write cargo test --workspace --test documents` replaces outputs that differ. Read the
+//! diff before you commit it.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod architecture;
 mod blocks;
+mod normalize;
 mod plan;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the processes use the rest")]
@@ -19,8 +20,7 @@ mod process;
 mod reasons;
 #[path = "../../proto/examples/reference/markdown.rs"]
 mod reference;
-mod same;
-mod session;
+mod shell;
 mod tools;
 #[path = "../sources/tree.rs"]
 #[expect(dead_code, reason = "the tests of the sources use the rest")]
@@ -29,14 +29,14 @@ mod tree;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::{blocks::blocks, plan::How, tree::read};
+use crate::{blocks::blocks, plan::Execution, tree::read};
 
-/// Whether the documents are to be brought up to date instead of compared.
-fn writing() -> bool {
+/// Reports whether the tests update the documents instead of comparing them.
+fn updates_documents() -> bool {
     std::env::var_os("DOCUMENTS").is_some_and(|value| value == "write")
 }
 
-/// The documents, from the root on.
+/// Returns the paths of the documents.
 fn documents() -> Vec<String> {
     let docs = tree::files(&["docs"], ".md");
     let docs = docs.into_iter().map(|file| file.path);
@@ -44,8 +44,8 @@ fn documents() -> Vec<String> {
 }
 
 #[test]
-fn no_example_is_forgotten() {
-    let mut forgotten = Vec::new();
+fn every_block_is_in_the_plan() {
+    let mut unplanned = Vec::new();
     for document in documents() {
         let blocks = blocks(&read(&document));
         let planned = plan::of(&document).into_iter();
@@ -54,27 +54,27 @@ fn no_example_is_forgotten() {
             .collect();
         let found: Vec<_> = blocks.iter().map(|block| block.heading.as_str()).collect();
         if planned != found {
-            forgotten.push(format!(
+            unplanned.push(format!(
                 "{document}: {found:?}, but the plan has {planned:?}"
             ));
         }
     }
 
     assert!(
-        forgotten.is_empty(),
-        "each block of a document is in tests/documents/plan.rs, with what runs it:\n  {}",
-        forgotten.join("\n  ")
+        unplanned.is_empty(),
+        "tests/documents/plan.rs must list each block with the test that runs it:\n  {}",
+        unplanned.join("\n  ")
     );
 }
 
 #[test]
-fn what_is_run_elsewhere_has_something_there() {
+fn plan_names_only_existing_files() {
     for document in documents() {
         for part in plan::of(&document) {
-            for how in part.blocks {
-                if let How::Elsewhere(place) = how {
-                    let there = tree::root().join(place).exists();
-                    assert!(there, "{document}, {}: no {place}", part.heading);
+            for execution in part.blocks {
+                if let Execution::Elsewhere(path) = execution {
+                    let exists = tree::root().join(path).exists();
+                    assert!(exists, "{document}, {}: no {path}", part.heading);
                 }
             }
         }
@@ -82,28 +82,28 @@ fn what_is_run_elsewhere_has_something_there() {
 }
 
 #[tokio::test]
-async fn the_examples_of_the_readme_print_what_stands_there() {
-    session::check("README.md").await;
+async fn readme_examples_print_the_shown_output() {
+    shell::check("README.md").await;
 }
 
 #[tokio::test]
-async fn the_examples_of_the_reference_print_what_stands_there() {
-    session::check("docs/api.md").await;
+async fn api_examples_print_the_shown_output() {
+    shell::check("docs/api.md").await;
 }
 
 #[tokio::test]
-async fn the_examples_of_the_failures_print_what_stands_there() {
-    session::check("docs/errors.md").await;
+async fn error_examples_print_the_shown_output() {
+    shell::check("docs/errors.md").await;
 }
 
 #[tokio::test]
-async fn the_calls_by_hand_print_what_stands_there() {
-    session::check("docs/tools.md").await;
+async fn tool_examples_print_the_shown_output() {
+    shell::check("docs/tools.md").await;
 }
 
 #[test]
-fn every_document_that_has_examples_to_run_is_run() {
-    // One for each test above.
+fn every_document_with_runnable_examples_has_a_test() {
+    // The documents of the tests above.
     let run = [
         "README.md",
         "docs/api.md",
@@ -114,13 +114,14 @@ fn every_document_that_has_examples_to_run_is_run() {
     for document in documents() {
         let parts = plan::of(&document);
         let mut blocks = parts.iter().flat_map(|part| part.blocks);
-        let runs = blocks.any(|how| !matches!(how, How::Elsewhere(_) | How::Not(_)));
+        let runs = blocks
+            .any(|execution| !matches!(execution, Execution::Elsewhere(_) | Execution::Not(_)));
         assert_eq!(runs, run.contains(&document.as_str()), "{document}");
     }
 }
 
 #[test]
-fn the_reference_has_an_example_of_every_call() {
+fn api_reference_has_an_example_of_every_method() {
     let document = read("docs/api.md");
 
     for set in [
@@ -139,12 +140,12 @@ fn the_reference_has_an_example_of_every_call() {
 }
 
 #[test]
-fn the_reference_is_that_of_the_contract() {
+fn api_reference_matches_the_contract() {
     let document = read("docs/api.md");
-    let made = reference::renewed(&document).unwrap();
+    let generated = reference::renewed(&document).unwrap();
 
     assert!(
-        made == document,
+        generated == document,
         "docs/api.md is out of date: run `cargo run -p proto --example reference`"
     );
 }

@@ -1,32 +1,31 @@
-//! What runs each block of the documents: a block that is not in this list fails a test, so
-//! that no example is forgotten in silence.
+//! Lists for each code block of the documents the test that runs it. A block that is missing in this
+//! list fails a test.
 
-/// What is done with a block.
+/// The execution of a block.
 #[derive(Clone, Copy, Debug)]
-pub enum How {
-    /// Its commands are run one after the other, and print what stands below each; one with
-    /// nothing below it has to succeed.
+pub enum Execution {
+    /// Run its commands in order and compare their output. A command without output must succeed.
     Run,
-    /// It is what the command in the block before prints, which then goes on.
+    /// Compare it with the output of the previous command, which keeps running.
     Banner,
-    /// It is put into a file of the source tree, before this line.
+    /// Insert it into a file of the source tree before this line.
     Put(&'static str, &'static str),
-    /// Something else runs it: this file.
+    /// This file runs it.
     Elsewhere(&'static str),
-    /// Nothing runs it, and this is why. The document says so.
-    Not(#[expect(dead_code, reason = "it is for who reads the list")] &'static str),
+    /// Not run, for this reason. The document says so.
+    Not(#[expect(dead_code, reason = "documents the list")] &'static str),
 }
 
-/// In what the first block below a heading is run.
+/// The state in which the first block below a heading is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// In what the block before left.
+pub enum Setup {
+    /// The state after the previous block.
     Same,
-    /// In a source tree without a database.
+    /// A source tree without a database.
     Empty,
-    /// In one with a database of the newest version.
+    /// A source tree with a database of the newest schema version.
     Migrated,
-    /// In one where `cargo run` is running.
+    /// A source tree in which `cargo run` is running.
     Running,
 }
 
@@ -34,19 +33,19 @@ pub enum Begin {
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
     pub heading: &'static str,
-    pub begin: Begin,
-    pub blocks: &'static [How],
+    pub setup: Setup,
+    pub blocks: &'static [Execution],
 }
 
-const fn part(heading: &'static str, begin: Begin, blocks: &'static [How]) -> Part {
+const fn part(heading: &'static str, setup: Setup, blocks: &'static [Execution]) -> Part {
     Part {
         heading,
-        begin,
+        setup,
         blocks,
     }
 }
 
-use self::{Begin::*, How::*};
+use self::{Execution::*, Setup::*};
 
 const README: &[Part] = &[
     part("Run it", Empty, &[Run, Banner, Elsewhere(".ci/run")]),
@@ -72,7 +71,7 @@ const README: &[Part] = &[
 ];
 
 /// It takes minutes, and a machine that does nothing else.
-const MEASURED: How = Not("it measures, and tells of this machine alone");
+const MEASURED: Execution = Not("it measures, and tells of this machine alone");
 
 const PERFORMANCE: &[Part] = &[
     part("Performance", Same, &[MEASURED]),
@@ -120,7 +119,7 @@ const CLIENTS: &[Part] = &[
     part("When the contract changes", Same, &[Elsewhere(".ci/run")]),
 ];
 
-/// Its commands are those of containers, and run in its order by a script of their own.
+/// A script runs these commands in order with containers.
 const OPERATIONS: &[Part] = &[
     containers("First start", &[IN_CONTAINERS; 2]),
     containers("Looking inside", &[IN_CONTAINERS; 3]),
@@ -144,15 +143,15 @@ const OPERATIONS: &[Part] = &[
     containers("Figures", &[IN_CONTAINERS; 2]),
 ];
 
-const IN_CONTAINERS: How = Elsewhere("tests/containers/run");
+const IN_CONTAINERS: Execution = Elsewhere("tests/containers/run");
 
-const fn containers(heading: &'static str, blocks: &'static [How]) -> Part {
+const fn containers(heading: &'static str, blocks: &'static [Execution]) -> Part {
     part(heading, Same, blocks)
 }
 
 const ERRORS: &[Part] = &[part("What a failure looks like", Running, &[Run])];
 
-/// The parts of a document that have blocks, in their order.
+/// Returns the parts of a document that contain blocks, in order.
 pub fn of(document: &str) -> Vec<Part> {
     let parts = match document {
         "README.md" => README,

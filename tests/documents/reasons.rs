@@ -1,11 +1,11 @@
-//! The reasons of failures: each that is in the sources is explained in `docs/errors.md`, by
-//! the code that the tests assert, and no other is.
+//! Checks `docs/errors.md`: it documents exactly the error reasons in the sources, with the status code
+//! that the tests assert.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::{File, files, read};
 
-/// The files from which failures come.
+/// Files that produce failures.
 const SOURCES: [&str; 4] = [
     "user-service/src/error",
     "post-service/src/error",
@@ -13,17 +13,17 @@ const SOURCES: [&str; 4] = [
     "chassis/src/failure",
 ];
 
-/// What is there of the codes themselves, of settings, and of tests.
+/// Files in `SOURCES` that produce no failures: status codes, settings and tests.
 const OTHERS: [&str; 3] = [
     "chassis/serving/src/grpc_status",
     "chassis/serving/src/settings",
     "chassis/serving/src/tests",
 ];
 
-/// What else is written in capitals there: a method of HTTP, and a variable of cargo.
-const NO_REASONS: [&str; 2] = ["POST", "OUT_DIR"];
+/// Literals in capitals that are not reasons: an HTTP method, and a variable of cargo.
+const OTHER_LITERALS: [&str; 2] = ["POST", "OUT_DIR"];
 
-/// The names of the codes in tests, and in the document.
+/// Names of the status codes in tests and in the document.
 const CODES: [(&str, &str); 12] = [
     ("Aborted", "ABORTED"),
     ("AlreadyExists", "ALREADY_EXISTS"),
@@ -42,10 +42,10 @@ const CODES: [(&str, &str); 12] = [
 fn is_reason(text: &str) -> bool {
     text.len() > 3
         && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-        && !NO_REASONS.contains(&text)
+        && !OTHER_LITERALS.contains(&text)
 }
 
-/// What is written between quotation marks on the lines of a text.
+/// Returns the string literals of a source, one line at a time, without those in comments.
 fn literals(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -66,7 +66,7 @@ fn sources() -> Vec<File> {
     sources
 }
 
-/// The entries of the document: each reason with what stands below its heading.
+/// Returns the entries of the document: each reason with the text below its heading.
 fn entries() -> BTreeMap<String, String> {
     let document = read("docs/errors.md");
     let entries = document.split("\n### ").skip(1).map(|entry| {
@@ -78,7 +78,7 @@ fn entries() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_reason_is_explained_and_no_other() {
+fn exactly_the_reasons_in_the_sources_are_documented() {
     let sources = sources();
     let in_sources: BTreeSet<_> = sources
         .iter()
@@ -93,7 +93,7 @@ fn every_reason_is_explained_and_no_other() {
 }
 
 #[test]
-fn every_reason_is_explained_with_the_code_that_tests_assert() {
+fn documented_codes_match_the_asserted_codes() {
     let asserted = asserted();
 
     for (reason, entry) in entries() {
@@ -105,7 +105,8 @@ fn every_reason_is_explained_with_the_code_that_tests_assert() {
     }
 }
 
-/// The code that goes with each reason in the tests: beside it, or that of every violation.
+/// Returns the status codes that the tests assert for each reason. A field violation always has
+/// `INVALID_ARGUMENT`.
 fn asserted() -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut asserted = BTreeMap::<_, BTreeSet<_>>::new();
     for file in files(&["tests", "chassis/serving/src/tests"], ".rs") {
@@ -129,9 +130,9 @@ fn asserted() -> BTreeMap<String, BTreeSet<&'static str>> {
 }
 
 #[test]
-fn every_metadata_of_failures_is_explained_and_no_other() {
+fn exactly_the_metadata_keys_in_the_sources_are_documented() {
     let sources = sources();
-    let told: BTreeSet<_> = sources
+    let in_sources: BTreeSet<_> = sources
         .iter()
         .flat_map(|file| {
             let calls = ["tell(\"", "metadata.insert(\""];
@@ -147,19 +148,19 @@ fn every_metadata_of_failures_is_explained_and_no_other() {
         let list = rest.split(".\n").next().unwrap();
         let keys = list.split('`').skip(1).step_by(2);
         explained.extend(
-            keys.filter(|key| key.contains('_') || told.contains(*key))
+            keys.filter(|key| key.contains('_') || in_sources.contains(*key))
                 .map(str::to_owned),
         );
     }
 
-    assert_eq!(explained, told);
+    assert_eq!(explained, in_sources);
 }
 
 #[test]
-fn every_reason_says_what_caused_it_what_to_do_and_whether_to_try_again() {
+fn every_documented_reason_has_cause_action_and_retry() {
     for (reason, entry) in entries() {
-        for what in ["\n- **Cause**: ", "\n- **Do**: ", "\n- **Try again**: "] {
-            assert!(entry.contains(what), "{reason}: no {what}");
+        for part in ["\n- **Cause**: ", "\n- **Do**: ", "\n- **Retry**: "] {
+            assert!(entry.contains(part), "{reason}: no {part}");
         }
     }
 }

