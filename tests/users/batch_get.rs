@@ -16,7 +16,7 @@ async fn batch_get(
 }
 
 #[tokio::test]
-async fn users_come_in_the_order_in_which_they_were_asked_for() {
+async fn users_are_returned_in_the_order_of_the_ids() {
     let system = System::start().await;
     let users = system.create_all(["a", "b", "c"]).await;
     let [a, b, c] = [0, 1, 2].map(|index: usize| users[index].id);
@@ -29,7 +29,7 @@ async fn users_come_in_the_order_in_which_they_were_asked_for() {
 }
 
 #[tokio::test]
-async fn one_id_that_nobody_has_fails_the_whole_batch() {
+async fn a_missing_id_fails_the_whole_batch() {
     let system = System::start().await;
     let susan = system.create_user("susan").await.unwrap();
     let missing = susan.id + 1;
@@ -43,7 +43,7 @@ async fn one_id_that_nobody_has_fails_the_whole_batch() {
 }
 
 #[tokio::test]
-async fn ids_that_nobody_has_are_returned_in_their_order_if_that_is_allowed() {
+async fn missing_ids_are_returned_in_order_if_allowed() {
     let system = System::start().await;
     let susan = system.create_user("susan").await.unwrap();
     let (near, far) = (susan.id + 1, i64::MAX);
@@ -57,7 +57,7 @@ async fn ids_that_nobody_has_are_returned_in_their_order_if_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_thousand_users_come_at_once() {
+async fn a_thousand_users_are_returned_by_one_call() {
     let system = System::start().await;
     let users = system
         .create_all((0..1000).map(|n| format!("user{n}")))

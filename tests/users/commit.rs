@@ -21,7 +21,7 @@ fn rename(user: &User, nickname: &str) -> Mutation {
 }
 
 #[tokio::test]
-async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
+async fn mixed_mutations_are_executed_and_returned_in_order() {
     let system = System::start().await;
     let users = system.create_all(["susan", "john"]).await;
 
@@ -47,11 +47,11 @@ async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn each_change_sees_those_before_it() {
+async fn each_mutation_sees_the_mutations_before_it() {
     let system = System::start().await;
     let users = system.create_all(["susan", "john"]).await;
 
-    // In any other order two users would have one nickname.
+    // In any other order, two users would have the same nickname.
     let results = system
         .commit(commit([
             rename(&users[0], "nobody"),
@@ -69,7 +69,7 @@ async fn each_change_sees_those_before_it() {
 }
 
 #[tokio::test]
-async fn an_etag_is_compared_with_what_the_changes_before_made() {
+async fn an_etag_is_compared_after_the_mutations_before_it() {
     let system = System::start().await;
     let susan = system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
@@ -92,7 +92,7 @@ async fn an_etag_is_compared_with_what_the_changes_before_made() {
 }
 
 #[tokio::test]
-async fn one_change_that_fails_undoes_all_and_is_named() {
+async fn a_failed_mutation_rolls_back_all_and_is_named_by_index() {
     let system = System::start().await;
     let users = system.create_all(["susan", "john", "author"]).await;
     system.post_by(&users[2]).await;
@@ -113,7 +113,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
             Code::AlreadyExists,
             "EMAIL_TAKEN",
         ),
-        // It conflicts with one of its own batch.
+        // It conflicts with another mutation of the commit.
         (
             Mutation::Create(user("CAROL", "other@example.com")),
             Code::AlreadyExists,
@@ -157,7 +157,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_user_fails_no_batch_if_that_is_allowed() {
+async fn a_missing_user_does_not_fail_a_commit_if_allowed() {
     let system = System::start().await;
     let mut deletion = delete(7);
     deletion.allow_missing = true;
@@ -177,7 +177,7 @@ async fn a_missing_user_fails_no_batch_if_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn changes_that_are_only_validated_are_answered_and_not_stored() {
+async fn a_dry_run_returns_results_and_stores_nothing() {
     let system = System::start().await;
     let users = system.create_all(["susan", "john"]).await;
     let before = system.stored().await;
@@ -211,7 +211,7 @@ async fn changes_that_are_only_validated_are_answered_and_not_stored() {
 }
 
 #[tokio::test]
-async fn a_thousand_changes_are_made_together() {
+async fn a_thousand_mutations_are_committed_together() {
     let system = System::start().await;
 
     let users = system

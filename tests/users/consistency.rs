@@ -1,4 +1,4 @@
-//! Reads by id return the last committed state of a user, also after earlier reads.
+//! Reads by id return the last committed state of a user, even after earlier reads.
 
 use futures::future::join_all;
 use proto::user::v1::{
@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{assert_refused, commit, delete, named, update};
 use crate::support::System;
 
-/// New users, each of whom was read twice, alone and together.
+/// Creates users and reads each twice: separately and concurrently.
 async fn read_twice(system: &System, count: usize) -> Vec<User> {
     let created = join_all((0..count).map(|n| system.create(named(&format!("user{n}"))))).await;
     let users: Vec<_> = created.into_iter().map(Result::unwrap).collect();
@@ -18,12 +18,12 @@ async fn read_twice(system: &System, count: usize) -> Vec<User> {
         assert_eq!(system.get(user.id).await.unwrap(), *user);
     }
     for _ in 0..2 {
-        assert_eq!(together(system, &users).await, users);
+        assert_eq!(read_concurrently(system, &users).await, users);
     }
     users
 }
 
-async fn together(system: &System, users: &[User]) -> Vec<User> {
+async fn read_concurrently(system: &System, users: &[User]) -> Vec<User> {
     let request = BatchGetUsersRequest {
         ids: users.iter().map(|user| user.id).collect(),
         allow_missing: true,
@@ -41,7 +41,7 @@ fn renamed(user: &User, nickname: &str) -> User {
 }
 
 #[tokio::test]
-async fn whoever_is_changed_or_deleted_is_read_so_at_once() {
+async fn updates_and_deletions_are_read_immediately() {
     let system = System::start().await;
     let users = read_twice(&system, 3).await;
 
@@ -54,12 +54,12 @@ async fn whoever_is_changed_or_deleted_is_read_so_at_once() {
         let gone = system.get(users[1].id).await.unwrap_err();
         assert_refused(&gone, Code::NotFound, "USER_NOT_FOUND");
         let left = [sue.clone(), users[2].clone()];
-        assert_eq!(together(&system, &users).await, left);
+        assert_eq!(read_concurrently(&system, &users).await, left);
     }
 }
 
 #[tokio::test]
-async fn what_is_refused_or_only_tried_changes_nobody() {
+async fn rejected_calls_and_dry_runs_change_no_read() {
     let system = System::start().await;
     let users = read_twice(&system, 2).await;
 
@@ -71,13 +71,13 @@ async fn what_is_refused_or_only_tried_changes_nobody() {
 
     assert_refused(&refused, Code::AlreadyExists, "NICKNAME_TAKEN");
     for _ in 0..2 {
-        assert_eq!(together(&system, &users).await, users);
+        assert_eq!(read_concurrently(&system, &users).await, users);
         assert_eq!(system.get(users[0].id).await.unwrap(), users[0]);
     }
 }
 
 #[tokio::test]
-async fn what_is_committed_together_is_read_at_once() {
+async fn a_commit_is_read_immediately() {
     let system = System::start().await;
     let users = read_twice(&system, 3).await;
     let mutations = [
@@ -89,11 +89,14 @@ async fn what_is_committed_together_is_read_at_once() {
 
     let sue = results[0].clone().unwrap();
     assert_eq!(system.get(users[0].id).await.unwrap(), sue);
-    assert_eq!(together(&system, &users).await, [sue, users[2].clone()]);
+    assert_eq!(
+        read_concurrently(&system, &users).await,
+        [sue, users[2].clone()]
+    );
 }
 
 #[tokio::test]
-async fn after_a_purge_there_is_nobody() {
+async fn a_purge_is_read_immediately() {
     let system = System::start().await;
     let users = read_twice(&system, 3).await;
 
@@ -104,11 +107,11 @@ async fn after_a_purge_there_is_nobody() {
     let purged = system.users().purge_users(request).await.unwrap();
 
     assert_eq!(purged.into_inner().purge_count, 3);
-    assert_eq!(together(&system, &users).await, []);
+    assert_eq!(read_concurrently(&system, &users).await, []);
 }
 
 #[tokio::test]
-async fn while_users_are_changed_all_the_time_nobody_reads_what_was_before_an_answer() {
+async fn no_read_is_older_than_an_acknowledged_write() {
     let system = System::start().await;
     let users = read_twice(&system, 4).await;
 
@@ -126,7 +129,7 @@ async fn while_users_are_changed_all_the_time_nobody_reads_what_was_before_an_an
     let read = async {
         let mut seen = users.clone();
         for _ in 0..200 {
-            let now = together(&system, &users).await;
+            let now = read_concurrently(&system, &users).await;
             for (before, now) in seen.iter().zip(&now) {
                 let (before, now) = (etag(before), etag(now));
                 assert!(before <= now, "{before}, then {now}");
@@ -142,7 +145,7 @@ fn etag(user: &User) -> i64 {
 }
 
 #[tokio::test]
-async fn what_another_process_changed_is_read_at_once() {
+async fn writes_of_another_process_are_read_immediately() {
     let system = System::start().await;
     let users = read_twice(&system, 2).await;
 
@@ -150,7 +153,7 @@ async fn what_another_process_changed_is_read_at_once() {
 
     for _ in 0..2 {
         assert_eq!(system.get(users[0].id).await.unwrap().etag, "9");
-        let now = together(&system, &users).await;
+        let now = read_concurrently(&system, &users).await;
         assert!(now.iter().all(|user| user.etag == "9"), "{now:?}");
     }
 }

@@ -35,7 +35,7 @@ async fn a_created_user_is_returned_as_stored() {
 }
 
 #[tokio::test]
-async fn a_user_is_created_in_the_role_that_was_asked_for() {
+async fn a_user_is_created_with_the_requested_role() {
     let system = System::start().await;
 
     for role in [Role::User, Role::Admin] {
@@ -53,7 +53,7 @@ async fn a_user_is_created_in_the_role_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn fields_that_only_the_server_sets_are_ignored() {
+async fn output_only_fields_are_ignored() {
     let system = System::start().await;
     let time = prost_types::Timestamp {
         seconds: 1,
@@ -90,10 +90,10 @@ async fn white_space_in_a_nickname_is_trimmed_and_collapsed() {
 }
 
 #[tokio::test]
-async fn a_nickname_has_up_to_64_code_points_and_an_address_up_to_120() {
+async fn the_longest_nickname_and_address_are_accepted() {
     let system = System::start().await;
     let nickname = "😀".repeat(64);
-    // 62 code points, which are 64 octets, the most before the at sign; then 57.
+    // 62 code points, which are 64 octets, the maximum before the at sign, and 57 after it.
     let email = format!("{}éé@{}.com", "a".repeat(60), "b".repeat(53));
     assert_eq!(email.chars().count(), 120);
 
@@ -104,7 +104,7 @@ async fn a_nickname_has_up_to_64_code_points_and_an_address_up_to_120() {
 }
 
 #[tokio::test]
-async fn a_nickname_taken_in_another_letter_case_is_refused() {
+async fn a_nickname_taken_in_another_letter_case_is_rejected() {
     let system = System::start().await;
     for (taken, refused) in [
         ("Susan", "sUSAN"),
@@ -122,7 +122,7 @@ async fn a_nickname_taken_in_another_letter_case_is_refused() {
 }
 
 #[tokio::test]
-async fn an_address_taken_in_another_letter_case_is_refused() {
+async fn an_address_taken_in_another_letter_case_is_rejected() {
     let system = System::start().await;
     for (number, (taken, refused)) in [
         ("susan@example.com", "SUSAN@Example.COM"),
@@ -144,7 +144,7 @@ async fn an_address_taken_in_another_letter_case_is_refused() {
 }
 
 #[tokio::test]
-async fn names_that_were_given_up_are_free() {
+async fn released_names_can_be_used_again() {
     let system = System::start().await;
     let renamed = system.create(named("susan")).await.unwrap();
     let change = User {
@@ -164,7 +164,7 @@ async fn names_that_were_given_up_are_free() {
 }
 
 #[tokio::test]
-async fn an_id_is_never_used_twice() {
+async fn an_id_is_never_reused() {
     let system = System::start().await;
     let first = system.create(named("susan")).await.unwrap();
     system.delete(delete(first.id)).await.unwrap();
@@ -175,7 +175,7 @@ async fn an_id_is_never_used_twice() {
 }
 
 #[tokio::test]
-async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
+async fn a_dry_run_returns_the_user_without_an_id_and_stores_none() {
     let system = System::start().await;
 
     let tried = system
@@ -191,7 +191,7 @@ async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
 }
 
 #[tokio::test]
-async fn what_is_only_validated_is_refused_where_the_real_one_would_be() {
+async fn a_dry_run_is_rejected_where_the_call_would_be() {
     let system = System::start().await;
     system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
@@ -212,7 +212,7 @@ async fn what_is_only_validated_is_refused_where_the_real_one_would_be() {
 }
 
 #[tokio::test]
-async fn of_64_who_want_one_nickname_at_once_one_gets_it() {
+async fn one_of_64_concurrent_creations_gets_a_nickname() {
     let system = System::start().await;
 
     let results = join_all((0..64).map(|_| system.create_user("susan"))).await;
@@ -226,7 +226,7 @@ async fn of_64_who_want_one_nickname_at_once_one_gets_it() {
 }
 
 #[tokio::test]
-async fn users_created_at_once_all_are_there_with_ids_of_their_own() {
+async fn concurrent_creations_get_distinct_ids() {
     let system = System::start().await;
 
     let created = join_all((0..64).map(|n| system.create(named(&format!("user{n}"))))).await;
@@ -241,7 +241,7 @@ async fn users_created_at_once_all_are_there_with_ids_of_their_own() {
 }
 
 #[tokio::test]
-async fn of_users_created_at_once_those_with_a_taken_name_are_refused_and_no_others() {
+async fn only_concurrent_creations_with_a_taken_name_are_rejected() {
     let system = System::start().await;
     system.create(named("susan")).await.unwrap();
 

@@ -7,7 +7,7 @@ use super::{assert_refused, delete, metadata, named, update};
 use crate::support::System;
 
 #[tokio::test]
-async fn a_deleted_user_is_gone() {
+async fn a_deleted_user_is_not_found() {
     let system = System::start().await;
     let users = system.create_all(["susan", "john"]).await;
 
@@ -19,7 +19,7 @@ async fn a_deleted_user_is_gone() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_there_is_not_deleted_unless_that_is_allowed() {
+async fn deleting_a_missing_user_fails_unless_allowed() {
     let system = System::start().await;
 
     let status = system.delete(delete(7)).await.unwrap_err();
@@ -36,7 +36,7 @@ async fn a_user_who_is_not_there_is_not_deleted_unless_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_user_is_deleted_only_in_the_state_that_the_etag_names() {
+async fn a_deletion_requires_the_current_etag() {
     let system = System::start().await;
     let first = system.create(named("susan")).await.unwrap();
     let renamed = User {
@@ -47,7 +47,7 @@ async fn a_user_is_deleted_only_in_the_state_that_the_etag_names() {
     let before = system.stored().await;
     let guarded = |etag: &str| DeleteUserRequest {
         etag: etag.into(),
-        // It does not make up for another etag.
+        // `allow_missing` does not override the etag.
         allow_missing: true,
         ..delete(first.id)
     };
@@ -65,7 +65,7 @@ async fn a_user_is_deleted_only_in_the_state_that_the_etag_names() {
 }
 
 #[tokio::test]
-async fn a_user_who_has_posts_is_not_deleted() {
+async fn a_user_with_posts_cannot_be_deleted() {
     let system = System::start().await;
     let susan = system.create(named("susan")).await.unwrap();
     system.post_by(&susan).await;

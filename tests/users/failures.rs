@@ -1,5 +1,4 @@
-//! Failures of a call as a whole: requests that are no message, and a database that does
-//! not answer in time.
+//! Failures of whole calls: malformed messages, and a database that does not respond in time.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -18,7 +17,7 @@ async fn call(system: &System, method: &str, bytes: Vec<u8>) -> Status {
     grpc.ready().await.unwrap();
     let path = format!("/{}/{method}", user_service::NAME);
     let path = PathAndQuery::try_from(path).unwrap();
-    // On the wire such a message is a message with the bytes as its field 1.
+    // On the wire, `Vec<u8>` is a message with the bytes as field 1.
     let codec = ProstCodec::<Vec<u8>, ()>::default();
     grpc.unary(Request::new(bytes), path, codec)
         .await
@@ -30,17 +29,17 @@ fn reason(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_message_of_the_method_is_refused() {
+async fn a_malformed_message_is_rejected() {
     let system = System::start().await;
 
     for (method, bytes) in [
-        // An id that is a text.
+        // The id has the wire type of a string.
         ("GetUser", b"1".to_vec()),
-        // A user that ends too early.
+        // The message of the user is truncated.
         ("CreateUser", vec![0x12, 0x05, b'x']),
-        // A nickname that is not UTF-8.
+        // The nickname is not UTF-8.
         ("CreateUser", vec![0x12, 0x01, 0xff]),
-        // A tag that there is not.
+        // The wire type of the tag does not exist.
         ("CreateUser", vec![0x07]),
     ] {
         let status = call(&system, method, bytes).await;
@@ -51,7 +50,7 @@ async fn what_is_no_message_of_the_method_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused() {
+async fn a_message_over_the_limit_is_rejected() {
     let system = System::with(|settings| {
         settings.server.max_message_bytes = NonZeroUsize::new(1000).unwrap();
     })
@@ -64,7 +63,7 @@ async fn a_message_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_far_over_the_limit_is_refused() {
+async fn a_message_far_over_the_limit_is_rejected() {
     let system = System::start().await;
 
     let status = system
@@ -77,7 +76,7 @@ async fn a_message_far_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_method_that_there_is_not_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let system = System::start().await;
 
     let status = call(&system, "DropUsers", vec![]).await;
@@ -86,7 +85,7 @@ async fn a_method_that_there_is_not_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_write_waits_for_another_process_and_then_gives_up() {
+async fn a_write_fails_when_lock_timeout_expires() {
     let system = System::with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(200);
     })
@@ -107,14 +106,14 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
 }
 
 #[tokio::test]
-async fn a_write_is_refused_at_once_if_too_many_wait() {
+async fn a_write_is_rejected_immediately_if_the_queue_is_full() {
     let system = System::with(|settings| {
         settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
         settings.database.max_write_batch = NonZeroUsize::MIN;
         settings.database.lock_timeout = Duration::from_millis(200);
     })
     .await;
-    // Behind what the service writes at its start.
+    // Wait for the writes of the service at its start.
     system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
     let lock = system.database().lock().await;
@@ -126,7 +125,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
         .into_iter()
         .map(Result::unwrap_err)
         .partition(|status| reason(status) == "OVERLOADED");
-    // One is being written, and two wait.
+    // One creation is executing, and two are queued.
     assert!(refused.len() >= 7, "{} were refused", refused.len());
     assert!(!waited.is_empty());
     for status in refused {
@@ -139,7 +138,7 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_ends() {
+async fn a_call_ends_when_call_timeout_expires() {
     let system = System::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(100);
         settings.database.lock_timeout = Duration::from_secs(60);
@@ -153,7 +152,7 @@ async fn a_call_that_takes_too_long_ends() {
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     lock.release().await;
-    // What is queued is written before a system ends, but not for somebody who gave up.
+    // A system executes its queue before it stops, except writes whose callers have left.
     let system = system.restart(Clock::system()).await;
     assert_eq!(system.stored().await, [""; 0]);
 }

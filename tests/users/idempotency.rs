@@ -1,4 +1,4 @@
-//! Requests with an id, which may be repeated.
+//! Requests with an idempotency key (`request_id`), and their replays.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const MICROSECOND: Duration = Duration::from_micros(1);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The requests that are remembered.
+/// Selects the idempotency keys that are recorded.
 const REQUESTS: &str = "select hex(request_id) from user_requests order by id";
 
 fn request_id() -> String {
@@ -46,13 +46,13 @@ fn noon() -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn a_repeat_returns_the_first_result_and_creates_nothing() {
+async fn a_replay_returns_the_first_response_and_creates_nothing() {
     let system = System::start().await;
     let id = request_id();
     let first = system.create_by(create(&id, named("susan"))).await.unwrap();
     let before = system.stored().await;
 
-    // Letter case does not tell UUIDs apart.
+    // UUIDs that differ only in letter case are equal.
     for id in [id.clone(), id.to_uppercase()] {
         let repeated = system.create_by(create(&id, named("susan"))).await.unwrap();
 
@@ -62,7 +62,7 @@ async fn a_repeat_returns_the_first_result_and_creates_nothing() {
 }
 
 #[tokio::test]
-async fn a_repeat_returns_the_first_result_whatever_became_of_the_user() {
+async fn a_replay_returns_the_first_response_after_the_user_changed() {
     let system = System::start().await;
     let id = request_id();
     let first = system.create_by(create(&id, named("susan"))).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_repeat_returns_the_first_result_whatever_became_of_the_user() {
 }
 
 #[tokio::test]
-async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_user() {
+async fn equal_concurrent_requests_create_one_user() {
     let system = System::start().await;
     let id = request_id();
 
@@ -99,7 +99,7 @@ async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_user() {
 }
 
 #[tokio::test]
-async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
+async fn concurrent_requests_are_executed_once_and_replayed() {
     let system = System::start().await;
     system.create_user("taken").await.unwrap();
     let requests: Vec<_> = (0..64)
@@ -139,8 +139,8 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones_too() {
-    // A refused user makes a batch fall apart; without one its requests are done together.
+async fn a_request_id_used_concurrently_creates_one_user() {
+    // If a user is rejected, the creations of its batch are executed one by one.
     for refused_too in [false, true] {
         let system = System::start().await;
         system.create_user("taken").await.unwrap();
@@ -188,13 +188,13 @@ async fn a_request_id_that_many_use_at_once_creates_one_user_beside_refused_ones
         stored.sort();
         nicknames.sort();
         assert_eq!(stored, nicknames);
-        let remembered = system.query(REQUESTS).await.len();
-        assert_eq!(remembered, nicknames.len() - 1);
+        let wait_for_records = system.query(REQUESTS).await.len();
+        assert_eq!(wait_for_records, nicknames.len() - 1);
     }
 }
 
 #[tokio::test]
-async fn a_request_without_an_id_is_no_repeat() {
+async fn requests_without_an_id_are_never_replays() {
     let system = System::start().await;
     system.create(named("susan")).await.unwrap();
 
@@ -204,7 +204,7 @@ async fn a_request_without_an_id_is_no_repeat() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_another_request_had_is_refused() {
+async fn a_request_id_of_another_request_is_rejected() {
     let system = System::start().await;
     let id = request_id();
     system.create_by(create(&id, named("susan"))).await.unwrap();
@@ -230,7 +230,7 @@ async fn a_request_id_that_another_request_had_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_another_method_had_is_refused() {
+async fn a_request_id_of_another_method_is_rejected() {
     let system = System::start().await;
     let (one, other) = (request_id(), request_id());
     let susan = || Mutation::Create(named("susan"));
@@ -254,7 +254,7 @@ async fn a_request_id_that_another_method_had_is_refused() {
 }
 
 #[tokio::test]
-async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
+async fn a_replayed_commit_returns_the_first_results() {
     let system = System::start().await;
     let id = request_id();
     let john = system.create(named("john")).await.unwrap();
@@ -288,7 +288,7 @@ async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_is_remembered_for_24_hours() {
+async fn an_idempotency_record_is_valid_for_24_hours() {
     let clock = Clock::manual(noon());
     let system = System::at(clock.clone()).await;
     let id = request_id();
@@ -308,7 +308,7 @@ async fn a_request_is_remembered_for_24_hours() {
 }
 
 #[tokio::test]
-async fn a_request_is_remembered_by_the_next_process() {
+async fn a_request_is_replayed_by_the_next_process() {
     let system = System::at(Clock::manual(noon())).await;
     let id = request_id();
     let first = system.create_by(create(&id, named("susan"))).await.unwrap();
@@ -320,7 +320,7 @@ async fn a_request_is_remembered_by_the_next_process() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_refused_may_be_made_again() {
+async fn a_rejected_request_can_be_retried_with_its_id() {
     let system = System::start().await;
     let id = request_id();
     let in_the_way = system.create_user("SUSAN").await.unwrap();
@@ -337,7 +337,7 @@ async fn a_request_that_was_refused_may_be_made_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
+async fn a_dry_run_does_not_use_up_its_request_id() {
     let system = System::start().await;
     let (one, other) = (request_id(), request_id());
     let validated = CreateUserRequest {
@@ -365,22 +365,22 @@ async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_remembered_is_deleted() {
+async fn expired_idempotency_records_are_pruned() {
     let system = System::at(Clock::manual(noon())).await;
     let kept = create(&request_id(), named("susan"));
     system.create_by(kept).await.unwrap();
     assert_eq!(system.query(REQUESTS).await.len(), 1);
 
-    // It looks for old ones at its start.
+    // The service prunes at its start.
     let system = system.restart(Clock::manual(noon() + DAY)).await;
 
-    remembered(&system, &[]).await;
+    wait_for_records(&system, &[]).await;
 }
 
 #[tokio::test]
-async fn what_was_asked_while_the_clock_was_ahead_keeps_nothing_else_from_being_deleted() {
+async fn records_from_the_future_do_not_block_pruning() {
     let system = System::at(Clock::manual(noon())).await;
-    // As many as are looked at, by one step.
+    // The number of records that one step of pruning reads.
     let ahead = "insert into user_requests (request_id, fingerprint, result, create_time)
         with recursive n (i) as (select 1 union all select i + 1 from n where i < 500)
         select randomblob(16), randomblob(32), '{}', 10000000000000000 from n
@@ -391,11 +391,11 @@ async fn what_was_asked_while_the_clock_was_ahead_keeps_nothing_else_from_being_
 
     let system = system.restart(Clock::manual(noon() + DAY)).await;
 
-    remembered(&system, &first).await;
+    wait_for_records(&system, &first).await;
 }
 
-/// Waits until these requests are remembered.
-async fn remembered(system: &System, requests: &[String]) {
+/// Waits until exactly these idempotency keys are recorded.
+async fn wait_for_records(system: &System, requests: &[String]) {
     let forgotten = async {
         while system.query(REQUESTS).await != requests {
             tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
-//! Requests that are wrong: each field that can be, in every request that has it.
+//! Invalid requests: each field that can be invalid, in every request that has it.
 //!
-//! Each test asserts, besides, that nothing was changed.
+//! Each test also asserts that nothing was stored.
 
 use proto::user::v1::{
     BatchGetUsersRequest, CommitUsersRequest, CreateUserRequest, ListUsersRequest,
@@ -41,7 +41,7 @@ async fn commit_one(system: &System, mutation: Mutation) -> Status {
 }
 
 #[tokio::test]
-async fn what_is_no_nickname_is_refused_wherever_it_stands() {
+async fn an_invalid_nickname_is_rejected_in_every_request() {
     let (system, susan, stored) = with_susan().await;
 
     for nickname in [
@@ -85,7 +85,7 @@ async fn what_is_no_nickname_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_refused_wherever_it_stands() {
+async fn an_invalid_address_is_rejected_in_every_request() {
     let (system, susan, stored) = with_susan().await;
 
     for email in [
@@ -124,7 +124,7 @@ async fn what_is_no_address_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_no_id_is_refused_wherever_it_stands() {
+async fn an_invalid_id_is_rejected_in_every_request() {
     let (system, _, stored) = with_susan().await;
 
     for id in [0, -1, i64::MIN] {
@@ -149,7 +149,7 @@ async fn what_is_no_id_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_no_role_is_refused_wherever_it_stands() {
+async fn an_invalid_role_is_rejected_in_every_request() {
     let (system, susan, stored) = with_susan().await;
 
     for role in [3, -1, i32::MAX, i32::MIN] {
@@ -165,7 +165,7 @@ async fn what_is_no_role_is_refused_wherever_it_stands() {
 
         let status = system.create(wrong.clone()).await.unwrap_err();
         assert_invalid(&status, &["user.role"]);
-        // With a mask that names it, and without one.
+        // With a mask that names the field, and without a mask.
         for paths in [&["role"][..], &[]] {
             let status = system.update(update(change.clone(), paths)).await;
             assert_invalid(&status.unwrap_err(), &["user.role"]);
@@ -185,7 +185,7 @@ async fn what_is_no_role_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_to_be_changed_or_purged_has_to_be_set() {
+async fn an_update_or_purge_by_role_requires_a_role() {
     let (system, susan, stored) = with_susan().await;
     let unset = User {
         role: 0,
@@ -201,7 +201,7 @@ async fn a_role_that_is_to_be_changed_or_purged_has_to_be_set() {
 }
 
 #[tokio::test]
-async fn what_is_required_has_to_be_set() {
+async fn a_missing_required_field_is_rejected() {
     let (system, _, stored) = with_susan().await;
 
     let status = system.create_by(CreateUserRequest::default()).await;
@@ -225,7 +225,7 @@ async fn what_is_required_has_to_be_set() {
 }
 
 #[tokio::test]
-async fn a_page_size_is_not_negative() {
+async fn a_negative_page_size_is_rejected() {
     let (system, _, stored) = with_susan().await;
 
     for page_size in [-1, i32::MIN] {
@@ -242,7 +242,7 @@ async fn a_page_size_is_not_negative() {
 }
 
 #[tokio::test]
-async fn what_is_no_order_is_refused() {
+async fn an_invalid_order_is_rejected() {
     let (system, _, stored) = with_susan().await;
 
     for order_by in [
@@ -280,7 +280,7 @@ async fn what_is_no_order_is_refused() {
 }
 
 #[tokio::test]
-async fn a_mask_names_only_fields_that_can_be_changed() {
+async fn a_mask_with_a_field_that_is_not_updatable_is_rejected() {
     let (system, susan, stored) = with_susan().await;
     let change = User {
         id: susan.id,
@@ -311,7 +311,7 @@ async fn a_mask_names_only_fields_that_can_be_changed() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
+async fn a_repeated_invalid_mask_path_is_reported_once() {
     let (system, susan, stored) = with_susan().await;
     let change = User {
         id: susan.id,
@@ -326,7 +326,7 @@ async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_uuid_is_no_request_id() {
+async fn a_request_id_must_be_a_uuid() {
     let (system, _, stored) = with_susan().await;
 
     for request_id in [

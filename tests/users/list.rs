@@ -1,5 +1,5 @@
-//! `ListUsers`: orders, filters, sizes and tokens. How pages follow one another while
-//! users change is in `pages`.
+//! `ListUsers`: orders, filters, sizes and tokens. `pagination_property` tests pages while users
+//! change.
 
 use proto::user::v1::{ListUsersRequest, Role, User, user_mutation::Mutation};
 
@@ -13,7 +13,7 @@ fn in_order(order_by: &str) -> ListUsersRequest {
     }
 }
 
-/// Four users, of whom two are administrators. No two orders are the same.
+/// Creates four users, two of them administrators. Each order lists them differently.
 async fn create_four(system: &System) {
     let four = [
         ("bob", "d@example.com", Role::Admin),
@@ -31,7 +31,7 @@ async fn create_four(system: &System) {
 }
 
 #[tokio::test]
-async fn users_are_listed_in_the_order_that_was_asked_for() {
+async fn users_are_listed_in_the_requested_order() {
     let system = System::start().await;
     create_four(&system).await;
     let by_id = ["bob", "Dave", "Alice", "carol"];
@@ -54,7 +54,7 @@ async fn users_are_listed_in_the_order_that_was_asked_for() {
     for (order, mut expected) in [
         ("id desc", by_id),
         ("create_time desc, nickname", by_id),
-        // The reverse alphabetical order.
+        // In reverse alphabetical order.
         ("nickname desc", by_nickname),
         ("email desc", by_email),
     ] {
@@ -112,14 +112,14 @@ async fn text_sorts_by_code_point() {
 }
 
 #[tokio::test]
-async fn no_user_is_beyond_the_begin_or_the_end_of_an_order() {
+async fn extreme_sort_keys_are_listed_in_every_order() {
     let system = System::start().await;
     for (nickname, email) in [
         ("!", "!@example.com"),
         ("\u{2fa1d}", "\u{10fffd}@example.com"),
         ("m", "\u{10ffff}@example.com"),
     ] {
-        // An address that the service does not take is no address to list.
+        // Only addresses that the service accepts can be listed.
         let _ = system.create(user(nickname, email)).await;
     }
     let count = system.stored().await.len();
@@ -132,7 +132,7 @@ async fn no_user_is_beyond_the_begin_or_the_end_of_an_order() {
 }
 
 #[tokio::test]
-async fn users_are_counted_on_request_only_and_on_all_pages() {
+async fn users_on_all_pages_are_counted_on_request_only() {
     let system = System::start().await;
     create_four(&system).await;
     let counted = |role: Role| ListUsersRequest {
@@ -161,7 +161,7 @@ async fn users_are_counted_on_request_only_and_on_all_pages() {
 }
 
 #[tokio::test]
-async fn where_there_are_no_users_there_is_one_empty_page() {
+async fn a_list_without_users_is_one_empty_page() {
     let system = System::start().await;
 
     let list = system
@@ -178,7 +178,7 @@ async fn where_there_are_no_users_there_is_one_empty_page() {
 }
 
 #[tokio::test]
-async fn a_page_has_50_users_unless_asked_otherwise_and_1000_at_the_most() {
+async fn a_page_has_50_users_by_default_and_at_most_1000() {
     let system = System::start().await;
     system
         .create_all((0..1000).map(|n| format!("user{n}")))
@@ -206,7 +206,7 @@ async fn a_page_has_50_users_unless_asked_otherwise_and_1000_at_the_most() {
 }
 
 #[tokio::test]
-async fn the_last_page_has_no_token_though_it_is_full() {
+async fn a_full_last_page_has_no_token() {
     let system = System::start().await;
     create_four(&system).await;
     let two = |page_token| ListUsersRequest {
@@ -223,7 +223,7 @@ async fn the_last_page_has_no_token_though_it_is_full() {
 }
 
 #[tokio::test]
-async fn the_size_may_differ_from_page_to_page() {
+async fn each_page_can_have_another_size() {
     let system = System::start().await;
     create_four(&system).await;
     let page = |page_size, page_token| ListUsersRequest {
@@ -243,7 +243,7 @@ async fn the_size_may_differ_from_page_to_page() {
 }
 
 #[tokio::test]
-async fn a_token_works_only_for_the_list_that_it_was_given_for() {
+async fn a_token_is_rejected_for_another_list() {
     let system = System::start().await;
     create_four(&system).await;
     let list = ListUsersRequest {
@@ -280,7 +280,7 @@ async fn a_token_works_only_for_the_list_that_it_was_given_for() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_cut_or_forged_is_refused() {
+async fn a_truncated_or_forged_token_is_rejected() {
     let system = System::start().await;
     create_four(&system).await;
     let list = ListUsersRequest {

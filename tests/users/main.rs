@@ -1,4 +1,4 @@
-//! The user service from outside: every call, and every way in which it can be refused.
+//! Tests of the user service over gRPC: every call, and every error of a call.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,19 +40,19 @@ fn assert_refused(status: &Status, code: Code, reason: &str) {
     support::assert_refused(DOMAIN, status, code, reason);
 }
 
-/// Asserts that exactly these fields are at fault, and for no special reason.
+/// Asserts that exactly these fields are invalid, with the general reason.
 #[track_caller]
 fn assert_invalid(status: &Status, fields: &[&str]) {
     support::assert_violations(DOMAIN, status, "INVALID_FIELD", fields);
 }
 
-/// Asserts that this one field is at fault, for a reason of its own.
+/// Asserts that exactly this field is invalid, with a special reason.
 #[track_caller]
 fn assert_violation(status: &Status, reason: &str, field: &str) {
     support::assert_violations(DOMAIN, status, reason, &[field]);
 }
 
-/// A user to create.
+/// Returns a user to create.
 fn user(nickname: &str, email: &str) -> User {
     User {
         nickname: nickname.into(),
@@ -61,7 +61,7 @@ fn user(nickname: &str, email: &str) -> User {
     }
 }
 
-/// A user to create, whose address comes from the nickname.
+/// Returns a user to create, with an address that is derived from the nickname.
 fn named(nickname: &str) -> User {
     user(nickname, &format!("{nickname}@example.com"))
 }
@@ -97,7 +97,7 @@ fn nicknames(users: &[User]) -> Vec<&str> {
     users.iter().map(|user| user.nickname.as_str()).collect()
 }
 
-/// A system with one user, and all that is stored in it.
+/// Starts a system with one user, and returns its stored rows.
 async fn with_susan() -> (System, User, Vec<String>) {
     let system = System::start().await;
     let susan = system.create(named("susan")).await.unwrap();
@@ -105,7 +105,7 @@ async fn with_susan() -> (System, User, Vec<String>) {
     (system, susan, stored)
 }
 
-/// The calls, without what surrounds their arguments and results.
+/// Calls that take arguments and return results without their messages.
 impl System {
     async fn create(&self, user: User) -> Result<User, Status> {
         self.create_by(CreateUserRequest {
@@ -144,7 +144,7 @@ impl System {
         Ok(self.users().list_users(request).await?.into_inner())
     }
 
-    /// Creates users who differ in nothing but their names, in one transaction.
+    /// Creates users that differ only in their names, in one transaction.
     async fn create_all(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<User> {
         let created = names
             .into_iter()
@@ -153,7 +153,7 @@ impl System {
         users.into_iter().map(Option::unwrap).collect()
     }
 
-    /// Gives a user a post.
+    /// Inserts a post of a user.
     async fn post_by(&self, user: &User) {
         let id = user.id;
         self.execute(&format!(
@@ -163,7 +163,7 @@ impl System {
         .await;
     }
 
-    /// All that the service has written, to tell whether anything was changed.
+    /// Returns all rows that the service has stored, to assert that nothing changed.
     async fn stored(&self) -> Vec<String> {
         self.query(
             "select json_array(id, nickname, nickname_key, email, email_key, role, create_time,

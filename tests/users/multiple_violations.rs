@@ -1,5 +1,4 @@
-//! Requests with several parts, of which one or more are wrong: all that is wrong is told
-//! at once, and nothing is changed.
+//! Requests with several violations: the error reports all of them, and nothing is stored.
 
 use proto::user::v1::{
     BatchGetUsersRequest, CommitUsersRequest, CreateUserRequest, ListUsersRequest,
@@ -18,7 +17,7 @@ async fn batch_get(system: &System, ids: Vec<i64>) -> Status {
     system.users().batch_get_users(request).await.unwrap_err()
 }
 
-/// A thousand and one different users.
+/// Returns the creations of 1001 distinct users.
 fn too_many() -> Vec<Mutation> {
     (0..1001)
         .map(|n| Mutation::Create(named(&format!("user{n}"))))
@@ -26,7 +25,7 @@ fn too_many() -> Vec<Mutation> {
 }
 
 #[tokio::test]
-async fn a_batch_has_1_to_1000_members() {
+async fn a_batch_has_1_to_1000_items() {
     let (system, _, stored) = with_susan().await;
 
     let status = system.commit(commit([])).await.unwrap_err();
@@ -42,7 +41,7 @@ async fn a_batch_has_1_to_1000_members() {
 }
 
 #[tokio::test]
-async fn an_id_stands_once_in_a_batch() {
+async fn a_repeated_id_is_rejected_in_a_batch() {
     let (system, susan, stored) = with_susan().await;
 
     let status = batch_get(&system, vec![susan.id, 7, susan.id, 7]).await;
@@ -52,7 +51,7 @@ async fn an_id_stands_once_in_a_batch() {
 }
 
 #[tokio::test]
-async fn one_change_of_a_batch_is_not_validated_alone() {
+async fn validate_only_is_rejected_in_a_single_mutation() {
     let (system, susan, stored) = with_susan().await;
     let change = UpdateUserRequest {
         validate_only: true,
@@ -67,7 +66,7 @@ async fn one_change_of_a_batch_is_not_validated_alone() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+async fn all_violations_of_a_request_are_reported() {
     let (system, _, stored) = with_susan().await;
     let wrong = User {
         id: -1,
@@ -111,7 +110,7 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_named() {
+async fn all_violations_of_a_commit_and_the_first_index_are_reported() {
     let (system, susan, stored) = with_susan().await;
     let changes = CommitUsersRequest {
         request_id: "1".into(),

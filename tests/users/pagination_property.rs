@@ -1,5 +1,5 @@
-//! Pages that are read while users come, go and change: under every order, a page is
-//! what comes next, and nobody who stood still is missed or seen twice.
+//! A property test of pagination while users are created, updated and deleted: in every order, a
+//! page continues the list, and no unchanged user is missed or returned twice.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -16,23 +16,22 @@ use proto::user::v1::{
 use super::{commit, delete, update, user};
 use crate::support::System;
 
-/// So many runs, unless the environment says otherwise.
+/// The default number of cases. `PROPTEST_CASES` overrides it.
 const CASES: u32 = 64;
 
-/// A list, and what happens while it is read.
+/// A list, and the events between its pages.
 #[derive(Clone, Debug)]
 struct Case {
     users: Vec<Draft>,
     order: Vec<(&'static str, bool)>,
     role: Role,
     count: bool,
-    /// The size of each page, and what happens after it. If there are more pages, they have
-    /// these sizes again, and nothing happens any more: a list can grow without end.
+    /// The size of each page, and the events after it. Further pages repeat these sizes without
+    /// events, since a list with events might never end.
     pages: Vec<(i32, Vec<Event>)>,
 }
 
-/// The begin of a nickname, that of an address, and a role. Each ends with what no other
-/// has.
+/// The prefixes of a nickname and an address, and a role. A unique suffix completes them.
 #[derive(Clone, Debug)]
 struct Draft(String, String, Role);
 
@@ -43,7 +42,7 @@ enum Event {
     Change(Index, Draft),
 }
 
-/// Letters of both cases and of several lengths in bytes.
+/// Letters of both cases and of different lengths in UTF-8.
 const NAME: &str = "[a-cA-CéÉωΩд😀]{1,2}";
 
 fn role() -> impl Strategy<Value = Role> {
@@ -91,7 +90,7 @@ fn case() -> impl Strategy<Value = Case> {
         })
 }
 
-/// What there should be: the users by id, and what no name had so far.
+/// The expected state: the users by id, and the next unique suffix.
 #[derive(Default)]
 struct Model {
     users: BTreeMap<i64, User>,
@@ -111,7 +110,7 @@ impl Model {
         }
     }
 
-    /// The changes that events mean to those who are there.
+    /// Returns the mutations that the events mean for the existing users.
     fn mutations(&mut self, events: Vec<Event>) -> Vec<(i64, Mutation)> {
         let mut ids: Vec<_> = self.users.keys().copied().collect();
         let mut mutations = Vec::new();
@@ -136,8 +135,8 @@ impl Model {
         mutations
     }
 
-    /// Makes events happen, in the system and here. Gives the ids of those whom they
-    /// touched.
+    /// Applies events to the system and to the expected state. Returns the ids of the users that
+    /// they touched.
     async fn happen(&mut self, system: &System, events: Vec<Event>) -> Vec<i64> {
         let mutations = self.mutations(events);
         if mutations.is_empty() {
@@ -154,7 +153,7 @@ impl Model {
         ids
     }
 
-    /// Those whom the list has, in its order.
+    /// Returns the users of the list, in its order.
     fn listed(&self, case: &Case) -> Vec<&User> {
         let mut listed: Vec<_> = self
             .users
@@ -166,7 +165,7 @@ impl Model {
     }
 }
 
-/// The order of a list, as the contract has it.
+/// Compares users in the order of a list, as the contract defines it.
 fn compare(order: &[(&str, bool)], one: &User, other: &User) -> Ordering {
     let by = |&(field, descending): &(&str, bool)| {
         let ascending = match field {
@@ -188,7 +187,7 @@ fn compare(order: &[(&str, bool)], one: &User, other: &User) -> Ordering {
         .unwrap_or_else(|| one.id.cmp(&other.id))
 }
 
-/// For the letters above, the form in which texts are compared.
+/// Returns the comparison form of a text of the letters above.
 fn lower(text: &str) -> String {
     text.to_lowercase()
 }
@@ -235,8 +234,8 @@ async fn check(system: &System, case: Case) -> Result<(), TestCaseError> {
 
         let listed = model.listed(&case);
         let size = usize::try_from(*page_size).unwrap();
-        // No two users share what the first field has: who does is the last one seen, with
-        // other fields changed since, and does not come again.
+        // The values of the first field are unique. A user that shares its value with the last
+        // user seen is that user, updated since, and is not listed again.
         let decisive = &case.order[..case.order.len().min(1)];
         let comes_next = |user: &&&User| {
             let last = seen.last();
@@ -264,7 +263,7 @@ async fn check(system: &System, case: Case) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn a_page_is_what_comes_next_whatever_happens_between_the_pages() {
+fn a_page_continues_the_list_despite_concurrent_changes() {
     let mut config = ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::default()

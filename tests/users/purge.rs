@@ -25,7 +25,7 @@ fn of_role(role: Role) -> Selection {
     Selection::Role(role.into())
 }
 
-/// Two ordinary users and between them an administrator.
+/// Creates two ordinary users, and an administrator between them.
 async fn create_three(system: &System) -> Vec<User> {
     let create = |(name, role): (&str, Role)| {
         Mutation::Create(User {
@@ -39,7 +39,7 @@ async fn create_three(system: &System) -> Vec<User> {
 }
 
 #[tokio::test]
-async fn a_preview_tells_who_would_be_deleted_and_deletes_nobody() {
+async fn a_preview_names_the_users_and_deletes_none() {
     let system = System::start().await;
     let ids: Vec<_> = create_three(&system).await.iter().map(|u| u.id).collect();
     let before = system.stored().await;
@@ -58,7 +58,7 @@ async fn a_preview_tells_who_would_be_deleted_and_deletes_nobody() {
 }
 
 #[tokio::test]
-async fn a_preview_names_the_hundred_lowest_ids() {
+async fn a_preview_names_the_100_lowest_ids() {
     let system = System::start().await;
     let users = system
         .create_all((0..101).map(|n| format!("user{n}")))
@@ -76,7 +76,7 @@ async fn a_preview_names_the_hundred_lowest_ids() {
 }
 
 #[tokio::test]
-async fn a_forced_purge_deletes_the_selection_and_nobody_else() {
+async fn a_forced_purge_deletes_only_the_selected_users() {
     for (selection, left) in [
         (Selection::All(true), &[][..]),
         (of_role(Role::User), &["b"]),
@@ -94,7 +94,7 @@ async fn a_forced_purge_deletes_the_selection_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_purge_of_somebody_who_has_posts_deletes_nobody() {
+async fn a_purge_deletes_none_if_one_user_has_posts() {
     let system = System::start().await;
     let users = create_three(&system).await;
     system.post_by(&users[2]).await;

@@ -13,7 +13,7 @@ async fn lookup(system: &System, key: Key) -> Result<User, Status> {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_has_is_not_found() {
+async fn a_missing_id_is_not_found() {
     let system = System::start().await;
     let susan = system.create_user("susan").await.unwrap();
 
@@ -60,7 +60,7 @@ async fn a_user_is_looked_up_by_address_in_any_letter_case() {
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_has_is_not_found() {
+async fn a_missing_key_is_not_found() {
     let system = System::start().await;
     system
         .create(user("susan", "john@example.com"))

@@ -22,7 +22,7 @@ fn micros(timestamp: Option<Timestamp>) -> i64 {
 }
 
 #[tokio::test]
-async fn times_are_those_of_the_clock_to_the_microsecond() {
+async fn times_have_the_microseconds_of_the_clock() {
     let clock = Clock::manual(noon());
     let system = System::at(clock.clone()).await;
 
@@ -39,7 +39,7 @@ async fn times_are_those_of_the_clock_to_the_microsecond() {
 }
 
 #[tokio::test]
-async fn a_user_that_waited_for_the_lock_has_the_time_of_its_execution() {
+async fn a_queued_creation_gets_the_time_of_its_execution() {
     let clock = Clock::manual(noon());
     let system = System::at(clock.clone()).await;
     let first = system.create(named("first")).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_user_that_waited_for_the_lock_has_the_time_of_its_execution() {
 }
 
 #[tokio::test]
-async fn creation_times_rise_while_the_clock_stands_still() {
+async fn creation_times_rise_while_the_clock_is_stopped() {
     let system = System::at(Clock::manual(noon())).await;
 
     let mut users = vec![system.create(named("first")).await.unwrap()];
@@ -93,7 +93,7 @@ async fn creation_times_rise_while_the_clock_stands_still() {
 }
 
 #[tokio::test]
-async fn creation_times_rise_though_the_clock_was_put_back() {
+async fn creation_times_rise_after_the_clock_was_set_back() {
     let system = System::at(Clock::manual(noon())).await;
     let first = system.create(named("first")).await.unwrap();
 
@@ -112,7 +112,7 @@ async fn creation_times_rise_though_the_clock_was_put_back() {
 }
 
 #[tokio::test]
-async fn creation_times_of_several_at_once_rise_though_the_clock_was_put_back() {
+async fn batched_creation_times_rise_after_the_clock_was_set_back() {
     let system = System::at(Clock::manual(noon())).await;
     let first = system.create(named("first")).await.unwrap();
 
@@ -131,7 +131,7 @@ async fn creation_times_of_several_at_once_rise_though_the_clock_was_put_back() 
 }
 
 #[tokio::test]
-async fn an_update_time_never_falls_though_the_clock_was_put_back() {
+async fn an_update_time_never_falls_after_the_clock_was_set_back() {
     let system = System::at(Clock::manual(noon())).await;
     let created = system.create(named("susan")).await.unwrap();
 

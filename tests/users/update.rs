@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{assert_invalid, assert_refused, metadata, named, update, user};
 use crate::support::System;
 
-/// New values for all fields that can be changed.
+/// Returns new values for all updatable fields.
 fn changed(id: i64) -> User {
     User {
         id,
@@ -27,7 +27,7 @@ fn only_validate(request: UpdateUserRequest) -> UpdateUserRequest {
 }
 
 #[tokio::test]
-async fn only_the_field_that_the_mask_names_is_changed() {
+async fn only_the_fields_in_the_mask_are_updated() {
     let system = System::start().await;
     for path in ["nickname", "email", "role"] {
         let before = system.create(named(path)).await.unwrap();
@@ -58,7 +58,7 @@ async fn only_the_field_that_the_mask_names_is_changed() {
 }
 
 #[tokio::test]
-async fn a_star_in_the_mask_names_all_fields() {
+async fn a_star_in_the_mask_updates_all_fields() {
     let system = System::start().await;
     let before = system.create(named("susan")).await.unwrap();
 
@@ -73,7 +73,7 @@ async fn a_star_in_the_mask_names_all_fields() {
 }
 
 #[tokio::test]
-async fn a_star_in_the_mask_names_fields_that_are_not_set_too() {
+async fn a_star_in_the_mask_includes_unset_fields() {
     let system = System::start().await;
     let susan = system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
@@ -89,7 +89,7 @@ async fn a_star_in_the_mask_names_fields_that_are_not_set_too() {
 }
 
 #[tokio::test]
-async fn without_a_mask_the_fields_that_are_set_are_changed() {
+async fn set_fields_are_updated_without_a_mask() {
     let system = System::start().await;
     let before = system.create(named("susan")).await.unwrap();
     let new = User {
@@ -97,7 +97,7 @@ async fn without_a_mask_the_fields_that_are_set_are_changed() {
         role: Role::Admin.into(),
         ..User::default()
     };
-    // A mask without paths is as good as none.
+    // A mask without paths is equivalent to no mask.
     let empty = UpdateUserRequest {
         update_mask: Some(prost_types::FieldMask::default()),
         ..update(
@@ -122,7 +122,7 @@ async fn without_a_mask_the_fields_that_are_set_are_changed() {
 }
 
 #[tokio::test]
-async fn a_change_shows_in_the_etag_and_the_update_time() {
+async fn an_update_changes_the_etag_and_the_update_time() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
     let system = System::at(clock.clone()).await;
     let before = system.create(named("susan")).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_change_shows_in_the_etag_and_the_update_time() {
 }
 
 #[tokio::test]
-async fn a_change_to_what_the_user_is_already_changes_nothing() {
+async fn an_update_to_the_same_values_changes_nothing() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
     let system = System::at(clock.clone()).await;
     let susan = system.create(named("susan")).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_change_to_what_the_user_is_already_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_user_may_change_the_letter_case_of_the_own_names() {
+async fn an_update_can_change_only_the_letter_case_of_names() {
     let system = System::start().await;
     let before = system.create(named("susan")).await.unwrap();
     let new = User {
@@ -174,7 +174,7 @@ async fn a_user_may_change_the_letter_case_of_the_own_names() {
 }
 
 #[tokio::test]
-async fn names_of_others_are_refused_in_any_letter_case() {
+async fn names_of_other_users_are_rejected_in_any_letter_case() {
     let system = System::start().await;
     system.create(named("susan")).await.unwrap();
     let john = system.create(named("john")).await.unwrap();
@@ -196,7 +196,7 @@ async fn names_of_others_are_refused_in_any_letter_case() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_there_is_not_updated() {
+async fn updating_a_missing_user_fails() {
     let system = System::start().await;
     let request = update(changed(7), &[]);
 
@@ -209,7 +209,7 @@ async fn a_user_who_is_not_there_is_not_updated() {
 }
 
 #[tokio::test]
-async fn an_update_with_the_etag_of_another_state_is_refused() {
+async fn an_update_with_a_stale_etag_is_rejected() {
     let system = System::start().await;
     let first = system.create(named("susan")).await.unwrap();
     let guarded = |etag: &str| {
@@ -234,7 +234,7 @@ async fn an_update_with_the_etag_of_another_state_is_refused() {
 }
 
 #[tokio::test]
-async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
+async fn a_dry_run_update_is_returned_and_not_stored() {
     let system = System::start().await;
     let susan = system.create(named("susan")).await.unwrap();
     let before = system.stored().await;
@@ -250,7 +250,7 @@ async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
 }
 
 #[tokio::test]
-async fn fields_that_only_the_server_sets_are_not_changed() {
+async fn output_only_fields_are_not_updated() {
     let system = System::start().await;
     let before = system.create(named("susan")).await.unwrap();
     let time = prost_types::Timestamp {
