@@ -250,7 +250,7 @@ async fn copy_pages(
 ) -> Result<Result<OnlineBackup, OnlineBackupError>, Error> {
     let copy = move || {
         while !pages.is_ready() {
-            work.advance(pages.copy(PAGES_PER_STEP)?.done);
+            work.advance(pages.copy(PAGES_PER_STEP)?.copied);
         }
         work.end();
         Ok(pages)

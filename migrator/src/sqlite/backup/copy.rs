@@ -232,7 +232,7 @@ pub(super) async fn copy_damaged(
 
     let mut copy = OnlineBackup::open(partial.path(), &backups.database).map_err(failed)?;
     copy.lock().map_err(failed)?;
-    let total = copy.pages().total;
+    let total = copy.progress().total;
     let work = progress.begin("copying the damaged database", total);
     copy = super::copy_pages(copy, work).await?.map_err(failed)?;
     drop(copy.finish().map_err(failed)?);

@@ -297,7 +297,7 @@ async fn back_up_and_copy(
         PreRestoreState::Empty | PreRestoreState::Damaged => None,
     };
     files::check_room(database, size.wal_bytes())?;
-    let work = progress.begin("restoring", pages.pages().total);
+    let work = progress.begin("restoring", pages.progress().total);
     let (verified, pages) = tokio::join!(
         verify_pre_restore_backup(taken, progress),
         copy_pages(pages, work)

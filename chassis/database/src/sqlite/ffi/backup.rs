@@ -1,5 +1,5 @@
-//! SQLite's online backup: the pages of one file into another, while others use it. Knows
-//! pages and locks, and nothing of what is on the pages.
+//! SQLite's online backup: copies all pages of one file into another, which may be in use. It knows
+//! pages and locks, and not the content of the pages.
 
 use std::{
     ffi::{CStr, CString, c_int, c_uint},
@@ -10,10 +10,10 @@ use std::{
 
 use libsqlite3_sys as sqlite;
 
-/// The schema of a connection that is the file itself.
+/// The name of a connection's main database.
 const MAIN: &CStr = c"main";
 
-/// What SQLite said when it did not copy.
+/// An error of SQLite during an online backup.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (SQLite code {code})")]
 pub struct OnlineBackupError {
@@ -23,77 +23,81 @@ pub struct OnlineBackupError {
 
 impl OnlineBackupError {
     fn new(code: c_int) -> Self {
-        // SAFETY: it takes any number, and returns a constant text that ends with a zero.
+        // SAFETY: it takes any number, and returns a constant NUL-terminated string.
         let message = unsafe { CStr::from_ptr(sqlite::sqlite3_errstr(code)) };
         let message = message.to_string_lossy().into_owned();
         Self { code, message }
     }
 
-    /// The lower byte of the code, which says what happened; the upper ones say how.
+    /// Returns the primary result code: the lower byte of the extended one.
     #[must_use]
     pub fn primary_code(&self) -> i32 {
         self.code & 0xff
     }
 }
 
-/// How far a copy is.
+/// The progress of an online backup, in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupProgress {
-    /// Those that are copied.
-    pub done: u64,
-    /// All.
+    /// The pages that are copied.
+    pub copied: u64,
+    /// All pages.
     pub total: u64,
 }
 
-/// A copy of all pages of one file into another, which may be in use: one transaction of
-/// that other file, so those who read it go on reading what was there before, and those
-/// who write wait. Until [`OnlineBackup::finish`] nothing has happened: dropped, or killed, it
-/// leaves the file as it was.
+/// A copy of all pages of a source file into a target file, in one transaction of the target. Readers
+/// of the target see its old content until the commit, and writers wait. Without
+/// [`OnlineBackup::finish`], even after a crash, the target is unchanged.
 #[derive(Debug)]
 pub struct OnlineBackup {
-    /// Null once it is finished.
+    /// Null after `sqlite3_backup_finish`.
     backup: *mut sqlite::sqlite3_backup,
-    into: Connection,
-    /// The pages are read through it for as long as `backup` is there.
-    _from: Connection,
+    target: Connection,
+    /// Kept open, since `backup` reads the pages through it.
+    _source: Connection,
 }
 
-// SAFETY: all of it is used through `&mut self` or by value, so by one thread at a time;
-// the connections are serialised by SQLite besides, and belong to this value alone.
+// SAFETY: only methods with `&mut self` or `self` change it, so one thread uses it at a time. SQLite
+// also serialises each connection (FULLMUTEX), and no other value has the handles.
 unsafe impl Send for OnlineBackup {}
 
 impl OnlineBackup {
-    /// Opens both files. The one that is written must be there; if it has pages, they must
-    /// be of the size of the other's.
+    /// Opens both files. The target must exist. If it has pages, they must have the page size of the
+    /// source.
     ///
     /// # Errors
     ///
-    /// [`OnlineBackupError`] if one of them cannot be opened.
-    pub fn open(into: &Path, from: &Path) -> Result<Self, OnlineBackupError> {
-        let into = Connection::open(into, sqlite::SQLITE_OPEN_READWRITE)?;
-        let from = Connection::open(from, sqlite::SQLITE_OPEN_READONLY)?;
-        // What was copied is on the disk.
-        into.execute(c"pragma synchronous = full")?;
-        // SAFETY: both connections are open, outlive the backup (see `Drop`), and are two.
+    /// [`OnlineBackupError`] if a file cannot be opened.
+    pub fn open(target: &Path, source: &Path) -> Result<Self, OnlineBackupError> {
+        let target = Connection::open(target, sqlite::SQLITE_OPEN_READWRITE)?;
+        let source = Connection::open(source, sqlite::SQLITE_OPEN_READONLY)?;
+        // A committed copy survives a loss of power.
+        target.execute(c"pragma synchronous = full")?;
+        // SAFETY: the two connections are open, distinct, and outlive the backup (see `Drop`).
         let backup = unsafe {
-            sqlite::sqlite3_backup_init(into.handle(), MAIN.as_ptr(), from.handle(), MAIN.as_ptr())
+            sqlite::sqlite3_backup_init(
+                target.handle(),
+                MAIN.as_ptr(),
+                source.handle(),
+                MAIN.as_ptr(),
+            )
         };
         if backup.is_null() {
-            return Err(into.error());
+            return Err(target.error());
         }
         Ok(Self {
             backup,
-            into,
-            _from: from,
+            target,
+            _source: source,
         })
     }
 
-    /// Takes the write lock of the file that is written, and keeps it; `false` while
-    /// somebody else has it. It does not wait.
+    /// Takes the write lock of the target and holds it. Returns `false` immediately if another
+    /// connection holds the lock.
     ///
     /// # Errors
     ///
-    /// [`OnlineBackupError`] if that is not the reason.
+    /// [`OnlineBackupError`] for any other reason.
     pub fn lock(&mut self) -> Result<bool, OnlineBackupError> {
         match self.step(0) {
             Ok(_) => Ok(true),
@@ -104,34 +108,34 @@ impl OnlineBackup {
         }
     }
 
-    /// Copies so many pages at the most, but never the last one: that is for
-    /// [`OnlineBackup::finish`].
+    /// Copies at most `max_pages` pages, except for the last one, which [`OnlineBackup::finish`]
+    /// copies.
     ///
     /// # Errors
     ///
-    /// [`OnlineBackupError`] if they cannot be read or written.
-    pub fn copy(&mut self, pages: u32) -> Result<BackupProgress, OnlineBackupError> {
-        let BackupProgress { done, total } = self.pages();
-        let left = total.saturating_sub(done).saturating_sub(1);
-        let step = left.min(pages.into());
+    /// [`OnlineBackupError`] if a page cannot be read or written.
+    pub fn copy(&mut self, max_pages: u32) -> Result<BackupProgress, OnlineBackupError> {
+        let BackupProgress { copied, total } = self.progress();
+        let left = total.saturating_sub(copied).saturating_sub(1);
+        let step = left.min(max_pages.into());
         if step > 0 {
-            // Not above `pages`; SQLite counts pages in 31 bits.
+            // SQLite counts pages in 31 bits.
             self.step(c_int::try_from(step).unwrap_or(c_int::MAX))?;
         }
-        Ok(self.pages())
+        Ok(self.progress())
     }
 
-    /// Whether all but the last page is copied.
+    /// Returns whether at most the last page is left to copy.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let BackupProgress { done, total } = self.pages();
-        done + 1 >= total
+        let BackupProgress { copied, total } = self.progress();
+        copied + 1 >= total
     }
 
-    /// How far it is: nothing of nothing before [`OnlineBackup::lock`].
+    /// Returns the progress: 0 of 0 pages before [`OnlineBackup::lock`].
     #[must_use]
-    pub fn pages(&self) -> BackupProgress {
-        // SAFETY: the backup is not finished, which only `finish` and `drop` do.
+    pub fn progress(&self) -> BackupProgress {
+        // SAFETY: the backup is open; only `finish` and `drop` end it.
         let (total, remaining) = unsafe {
             (
                 sqlite::sqlite3_backup_pagecount(self.backup),
@@ -140,30 +144,30 @@ impl OnlineBackup {
         };
         let number = |n: c_int| u64::try_from(n).unwrap_or_default();
         BackupProgress {
-            done: number(total.saturating_sub(remaining)),
+            copied: number(total.saturating_sub(remaining)),
             total: number(total),
         }
     }
 
-    /// Copies the rest and commits.
+    /// Copies the remaining pages and commits.
     ///
     /// # Errors
     ///
-    /// [`OnlineBackupError`]; the file is then as it was before.
+    /// [`OnlineBackupError`]. The target is then unchanged.
     pub fn finish(mut self) -> Result<CommittedBackup, OnlineBackupError> {
         if !self.step(-1)? {
             return Err(OnlineBackupError::new(sqlite::SQLITE_ERROR));
         }
         self.end()?;
-        let version = self.into.data_version()?;
-        // What remains of `self` is two connections, of which one goes on.
-        let into = Connection(self.into.0.take());
-        Ok(CommittedBackup { into, version })
+        let version = self.target.data_version()?;
+        // `drop` closes only the source.
+        let target = Connection(self.target.0.take());
+        Ok(CommittedBackup { target, version })
     }
 
-    /// Whether that was all of it.
+    /// Copies pages. Returns whether all pages are copied.
     fn step(&mut self, pages: c_int) -> Result<bool, OnlineBackupError> {
-        // SAFETY: the backup is not finished, which only `finish` and `drop` do.
+        // SAFETY: the backup is open; only `finish` and `drop` end it.
         match unsafe { sqlite::sqlite3_backup_step(self.backup, pages) } {
             sqlite::SQLITE_OK => Ok(false),
             sqlite::SQLITE_DONE => Ok(true),
@@ -171,11 +175,11 @@ impl OnlineBackup {
         }
     }
 
-    /// Gives the lock up, and takes back what is not committed.
+    /// Ends the backup: releases the lock, and rolls back an uncommitted copy.
     fn end(&mut self) -> Result<(), OnlineBackupError> {
         let backup = std::mem::replace(&mut self.backup, ptr::null_mut());
-        // SAFETY: it is null, which SQLite ignores, or not finished yet; and it is null
-        // from now on.
+        // SAFETY: the pointer is an open backup or null, which SQLite ignores. The field is null from
+        // now on, so the backup is finished once.
         match unsafe { sqlite::sqlite3_backup_finish(backup) } {
             sqlite::SQLITE_OK => Ok(()),
             code => Err(OnlineBackupError::new(code)),
@@ -184,18 +188,18 @@ impl OnlineBackup {
 }
 
 impl Drop for OnlineBackup {
-    /// The backup ends before its connections, which are closed after this.
+    /// Ends the backup before its connections, which the fields close afterwards.
     fn drop(&mut self) {
-        // Why it failed was said by the step that did.
+        // It repeats the error of the last step, which its caller has received.
         let _ = self.end();
     }
 }
 
-/// A copy that is committed.
+/// A target file with a committed copy.
 #[derive(Debug)]
 pub struct CommittedBackup {
-    into: Connection,
-    /// The data version right after the commit.
+    target: Connection,
+    /// The data version after the commit.
     version: c_uint,
 }
 
@@ -203,23 +207,22 @@ pub struct CommittedBackup {
 unsafe impl Send for CommittedBackup {}
 
 impl CommittedBackup {
-    /// Reports whether the copy is still the latest commit of the file: no other connection has
+    /// Returns whether the copy is still the latest commit of the file: no other connection has
     /// written since.
     ///
     /// # Errors
     ///
     /// [`OnlineBackupError`] if the file cannot be read.
     pub fn unchanged_since_commit(&self) -> Result<bool, OnlineBackupError> {
-        // The number changes when a transaction begins that finds a commit of another
-        // connection, and not with our own.
-        self.into
+        // The statement begins a transaction, which updates the data version if another connection
+        // has committed.
+        self.target
             .execute(c"select count(name) from sqlite_schema")?;
-        Ok(self.into.data_version()? == self.version)
+        Ok(self.target.data_version()? == self.version)
     }
 }
 
-/// A connection of its own, beside those of sqlx. It waits for nobody. `None` once it was
-/// handed on.
+/// A connection without sqlx. It never waits for a lock. `None` after the handle was moved out.
 #[derive(Debug)]
 struct Connection(Option<NonNull<sqlite::sqlite3>>);
 
@@ -228,7 +231,7 @@ impl Connection {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| OnlineBackupError::new(sqlite::SQLITE_CANTOPEN))?;
         let mut handle = ptr::null_mut();
-        // SAFETY: the path ends with a zero, and there is room for the handle.
+        // SAFETY: the path is NUL-terminated, and `handle` is valid for one write.
         let code = unsafe {
             sqlite::sqlite3_open_v2(
                 path.as_ptr(),
@@ -237,7 +240,7 @@ impl Connection {
                 ptr::null(),
             )
         };
-        // Even a connection that was not opened has to be closed.
+        // SQLite returns a handle even on an error, which must be closed.
         let connection = Self(NonNull::new(handle));
         if code == sqlite::SQLITE_OK {
             Ok(connection)
@@ -246,14 +249,14 @@ impl Connection {
         }
     }
 
-    /// Null after it was handed on, which SQLite takes for a misuse and refuses.
+    /// Returns the handle, or null after it was moved out, which SQLite rejects as misuse.
     fn handle(&self) -> *mut sqlite::sqlite3 {
         self.0.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     fn execute(&self, statement: &CStr) -> Result<(), OnlineBackupError> {
-        // SAFETY: the connection is open, the statement ends with a zero, and without a
-        // callback the rows are dropped and the message is not wanted.
+        // SAFETY: the connection is open, and the statement is NUL-terminated. SQLite accepts null for
+        // the callback and the message.
         let code = unsafe {
             sqlite::sqlite3_exec(
                 self.handle(),
@@ -269,11 +272,11 @@ impl Connection {
         }
     }
 
-    /// A number that changes with each commit that the connection makes or sees.
+    /// Returns a number that changes with each commit that the connection makes or sees.
     fn data_version(&self) -> Result<c_uint, OnlineBackupError> {
         let mut version: c_uint = 0;
-        // SAFETY: the connection is open, and for this question SQLite writes one unsigned
-        // int to where the pointer points.
+        // SAFETY: the connection is open, and for this operation SQLite writes one `unsigned int`
+        // through the pointer.
         let code = unsafe {
             sqlite::sqlite3_file_control(
                 self.handle(),
@@ -288,7 +291,7 @@ impl Connection {
         }
     }
 
-    /// The failure of the last call that has no code of its own.
+    /// Returns the error of the last call that returns no result code.
     fn error(&self) -> OnlineBackupError {
         // SAFETY: the connection is open.
         OnlineBackupError::new(unsafe { sqlite::sqlite3_extended_errcode(self.handle()) })
@@ -297,8 +300,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // SAFETY: nothing else has the handle, and SQLite ignores null. No statement is left
-        // open on it, and no backup: see the order in `OnlineBackup`.
+        // SAFETY: no other value has the handle, and SQLite ignores null. The connection has no open
+        // statement, and no open backup: `OnlineBackup` ends it first.
         unsafe { sqlite::sqlite3_close(self.handle()) };
     }
 }
