@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{
-    HeaderMap, Request, Response,
+    HeaderMap, HeaderValue, Request, Response,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use http_body::Frame;
@@ -26,7 +26,7 @@ use crate::{
     call::{
         CallService, Handlers,
         body::GrpcResponseBody,
-        request_kind::{RequestKind, RequestMeta, is_web_type},
+        request_kind::{RequestKind, RequestMeta, grpc_web_type},
     },
     cors::{Origin, preflight},
     settings::AllowedOrigins,
@@ -61,6 +61,7 @@ impl<S: Handlers> GrpcWeb<S> {
         let meta = RequestMeta {
             stall,
             kind,
+            method: request.method().clone(),
             origin_rejected: matches!(origin, Origin::Rejected(_)),
         };
         match kind {
@@ -75,7 +76,7 @@ impl<S: Handlers> GrpcWeb<S> {
             }),
             RequestKind::GrpcWeb => {
                 request.extensions_mut().insert(meta);
-                default_accept(request.headers_mut());
+                spell_types(request.headers_mut());
                 let mut calls = GrpcWebLayer::new().layer(self.calls.clone());
                 Box::pin(async move {
                     let mut response = calls.call(request).await?;
@@ -122,12 +123,16 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-/// Sets `Accept` to the content type of the request, unless it names a gRPC-Web type. The protocol
-/// specifies that default, and browsers send `*/*`.
-fn default_accept(headers: &mut HeaderMap) {
-    if !headers.get(ACCEPT).is_some_and(is_web_type)
-        && let Some(content_type) = headers.get(CONTENT_TYPE).cloned()
-    {
-        headers.insert(ACCEPT, content_type);
+/// Spells the media types as the translation knows them: in lower case, without parameters. `Accept`
+/// is that of the request if it names a gRPC-Web type, and otherwise the content type, which is the
+/// default of the protocol. Browsers send `*/*`.
+fn spell_types(headers: &mut HeaderMap) {
+    let spelled = |header| headers.get(header).and_then(grpc_web_type);
+    let content_type = spelled(CONTENT_TYPE);
+    let accept = spelled(ACCEPT).or(content_type);
+    for (header, media_type) in [(CONTENT_TYPE, content_type), (ACCEPT, accept)] {
+        if let Some(media_type) = media_type {
+            headers.insert(header, HeaderValue::from_static(media_type));
+        }
     }
 }

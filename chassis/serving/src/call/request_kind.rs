@@ -1,8 +1,8 @@
 //! Classifies requests: gRPC, gRPC-Web, CORS preflights, and others, which are rejected here.
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS},
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS},
 };
 use tonic::{Code, Status, body::Body};
 
@@ -10,6 +10,10 @@ use crate::{
     stall::StallDetector,
     status::{self, Metadata},
 };
+
+/// The content types of gRPC. Other message formats, such as `application/grpc+json`, are not
+/// supported.
+const GRPC_TYPES: [&str; 2] = ["application/grpc", "application/grpc+proto"];
 
 /// The content types of gRPC-Web: binary, and base64 for clients that cannot read bytes.
 const GRPC_WEB_TYPES: [&str; 4] = [
@@ -40,12 +44,12 @@ impl RequestKind {
     pub(crate) fn classify<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let http2 = request.version() == Version::HTTP_2;
+        let post = request.method() == Method::POST;
+        let content_type = headers.get(CONTENT_TYPE);
         // gRPC is checked first, since most requests are.
-        if http2 && is_grpc(headers) {
+        if http2 && post && content_type.is_some_and(is_grpc_type) {
             Self::Grpc
-        } else if request.method() == Method::POST
-            && headers.get(CONTENT_TYPE).is_some_and(is_web_type)
-        {
+        } else if post && content_type.and_then(grpc_web_type).is_some() {
             Self::GrpcWeb
         } else if request.method() == Method::OPTIONS
             && headers.contains_key(ORIGIN)
@@ -67,43 +71,56 @@ pub(crate) struct RequestMeta {
     pub(crate) stall: StallDetector,
     /// The kind of the request. A gRPC-Web request is translated to gRPC already.
     pub(crate) kind: RequestKind,
+    /// The HTTP method.
+    pub(crate) method: Method,
     /// Whether the request comes from a disallowed origin.
     pub(crate) origin_rejected: bool,
 }
 
-/// Reports whether the content type is `application/grpc`, with or without a format or parameters.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+/// Reports whether a media type is one of gRPC.
+fn is_grpc_type(value: &HeaderValue) -> bool {
+    find_type(value, &GRPC_TYPES).is_some()
 }
 
-/// Reports whether a media type is one of gRPC-Web.
-pub(crate) fn is_web_type(value: &HeaderValue) -> bool {
-    GRPC_WEB_TYPES
+/// Returns the media type of gRPC-Web that `value` is, in its usual spelling.
+pub(crate) fn grpc_web_type(value: &HeaderValue) -> Option<&'static str> {
+    find_type(value, &GRPC_WEB_TYPES)
+}
+
+/// Returns the media type of `types` that `value` is. Parameters and letter case do not count
+/// (RFC 9110, section 8.3.1).
+fn find_type(value: &HeaderValue, types: &[&'static str]) -> Option<&'static str> {
+    let (essence, _parameters) = match value.as_bytes().iter().position(|byte| *byte == b';') {
+        Some(end) => value.as_bytes().split_at(end),
+        None => (value.as_bytes(), &[][..]),
+    };
+    let essence = essence.trim_ascii();
+    types
         .iter()
-        .any(|known| value.as_bytes() == known.as_bytes())
+        .copied()
+        .find(|known| essence.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Returns the rejection of a request that is not gRPC. Its HTTP status is the one that the gRPC
-/// protocol specifies, which other clients understand, too.
-pub(crate) fn reject_non_grpc(domain: &str) -> Response<Body> {
-    unsupported_media_type(
+/// Returns the rejection of a request that is not gRPC. Its HTTP status is the one that HTTP and the
+/// gRPC protocol specify, which other clients understand, too.
+pub(crate) fn reject_non_grpc(domain: &str, method: &Method) -> Response<Body> {
+    not_grpc(
         domain,
-        "this server accepts only gRPC: the content type must be application/grpc",
+        method,
+        "this server accepts only gRPC: a POST whose content type is application/grpc",
     )
 }
 
 /// Returns the rejection of a request over HTTP/1.1 that is not gRPC-Web. Its body is for a person
 /// with a browser or curl: it names the service, and the command that describes it.
-pub(crate) fn reject_non_grpc_web(domain: &str, service: &str) -> Response<Body> {
-    let status = unsupported_media_type(
+pub(crate) fn reject_non_grpc_web(domain: &str, method: &Method, service: &str) -> Response<Body> {
+    let response = not_grpc(
         domain,
+        method,
         "over HTTP/1.1 this server accepts only gRPC-Web: a POST whose content type is \
          application/grpc-web",
     );
-    let mut response = status.map(|_| {
+    let mut response = response.map(|_| {
         Body::new(format!(
             "This is {service}. It accepts gRPC over HTTP/2, and gRPC-Web over HTTP/2 and \
              HTTP/1.1.\nThis request is neither. To list its methods, with the address of \
@@ -119,7 +136,9 @@ pub(crate) fn reject_non_grpc_web(domain: &str, service: &str) -> Response<Body>
     response
 }
 
-fn unsupported_media_type(domain: &str, message: &str) -> Response<Body> {
+/// Returns the rejection with HTTP status 405 for another method than POST, and with 415 for another
+/// content type.
+fn not_grpc(domain: &str, method: &Method, message: &str) -> Response<Body> {
     let status = status::with_error_info(
         domain,
         Code::InvalidArgument,
@@ -128,7 +147,13 @@ fn unsupported_media_type(domain: &str, message: &str) -> Response<Body> {
         Metadata::new(),
     );
     let mut response = Status::into_http(status);
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    if method == Method::POST {
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    } else {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
     response
 }
 
@@ -148,13 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_accepted_over_http_2_only() {
-        for content_type in ["application/grpc", "application/grpc+proto"] {
+    fn grpc_is_a_post_over_http_2() {
+        for content_type in [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/GRPC",
+            "application/grpc; charset=utf-8",
+        ] {
             let headers = [("content-type", content_type)];
 
             assert_eq!(
                 kind(Method::POST, Version::HTTP_2, &headers),
                 RequestKind::Grpc
+            );
+            assert_eq!(
+                kind(Method::GET, Version::HTTP_2, &headers),
+                RequestKind::OtherHttp2
             );
             assert_eq!(
                 kind(Method::POST, Version::HTTP_11, &headers),
@@ -165,7 +199,12 @@ mod tests {
 
     #[test]
     fn grpc_web_is_accepted_over_every_http_version() {
-        for content_type in GRPC_WEB_TYPES {
+        let spelled = [
+            "Application/gRPC-Web",
+            "application/grpc-web ;charset=utf-8",
+            "application/grpc-web-text; a=b",
+        ];
+        for content_type in GRPC_WEB_TYPES.into_iter().chain(spelled) {
             let headers = [("content-type", content_type)];
 
             assert_eq!(
@@ -179,6 +218,24 @@ mod tests {
             assert_eq!(
                 kind(Method::GET, Version::HTTP_11, &headers),
                 RequestKind::OtherHttp1
+            );
+        }
+    }
+
+    #[test]
+    fn other_message_formats_are_rejected() {
+        for content_type in [
+            "application/grpc+json",
+            "application/grpcx",
+            "application/grpc-web+json",
+            "application/json",
+            "",
+        ] {
+            let headers = [("content-type", content_type)];
+
+            assert_eq!(
+                kind(Method::POST, Version::HTTP_2, &headers),
+                RequestKind::OtherHttp2
             );
         }
     }

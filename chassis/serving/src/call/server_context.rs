@@ -37,10 +37,12 @@ impl ServerContext {
         match meta.kind {
             _ if meta.origin_rejected => Some(cors::origin_not_allowed(self.domain)),
             RequestKind::Grpc | RequestKind::GrpcWeb => None,
-            RequestKind::OtherHttp2 => Some(request_kind::reject_non_grpc(self.domain)),
-            RequestKind::OtherHttp1 | RequestKind::CorsPreflight => {
-                Some(request_kind::reject_non_grpc_web(self.domain, self.name))
+            RequestKind::OtherHttp2 => {
+                Some(request_kind::reject_non_grpc(self.domain, &meta.method))
             }
+            RequestKind::OtherHttp1 | RequestKind::CorsPreflight => Some(
+                request_kind::reject_non_grpc_web(self.domain, &meta.method, self.name),
+            ),
         }
     }
 

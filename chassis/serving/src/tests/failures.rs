@@ -145,7 +145,12 @@ async fn a_compression_that_is_not_supported_is_unimplemented() {
 async fn a_request_that_is_no_grpc_is_refused_as_http_refuses_it() {
     let server = TestServer::start(settings()).await;
 
-    for content_type in ["text/html", "application/grpcx", "application/json"] {
+    for content_type in [
+        "text/html",
+        "application/grpcx",
+        "application/grpc+json",
+        "application/json",
+    ] {
         let headers = [("content-type", content_type)];
         let (http, headers) = server.raw(&path("Echo"), &headers, b"{}").await;
 

@@ -251,18 +251,20 @@ async fn a_preflight_says_what_a_page_may_send() {
 async fn who_comes_with_a_browser_is_told_what_this_is() {
     let server = TestServer::start(settings()).await;
 
-    for (line, content_type) in [
-        ("GET /", "text/html"),
-        ("POST /", "application/json"),
-        ("GET /test.v1.Test/Echo", BINARY),
+    for (line, content_type, http_status) in [
+        ("GET /", "text/html", 405),
+        ("POST /", "application/json", 415),
+        ("GET /test.v1.Test/Echo", BINARY, 405),
         // Without HTTP/2 there is no gRPC.
-        ("POST /test.v1.Test/Echo", "application/grpc"),
+        ("POST /test.v1.Test/Echo", "application/grpc", 415),
     ] {
         let answer = server
             .ask(line, &[("content-type", content_type)], b"")
             .await;
 
-        assert_eq!(answer.status, 415);
+        assert_eq!(answer.status, http_status);
+        let allowed = (http_status == 405).then_some("POST");
+        assert_eq!(answer.header("allow"), allowed);
         assert_eq!(
             answer.header("content-type"),
             Some("text/plain; charset=utf-8")
