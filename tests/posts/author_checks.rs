@@ -1,4 +1,4 @@
-//! Writes and the authors they name, whatever the user service is able to say of them.
+//! Checks of the authors of new posts while the user service responds, hangs, fails or is down.
 
 use std::{
     num::NonZeroUsize,
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::support::within_timeout;
 
-/// How long a call to the user service may take in these tests.
+/// The timeout of calls to the user service in these tests.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Longer than the above by far, and shorter than any other limit.
+/// Much longer than `TIMEOUT`, and shorter than any other limit.
 const NOT_LONG: Duration = Duration::from_secs(3);
 
-/// A service that thinks of all it knows as too old.
+/// Starts a service in which every cached nickname has expired.
 async fn with_expired_cache(users: i64) -> PostServiceFixture {
     PostServiceFixture::with(users, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
@@ -46,7 +46,7 @@ fn assert_unavailable(status: &Status, author: i64) {
 }
 
 #[tokio::test]
-async fn of_an_unknown_author_nothing_is_written_while_the_user_service_hangs() {
+async fn an_uncached_author_cannot_write_while_the_user_service_hangs() {
     let fixture = with_expired_cache(3).await;
     fixture.users.set_behavior(Behavior::Hang);
 
@@ -64,7 +64,7 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_hangs() 
 }
 
 #[tokio::test]
-async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down() {
+async fn an_uncached_author_cannot_write_during_an_outage() {
     let mut fixture = with_expired_cache(2).await;
     fixture.posts.get(1).await.unwrap();
     fixture.stop_users().await;
@@ -78,7 +78,7 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down(
     let created = fixture.posts.create(draft(2, "x")).await.unwrap_err();
     let took = begun.elapsed();
     let validated = fixture.posts.create_by(validated).await.unwrap_err();
-    // One of these is known.
+    // The author 1 is cached.
     let committed = fixture.posts.commit(commit(creations([1, 2, 1]))).await;
 
     assert_unavailable(&created, 2);
@@ -91,7 +91,7 @@ async fn of_an_unknown_author_nothing_is_written_while_the_user_service_is_down(
 }
 
 #[tokio::test]
-async fn a_known_author_goes_on_writing_while_the_user_service_hangs_or_is_down() {
+async fn a_cached_author_can_write_during_an_outage() {
     let mut fixture = PostServiceFixture::with(2, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
         settings.authors.user_service_timeout = FOREVER;
@@ -116,7 +116,7 @@ async fn a_known_author_goes_on_writing_while_the_user_service_hangs_or_is_down(
 }
 
 #[tokio::test]
-async fn changes_that_name_no_author_need_no_user_service() {
+async fn updates_and_deletions_need_no_user_service() {
     let mut fixture = with_expired_cache(3).await;
     fixture.stop_users().await;
 
@@ -138,7 +138,7 @@ async fn changes_that_name_no_author_need_no_user_service() {
 }
 
 #[tokio::test]
-async fn the_authors_of_a_batch_are_asked_for_in_one_call() {
+async fn the_authors_of_a_commit_are_looked_up_by_one_call() {
     let fixture = PostServiceFixture::start(50).await;
 
     let committed = fixture
@@ -153,7 +153,7 @@ async fn the_authors_of_a_batch_are_asked_for_in_one_call() {
 }
 
 #[tokio::test]
-async fn an_author_who_was_missing_can_write_as_soon_as_there_is_one() {
+async fn a_missing_author_can_write_once_created() {
     let fixture = PostServiceFixture::start(0).await;
     let refused = fixture.posts.create(draft(1, "x")).await.unwrap_err();
     fixture.add(1..=1).await;
@@ -165,7 +165,7 @@ async fn an_author_who_was_missing_can_write_as_soon_as_there_is_one() {
 }
 
 #[tokio::test]
-async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
+async fn an_author_missing_in_a_joined_call_is_looked_up_again() {
     let fixture = PostServiceFixture::start(1).await;
     fixture.users.remove_user(1);
     fixture.users.set_behavior(Behavior::Hang);
@@ -177,7 +177,7 @@ async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
 
     let posts = fixture.posts.clone();
     let created = tokio::spawn(async move { posts.create(draft(1, "x")).await });
-    // Gives it the time to join the older question; without, it would ask by itself.
+    // Give the creation time to join the older call. Otherwise it would start another call.
     assert_eq!(fixture.count().await, 1);
     fixture.users.release();
     let created = created.await.unwrap().unwrap();
@@ -187,7 +187,7 @@ async fn an_author_whom_an_older_question_found_missing_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn whether_an_author_is_there_is_for_the_foreign_key_to_say() {
+async fn the_foreign_key_decides_if_the_user_service_says_missing() {
     let fixture = PostServiceFixture::start(1).await;
     fixture.users.remove_user(1);
 
@@ -198,7 +198,7 @@ async fn whether_an_author_is_there_is_for_the_foreign_key_to_say() {
 }
 
 #[tokio::test]
-async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
+async fn the_foreign_key_rejects_a_cached_author_who_was_deleted() {
     for batch in [false, true] {
         let fixture = PostServiceFixture::start(1).await;
         fixture.posts.get(1).await.unwrap();
@@ -211,15 +211,15 @@ async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
         } else {
             fixture.posts.create(draft(1, "x")).await.unwrap_err()
         };
-        let asked_meanwhile = fixture.users.calls().len();
-        // Now it is no longer thought to be there.
+        let asked_before_eviction = fixture.users.calls().len();
+        // The author has been evicted from the cache.
         let again = fixture.posts.create(draft(1, "x")).await.unwrap_err();
 
         assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
         assert_eq!(metadata(&status, "author_id"), Some("1".into()));
         let index = batch.then(|| "0".into());
         assert_eq!(metadata(&status, "mutation_index"), index);
-        assert_eq!(asked_meanwhile, asked);
+        assert_eq!(asked_before_eviction, asked);
         assert_refused(&again, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
         assert_eq!(fixture.users.calls().len(), asked + 1, "batch: {batch}");
         assert_eq!(fixture.count().await, 0);
@@ -227,7 +227,7 @@ async fn an_author_who_was_deleted_a_moment_ago_is_told_by_the_foreign_key() {
 }
 
 #[tokio::test]
-async fn an_author_of_whom_the_user_service_is_wrong_is_told_by_the_foreign_key() {
+async fn the_foreign_key_rejects_an_author_only_the_user_service_has() {
     let fixture = PostServiceFixture::start(1).await;
     fixture.users.add_user(2, "nobody");
 
@@ -242,11 +242,11 @@ async fn an_author_of_whom_the_user_service_is_wrong_is_told_by_the_foreign_key(
 }
 
 #[tokio::test]
-async fn a_write_waits_for_an_unknown_author_longer_than_a_read_does() {
+async fn a_write_waits_longer_for_an_uncached_author_than_a_read() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = Duration::ZERO;
         settings.authors.user_service_timeout = FOREVER;
-        // Nothing but one author is known at a time.
+        // The cache holds one author.
         settings.authors.author_cache_capacity = NonZeroUsize::MIN;
     })
     .await;

@@ -1,5 +1,4 @@
-//! How authors are resolved: how often the user service is asked, for whom, and what is
-//! remembered.
+//! The resolution of authors: calls to the user service, and the cache of nicknames.
 
 use std::{
     num::NonZeroUsize,
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::support::within_timeout;
 
-/// Up to 1000 posts, the oldest first.
+/// Returns a request for up to 1000 posts, oldest first.
 fn all() -> ListPostsRequest {
     ListPostsRequest {
         page_size: 1000,
@@ -30,7 +29,7 @@ async fn list(fixture: &PostServiceFixture) -> Vec<Post> {
     fixture.posts.list(all()).await.unwrap().posts
 }
 
-/// The ids that a call asked for, in ascending order.
+/// Returns the ids in a call, in ascending order.
 fn asked(call: &Call) -> Vec<i64> {
     let mut ids = call.ids.clone();
     ids.sort_unstable();
@@ -46,7 +45,7 @@ fn assert_resolved(posts: &[Post]) {
 }
 
 #[tokio::test]
-async fn the_authors_of_a_page_are_asked_for_in_one_call_and_then_remembered() {
+async fn the_authors_of_a_page_are_looked_up_once_and_cached() {
     let fixture = PostServiceFixture::start(50).await;
 
     for _ in 0..2 {
@@ -60,7 +59,7 @@ async fn the_authors_of_a_page_are_asked_for_in_one_call_and_then_remembered() {
 }
 
 #[tokio::test]
-async fn of_a_page_only_authors_who_are_not_remembered_are_asked_for() {
+async fn a_list_looks_up_only_uncached_authors() {
     let fixture = PostServiceFixture::start(10).await;
     list(&fixture).await;
     fixture.add(11..=13).await;
@@ -73,7 +72,7 @@ async fn of_a_page_only_authors_who_are_not_remembered_are_asked_for() {
 }
 
 #[tokio::test]
-async fn an_author_of_many_posts_is_asked_for_once() {
+async fn an_author_of_many_posts_is_looked_up_once() {
     let fixture = PostServiceFixture::start(1).await;
     let posts = fixture.posts.create_all(1, ["x"; 100]).await;
 
@@ -86,7 +85,7 @@ async fn an_author_of_many_posts_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_asked_for_again_in_one_call() {
+async fn expired_nicknames_are_looked_up_again_by_one_call() {
     let fixture = PostServiceFixture::with(50, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
@@ -100,7 +99,7 @@ async fn what_is_too_old_is_asked_for_again_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_new_nickname_is_seen_once_the_old_one_ages() {
+async fn a_changed_nickname_is_seen_after_a_refresh() {
     let ttl = Duration::from_millis(200);
     let fixture = PostServiceFixture::with(1, |settings| settings.authors.author_ttl = ttl).await;
     let begun = Instant::now();
@@ -124,7 +123,7 @@ async fn a_new_nickname_is_seen_once_the_old_one_ages() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
+async fn a_cached_page_gets_refreshed_nicknames() {
     let ttl = Duration::from_millis(400);
     let fixture = PostServiceFixture::with(3, |settings| settings.authors.author_ttl = ttl).await;
     let before = list(&fixture).await;
@@ -147,7 +146,7 @@ async fn a_page_that_is_listed_again_and_again_has_new_nicknames_too() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
+async fn a_cached_page_is_returned_as_each_request_asks() {
     let fixture =
         PostServiceFixture::with(3, |settings| settings.authors.author_ttl = FOREVER).await;
     let full = list(&fixture).await;
@@ -177,7 +176,7 @@ async fn a_page_that_was_listed_is_shown_to_each_as_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_authors_who_are_asked_for_often() {
+async fn frequently_requested_authors_are_refreshed_in_background() {
     let ttl = Duration::from_secs(2);
     let fixture = PostServiceFixture::with(50, |settings| {
         settings.authors.author_ttl = ttl;
@@ -190,7 +189,7 @@ async fn nobody_waits_for_authors_who_are_asked_for_often() {
 
     let asked_again = async {
         while fixture.users.calls().len() < 2 {
-            // It would wait for ever, if it did.
+            // A list that waited for the refresh would hang.
             assert_resolved(&list(&fixture).await);
         }
     };
@@ -203,7 +202,7 @@ async fn nobody_waits_for_authors_who_are_asked_for_often() {
 }
 
 #[tokio::test]
-async fn those_who_want_one_author_at_once_share_one_call() {
+async fn concurrent_lookups_of_one_author_share_a_call() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
@@ -224,7 +223,7 @@ async fn those_who_want_one_author_at_once_share_one_call() {
 }
 
 #[tokio::test]
-async fn those_who_want_different_authors_at_once_wait_for_no_other() {
+async fn concurrent_lookups_of_other_authors_do_not_wait() {
     let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
@@ -238,7 +237,7 @@ async fn those_who_want_different_authors_at_once_wait_for_no_other() {
     fixture.users.set_behavior(Behavior::Respond);
 
     let second = within_timeout(fixture.posts.get(2)).await.unwrap();
-    // Of all three, one is being asked for and one is known.
+    // The page has three authors: a lookup of the first runs, and the second is cached.
     let page = tokio::spawn({
         let posts = fixture.posts.clone();
         async move { posts.list(all()).await }
@@ -257,7 +256,7 @@ async fn those_who_want_different_authors_at_once_wait_for_no_other() {
 }
 
 #[tokio::test]
-async fn the_basic_view_asks_for_nobody() {
+async fn the_basic_view_looks_up_no_author() {
     let fixture = PostServiceFixture::start(3).await;
     let view = PostView::Basic.into();
 
@@ -272,7 +271,7 @@ async fn the_basic_view_asks_for_nobody() {
 }
 
 #[tokio::test]
-async fn an_empty_page_asks_for_nobody() {
+async fn an_empty_page_looks_up_no_author() {
     let fixture = PostServiceFixture::start(0).await;
 
     assert_eq!(list(&fixture).await, []);
@@ -281,7 +280,7 @@ async fn an_empty_page_asks_for_nobody() {
 }
 
 #[tokio::test]
-async fn an_author_who_is_missing_is_shown_as_deleted_and_asked_for_again() {
+async fn a_missing_author_is_shown_as_deleted_and_not_cached() {
     let fixture = PostServiceFixture::start(2).await;
     fixture.users.remove_user(1);
 
@@ -297,7 +296,7 @@ async fn an_author_who_is_missing_is_shown_as_deleted_and_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
+async fn an_author_found_missing_is_evicted() {
     let mut fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
@@ -314,7 +313,7 @@ async fn an_author_who_turns_out_to_be_missing_is_forgotten() {
 }
 
 #[tokio::test]
-async fn no_more_authors_are_remembered_than_the_settings_say() {
+async fn the_author_cache_does_not_exceed_its_capacity() {
     let fixture = PostServiceFixture::with(1000, |settings| {
         settings.authors.author_cache_capacity = NonZeroUsize::new(10).unwrap();
     })
@@ -329,7 +328,7 @@ async fn no_more_authors_are_remembered_than_the_settings_say() {
 }
 
 #[tokio::test]
-async fn the_user_service_is_told_how_long_the_caller_waits() {
+async fn the_deadline_of_the_caller_is_sent_to_the_user_service() {
     let limit = Duration::from_secs(20);
     let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.user_service_timeout = limit;
@@ -356,7 +355,7 @@ async fn the_user_service_is_told_how_long_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn the_user_service_gets_the_request_id_of_the_caller() {
+async fn the_request_id_of_the_caller_is_sent_to_the_user_service() {
     let fixture = PostServiceFixture::start(2).await;
     let mut given = Request::new(GetPostRequest { id: 1, view: 0 });
     given

@@ -9,7 +9,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
+async fn mixed_mutations_are_executed_and_returned_in_order() {
     let fixture = SystemFixture::start().await;
     let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
 
@@ -26,7 +26,7 @@ async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
     let [None, Some(third), Some(second)] = results.as_slice() else {
         panic!("{results:?}");
     };
-    // In the basic view, which has no author.
+    // The results are in the basic view.
     for post in [third, second] {
         assert_eq!(post, &basic(&fixture.posts.get(post.id).await.unwrap()));
     }
@@ -36,7 +36,7 @@ async fn changes_of_all_kinds_are_made_together_and_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn each_change_sees_those_before_it() {
+async fn each_mutation_sees_the_mutations_before_it() {
     let fixture = SystemFixture::start().await;
     let first = fixture
         .posts
@@ -75,7 +75,7 @@ async fn each_change_sees_those_before_it() {
 }
 
 #[tokio::test]
-async fn an_etag_is_compared_with_what_the_changes_before_made() {
+async fn an_etag_is_compared_after_the_mutations_before_it() {
     let fixture = SystemFixture::start().await;
     let post = fixture
         .posts
@@ -103,7 +103,7 @@ async fn an_etag_is_compared_with_what_the_changes_before_made() {
 }
 
 #[tokio::test]
-async fn one_change_that_fails_undoes_all_and_is_named() {
+async fn a_failed_mutation_rolls_back_all_and_is_named_by_index() {
     let fixture = SystemFixture::start().await;
     let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
     let before = fixture.stored().await;
@@ -121,7 +121,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
             Code::NotFound,
             "POST_NOT_FOUND",
         ),
-        // It was deleted in its own batch.
+        // An earlier mutation of the commit deletes it.
         (
             Mutation::Update(rewrite(posts[0].id, "x")),
             Code::NotFound,
@@ -138,7 +138,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
             Mutation::Delete(delete(posts[0].id)),
             Mutation::Create(draft(fixture.john, "3")),
             failing,
-            // The first one that fails is told of.
+            // This mutation fails too. Only the first failure is reported.
             Mutation::Create(draft(100, "nobody")),
         ]);
         let only_validated = CommitPostsRequest {
@@ -156,7 +156,7 @@ async fn one_change_that_fails_undoes_all_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_post_fails_no_batch_if_that_is_allowed() {
+async fn a_missing_post_does_not_fail_a_commit_if_allowed() {
     let fixture = SystemFixture::start().await;
     let mut deletion = delete(7);
     deletion.allow_missing = true;
@@ -175,7 +175,7 @@ async fn a_missing_post_fails_no_batch_if_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn changes_that_are_only_validated_are_answered_and_not_stored() {
+async fn a_dry_run_returns_results_and_stores_nothing() {
     let fixture = SystemFixture::start().await;
     let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
     let before = fixture.stored().await;
@@ -202,7 +202,7 @@ async fn changes_that_are_only_validated_are_answered_and_not_stored() {
 }
 
 #[tokio::test]
-async fn a_thousand_changes_are_made_together() {
+async fn a_thousand_mutations_are_committed_together() {
     let fixture = SystemFixture::start().await;
     let numbers: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
 

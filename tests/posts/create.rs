@@ -41,7 +41,7 @@ async fn a_created_post_is_returned_as_stored_with_its_author() {
 }
 
 #[tokio::test]
-async fn fields_that_only_the_server_sets_are_ignored() {
+async fn output_only_fields_are_ignored() {
     let fixture = SystemFixture::start().await;
     let time = prost_types::Timestamp {
         seconds: 1,
@@ -72,7 +72,7 @@ async fn fields_that_only_the_server_sets_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
+async fn a_body_of_up_to_140_code_points_is_stored_unchanged() {
     let fixture = SystemFixture::start().await;
 
     for body in [
@@ -82,7 +82,7 @@ async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
         "' or 1 = 1; drop table posts --",
         "\u{202e}\u{feff}\u{10ffff}",
         &"a".repeat(140),
-        // Four bytes each.
+        // Each code point has four bytes.
         &"😀".repeat(140),
     ] {
         let created = fixture
@@ -98,7 +98,7 @@ async fn a_body_has_up_to_140_code_points_and_is_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_body_is_counted_and_kept_in_normalization_form_c() {
+async fn a_body_is_counted_and_stored_in_normalization_form_c() {
     let fixture = SystemFixture::start().await;
 
     let created = fixture
@@ -106,7 +106,7 @@ async fn a_body_is_counted_and_kept_in_normalization_form_c() {
         .create(draft(fixture.susan, &"e\u{301}".repeat(140)))
         .await
         .unwrap();
-    // One of these is two code points in that form, though it is sent as one.
+    // This code point is decomposed into two in Normalization Form C.
     let status = fixture
         .posts
         .create(draft(fixture.susan, &"\u{958}".repeat(71)))
@@ -119,7 +119,7 @@ async fn a_body_is_counted_and_kept_in_normalization_form_c() {
 }
 
 #[tokio::test]
-async fn a_post_of_nobody_is_refused() {
+async fn a_post_of_a_missing_author_is_rejected() {
     let fixture = SystemFixture::start().await;
 
     for request in [draft(99, "first"), draft(i64::MAX, "first")] {
@@ -137,7 +137,7 @@ async fn a_post_of_nobody_is_refused() {
 }
 
 #[tokio::test]
-async fn two_posts_may_say_the_same() {
+async fn two_posts_can_have_the_same_body() {
     let fixture = SystemFixture::start().await;
 
     let first = fixture
@@ -156,7 +156,7 @@ async fn two_posts_may_say_the_same() {
 }
 
 #[tokio::test]
-async fn an_id_is_never_used_twice() {
+async fn an_id_is_never_reused() {
     let fixture = SystemFixture::start().await;
     let first = fixture
         .posts
@@ -175,7 +175,7 @@ async fn an_id_is_never_used_twice() {
 }
 
 #[tokio::test]
-async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
+async fn a_dry_run_returns_the_post_without_an_id_and_stores_none() {
     let fixture = SystemFixture::start().await;
 
     let tried = fixture
@@ -193,12 +193,12 @@ async fn what_is_only_validated_is_returned_without_an_id_and_not_stored() {
     assert_eq!(tried.author, Some(author(State::Resolved, "susan")));
     assert!(tried.create_time.is_some());
     assert_eq!(fixture.stored_bodies().await, ["next"]);
-    // Not even an id was used up.
+    // The dry run used up no id.
     assert_eq!(created.id, 1);
 }
 
 #[tokio::test]
-async fn what_is_only_validated_is_refused_as_the_real_one_is() {
+async fn a_dry_run_is_rejected_with_the_status_of_the_call() {
     let fixture = SystemFixture::start().await;
 
     for post in [
@@ -228,7 +228,7 @@ async fn what_is_only_validated_is_refused_as_the_real_one_is() {
 }
 
 #[tokio::test]
-async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
+async fn concurrent_creations_get_distinct_ids() {
     let fixture = SystemFixture::start().await;
 
     let created = join_all((0..64).map(|n| {
@@ -237,7 +237,7 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
         } else {
             fixture.john
         };
-        // They are written by one statement, whose text they must not become.
+        // One statement inserts all bodies as JSON. They must be escaped.
         let body = format!("{n} \"']}}\\u0000\n\t\u{2028}\u{1F600}\u{FFFF} \\\" \u{e9}");
         fixture.posts.create(draft(author, &body))
     }))
@@ -254,7 +254,7 @@ async fn posts_created_at_once_all_are_there_with_ids_of_their_own() {
     }
 }
 
-/// A fixture whose john is gone: the post service knows him, and does not learn of it.
+/// Starts a system whose user john is deleted but still in the author cache.
 pub async fn with_deleted_author() -> SystemFixture {
     let fixture = SystemFixture::start().await;
     let post = fixture
@@ -272,7 +272,7 @@ pub async fn with_deleted_author() -> SystemFixture {
 }
 
 #[tokio::test]
-async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no_others() {
+async fn only_concurrent_posts_of_a_deleted_author_are_rejected() {
     let fixture = with_deleted_author().await;
 
     let results = join_all((0..64).map(|n| {
@@ -300,7 +300,7 @@ async fn of_posts_created_at_once_those_of_an_author_who_left_are_refused_and_no
 }
 
 #[tokio::test]
-async fn of_commits_at_once_only_that_of_an_author_who_left_is_refused_and_all_of_it() {
+async fn only_concurrent_commits_of_a_deleted_author_are_rejected() {
     let fixture = with_deleted_author().await;
     let (susan, john) = (fixture.susan, fixture.john);
     let three = |n: i32, authors: [i64; 3]| {

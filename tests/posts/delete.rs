@@ -6,7 +6,7 @@ use tonic::Code;
 use super::{assert_refused, delete, draft, metadata, rewrite, system_fixture::SystemFixture};
 
 #[tokio::test]
-async fn a_deleted_post_is_gone_and_no_other() {
+async fn only_the_deleted_post_is_not_found() {
     let fixture = SystemFixture::start().await;
     let posts = fixture
         .posts
@@ -21,7 +21,7 @@ async fn a_deleted_post_is_gone_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_not_there_is_not_deleted_unless_that_is_fine() {
+async fn deleting_a_missing_post_fails_unless_allowed() {
     let fixture = SystemFixture::start().await;
     let posts = fixture
         .posts
@@ -49,7 +49,7 @@ async fn a_post_that_is_not_there_is_not_deleted_unless_that_is_fine() {
 }
 
 #[tokio::test]
-async fn a_delete_with_the_etag_of_another_state_is_refused() {
+async fn a_deletion_with_a_stale_etag_is_rejected() {
     let fixture = SystemFixture::start().await;
     let first = fixture
         .posts

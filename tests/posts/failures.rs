@@ -1,5 +1,4 @@
-//! Failures of a call as a whole: requests that are no message, and a database that does
-//! not answer in time.
+//! Failures of whole calls: malformed messages, and a database that does not respond in time.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -20,7 +19,7 @@ async fn call(fixture: &SystemFixture, method: &str, bytes: Vec<u8>) -> Status {
     grpc.ready().await.unwrap();
     let path = format!("/{}/{method}", post_service::NAME);
     let path = PathAndQuery::try_from(path).unwrap();
-    // On the wire such a message is a message with the bytes as its field 1.
+    // On the wire, `Vec<u8>` is a message with the bytes as field 1.
     let codec = ProstCodec::<Vec<u8>, ()>::default();
     grpc.unary(Request::new(bytes), path, codec)
         .await
@@ -28,17 +27,17 @@ async fn call(fixture: &SystemFixture, method: &str, bytes: Vec<u8>) -> Status {
 }
 
 #[tokio::test]
-async fn what_is_no_message_of_the_method_is_refused() {
+async fn a_malformed_message_is_rejected() {
     let fixture = SystemFixture::start().await;
 
     for (method, bytes) in [
-        // An id that is a text.
+        // The id has the wire type of a string.
         ("GetPost", b"1".to_vec()),
-        // A body that ends too early.
+        // The message of the post is truncated.
         ("CreatePost", vec![0x12, 0x05, b'x']),
-        // A body that is not UTF-8.
+        // The body is not UTF-8.
         ("CreatePost", vec![0x12, 0x01, 0xff]),
-        // A tag that there is not.
+        // The wire type of the tag does not exist.
         ("CreatePost", vec![0x07]),
     ] {
         let status = call(&fixture, method, bytes).await;
@@ -49,7 +48,7 @@ async fn what_is_no_message_of_the_method_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
+async fn violations_of_long_or_many_values_fit_the_status() {
     let fixture = SystemFixture::start().await;
     let wrong = std::iter::repeat_n(Mutation::Create(draft(0, "")), 1000);
     let unordered = ListPostsRequest {
@@ -69,7 +68,7 @@ async fn what_is_wrong_with_a_long_text_or_with_much_is_told() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused() {
+async fn a_message_over_the_limit_is_rejected() {
     let fixture = SystemFixture::with(|settings| {
         settings.server.max_message_bytes = NonZeroUsize::new(1000).unwrap();
     })
@@ -86,7 +85,7 @@ async fn a_message_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_write_waits_for_another_process_and_then_gives_up() {
+async fn a_write_fails_when_lock_timeout_expires() {
     let fixture = SystemFixture::with(|settings| {
         settings.database.lock_timeout = Duration::from_millis(50);
     })
@@ -121,9 +120,9 @@ async fn a_write_waits_for_another_process_and_then_gives_up() {
 }
 
 #[tokio::test]
-async fn a_write_is_refused_at_once_if_too_many_wait() {
+async fn a_write_is_rejected_immediately_if_the_queue_is_full() {
     let fixture = SystemFixture::with(|settings| {
-        // One for what the service writes at its start.
+        // One permit is for the write of the service at its start.
         settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
         settings.database.max_write_batch = NonZeroUsize::MIN;
         settings.database.lock_timeout = Duration::from_secs(1);
@@ -150,13 +149,13 @@ async fn a_write_is_refused_at_once_if_too_many_wait() {
     for status in &overloaded {
         assert_refused(status, Code::Unavailable, "OVERLOADED");
     }
-    // Two wait, and perhaps one is being written.
+    // Two creations are queued, and one may be executing.
     assert!([2, 3].contains(&busy.len()), "{busy:?}");
     assert_eq!(fixture.stored_bodies().await, ["1"]);
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_ends() {
+async fn a_call_ends_when_call_timeout_expires() {
     let fixture = SystemFixture::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(200);
         settings.database.lock_timeout = Duration::from_secs(60);
@@ -170,7 +169,7 @@ async fn a_call_that_takes_too_long_ends() {
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     lock.release().await;
-    // Whoever gave up waiting does not have it written afterwards.
+    // A write whose caller has left is not executed.
     fixture
         .posts
         .create(draft(fixture.susan, "2"))

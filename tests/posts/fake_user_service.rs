@@ -1,4 +1,4 @@
-//! A user service that does what a test tells it, and keeps what it was asked.
+//! A fake user service, which records the calls and behaves as a test sets it.
 
 use std::{
     collections::BTreeMap,
@@ -21,22 +21,22 @@ use tonic::{
 
 use crate::support::within_timeout;
 
-/// What becomes of the calls that come.
+/// The behavior on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behavior {
     Respond,
-    /// They wait to be [released](FakeUserService::release).
+    /// The calls wait until they are [released](FakeUserService::release).
     Hang,
     Fail,
-    /// The next one fails as if it had never been sent, and those after it are answered.
+    /// The next call fails as if it had never been sent. Later calls get a response.
     RefuseOne,
 }
 
-/// A call that came.
+/// A recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub ids: Vec<i64>,
-    /// The time that the caller said it would wait.
+    /// The timeout that the caller sent.
     pub timeout: Option<Duration>,
     pub request_id: Option<String>,
 }
@@ -53,7 +53,7 @@ struct Inner {
     released: watch::Sender<()>,
 }
 
-/// A user service while it can be reached.
+/// The server of a fake user service.
 #[derive(Debug)]
 pub struct Served {
     stop: CancellationToken,
@@ -70,33 +70,33 @@ impl FakeUserService {
         }))
     }
 
-    /// From now on there is a user with this id and nickname.
+    /// Adds a user, or changes its nickname.
     pub fn add_user(&self, id: i64, nickname: &str) {
         let mut nicknames = self.0.nicknames.lock().unwrap();
         nicknames.insert(id, nickname.into());
     }
 
-    /// From now on there is no user with this id.
+    /// Removes a user.
     pub fn remove_user(&self, id: i64) {
         self.0.nicknames.lock().unwrap().remove(&id);
     }
 
-    /// What becomes of the calls that come from now on.
+    /// Sets the behavior on later calls.
     pub fn set_behavior(&self, behavior: Behavior) {
         *self.0.behavior.lock().unwrap() = behavior;
     }
 
-    /// Answers the calls that hang.
+    /// Responds to the calls that hang.
     pub fn release(&self) {
         self.0.released.send_replace(());
     }
 
-    /// The calls that came.
+    /// Returns the calls so far.
     pub fn calls(&self) -> Vec<Call> {
         self.0.calls.borrow().clone()
     }
 
-    /// Waits until so many calls have come.
+    /// Waits until `count` calls have been received.
     pub async fn called(&self, count: usize) {
         let mut calls = self.0.calls.subscribe();
         within_timeout(calls.wait_for(|calls| calls.len() >= count))
@@ -138,7 +138,7 @@ impl FakeUserService {
             timeout: text(&metadata, "grpc-timeout").map(|value| timeout(&value)),
             request_id: text(&metadata, "x-request-id"),
         };
-        // What is true when it comes, however long the answer then takes.
+        // The state when the call arrives, even if the response is delayed.
         let (users, missing_ids) = {
             let nicknames = self.0.nicknames.lock().unwrap();
             let (found, missing_ids): (Vec<_>, Vec<_>) =
@@ -153,7 +153,7 @@ impl FakeUserService {
                 .collect();
             (users, missing_ids)
         };
-        // Before the call is counted: whoever has seen it can release it.
+        // Subscribe before the call is recorded: a test that has seen it can then release it.
         let mut released = self.0.released.subscribe();
         let behavior = self.behavior();
         self.0.calls.send_modify(|calls| calls.push(call));
@@ -168,14 +168,14 @@ impl FakeUserService {
 }
 
 impl Served {
-    /// From now on nobody can reach it.
+    /// Stops the server.
     pub async fn stop(self) {
         self.stop.cancel();
         within_timeout(self.task).await.unwrap().unwrap();
     }
 }
 
-/// Listens where another one listened before.
+/// Listens on an address that was used before.
 pub async fn listen_again(address: SocketAddr) -> TcpListener {
     TcpListener::bind(address).await.unwrap()
 }
@@ -184,7 +184,7 @@ fn text(metadata: &MetadataMap, key: &str) -> Option<String> {
     Some(metadata.get(key)?.to_str().unwrap().into())
 }
 
-/// The time that a `grpc-timeout` says.
+/// Parses a `grpc-timeout`.
 fn timeout(value: &str) -> Duration {
     let (count, unit) = value.split_at(value.len() - 1);
     let count = count.parse().unwrap();
@@ -197,7 +197,7 @@ fn timeout(value: &str) -> Duration {
     }
 }
 
-/// The service, with the calls that nobody may make.
+/// Implements the service. Calls other than `BatchGetUsers` panic.
 macro_rules! user_service {
     ($($method:ident: $request:ident -> $response:ident;)*) => {
         #[tonic::async_trait]

@@ -1,5 +1,5 @@
-//! What those who watch get while much is written: everything, in order, once, whoever
-//! writes it and however slow they are.
+//! The feed under load: every watcher gets each post once and in order, even if it is slow or
+//! another process writes.
 
 use std::{
     num::NonZeroUsize,
@@ -20,11 +20,10 @@ use super::{
     system_fixture::{Posts, SystemFixture},
 };
 
-/// How soon a post of another process has to come.
+/// The maximum delay of a post of another process.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How often it is tried: other processes of the machine may keep this one from running
-/// for a while, but not each time.
+/// The number of tries. Other processes on the machine may delay some tries, but not all.
 const TRIES: usize = 3;
 
 const WRITERS: i64 = 4;
@@ -39,7 +38,7 @@ fn basic_view(after_id: Option<i64>) -> WatchPostsRequest {
     }
 }
 
-/// Writes as several clients do, and counts the posts in `written`.
+/// Creates posts from several clients concurrently, and counts them in `written`.
 async fn write(fixture: &SystemFixture, written: &watch::Sender<i64>) {
     let writers = (0..WRITERS).map(|number| async move {
         let author = if number % 2 == 0 {
@@ -56,7 +55,7 @@ async fn write(fixture: &SystemFixture, written: &watch::Sender<i64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
+async fn no_post_is_missed_or_repeated_during_concurrent_writes() {
     let fixture = SystemFixture::start().await;
     let written = watch::Sender::new(0);
 
@@ -66,12 +65,12 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
             .wait_for(|&written| written >= POSTS / 3)
             .await
             .unwrap();
-        let mut from_the_begin = fixture.posts.watch(basic_view(Some(0))).await.unwrap();
-        let mut new_ones = fixture.posts.watch(basic_view(None)).await.unwrap();
-        let first_new = new_ones.next().await.unwrap().id;
+        let mut from_the_start = fixture.posts.watch(basic_view(Some(0))).await.unwrap();
+        let mut new_posts = fixture.posts.watch(basic_view(None)).await.unwrap();
+        let first_new = new_posts.next().await.unwrap().id;
         let rest = usize::try_from(POSTS - first_new).unwrap();
-        let all = from_the_begin.ids(usize::try_from(POSTS).unwrap()).await;
-        (all, first_new, new_ones.ids(rest).await)
+        let all = from_the_start.ids(usize::try_from(POSTS).unwrap()).await;
+        (all, first_new, new_posts.ids(rest).await)
     };
     let ((), (all, first_new, rest)) = tokio::join!(write(&fixture, &written), read);
 
@@ -81,7 +80,7 @@ async fn while_others_write_no_post_is_missed_and_none_comes_twice() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
+async fn a_post_written_right_after_the_subscription_is_not_missed() {
     let fixture = SystemFixture::with(|settings| {
         settings.database.max_read_connections = NonZeroUsize::MIN;
     })
@@ -90,7 +89,7 @@ async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
         .posts
         .create_all(fixture.susan, vec!["x"; 1000])
         .await;
-    // All reads are slow, since many others wait for the one connection.
+    // All reads are slow, since many readers share one connection.
     let readers: Vec<_> = (0..16)
         .map(|_| {
             let posts = fixture.posts.clone();
@@ -117,7 +116,7 @@ async fn a_post_that_is_written_before_anybody_looks_for_it_is_not_missed() {
 }
 
 #[tokio::test]
-async fn posts_of_another_process_come_within_a_second() {
+async fn posts_of_another_process_arrive_within_a_second() {
     let fixture = SystemFixture::start().await;
     let settings = post_service::Settings {
         user_service_url: format!("http://{}", fixture.system.users_address)
@@ -141,8 +140,8 @@ async fn posts_of_another_process_come_within_a_second() {
 }
 
 #[tokio::test]
-async fn own_posts_come_at_once() {
-    // Nothing is ever looked for.
+async fn posts_of_this_process_arrive_without_polling() {
+    // The feed never polls.
     let fixture =
         SystemFixture::with(|settings| settings.watch.watch_poll_interval = FOREVER).await;
     let mut watching = fixture.posts.watch(basic_view(None)).await.unwrap();
@@ -162,12 +161,12 @@ async fn own_posts_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_slow_one_gets_everything_in_order() {
+async fn a_slow_watcher_gets_all_posts_in_order() {
     let fixture = SystemFixture::with(|settings| {
         settings.watch.watch_buffer_batches = NonZeroUsize::new(2).unwrap();
     })
     .await;
-    // It takes so little at once that most of what is written waits for it.
+    // The flow-control window is so small that most posts wait in the buffer of the feed.
     let channel = Endpoint::from_shared(format!("http://{}", fixture.system.posts_address))
         .unwrap()
         .initial_stream_window_size(1024)
@@ -189,7 +188,7 @@ async fn a_slow_one_gets_everything_in_order() {
             .create_all(fixture.susan, vec![&long; 100])
             .await;
     }
-    // By now all of it was handed out.
+    // After this read, the feed has published all posts.
     let all = quick.ids(2001).await;
     let come = watching.ids(2000).await;
     fixture
@@ -204,7 +203,7 @@ async fn a_slow_one_gets_everything_in_order() {
 }
 
 #[tokio::test]
-async fn a_slow_one_gets_posts_as_they_are_by_then() {
+async fn a_slow_watcher_gets_posts_in_their_current_state() {
     let fixture = SystemFixture::with(|settings| {
         settings.watch.watch_poll_interval = Duration::from_millis(1);
     })
@@ -216,7 +215,7 @@ async fn a_slow_one_gets_posts_as_they_are_by_then() {
     let slow = Posts(PostServiceClient::new(channel));
     let mut watching = slow.watch(basic_view(None)).await.unwrap();
     let mut quick = fixture.posts.watch(basic_view(None)).await.unwrap();
-    // These fill what it takes at once, one by one, so that the next ones wait for it.
+    // These posts fill the flow-control window one by one, so that the next ones wait.
     let long = "😀".repeat(140);
     for id in 1..=20 {
         fixture
@@ -237,14 +236,14 @@ async fn a_slow_one_gets_posts_as_they_are_by_then() {
 }
 
 #[tokio::test]
-async fn hundreds_who_watch_all_get_everything() {
+async fn hundreds_of_watchers_get_all_posts() {
     let fixture = SystemFixture::start().await;
     let channel = || {
         let address = format!("http://{}", fixture.system.posts_address);
         Endpoint::from_shared(address).unwrap().connect_lazy()
     };
     let mut watching = Vec::new();
-    // A connection has at most so many streams.
+    // The limit of concurrent streams of a connection.
     for _ in 0..4 {
         let posts = Posts(PostServiceClient::new(channel()));
         for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! Requests with an id, which may be repeated.
+//! Requests with an idempotency key (`request_id`), and their replays.
 
 use std::time::Duration;
 
@@ -51,14 +51,14 @@ fn noon() -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn a_repeat_returns_the_first_result_and_creates_nothing() {
+async fn a_replay_returns_the_first_response_and_creates_nothing() {
     let fixture = SystemFixture::start().await;
     let id = request_id();
     let request = |id: &str| create(id, draft(fixture.susan, "é"));
     let first = fixture.posts.create_by(request(&id)).await.unwrap();
     let before = fixture.stored().await;
 
-    // Letter case does not tell UUIDs apart, nor its normalization a body.
+    // UUIDs that differ only in letter case are equal, and so are bodies after normalization.
     for repeat in [
         request(&id),
         request(&id.to_uppercase()),
@@ -72,7 +72,7 @@ async fn a_repeat_returns_the_first_result_and_creates_nothing() {
 }
 
 #[tokio::test]
-async fn a_repeat_returns_the_first_result_whatever_became_of_the_post_and_its_author() {
+async fn a_replay_returns_the_first_response_after_the_post_changed() {
     let fixture = SystemFixture::start().await;
     let id = request_id();
     let request = create(&id, draft(fixture.susan, "1"));
@@ -95,7 +95,7 @@ async fn a_repeat_returns_the_first_result_whatever_became_of_the_post_and_its_a
 }
 
 #[tokio::test]
-async fn a_repeat_needs_no_user_service() {
+async fn a_replay_succeeds_without_the_user_service() {
     let mut fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
@@ -106,7 +106,7 @@ async fn a_repeat_needs_no_user_service() {
     let created = fixture.posts.create_by(creation.clone()).await.unwrap();
     let committed = fixture.posts.commit(commitment.clone()).await.unwrap();
     let before = fixture.count().await;
-    // Of its author nothing is known any more.
+    // The author is no longer cached.
     fixture.users.remove_user(1);
     fixture.posts.get(1).await.unwrap();
 
@@ -121,7 +121,7 @@ async fn a_repeat_needs_no_user_service() {
 }
 
 #[tokio::test]
-async fn a_repeat_shows_a_deleted_author_as_such() {
+async fn a_replay_shows_a_deleted_author_as_deleted() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
     })
@@ -140,7 +140,7 @@ async fn a_repeat_shows_a_deleted_author_as_such() {
 }
 
 #[tokio::test]
-async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_post() {
+async fn equal_concurrent_requests_create_one_post() {
     let fixture = SystemFixture::start().await;
     let request = create(&request_id(), draft(fixture.susan, "1"));
 
@@ -154,7 +154,7 @@ async fn of_20_equal_requests_at_once_one_creates_and_all_get_the_post() {
 }
 
 #[tokio::test]
-async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
+async fn concurrent_requests_are_executed_once_and_replayed() {
     let fixture = with_deleted_author().await;
     let authors = |n: usize| {
         if n % 8 == 5 {
@@ -212,14 +212,14 @@ async fn of_many_requests_at_once_each_is_done_once_and_repeated_as_it_was() {
             assert_eq!(committed_again[n].as_ref().unwrap(), committed.unwrap());
         }
     }
-    // 28 of both, of two posts each in commits, and 7 without an id.
+    // 28 creations, 28 commits of two posts each, and 7 requests without an id.
     assert_eq!(stored, 28 + 2 * 28 + 7);
     assert_eq!(fixture.stored_bodies().await.len(), stored + 7);
 }
 
 #[tokio::test]
-async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_too() {
-    // A refused commit makes a batch fall apart; without one its requests are done together.
+async fn a_request_id_used_concurrently_is_executed_once() {
+    // If a commit is rejected, the creations of its batch are executed one by one.
     for refused_too in [false, true] {
         let fixture = with_deleted_author().await;
         let (single, equal, reused, bad) = (request_id(), request_id(), request_id(), request_id());
@@ -274,7 +274,7 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
             matches!(others.as_slice(), [(id, _)] if **id == reused),
             "{others:?}"
         );
-        // One post, and two of each of two commits.
+        // One post of the creation, and two posts of each of two commits.
         assert_eq!(fixture.stored_bodies().await.len(), 1 + 2 + 2);
         let remembered = fixture
             .system
@@ -285,14 +285,14 @@ async fn a_request_id_that_many_use_at_once_creates_once_beside_refused_commits_
 }
 
 #[tokio::test]
-async fn a_request_id_that_another_request_had_is_refused() {
+async fn a_request_id_of_another_request_is_rejected() {
     let fixture = SystemFixture::start().await;
     let id = request_id();
     let request = create(&id, draft(fixture.susan, "1"));
     fixture.posts.create_by(request).await.unwrap();
     let before = fixture.stored().await;
 
-    // Whether there is such an author does not matter.
+    // The request id is checked before the author.
     for other in [
         draft(fixture.susan, "2"),
         draft(fixture.john, "1"),
@@ -312,7 +312,7 @@ async fn a_request_id_that_another_request_had_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_another_method_had_is_refused() {
+async fn a_request_id_of_another_method_is_rejected() {
     let fixture = SystemFixture::start().await;
     let (one, other) = (request_id(), request_id());
     let post = draft(fixture.susan, "1");
@@ -345,7 +345,7 @@ async fn a_request_id_that_another_method_had_is_refused() {
 }
 
 #[tokio::test]
-async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
+async fn a_replayed_commit_returns_the_first_results() {
     let fixture = SystemFixture::start().await;
     let id = request_id();
     let posts = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
@@ -372,7 +372,7 @@ async fn a_repeated_batch_returns_the_first_results_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_is_remembered_for_24_hours() {
+async fn an_idempotency_record_is_valid_for_24_hours() {
     let clock = Clock::manual(noon());
     let fixture = SystemFixture::at(clock.clone()).await;
     let request = create(&request_id(), draft(fixture.susan, "1"));
@@ -391,7 +391,7 @@ async fn a_request_is_remembered_for_24_hours() {
 }
 
 #[tokio::test]
-async fn a_request_is_remembered_by_the_next_process() {
+async fn a_request_is_replayed_by_the_next_process() {
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
     let request = create(&request_id(), draft(fixture.susan, "1"));
     let first = fixture.posts.create_by(request.clone()).await.unwrap();
@@ -403,10 +403,10 @@ async fn a_request_is_remembered_by_the_next_process() {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_before() {
+async fn expired_records_are_pruned_despite_records_from_the_future() {
     let requests = "select hex(request_id) from post_requests order by id";
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
-    // As many as are looked at, by one step.
+    // The number of records that one step of pruning reads.
     let ahead = "insert into post_requests (request_id, fingerprint, result, create_time)
         with recursive n (i) as (select 1 union all select i + 1 from n where i < 500)
         select randomblob(16), randomblob(32), '{}', 10000000000000000 from n
@@ -415,7 +415,7 @@ async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_befo
     let kept = create(&request_id(), draft(fixture.susan, "2"));
     fixture.posts.create_by(kept).await.unwrap();
 
-    // It looks for old ones at its start.
+    // The service prunes at its start.
     let fixture = fixture.restart(Clock::manual(noon() + DAY)).await;
 
     let forgotten = async {
@@ -427,7 +427,7 @@ async fn what_is_no_longer_remembered_is_deleted_though_the_clock_was_ahead_befo
 }
 
 #[tokio::test]
-async fn a_request_that_was_refused_may_be_made_again() {
+async fn a_rejected_request_can_be_retried_with_its_id() {
     let fixture = PostServiceFixture::start(1).await;
     let request = create(&request_id(), draft(2, "x"));
     let refused = fixture.posts.create_by(request.clone()).await.unwrap_err();
@@ -440,7 +440,7 @@ async fn a_request_that_was_refused_may_be_made_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_only_validated_may_be_made_in_earnest() {
+async fn a_dry_run_does_not_use_up_its_request_id() {
     let fixture = SystemFixture::start().await;
     let creation = create(&request_id(), draft(fixture.susan, "created"));
     let committed = Mutation::Create(draft(fixture.susan, "committed"));

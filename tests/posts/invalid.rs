@@ -1,6 +1,6 @@
-//! Requests that are wrong: each field that can be.
+//! Invalid requests: each field that can be invalid, in every request that has it.
 //!
-//! Each test asserts, besides, that nothing was changed.
+//! Each test also asserts that nothing was stored.
 
 use proto::post::v1::{
     CommitPostsRequest, CreatePostRequest, GetPostRequest, ListPostsRequest, Post, PostMutation,
@@ -35,7 +35,7 @@ async fn commit_one(fixture: &SystemFixture, mutation: Mutation) -> Status {
 }
 
 #[tokio::test]
-async fn what_is_no_body_is_refused_wherever_it_stands() {
+async fn an_invalid_body_is_rejected_in_every_request() {
     let (fixture, post, stored) = SystemFixture::with_post().await;
 
     for body in [
@@ -69,7 +69,7 @@ async fn what_is_no_body_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_no_id_of_a_post_is_refused_wherever_it_stands() {
+async fn an_invalid_post_id_is_rejected_in_every_request() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for id in [0, -1, i64::MIN] {
@@ -91,7 +91,7 @@ async fn what_is_no_id_of_a_post_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_no_id_of_an_author_is_refused_wherever_it_stands() {
+async fn an_invalid_author_id_is_rejected_in_every_request() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for id in [0, -1, i64::MIN] {
@@ -118,7 +118,7 @@ async fn what_is_no_id_of_an_author_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn an_id_to_watch_after_is_not_negative() {
+async fn a_negative_after_id_is_rejected() {
     let (fixture, _, _) = SystemFixture::with_post().await;
 
     for after_id in [-1, i64::MIN] {
@@ -134,7 +134,7 @@ async fn an_id_to_watch_after_is_not_negative() {
 }
 
 #[tokio::test]
-async fn what_is_no_view_is_refused_wherever_it_stands() {
+async fn an_invalid_view_is_rejected_in_every_request() {
     let (fixture, post, _) = SystemFixture::with_post().await;
 
     for view in [3, -1, i32::MAX, i32::MIN] {
@@ -155,7 +155,7 @@ async fn what_is_no_view_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn what_is_required_has_to_be_set() {
+async fn a_missing_required_field_is_rejected() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     let status = fixture.posts.create_by(CreatePostRequest::default()).await;
@@ -179,7 +179,7 @@ async fn what_is_required_has_to_be_set() {
 }
 
 #[tokio::test]
-async fn a_page_size_is_not_negative() {
+async fn a_negative_page_size_is_rejected() {
     let (fixture, _, _) = SystemFixture::with_post().await;
 
     for page_size in [-1, i32::MIN] {
@@ -195,7 +195,7 @@ async fn a_page_size_is_not_negative() {
 }
 
 #[tokio::test]
-async fn what_is_no_order_is_refused() {
+async fn an_invalid_order_is_rejected() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for order_by in [
@@ -238,7 +238,7 @@ async fn what_is_no_order_is_refused() {
 }
 
 #[tokio::test]
-async fn a_mask_names_only_fields_that_can_be_changed() {
+async fn a_mask_with_a_field_that_is_not_updatable_is_rejected() {
     let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = rewrite(post.id, "new");
 
@@ -266,7 +266,7 @@ async fn a_mask_names_only_fields_that_can_be_changed() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
+async fn a_repeated_invalid_mask_path_is_reported_once() {
     let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = masked(rewrite(post.id, "new"), &["id", "body", "id"]);
 
@@ -277,7 +277,7 @@ async fn a_wrong_path_that_a_mask_repeats_is_reported_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_uuid_is_no_request_id() {
+async fn a_request_id_must_be_a_uuid() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     for request_id in [

@@ -4,7 +4,7 @@ use proto::post::v1::{ListPostsRequest, Post, PostView};
 
 use super::{assert_violation, bodies, delete, draft, rewrite, system_fixture::SystemFixture};
 
-/// Every text that names an order, and whether the newest comes first.
+/// Every valid order, and whether it lists the newest post first.
 pub const ORDERS: [(&str, bool); 7] = [
     ("", true),
     ("create_time desc", true),
@@ -15,7 +15,7 @@ pub const ORDERS: [(&str, bool); 7] = [
     (" id ", false),
 ];
 
-/// Four posts: the second and the third are john's.
+/// Starts a system with four posts. The second and the third are john's.
 async fn with_four() -> SystemFixture {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["1"]).await;
@@ -40,7 +40,7 @@ async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
             (None, vec!["1", "2", "3", "4"]),
             (Some(fixture.susan), vec!["1", "4"]),
             (Some(fixture.john), vec!["2", "3"]),
-            // One who is not there has none.
+            // A missing author has no posts.
             (Some(99), vec![]),
             (Some(i64::MAX), vec![]),
         ] {
@@ -63,7 +63,7 @@ async fn posts_are_listed_in_every_order_and_newest_first_by_default() {
 }
 
 #[tokio::test]
-async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it() {
+async fn a_cached_first_page_shows_changes_of_every_process() {
     let fixture = with_four().await;
     let first = async |author_id| {
         let list = ListPostsRequest {
@@ -71,7 +71,7 @@ async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it(
             page_size: 3,
             ..ListPostsRequest::default()
         };
-        // Once as it is read, and once as it may be kept.
+        // The first read fills the cache, and the second may use it.
         let read = fixture.posts.list(list.clone()).await.unwrap();
         assert_eq!(fixture.posts.list(list).await.unwrap(), read);
         bodies(&read.posts).join(", ")
@@ -93,7 +93,7 @@ async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it(
     let updated = all_and_susans().await;
     fixture.posts.delete(delete(fifth.id)).await.unwrap();
     let deleted = all_and_susans().await;
-    // As another process would.
+    // This bypasses the service, as another process does.
     let rewritten = "update posts set body = 'new 4' where body = '4'";
     fixture.system.execute(rewritten).await;
     let elsewhere = all_and_susans().await;
@@ -110,7 +110,7 @@ async fn a_first_page_that_was_listed_before_shows_every_change_whoever_made_it(
 }
 
 #[tokio::test]
-async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
+async fn first_pages_of_different_lists_are_cached_separately() {
     let fixture = with_four().await;
     let lists = || {
         let authors = [None, Some(fixture.susan), Some(fixture.john)];
@@ -150,7 +150,7 @@ async fn first_pages_of_different_lists_are_not_taken_for_each_other() {
 }
 
 #[tokio::test]
-async fn posts_are_counted_on_request_only_and_on_all_pages() {
+async fn posts_on_all_pages_are_counted_on_request_only() {
     let fixture = with_four().await;
     let counted = |author_id| ListPostsRequest {
         page_size: 1,
@@ -182,7 +182,7 @@ async fn posts_are_counted_on_request_only_and_on_all_pages() {
 }
 
 #[tokio::test]
-async fn where_there_are_no_posts_there_is_one_empty_page() {
+async fn a_list_without_posts_is_one_empty_page() {
     let fixture = SystemFixture::start().await;
 
     let listed = fixture.posts.list(in_order("id")).await.unwrap();
@@ -192,7 +192,7 @@ async fn where_there_are_no_posts_there_is_one_empty_page() {
 }
 
 #[tokio::test]
-async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
+async fn a_page_has_50_posts_by_default_and_at_most_1000() {
     let fixture = SystemFixture::start().await;
     fixture
         .posts
@@ -225,7 +225,7 @@ async fn a_page_has_50_posts_unless_asked_otherwise_and_1000_at_the_most() {
 }
 
 #[tokio::test]
-async fn the_last_page_has_no_token_though_it_is_full() {
+async fn a_full_last_page_has_no_token() {
     let fixture = with_four().await;
     let page = |page_size, page_token| ListPostsRequest {
         page_size,
@@ -234,7 +234,7 @@ async fn the_last_page_has_no_token_though_it_is_full() {
     };
 
     let first = fixture.posts.list(page(1, String::new())).await.unwrap();
-    // The size may differ from page to page.
+    // Each page can have another size.
     let second = fixture.posts.list(page(3, first.next_page_token)).await;
 
     let second = second.unwrap();
@@ -243,7 +243,7 @@ async fn the_last_page_has_no_token_though_it_is_full() {
 }
 
 #[tokio::test]
-async fn a_token_works_only_for_the_list_that_it_was_given_for() {
+async fn a_token_is_rejected_for_another_list() {
     let fixture = with_four().await;
     let list = ListPostsRequest {
         page_size: 1,
@@ -288,7 +288,7 @@ async fn a_token_works_only_for_the_list_that_it_was_given_for() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_service_is_refused() {
+async fn a_token_of_another_service_is_rejected() {
     let fixture = with_four().await;
     let list = proto::user::v1::ListUsersRequest {
         page_size: 1,
@@ -309,7 +309,7 @@ async fn a_token_of_another_service_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_cut_or_forged_is_refused() {
+async fn a_truncated_or_forged_token_is_rejected() {
     let fixture = with_four().await;
     let list = ListPostsRequest {
         page_size: 1,
@@ -352,7 +352,7 @@ async fn a_token_that_was_cut_or_forged_is_refused() {
 }
 
 #[tokio::test]
-async fn posts_are_shown_alike_by_every_call() {
+async fn every_call_returns_the_same_post() {
     let fixture = with_four().await;
 
     let listed = fixture.posts.list(in_order("")).await.unwrap();

@@ -1,5 +1,5 @@
-//! The post service from outside: every call, every way in which it can be refused, and
-//! how it gets on with a user service that is slow, down or wrong.
+//! Tests of the post service over gRPC: every call, every error of a call, and a user service
+//! that is slow, down or wrong.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,19 +49,19 @@ fn assert_refused(status: &Status, code: Code, reason: &str) {
     support::assert_refused(DOMAIN, status, code, reason);
 }
 
-/// Asserts that exactly these fields are at fault, and for no special reason.
+/// Asserts that exactly these fields are invalid, with the general reason.
 #[track_caller]
 fn assert_invalid(status: &Status, fields: &[&str]) {
     support::assert_violations(DOMAIN, status, "INVALID_FIELD", fields);
 }
 
-/// Asserts that this one field is at fault, for a reason of its own.
+/// Asserts that exactly this field is invalid, with a special reason.
 #[track_caller]
 fn assert_violation(status: &Status, reason: &str, field: &str) {
     support::assert_violations(DOMAIN, status, reason, &[field]);
 }
 
-/// A post to create.
+/// Returns a post to create.
 fn draft(author_id: i64, body: &str) -> Post {
     Post {
         body: body.into(),
@@ -70,7 +70,7 @@ fn draft(author_id: i64, body: &str) -> Post {
     }
 }
 
-/// A new body for a post, whatever it says now.
+/// Returns the update of a body, without an etag.
 fn rewrite(id: i64, body: &str) -> UpdatePostRequest {
     UpdatePostRequest {
         post: Some(Post {
@@ -82,7 +82,7 @@ fn rewrite(id: i64, body: &str) -> UpdatePostRequest {
     }
 }
 
-/// The same change, of the fields that a mask names.
+/// Adds an update mask.
 fn masked(request: UpdatePostRequest, paths: &[&str]) -> UpdatePostRequest {
     UpdatePostRequest {
         update_mask: Some(prost_types::FieldMask {
@@ -117,7 +117,7 @@ fn ids(posts: &[Post]) -> Vec<i64> {
     posts.iter().map(|post| post.id).collect()
 }
 
-/// An author as a post shows it.
+/// Returns the author in a post.
 fn author(state: State, nickname: &str) -> Author {
     Author {
         state: state.into(),
@@ -125,7 +125,7 @@ fn author(state: State, nickname: &str) -> Author {
     }
 }
 
-/// The post as `POST_VIEW_BASIC` shows it.
+/// Returns a post in the basic view.
 fn basic(post: &Post) -> Post {
     Post {
         author: None,

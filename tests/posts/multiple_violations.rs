@@ -1,5 +1,4 @@
-//! Requests with several parts, of which one or more are wrong: all that is wrong is told
-//! at once, and nothing is changed.
+//! Requests with several violations: the error reports all of them, and nothing is stored.
 
 use proto::post::v1::{
     CommitPostsRequest, CreatePostRequest, GetPostRequest, ListPostsRequest, UpdatePostRequest,
@@ -11,7 +10,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_batch_has_1_to_1000_changes() {
+async fn a_commit_has_1_to_1000_mutations() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
     let creation = Mutation::Create(draft(fixture.susan, "x"));
 
@@ -21,14 +20,14 @@ async fn a_batch_has_1_to_1000_changes() {
         let status = fixture.posts.commit(request).await.unwrap_err();
 
         assert_invalid(&status, &["mutations"]);
-        // It is no change of the batch that is at fault.
+        // The violation is not in one of the mutations.
         assert_eq!(metadata(&status, "mutation_index"), None);
     }
     assert_eq!(fixture.stored().await, stored);
 }
 
 #[tokio::test]
-async fn one_change_of_a_batch_is_not_validated_alone() {
+async fn validate_only_is_rejected_in_a_single_mutation() {
     let (fixture, post, stored) = SystemFixture::with_post().await;
     let change = UpdatePostRequest {
         validate_only: true,
@@ -46,7 +45,7 @@ async fn one_change_of_a_batch_is_not_validated_alone() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+async fn all_violations_of_a_request_are_reported() {
     let (fixture, _, stored) = SystemFixture::with_post().await;
 
     let create = CreatePostRequest {
@@ -90,7 +89,7 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_batch_is_told_at_once_and_the_first_change_is_named() {
+async fn all_violations_of_a_commit_and_the_first_index_are_reported() {
     let (fixture, post, stored) = SystemFixture::with_post().await;
     let request = CommitPostsRequest {
         request_id: "1".into(),

@@ -1,5 +1,5 @@
-//! Reads while the user service is slow, failing or down: they answer in time, with what
-//! was known last.
+//! Reads while the user service hangs, fails or is down: they respond in time, with the last
+//! cached nicknames.
 
 use std::{
     future::Future,
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::support::within_timeout;
 
-/// How long a read may take, however long the user service takes.
+/// The maximum duration of a read, however slow the user service is.
 const BOUND: Duration = Duration::from_millis(250);
 
-/// How often it is tried to be within the bound: other processes of the machine may keep
-/// this one from running for a while, but not each time.
+/// The number of tries to be within the bound. Other processes on the machine may delay some
+/// tries, but not all.
 const TRIES: usize = 5;
 
-/// What becomes of the user service.
+/// A failure of the user service.
 #[derive(Clone, Copy, Debug)]
 enum Outage {
     Hangs,
@@ -34,7 +34,7 @@ enum Outage {
 
 const OUTAGES: [Outage; 3] = [Outage::Hangs, Outage::Fails, Outage::Down];
 
-/// A service that thinks of all it knows as too old.
+/// Starts a service in which every cached nickname has expired.
 async fn with_expired_cache(users: i64) -> PostServiceFixture {
     PostServiceFixture::with(users, |settings| {
         settings.authors.author_ttl = Duration::ZERO;
@@ -43,7 +43,7 @@ async fn with_expired_cache(users: i64) -> PostServiceFixture {
 }
 
 impl PostServiceFixture {
-    async fn suffer(&mut self, outage: Outage) {
+    async fn start_outage(&mut self, outage: Outage) {
         match outage {
             Outage::Hangs => self.users.set_behavior(Behavior::Hang),
             Outage::Fails => self.users.set_behavior(Behavior::Fail),
@@ -52,8 +52,8 @@ impl PostServiceFixture {
     }
 }
 
-/// The result of the first try that is within the bound.
-async fn in_time<T, F>(mut read: impl FnMut() -> F) -> T
+/// Returns the result of the first try that is within the bound.
+async fn within_bound<T, F>(mut read: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -82,14 +82,14 @@ fn assert_unavailable(posts: &[Post], nickname: impl Fn(&Post) -> String) {
 }
 
 #[tokio::test]
-async fn reads_answer_in_time_with_the_nicknames_known_last() {
+async fn reads_return_stale_nicknames_in_time_during_an_outage() {
     for outage in OUTAGES {
         let mut fixture = with_expired_cache(50).await;
         list(&fixture).await.unwrap();
-        fixture.suffer(outage).await;
+        fixture.start_outage(outage).await;
 
-        let post = in_time(|| fixture.posts.get(7)).await;
-        let page = in_time(|| list(&fixture)).await;
+        let post = within_bound(|| fixture.posts.get(7)).await;
+        let page = within_bound(|| list(&fixture)).await;
 
         assert_eq!(page.posts.len(), 50, "{outage:?}");
         let known = |post: &Post| format!("user {}", post.author_id);
@@ -99,13 +99,13 @@ async fn reads_answer_in_time_with_the_nicknames_known_last() {
 }
 
 #[tokio::test]
-async fn reads_answer_in_time_without_nicknames_if_none_is_known() {
+async fn reads_return_no_nicknames_in_time_if_none_is_cached() {
     for outage in OUTAGES {
         let mut fixture = with_expired_cache(50).await;
-        fixture.suffer(outage).await;
+        fixture.start_outage(outage).await;
 
-        let post = in_time(|| fixture.posts.get(7)).await;
-        let page = in_time(|| list(&fixture)).await;
+        let post = within_bound(|| fixture.posts.get(7)).await;
+        let page = within_bound(|| list(&fixture)).await;
 
         assert_eq!(page.posts.len(), 50, "{outage:?}");
         assert_unavailable(&[post], |_| String::new());
@@ -114,7 +114,7 @@ async fn reads_answer_in_time_without_nicknames_if_none_is_known() {
 }
 
 #[tokio::test]
-async fn a_read_waits_for_what_comes_in_time() {
+async fn a_read_waits_for_a_timely_response() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
@@ -133,7 +133,7 @@ async fn a_read_waits_for_what_comes_in_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
+async fn a_late_response_is_cached_for_the_next_read() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.user_service_timeout = FOREVER;
     })
@@ -158,7 +158,7 @@ async fn an_answer_that_came_too_late_for_one_read_is_there_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
+async fn a_short_deadline_does_not_fail_joined_callers() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER;
         settings.authors.user_service_timeout = FOREVER;
@@ -174,7 +174,7 @@ async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
     fixture.users.called(1).await;
     fixture.users.set_behavior(Behavior::Respond);
 
-    // It waits for the call of the one in a hurry, and then makes one of its own.
+    // It joins the call with the short deadline, and then starts another call.
     let patient = within_timeout(fixture.posts.get(1)).await.unwrap();
 
     assert_eq!(patient.author, Some(author(State::Resolved, "user 1")));
@@ -188,7 +188,7 @@ async fn a_caller_in_a_hurry_does_not_spoil_it_for_others() {
 }
 
 #[tokio::test]
-async fn a_failure_is_shared_but_not_remembered() {
+async fn a_failed_lookup_is_not_cached() {
     let fixture = PostServiceFixture::with(1, |settings| {
         settings.authors.author_lookup_timeout = FOREVER
     })
@@ -205,7 +205,7 @@ async fn a_failure_is_shared_but_not_remembered() {
 }
 
 #[tokio::test]
-async fn no_more_calls_run_at_once_than_the_settings_say() {
+async fn calls_to_the_user_service_do_not_exceed_the_limit() {
     let fixture = PostServiceFixture::with(3, |settings| {
         settings.authors.user_service_max_concurrent_calls = NonZeroUsize::MIN;
         settings.authors.user_service_timeout = FOREVER;
@@ -227,11 +227,11 @@ async fn no_more_calls_run_at_once_than_the_settings_say() {
 }
 
 #[tokio::test]
-async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
+async fn a_restarted_user_service_is_called_again() {
     let mut fixture = with_expired_cache(1).await;
     fixture.posts.get(1).await.unwrap();
     fixture.stop_users().await;
-    let meanwhile = fixture.posts.get(1).await.unwrap();
+    let stale = fixture.posts.get(1).await.unwrap();
     fixture.users.add_user(1, "again");
     fixture.restart_users().await;
 
@@ -245,12 +245,12 @@ async fn a_user_service_that_comes_back_where_it_was_is_asked_again() {
     };
     let resolved = within_timeout(resolved).await;
 
-    assert_eq!(meanwhile.author, Some(author(State::Unavailable, "user 1")));
+    assert_eq!(stale.author, Some(author(State::Unavailable, "user 1")));
     assert_eq!(resolved.nickname, "again");
 }
 
 #[tokio::test]
-async fn a_call_that_may_never_have_been_sent_is_made_again() {
+async fn a_call_that_may_be_unsent_is_retried() {
     let fixture = PostServiceFixture::start(1).await;
     fixture.users.set_behavior(Behavior::RefuseOne);
 
@@ -265,7 +265,7 @@ async fn a_call_that_may_never_have_been_sent_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_user_service_that_was_replaced_between_two_calls_is_not_missed() {
+async fn a_restart_between_two_calls_fails_no_call() {
     let mut fixture = with_expired_cache(1).await;
     fixture.posts.get(1).await.unwrap();
     fixture.stop_users().await;

@@ -1,5 +1,5 @@
-//! Pages that are read while posts come, go and change: under every order, a page is what
-//! comes next, and no post that stood still is missed or seen twice.
+//! A property test of pagination while posts are created, updated and deleted: in every order, a
+//! page continues the list, and no unchanged post is missed or returned twice.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use proto::post::v1::{
 
 use super::{author, commit, delete, draft, list::ORDERS, rewrite, system_fixture::SystemFixture};
 
-/// So many runs, unless the environment says otherwise.
+/// The default number of cases. `PROPTEST_CASES` overrides it.
 const CASES: u32 = 64;
 
-/// A list, and what happens while it is read.
+/// A list, and the events between its pages.
 #[derive(Clone, Debug)]
 struct Case {
-    /// Who wrote each post that is there at first.
+    /// The author of each initial post.
     posts: Vec<Writer>,
     order: (&'static str, bool),
     writer: Option<Writer>,
     basic: bool,
     count: bool,
-    /// The size of each page, and what happens after it. If there are more pages, they have
-    /// these sizes again, and nothing happens any more: a list can grow without end.
+    /// The size of each page, and the events after it. Further pages repeat these sizes without
+    /// events, since a list with events might never end.
     pages: Vec<(i32, Vec<Event>)>,
 }
 
@@ -77,7 +77,7 @@ fn case() -> impl Strategy<Value = Case> {
         })
 }
 
-/// What there should be: the posts by id, and how many there ever were.
+/// The expected state: the posts by id, and the number of posts that were ever created.
 #[derive(Default)]
 struct Model {
     posts: BTreeMap<i64, Post>,
@@ -92,7 +92,7 @@ impl SystemFixture {
         }
     }
 
-    /// A post as a list shows it.
+    /// Returns a post in the view of the list.
     fn shown(&self, post: &Post, case: &Case) -> Post {
         let nickname = if post.author_id == self.susan {
             "susan"
@@ -107,7 +107,7 @@ impl SystemFixture {
 }
 
 impl Model {
-    /// The changes that events mean to what is there.
+    /// Returns the mutations that the events mean for the existing posts.
     fn mutations(&mut self, fixture: &SystemFixture, events: Vec<Event>) -> Vec<(i64, Mutation)> {
         let mut ids: Vec<_> = self.posts.keys().copied().collect();
         let mut mutations = Vec::new();
@@ -130,8 +130,8 @@ impl Model {
         mutations
     }
 
-    /// Makes events happen, in the system and here. Gives the ids of those that they
-    /// touched.
+    /// Applies events to the system and to the expected state. Returns the ids of the posts that
+    /// they touched.
     async fn happen(&mut self, fixture: &SystemFixture, events: Vec<Event>) -> Vec<i64> {
         let mutations = self.mutations(fixture, events);
         if mutations.is_empty() {
@@ -148,7 +148,7 @@ impl Model {
         ids
     }
 
-    /// Those that the list has, in its order.
+    /// Returns the posts of the list, in its order.
     fn listed(&self, fixture: &SystemFixture, case: &Case) -> Vec<Post> {
         let writer = case.writer.map(|writer| fixture.id(writer));
         let wanted = self
@@ -230,7 +230,7 @@ async fn check(fixture: &SystemFixture, case: Case) -> Result<(), TestCaseError>
 }
 
 #[test]
-fn a_page_is_what_comes_next_whatever_happens_between_the_pages() {
+fn a_page_continues_the_list_despite_concurrent_changes() {
     let mut config = ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -1,5 +1,4 @@
-//! A post service by itself: on a database of its own or on one of a system, in front of
-//! a user service that does what a test tells it.
+//! A post service without the rest of the system, in front of a fake user service.
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -19,10 +18,10 @@ use super::{
 };
 use crate::support::{TestDatabase, connect, listen, serving};
 
-/// Longer than any test takes.
+/// Longer than any test.
 pub const FOREVER: Duration = Duration::from_secs(3600);
 
-/// A post service that runs in this process.
+/// A post service that runs in the process of the test.
 #[derive(Debug)]
 pub struct Instance {
     pub posts: Posts,
@@ -30,8 +29,8 @@ pub struct Instance {
     running: JoinHandle<Result<(), ExitError>>,
 }
 
-/// A post service and the user service that it asks. The user n has the nickname
-/// `user n` and wrote the post n.
+/// A post service and a fake user service. The user n has the nickname `user n` and wrote the
+/// post n.
 #[derive(Debug)]
 pub struct PostServiceFixture {
     pub users: FakeUserService,
@@ -43,7 +42,7 @@ pub struct PostServiceFixture {
 }
 
 impl Instance {
-    /// A post service on the database at `url`, as soon as it serves.
+    /// Starts a post service on the database at `url`, and waits until it serves.
     pub async fn start(url: &DatabaseUrl, settings: Settings) -> Self {
         let listener = listen().await;
         let channel = connect(listener.local_addr().unwrap());
@@ -73,13 +72,13 @@ impl Drop for Instance {
 }
 
 impl PostServiceFixture {
-    /// With so many users, of whom nothing is known yet, and settings under which what is
-    /// known stays fresh.
+    /// Starts a service with this number of users, which are not cached yet. Cached nicknames
+    /// never expire.
     pub async fn start(users: i64) -> Self {
         Self::with(users, |_| {}).await
     }
 
-    /// The same with some settings changed.
+    /// Starts a service like [`Self::start`], with some settings changed.
     pub async fn with(users: i64, change: impl FnOnce(&mut Settings)) -> Self {
         let database = TestDatabase::new();
         Migrator::new(database.url(), FOREVER)
@@ -112,7 +111,7 @@ impl PostServiceFixture {
         fixture
     }
 
-    /// Adds users, and a post of each.
+    /// Adds users, and a post of each user.
     pub async fn add(&self, ids: RangeInclusive<i64>) {
         for id in ids.clone() {
             self.users.add_user(id, &format!("user {id}"));
@@ -137,7 +136,7 @@ impl PostServiceFixture {
             .await;
     }
 
-    /// Deletes a user and the posts of it, as the services would.
+    /// Deletes a user and its posts.
     pub async fn remove(&self, id: i64) {
         self.users.remove_user(id);
         self.database
@@ -147,18 +146,18 @@ impl PostServiceFixture {
             .await;
     }
 
-    /// The user service can no longer be reached.
+    /// Stops the user service.
     pub async fn stop_users(&mut self) {
         self.served.take().unwrap().stop().await;
     }
 
-    /// It can be reached again, where it was.
+    /// Restarts the user service at the same address.
     pub async fn restart_users(&mut self) {
         let listener = listen_again(self.address).await;
         self.served = Some(self.users.serve(listener));
     }
 
-    /// How many posts there are.
+    /// Returns the number of stored posts.
     pub async fn count(&self) -> i64 {
         self.database.count("posts").await
     }

@@ -12,7 +12,7 @@ fn purge(selection: Selection, force: bool) -> PurgePostsRequest {
 }
 
 #[tokio::test]
-async fn without_force_nothing_is_deleted_and_what_would_be_is_told() {
+async fn a_preview_names_the_posts_and_deletes_none() {
     let fixture = SystemFixture::start().await;
     let hers = fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
     let his = fixture.posts.create_all(fixture.john, ["3"]).await;
@@ -36,7 +36,7 @@ async fn without_force_nothing_is_deleted_and_what_would_be_is_told() {
 }
 
 #[tokio::test]
-async fn at_most_the_lowest_100_ids_are_told() {
+async fn a_preview_names_the_100_lowest_ids() {
     let fixture = SystemFixture::start().await;
     let posts = fixture.posts.create_all(fixture.susan, ["x"; 101]).await;
 
@@ -49,7 +49,7 @@ async fn at_most_the_lowest_100_ids_are_told() {
 }
 
 #[tokio::test]
-async fn with_force_the_selected_posts_are_deleted_and_counted() {
+async fn a_forced_purge_deletes_and_counts_the_selected_posts() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["1", "2"]).await;
     fixture.posts.create_all(fixture.john, ["3"]).await;

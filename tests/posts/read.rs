@@ -1,4 +1,4 @@
-//! `GetPost`, and how much of a post each view shows.
+//! `GetPost`, and the fields of each view.
 
 use proto::post::v1::{GetPostRequest, ListPostsRequest, PostView, author::State};
 use tonic::Code;
@@ -6,7 +6,7 @@ use tonic::Code;
 use super::{assert_refused, author, basic, draft, metadata, system_fixture::SystemFixture};
 
 #[tokio::test]
-async fn a_post_that_is_not_there_is_not_found() {
+async fn a_missing_post_is_not_found() {
     let fixture = SystemFixture::start().await;
 
     for id in [1, i64::MAX] {
@@ -18,7 +18,7 @@ async fn a_post_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_full_view_is_the_default_and_has_the_author_which_the_basic_one_has_not() {
+async fn the_default_view_is_full_and_includes_the_author() {
     let fixture = SystemFixture::start().await;
     let created = fixture
         .posts

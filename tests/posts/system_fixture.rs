@@ -1,5 +1,5 @@
-//! The whole system, and the calls of a post service without what surrounds their
-//! arguments and results.
+//! The whole system with two users, and a client of the post service that takes arguments and
+//! returns results without their messages.
 
 use chassis::process::clock::Clock;
 use microblog::Settings;
@@ -33,22 +33,22 @@ pub struct SystemFixture {
 pub struct PostStream(Streaming<WatchPostsResponse>);
 
 impl SystemFixture {
-    /// With the settings of tests and the machine's clock.
+    /// Starts a system with the settings of tests and the system clock.
     pub async fn start() -> Self {
         Self::on(System::start().await).await
     }
 
-    /// With some settings changed.
+    /// Starts a system with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::on(System::with(change).await).await
     }
 
-    /// Going by `clock`.
+    /// Starts a system with `clock`.
     pub async fn at(clock: Clock) -> Self {
         Self::on(System::at(clock).await).await
     }
 
-    /// With one post, and all that is stored then.
+    /// Starts a system with one post, and returns its stored rows.
     pub async fn with_post() -> (Self, Post, Vec<String>) {
         let fixture = Self::start().await;
         let post = fixture
@@ -69,7 +69,7 @@ impl SystemFixture {
         }
     }
 
-    /// The same database, served by the next process, which goes by `clock`.
+    /// Restarts the system on the same database with `clock`.
     pub async fn restart(self, clock: Clock) -> Self {
         let system = self.system.restart(clock).await;
         Self {
@@ -79,7 +79,7 @@ impl SystemFixture {
         }
     }
 
-    /// All that the service has written, to tell whether anything was changed.
+    /// Returns all rows that the service has stored, to assert that nothing changed.
     pub async fn stored(&self) -> Vec<String> {
         self.system
             .query(
@@ -92,7 +92,7 @@ impl SystemFixture {
             .await
     }
 
-    /// What the posts say, in the order of their ids.
+    /// Returns the stored bodies, in the order of the ids.
     pub async fn stored_bodies(&self) -> Vec<String> {
         let query = "select body from posts order by id";
         self.system.query(query).await
@@ -172,13 +172,13 @@ impl Posts {
 }
 
 impl PostStream {
-    /// The next post, which must come soon.
+    /// Returns the next post, and fails if it does not arrive in time.
     pub async fn next(&mut self) -> Result<Post, Status> {
         let message = within_timeout(self.0.message()).await?;
         Ok(message.expect("the stream ended").post.unwrap())
     }
 
-    /// The ids of the next so many posts.
+    /// Returns the ids of the next `count` posts.
     pub async fn ids(&mut self, count: usize) -> Vec<i64> {
         let mut ids = Vec::with_capacity(count);
         for _ in 0..count {

@@ -21,7 +21,7 @@ fn micros(timestamp: Option<Timestamp>) -> i64 {
 }
 
 #[tokio::test]
-async fn times_are_those_of_the_clock_to_the_microsecond() {
+async fn times_have_the_microseconds_of_the_clock() {
     let clock = Clock::manual(noon());
     let fixture = SystemFixture::at(clock.clone()).await;
 
@@ -42,7 +42,7 @@ async fn times_are_those_of_the_clock_to_the_microsecond() {
 }
 
 #[tokio::test]
-async fn a_post_that_waited_for_the_lock_has_the_time_of_its_execution() {
+async fn a_queued_creation_gets_the_time_of_its_execution() {
     let clock = Clock::manual(noon());
     let fixture = SystemFixture::at(clock.clone()).await;
     let first = fixture
@@ -86,7 +86,7 @@ async fn a_post_that_waited_for_the_lock_has_the_time_of_its_execution() {
 }
 
 #[tokio::test]
-async fn no_post_is_earlier_than_one_before_though_the_clock_was_put_back() {
+async fn creation_times_never_fall_after_the_clock_was_set_back() {
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
     let first = fixture
         .posts
@@ -119,7 +119,7 @@ async fn no_post_is_earlier_than_one_before_though_the_clock_was_put_back() {
 }
 
 #[tokio::test]
-async fn no_post_of_several_at_once_is_earlier_than_one_before() {
+async fn batched_creation_times_never_fall_after_a_clock_reset() {
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
     let first = fixture
         .posts
@@ -144,7 +144,7 @@ async fn no_post_of_several_at_once_is_earlier_than_one_before() {
 }
 
 #[tokio::test]
-async fn an_update_time_never_falls_though_the_clock_was_put_back() {
+async fn an_update_time_never_falls_after_the_clock_was_set_back() {
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
     let created = fixture
         .posts

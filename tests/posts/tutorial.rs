@@ -1,4 +1,4 @@
-//! The tutorial that this system descends from, told in calls.
+//! The steps of the tutorial that this system descends from, as calls.
 
 use proto::{
     post::v1::{ListPostsRequest, PurgePostsRequest, author::State, purge_posts_request},
@@ -72,19 +72,19 @@ async fn delete_posts(posts: &Posts) -> Result<i64, Status> {
 }
 
 #[tokio::test]
-async fn the_tutorial() {
+async fn the_calls_of_the_tutorial_succeed() {
     let system = System::start().await;
     let posts = Posts(system.posts().await);
 
-    // Two users are created, one after the other.
+    // Create two users, one after the other.
     let john = commit(&system, &[JOHN]).await.unwrap().remove(0);
     let susan = commit(&system, &[SUSAN]).await.unwrap().remove(0);
     assert_eq!((john.id, susan.id), (1, 2));
 
-    // All users are listed.
+    // List all users.
     assert_eq!(nicknames(&system, "").await, ["john", "susan"]);
 
-    // One is got by the id.
+    // Get a user by id.
     let got = system.users().get_user(GetUserRequest { id: 1 }).await;
     assert_eq!(got.unwrap().into_inner().user, Some(john.clone()));
 
@@ -95,25 +95,25 @@ async fn the_tutorial() {
         .unwrap();
     assert_eq!(post.id, 1);
 
-    // All posts that he wrote are listed.
+    // List all posts of John.
     let his = posts.list(posts_of(&john)).await.unwrap().posts;
     assert_eq!(his, [post]);
 
-    // Of all posts there are, the author and the body.
+    // List the author and the body of all posts.
     let all = posts.list(ListPostsRequest::default()).await.unwrap().posts;
     assert_eq!(bodies(&all), ["my first post!"]);
     assert_eq!(all[0].author_id, john.id);
     assert_eq!(all[0].author, Some(author(State::Resolved, "john")));
 
-    // Susan has none.
+    // Susan has no posts.
     let hers = posts.list(posts_of(&susan)).await.unwrap().posts;
     assert_eq!(hers, []);
 
-    // All users in reverse alphabetical order.
+    // List all users in reverse alphabetical order.
     let reversed = nicknames(&system, "nickname desc").await;
     assert_eq!(reversed, ["susan", "john"]);
 
-    // Several changes are made at once, or none of them.
+    // Commit several changes, all or none.
     let carol = ("carol", "carol@example.com");
     let second_fails = [carol, ("SUSAN", "other@example.com")];
     let rolled_back = commit(&system, &second_fails).await.unwrap_err();
@@ -125,7 +125,7 @@ async fn the_tutorial() {
     let four = ["carol", "dave", "john", "susan"];
     assert_eq!(nicknames(&system, "nickname").await, four);
 
-    // Everything is deleted, the posts before those who wrote them.
+    // Delete everything, the posts before their authors.
     let too_early = delete_users(&system).await.unwrap_err();
     support::assert_refused(
         domain,

@@ -18,7 +18,7 @@ fn only_validate(request: UpdatePostRequest) -> UpdatePostRequest {
     }
 }
 
-/// The same change, if the post still has this etag.
+/// Adds the etag that the post must still have.
 fn guarded(request: UpdatePostRequest, etag: &str) -> UpdatePostRequest {
     let mut request = request;
     request.post.as_mut().unwrap().etag = etag.into();
@@ -26,7 +26,7 @@ fn guarded(request: UpdatePostRequest, etag: &str) -> UpdatePostRequest {
 }
 
 #[tokio::test]
-async fn a_change_shows_in_the_body_the_etag_and_the_update_time_only() {
+async fn an_update_changes_only_body_etag_and_update_time() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
     let fixture = SystemFixture::at(clock.clone()).await;
     let before = fixture
@@ -55,7 +55,7 @@ async fn a_change_shows_in_the_body_the_etag_and_the_update_time_only() {
 }
 
 #[tokio::test]
-async fn every_mask_there_is_changes_the_body() {
+async fn every_valid_mask_updates_the_body() {
     let fixture = SystemFixture::start().await;
     let post = fixture
         .posts
@@ -79,7 +79,7 @@ async fn every_mask_there_is_changes_the_body() {
 }
 
 #[tokio::test]
-async fn a_change_to_what_the_post_says_already_changes_nothing() {
+async fn an_update_to_the_same_body_changes_nothing() {
     let clock = Clock::manual(DateTime::UNIX_EPOCH);
     let fixture = SystemFixture::at(clock.clone()).await;
     let post = fixture
@@ -99,7 +99,7 @@ async fn a_change_to_what_the_post_says_already_changes_nothing() {
 }
 
 #[tokio::test]
-async fn fields_that_cannot_be_changed_are_not() {
+async fn immutable_and_output_only_fields_are_not_updated() {
     let fixture = SystemFixture::start().await;
     let before = fixture
         .posts
@@ -131,7 +131,7 @@ async fn fields_that_cannot_be_changed_are_not() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_not_there_is_not_updated() {
+async fn updating_a_missing_post_fails() {
     let fixture = SystemFixture::start().await;
 
     for request in [rewrite(7, "new"), only_validate(rewrite(7, "new"))] {
@@ -144,7 +144,7 @@ async fn a_post_that_is_not_there_is_not_updated() {
 }
 
 #[tokio::test]
-async fn an_update_with_the_etag_of_another_state_is_refused() {
+async fn an_update_with_a_stale_etag_is_rejected() {
     let fixture = SystemFixture::start().await;
     let first = fixture
         .posts
@@ -156,7 +156,7 @@ async fn an_update_with_the_etag_of_another_state_is_refused() {
     let before = fixture.stored().await;
 
     for etag in [&first.etag, "never given out"] {
-        // Even if it would change nothing.
+        // The etag is compared even if the update changes nothing.
         for body in ["3", "2"] {
             let change = guarded(rewrite(first.id, body), etag);
             for request in [change.clone(), only_validate(change)] {
@@ -172,7 +172,7 @@ async fn an_update_with_the_etag_of_another_state_is_refused() {
 }
 
 #[tokio::test]
-async fn an_update_that_is_only_validated_is_returned_and_not_stored() {
+async fn a_dry_run_update_is_returned_and_not_stored() {
     let fixture = SystemFixture::start().await;
     let post = fixture
         .posts

@@ -1,4 +1,4 @@
-//! `WatchPosts`: what one who watches gets, and how it ends.
+//! `WatchPosts`: the posts of a stream, and its end.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::within_timeout;
 
-/// How long calls may take that do not answer with a stream, in one of these tests.
+/// The timeout of unary calls in one of these tests.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn after(after_id: i64) -> WatchPostsRequest {
@@ -21,16 +21,16 @@ fn after(after_id: i64) -> WatchPostsRequest {
     }
 }
 
-fn new_ones() -> WatchPostsRequest {
+fn new_posts() -> WatchPostsRequest {
     WatchPostsRequest::default()
 }
 
-async fn with_one_place() -> SystemFixture {
+async fn with_one_permit() -> SystemFixture {
     SystemFixture::with(|settings| settings.watch.max_watchers = NonZeroUsize::MIN).await
 }
 
-/// Watches as soon as there is a place.
-async fn watch_when_free(fixture: &SystemFixture, request: WatchPostsRequest) -> PostStream {
+/// Watches as soon as the limit of watchers permits.
+async fn watch_when_permitted(fixture: &SystemFixture, request: WatchPostsRequest) -> PostStream {
     let watching = async {
         loop {
             match fixture.posts.watch(request).await {
@@ -43,7 +43,7 @@ async fn watch_when_free(fixture: &SystemFixture, request: WatchPostsRequest) ->
 }
 
 #[tokio::test]
-async fn what_was_there_comes_first_and_then_what_is_new() {
+async fn stored_posts_arrive_before_new_posts() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
@@ -62,11 +62,11 @@ async fn what_was_there_comes_first_and_then_what_is_new() {
 }
 
 #[tokio::test]
-async fn after_no_id_only_what_is_new_comes() {
+async fn only_new_posts_arrive_without_after_id() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
-    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut watching = fixture.posts.watch(new_posts()).await.unwrap();
     fixture
         .posts
         .create(draft(fixture.susan, "x"))
@@ -82,12 +82,12 @@ async fn after_no_id_only_what_is_new_comes() {
 }
 
 #[tokio::test]
-async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
+async fn only_higher_ids_arrive_after_a_future_id() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
 
     let mut watching = fixture.posts.watch(after(5)).await.unwrap();
-    let mut another = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut another = fixture.posts.watch(new_posts()).await.unwrap();
     for id in 4..=7 {
         fixture
             .posts
@@ -101,7 +101,7 @@ async fn after_an_id_that_is_yet_to_come_only_higher_ones_come() {
 }
 
 #[tokio::test]
-async fn one_author_can_be_watched() {
+async fn a_watch_can_be_limited_to_one_author() {
     let fixture = SystemFixture::start().await;
     let (susan, john) = (fixture.susan, fixture.john);
     for author in [susan, john, susan] {
@@ -128,7 +128,7 @@ async fn one_author_can_be_watched() {
 }
 
 #[tokio::test]
-async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
+async fn only_the_full_view_includes_the_author() {
     let fixture = SystemFixture::start().await;
     let created = fixture
         .posts
@@ -169,14 +169,14 @@ async fn the_full_view_has_the_author_which_the_basic_one_has_not() {
 }
 
 #[tokio::test]
-async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
+async fn each_watcher_gets_posts_in_the_requested_view() {
     let fixture = SystemFixture::start().await;
     let (susan, john) = (fixture.susan, fixture.john);
     let watch = |view: PostView, author_id| {
         let request = WatchPostsRequest {
             view: view.into(),
             author_id,
-            ..new_ones()
+            ..new_posts()
         };
         fixture.posts.watch(request)
     };
@@ -208,7 +208,7 @@ async fn many_are_sent_the_same_posts_each_in_the_view_it_asked_for() {
 }
 
 #[tokio::test]
-async fn a_deleted_post_does_not_come_and_a_changed_one_comes_as_it_is() {
+async fn a_watch_skips_deleted_posts_and_sends_the_current_state() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 4]).await;
     fixture.posts.delete(delete(2)).await.unwrap();
@@ -224,16 +224,16 @@ async fn a_deleted_post_does_not_come_and_a_changed_one_comes_as_it_is() {
 }
 
 #[tokio::test]
-async fn after_the_newest_post_was_deleted_the_next_one_comes() {
+async fn a_new_post_arrives_after_the_newest_was_deleted() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
-    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut watching = fixture.posts.watch(new_posts()).await.unwrap();
     let purge = PurgePostsRequest {
         selection: Some(proto::post::v1::purge_posts_request::Selection::All(true)),
         force: true,
     };
     fixture.posts.purge(purge).await.unwrap();
-    let mut later = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut later = fixture.posts.watch(new_posts()).await.unwrap();
 
     fixture
         .posts
@@ -246,20 +246,20 @@ async fn after_the_newest_post_was_deleted_the_next_one_comes() {
 }
 
 #[tokio::test]
-async fn who_begins_after_a_restore_gets_what_is_new_though_others_saw_higher_ids() {
+async fn a_subscription_after_a_restore_gets_reused_ids() {
     let fixture = SystemFixture::start().await;
     fixture.posts.create_all(fixture.susan, ["x"; 5]).await;
     let mut before = fixture.posts.watch(after(0)).await.unwrap();
     assert_eq!(before.ids(5).await, [1, 2, 3, 4, 5]);
-    // By then the feed has looked, most likely: else this would find less, and not fail.
+    // The feed has most likely read by then. If not, the test is weaker, and does not fail.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    // As after the restore of a backup that had one post.
+    // Simulate the restore of a backup with one post.
     let database = fixture.system.database();
     database.execute("delete from posts where id > 1").await;
     database.restart_ids("posts", 1).await;
-    let mut later = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut later = fixture.posts.watch(new_posts()).await.unwrap();
 
-    // The first of them perhaps before anybody has looked, the next one after that.
+    // The first post may be created before the feed reads, and the second one after that.
     for id in [2, 3] {
         let created = fixture
             .posts
@@ -269,21 +269,21 @@ async fn who_begins_after_a_restore_gets_what_is_new_though_others_saw_higher_id
         assert_eq!(created.id, id);
         assert_eq!(later.ids(1).await, [id]);
     }
-    // Then there are more than before.
+    // Now the database has more posts than before the restore.
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
     assert_eq!(later.ids(3).await, [4, 5, 6]);
 }
 
 #[tokio::test]
-async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
-    let fixture = with_one_place().await;
+async fn a_watcher_resumes_after_the_last_id_that_it_saw() {
+    let fixture = with_one_permit().await;
     fixture.posts.create_all(fixture.susan, ["x"; 3]).await;
     let mut watching = fixture.posts.watch(after(0)).await.unwrap();
     let mut seen = watching.ids(2).await;
     drop(watching);
 
     fixture.posts.create_all(fixture.susan, ["x"; 2]).await;
-    let mut watching = watch_when_free(&fixture, after(2)).await;
+    let mut watching = watch_when_permitted(&fixture, after(2)).await;
     seen.extend(watching.ids(3).await);
     fixture.posts.create_all(fixture.susan, ["x"; 1]).await;
     seen.extend(watching.ids(1).await);
@@ -292,9 +292,9 @@ async fn one_who_lost_the_stream_goes_on_after_the_last_id_it_saw() {
 }
 
 #[tokio::test]
-async fn after_a_time_in_which_nobody_watched_only_what_is_new_comes() {
-    let fixture = with_one_place().await;
-    let mut watching = fixture.posts.watch(new_ones()).await.unwrap();
+async fn only_new_posts_arrive_after_a_time_without_watchers() {
+    let fixture = with_one_permit().await;
+    let mut watching = fixture.posts.watch(new_posts()).await.unwrap();
     fixture
         .posts
         .create(draft(fixture.susan, "x"))
@@ -302,11 +302,11 @@ async fn after_a_time_in_which_nobody_watched_only_what_is_new_comes() {
         .unwrap();
     assert_eq!(watching.ids(1).await, [1]);
     drop(watching);
-    // Only when the first has left there is a place.
-    drop(watch_when_free(&fixture, new_ones()).await);
+    // The limit permits one watcher, so the first one has left when this one succeeds.
+    drop(watch_when_permitted(&fixture, new_posts()).await);
     fixture.posts.create_all(fixture.susan, ["x"; 5]).await;
 
-    let mut watching = watch_when_free(&fixture, new_ones()).await;
+    let mut watching = watch_when_permitted(&fixture, new_posts()).await;
     fixture
         .posts
         .create(draft(fixture.susan, "x"))
@@ -317,7 +317,7 @@ async fn after_a_time_in_which_nobody_watched_only_what_is_new_comes() {
 }
 
 #[tokio::test]
-async fn no_more_watch_than_the_settings_say() {
+async fn watchers_do_not_exceed_max_watchers() {
     let fixture = SystemFixture::with(|settings| {
         settings.watch.max_watchers = NonZeroUsize::new(2).unwrap();
     })
@@ -327,7 +327,7 @@ async fn no_more_watch_than_the_settings_say() {
 
     let status = fixture.posts.watch(after(0)).await.unwrap_err();
     drop(first);
-    let mut third = watch_when_free(&fixture, after(0)).await;
+    let mut third = watch_when_permitted(&fixture, after(0)).await;
     fixture
         .posts
         .create(draft(fixture.susan, "x"))
@@ -340,7 +340,7 @@ async fn no_more_watch_than_the_settings_say() {
 }
 
 #[tokio::test]
-async fn watching_ends_when_the_service_drains() {
+async fn a_watch_ends_when_the_service_drains() {
     let fixture = SystemFixture::start().await;
     fixture
         .posts
@@ -348,7 +348,7 @@ async fn watching_ends_when_the_service_drains() {
         .await
         .unwrap();
     let mut live = fixture.posts.watch(after(0)).await.unwrap();
-    let mut idle = fixture.posts.watch(new_ones()).await.unwrap();
+    let mut idle = fixture.posts.watch(new_posts()).await.unwrap();
     assert_eq!(live.ids(1).await, [1]);
 
     fixture.system.stop().await;
@@ -360,13 +360,13 @@ async fn watching_ends_when_the_service_drains() {
 }
 
 #[tokio::test]
-async fn watching_ends_at_the_deadline_of_the_client_and_at_no_other() {
+async fn a_watch_ends_only_at_the_deadline_of_the_client() {
     let fixture = SystemFixture::with(|settings| {
         settings.server.call_timeout = CALL_TIMEOUT;
     })
     .await;
-    let mut unlimited = fixture.posts.watch(new_ones()).await.unwrap();
-    let mut request = Request::new(new_ones());
+    let mut unlimited = fixture.posts.watch(new_posts()).await.unwrap();
+    let mut request = Request::new(new_posts());
     request.set_timeout(CALL_TIMEOUT * 2);
     let mut limited = fixture.posts.watch(request).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! What several loops serve, each in a thread of its own, is served as by one.
+//! A service with several worker threads behaves like one with a single thread.
 
 use std::num::NonZeroUsize;
 
@@ -11,11 +11,11 @@ use tonic::Code;
 use super::{assert_refused, bodies, draft, system_fixture::SystemFixture};
 use crate::support::{connect, within_timeout};
 
-/// Posts of each connection.
+/// The number of posts that each connection creates.
 const POSTS: usize = 20;
 
 #[tokio::test]
-async fn every_connection_reads_what_was_written_over_any_other_and_is_drained() {
+async fn connections_on_all_runtimes_share_writes_and_are_drained() {
     let fixture = SystemFixture::with(|settings| {
         settings.server.worker_threads = NonZeroUsize::new(3).unwrap();
     })
