@@ -1,8 +1,8 @@
-//! What a schema is: tables, indexes, views and triggers, compared by what they mean.
+//! The model of a schema: tables, indexes, views and triggers, compared by their meaning.
 //!
-//! Two schemas are equal if SQLite would do the same with both: the order of columns and
-//! constraints, letter case, blanks, comments, quotes, and whether a constraint stands
-//! beside its column or below all of them do not count.
+//! Two schemas are equal if SQLite behaves the same with both. The order of columns and
+//! constraints, letter case, white space, comments and quotes do not count. Neither does it count
+//! whether a constraint belongs to a column or to the table.
 
 mod ddl;
 mod parse;
@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::sql::{self, directives::Directives, name::Name};
 
-/// All that somebody declared in a database: not what SQLite or the migrator made for
-/// itself.
+/// The declared objects of a database, without the internal ones of SQLite and the migrator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Schema {
     pub(crate) tables: BTreeMap<Name, Table>,
@@ -25,7 +24,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Returns the names of its tables, indexes and views, which all have owners.
+    /// Returns the names of the tables, indexes and views, which all have owners.
     pub(crate) fn owned_names(&self) -> impl Iterator<Item = &str> {
         let tables = self.tables.keys();
         let names = tables.chain(self.indexes.keys()).chain(self.views.keys());
@@ -33,7 +32,7 @@ impl Schema {
     }
 }
 
-/// A table with all its constraints, wherever they were declared.
+/// A table with all its constraints, including those declared at columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) name: Name,
@@ -44,27 +43,28 @@ pub(crate) struct Table {
     pub(crate) checks: Vec<Check>,
     pub(crate) strict: bool,
     pub(crate) without_rowid: bool,
-    /// As SQLite keeps it, with the comments inside it.
+    /// The statement as SQLite stores it, with its inner comments.
     pub(crate) sql: String,
-    /// The comments before it and on its first line, and what they ask for.
+    /// The comments before the table and on its first line, with their directives.
     pub(crate) directives: Directives,
 }
 
 impl Table {
-    /// The column of that name.
+    /// Returns the column of that name.
     pub(crate) fn column(&self, name: &Name) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == *name)
     }
 
-    /// Whether ids of it are never used twice.
+    /// Reports whether the table is declared AUTOINCREMENT, so that its ids are never reused.
     pub(crate) fn autoincrement(&self) -> bool {
         self.primary_key
             .as_ref()
             .is_some_and(|key| key.autoincrement)
     }
 
-    /// The column that is another name of the rowid: the one column of the primary key,
-    /// if its type is INTEGER.
+    /// Returns the column that is an alias of the rowid: the only column of the primary key, if
+    /// its
+    /// type is INTEGER.
     pub(crate) fn rowid_alias(&self) -> Option<&Column> {
         let key = self.primary_key.as_ref().filter(|_| !self.without_rowid)?;
         let [only] = key.columns.as_slice() else {
@@ -75,35 +75,35 @@ impl Table {
     }
 }
 
-/// A column, without the constraints that [`Table`] holds.
+/// A column, without the constraints that are part of [`Table`].
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub(crate) name: Name,
-    /// In lower case; empty if there is none.
+    /// In lower case; empty for a column without a type.
     pub(crate) type_name: String,
     pub(crate) not_null: Option<NotNull>,
-    /// A normalised expression, without parentheses around it.
+    /// A normalised expression, without outer parentheses.
     pub(crate) default: Option<String>,
-    /// `None` is BINARY.
+    /// `None` for BINARY.
     pub(crate) collation: Option<Name>,
     pub(crate) generated: Option<Generated>,
-    /// As it was declared, from its name to its last constraint.
+    /// The declaration, from the name to the last constraint.
     pub(crate) sql: String,
-    /// The comments at it, and what they ask for.
+    /// The comments at the column, with their directives.
     pub(crate) directives: Directives,
 }
 
-/// That a column has to have a value.
+/// A NOT NULL constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotNull {
     pub(crate) name: Option<Name>,
     pub(crate) conflict: ConflictResolution,
 }
 
-/// What a column is computed from.
+/// The expression of a generated column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Generated {
-    /// Normalised.
+    /// A normalised expression.
     pub(crate) expression: String,
     pub(crate) stored: bool,
 }
@@ -120,15 +120,15 @@ pub(crate) struct Key {
 /// A column, or an expression, of a key or an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyColumn {
-    /// Normalised: a name as [`Name`] prints it, or any other expression.
+    /// A normalised expression, or a name in the form that [`Name`] prints.
     pub(crate) expression: String,
-    /// `None` is that of the column.
+    /// `None` for the collation of the column.
     pub(crate) collation: Option<Name>,
     pub(crate) descending: bool,
 }
 
 impl KeyColumn {
-    /// The column, if it is not another expression: then no column is called so.
+    /// Returns the column. For any other expression, the result is the name of no column.
     pub(crate) fn column(&self) -> Name {
         match sql::tokens(&self.expression).as_slice() {
             [only] if only.is_name() => Name::new(&only.unquoted()),
@@ -137,7 +137,7 @@ impl KeyColumn {
     }
 }
 
-/// What happens to a row that breaks a constraint.
+/// The conflict resolution of a constraint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ConflictResolution {
     #[default]
@@ -148,21 +148,21 @@ pub(crate) enum ConflictResolution {
     Replace,
 }
 
-/// A reference to another table.
+/// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForeignKey {
     pub(crate) name: Option<Name>,
     pub(crate) columns: Vec<Name>,
     pub(crate) table: Name,
-    /// Empty if it is the primary key of a table that is not there.
+    /// Empty for the primary key of a table that does not exist.
     pub(crate) references: Vec<Name>,
     pub(crate) on_update: ReferentialAction,
     pub(crate) on_delete: ReferentialAction,
-    /// Checked at COMMIT, not at the end of the statement.
+    /// Whether the reference is checked at COMMIT and not at the end of the statement.
     pub(crate) deferred: bool,
 }
 
-/// What a foreign key does when the row that it refers to goes or changes.
+/// The action of a foreign key when the referenced row is deleted or updated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReferentialAction {
     #[default]
@@ -173,22 +173,22 @@ pub(crate) enum ReferentialAction {
     Cascade,
 }
 
-/// A condition that every row fulfils.
+/// A CHECK constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) name: Option<Name>,
-    /// Normalised.
+    /// A normalised expression.
     pub(crate) expression: String,
 }
 
-/// An index that was created by itself.
+/// An index that a CREATE INDEX declares.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     pub(crate) name: Name,
     pub(crate) table: Name,
     pub(crate) unique: bool,
     pub(crate) columns: Vec<KeyColumn>,
-    /// Normalised: what a partial index holds.
+    /// The normalised condition of a partial index.
     pub(crate) condition: Option<String>,
     pub(crate) sql: String,
     pub(crate) directives: Directives,
@@ -198,7 +198,7 @@ pub(crate) struct Index {
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) name: Name,
-    /// Normalised: all that comes after its name.
+    /// The normalised text after the name.
     pub(crate) body: String,
     pub(crate) sql: String,
     pub(crate) directives: Directives,
@@ -209,7 +209,7 @@ pub(crate) struct View {
 pub(crate) struct Trigger {
     pub(crate) name: Name,
     pub(crate) table: Name,
-    /// Normalised: all that comes after its name.
+    /// The normalised text after the name.
     pub(crate) body: String,
     pub(crate) sql: String,
     pub(crate) directives: Directives,

@@ -1,4 +1,4 @@
-//! A schema as DDL, in the one spelling that stands for all of its spellings.
+//! Prints a schema as DDL, in one canonical spelling.
 
 use std::fmt::{self, Write as _};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Schema {
-    /// Everything in it as statements that make it.
+    /// Returns the CREATE statements of all objects.
     pub(crate) fn catalog(&self) -> Catalog {
         let tables = self.tables.iter().map(|(name, table)| {
             let stored = table.columns.iter().filter(|c| c.generated.is_none());
@@ -49,7 +49,7 @@ impl Schema {
 }
 
 impl Table {
-    /// Its CREATE TABLE. Constraints stand below the columns where they can.
+    /// Returns the CREATE TABLE. Constraints come after the columns where they can.
     pub(crate) fn ddl(&self) -> String {
         self.declaration(self.columns.iter().map(|c| self.column_ddl(c)).collect())
     }
@@ -68,7 +68,7 @@ impl Table {
         constraints.extend(self.uniques.iter().map(|key| key_ddl(key, "unique")));
         constraints.extend(self.checks.iter().map(Check::to_string));
         constraints.extend(self.foreign_keys.iter().map(ForeignKey::to_string));
-        // The first is the primary key, if it stands here.
+        // "primary key" sorts first, but is missing here if it is inline.
         constraints.sort();
         let lines: Vec<_> = columns.into_iter().chain(constraints).collect();
         let mut options = Vec::new();
@@ -111,8 +111,8 @@ impl PartialEq for Table {
     }
 }
 
-/// Whether a primary key stands beside its column: only there AUTOINCREMENT and DESC mean
-/// what they mean.
+/// Reports whether a primary key is declared inline at its column. AUTOINCREMENT and DESC have
+/// their meaning only there.
 fn is_inline(key: &Key) -> bool {
     matches!(key.columns.as_slice(), [only] if only.collation.is_none())
 }
@@ -130,7 +130,7 @@ fn constraint(name: Option<&Name>) -> String {
     name.map_or_else(String::new, |name| format!("constraint {name} "))
 }
 
-/// With commas.
+/// Joins items with commas.
 pub(crate) fn list<T: fmt::Display>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(T::to_string).collect();
     items.join(", ")
@@ -188,7 +188,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// A default as it has to be written: an expression, unlike a literal, in parentheses.
+/// Returns a default in valid syntax: literals bare, other expressions in parentheses.
 fn default_ddl(default: &str) -> String {
     let tokens = sql::tokens(default);
     let literal = |token: &Token<'_>| {
@@ -252,7 +252,7 @@ impl fmt::Display for ForeignKey {
 }
 
 impl Index {
-    /// Its CREATE INDEX.
+    /// Returns the CREATE INDEX.
     pub(crate) fn ddl(&self) -> String {
         let unique = if self.unique { "unique " } else { "" };
         let mut ddl = format!(
@@ -269,14 +269,14 @@ impl Index {
 }
 
 impl View {
-    /// Its CREATE VIEW.
+    /// Returns the CREATE VIEW.
     pub(crate) fn ddl(&self) -> String {
         format!("create view {} {}", self.name, self.body)
     }
 }
 
 impl Trigger {
-    /// Its CREATE TRIGGER.
+    /// Returns the CREATE TRIGGER.
     pub(crate) fn ddl(&self) -> String {
         format!("create trigger {} {}", self.name, self.body)
     }

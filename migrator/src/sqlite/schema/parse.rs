@@ -1,7 +1,7 @@
-//! The declarations that SQLite keeps, read as a schema. Knows the grammar of the CREATE
-//! statements, see <https://sqlite.org/lang_createtable.html>; knows no database.
+//! Parses the declarations that SQLite stores. Knows the grammar of the CREATE statements, see
+//! <https://sqlite.org/lang_createtable.html>, but no database.
 //!
-//! It reads what SQLite has accepted, so it does not refuse all that SQLite would.
+//! SQLite has accepted these declarations, so the parser does not reject every invalid one.
 
 mod column;
 pub(super) mod expression;
@@ -16,21 +16,22 @@ use crate::sql::{
 };
 
 impl Column {
-    /// A table of nothing but this column, with the constraints that stand beside it.
-    /// `None` if its declaration was changed into none.
+    /// Returns a table with only this column and its own constraints, or `None` if the
+    /// declaration is
+    /// no longer valid.
     pub(crate) fn as_single_column_table(&self) -> Option<Table> {
         table(&format!("create table alone ({})", self.sql)).ok()
     }
 }
 
-/// A table, from its CREATE TABLE.
+/// Parses a CREATE TABLE.
 pub(super) fn table(statement: &str) -> Result<Table, ParseError> {
     let mut cursor = Cursor::new(statement);
     let (_, name) = created(&mut cursor)?;
     column::table(&mut cursor, name)
 }
 
-/// An index, from its CREATE INDEX.
+/// Parses a CREATE INDEX.
 pub(super) fn index(statement: &str) -> Result<Index, ParseError> {
     let unique = sql::tokens(statement)
         .get(1)
@@ -54,7 +55,7 @@ pub(super) fn index(statement: &str) -> Result<Index, ParseError> {
     })
 }
 
-/// A view, from its CREATE VIEW.
+/// Parses a CREATE VIEW.
 pub(super) fn view(statement: &str) -> Result<View, ParseError> {
     let mut cursor = Cursor::new(statement);
     let (_, name) = created(&mut cursor)?;
@@ -66,8 +67,7 @@ pub(super) fn view(statement: &str) -> Result<View, ParseError> {
     })
 }
 
-/// A trigger, from its CREATE TRIGGER. BEFORE and FOR EACH ROW are what SQLite takes
-/// where nothing is said.
+/// Parses a CREATE TRIGGER. The defaults BEFORE and FOR EACH ROW are made explicit or dropped.
 pub(super) fn trigger(statement: &str) -> Result<Trigger, ParseError> {
     let mut cursor = Cursor::new(statement);
     let (_, name) = created(&mut cursor)?;

@@ -1,8 +1,7 @@
-//! The schema of a database. SQL stands here.
+//! Reads the schema of a database. Its SQL is here.
 //!
-//! The declarations that SQLite keeps are parsed, since the PRAGMAs hide much of them; and
-//! what the PRAGMAs do show is compared with it, so that a declaration that was understood
-//! wrongly is an error and never a wrong plan.
+//! The stored declarations are parsed, since the PRAGMAs hide much of them. The result is then
+//! compared with the PRAGMAs, so that a misread declaration is an error and not a wrong plan.
 
 use std::collections::BTreeMap;
 
@@ -21,19 +20,19 @@ use crate::{
     state::error::DatabaseError,
 };
 
-/// The objects that somebody declared: an index that a constraint made has no SQL.
+/// The declared objects. The indexes of constraints have no SQL, and are left out.
 const OBJECTS: &str = "select type, name, sql
                        from sqlite_schema
                        where sql is not null
                        order by rowid";
 
-/// One line for each column, as `PRAGMA table_xinfo` has it.
+/// The columns, as `PRAGMA table_xinfo` shows them.
 const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden
                        from sqlite_schema t, pragma_table_xinfo(t.name) c
                        where t.type = 'table'
                        order by t.name, c.cid";
 
-/// One line for each column of a foreign key.
+/// The foreign keys, with one row for each of their columns.
 const FOREIGN_KEYS: &str =
     "select t.name, k.id, k.\"from\", k.\"table\", k.\"to\", k.on_update, k.on_delete
                             from sqlite_schema t, pragma_foreign_key_list(t.name) k
@@ -41,8 +40,8 @@ const FOREIGN_KEYS: &str =
                             order by t.name, k.id, k.seq";
 
 impl Schema {
-    /// What the database has. Several statements, so it has to be in a transaction if
-    /// others may change it.
+    /// Reads the schema. It takes several statements, so the caller needs a transaction if other
+    /// processes may change the schema.
     pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, DatabaseError> {
         let objects: Vec<(String, String, String)> =
             sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
@@ -90,8 +89,9 @@ impl Schema {
         Ok(())
     }
 
-    /// Says what declarations leave open: which column a foreign key refers to, and the
-    /// collation of a key that is the column's.
+    /// Fills in what declarations leave implicit: the columns that a foreign key refers to, and
+    /// the
+    /// collations that a key inherits.
     fn resolve_implicit(&mut self) {
         let keys: BTreeMap<_, _> = self
             .tables
@@ -125,8 +125,7 @@ impl Schema {
         }
     }
 
-    /// Gives the objects the comments that stand before their declarations in a script,
-    /// which SQLite does not keep.
+    /// Adds the comments before the declarations of a script, which SQLite does not store.
     pub(crate) fn annotate(&mut self, script: &str) {
         for statement in sql::statements(script) {
             let Some((kind, name)) = created_object(statement.text) else {
@@ -142,7 +141,7 @@ impl Schema {
                 continue;
             };
             let before = Directives::from_comments(&sql::tokens(statement.comment));
-            // What an empty line parts from a statement is about more than it.
+            // A comment that is separated by an empty line is not about this statement alone.
             let before_it = script.get(..statement.offset).unwrap_or_default();
             let own = !before_it[before_it.trim_end().len()..].contains("\n\n");
             let lines = statement.comment.lines().filter(|_| own);
@@ -154,7 +153,7 @@ impl Schema {
 }
 
 impl KeyColumn {
-    /// A collation that is the column's own anyway need not be said.
+    /// Removes a collation that equals the column's, and is therefore redundant.
     fn drop_inherited_collation(&mut self, columns: &[Column]) {
         let name = self.column();
         let column = columns.iter().find(|column| column.name == name);
@@ -183,14 +182,14 @@ fn primary_key(table: &Table) -> Option<Vec<Name>> {
     Some(key.columns.iter().map(KeyColumn::column).collect())
 }
 
-/// Its table, name, type, whether it is NOT NULL, its default, its place in the primary
-/// key, and whether it is generated.
+/// Table, name, type, NOT NULL, default, position in the primary key, and kind of generated
+/// column.
 type ColumnRow = (String, String, String, bool, Option<String>, i64, i64);
 
-/// Its table and number, from which column to which of which table, and what it does.
+/// Table, number of the key, column, parent table, parent column, ON UPDATE and ON DELETE.
 type ReferenceRow = (String, i64, String, String, Option<String>, String, String);
 
-/// What the PRAGMAs show of all tables, one line for each fact, by table.
+/// The columns and foreign keys that the PRAGMAs show, as one line each, by table.
 struct PragmaSchema {
     columns: BTreeMap<Name, Vec<String>>,
     foreign_keys: BTreeMap<Name, Vec<String>>,
@@ -223,7 +222,7 @@ impl PragmaSchema {
         })
     }
 
-    /// How a table that was parsed is not what the PRAGMAs show.
+    /// Describes the first difference between a parsed table and the PRAGMAs.
     fn differs(&self, table: &Table) -> Option<ParseError> {
         let columns: Vec<_> = parsed_columns(table);
         let mut references: Vec<_> = table
@@ -239,10 +238,10 @@ impl PragmaSchema {
             let shown = shown.map_or(&[][..], Vec::as_slice);
             let mut pairs = shown.iter().zip(&parsed);
             if let Some((shown, parsed)) = pairs.find(|(shown, parsed)| shown != parsed) {
-                return Some(format!("SQLite has {shown}, and it reads as {parsed}"));
+                return Some(format!("SQLite has {shown}, but the parser {parsed}"));
             }
             if shown.len() != parsed.len() {
-                return Some("SQLite has another number of columns or references".into());
+                return Some("SQLite has a different number of columns or references".into());
             }
         }
         None

@@ -1,4 +1,4 @@
-//! The inside of CREATE TABLE: columns and constraints.
+//! Parses the body of a CREATE TABLE: columns and constraints.
 
 use super::expression::{key_columns, single_default, without_parentheses};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The rest of a table, from the parenthesis after its name.
+/// Parses a table from the parenthesis after its name.
 pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, ParseError> {
     let mut table = Table {
         name,
@@ -30,7 +30,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, ParseE
     };
     cursor.expect_symbol("(")?;
     let begin = cursor.end();
-    // Where each column begins and ends, or a constraint between them.
+    // The offsets of each column, or of the constraints between columns.
     let mut spans = Vec::new();
     loop {
         let from = cursor.offset();
@@ -54,7 +54,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>, name: Name) -> Result<Table, ParseE
     Ok(table)
 }
 
-/// `strict, without rowid`.
+/// Parses `strict, without rowid`.
 fn options(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     loop {
         if cursor.eat("strict") {
@@ -69,8 +69,7 @@ fn options(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError>
     }
 }
 
-/// Gives each comment to the column that it stands at: the one on whose lines it stands,
-/// or else the next.
+/// Assigns each comment to the column on whose lines it is, or else to the next column.
 fn comments(
     cursor: &Cursor<'_>,
     table: &mut Table,
@@ -79,7 +78,7 @@ fn comments(
 ) {
     let same_line = |from: usize, to: usize| !cursor.sql[from..to].contains('\n');
     let mut own = Vec::new();
-    // The comments at each column, and of these the lines before it.
+    // For each column: all its comments, and those on lines before it.
     let mut at_columns = vec![(Vec::new(), Vec::new()); table.columns.len()];
     for comment in cursor.comments() {
         let at = comment.offset;
@@ -114,7 +113,7 @@ fn begins_constraint(cursor: &Cursor<'_>) -> bool {
         .any(|keyword| cursor.peek(keyword))
 }
 
-/// Constraints of the table: SQLite lets them follow each other without a comma.
+/// Parses table constraints, which SQLite accepts even without a comma between them.
 fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     while begins_constraint(cursor) {
         let name = constraint_name(cursor)?;
@@ -144,7 +143,7 @@ fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseEr
     Ok(())
 }
 
-/// `(a, b)` or `(a autoincrement)`.
+/// Parses `(a, b)` or `(a autoincrement)`.
 fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), ParseError> {
     let mut columns = key_columns(cursor)?;
     let mut autoincrement = false;
@@ -153,7 +152,7 @@ fn table_key(cursor: &mut Cursor<'_>) -> Result<(Vec<KeyColumn>, bool), ParseErr
             only.expression = name.to_owned();
             autoincrement = true;
         }
-        // Here, and not beside a column, an INTEGER is the rowid even with DESC.
+        // As a table constraint, a DESC key on an INTEGER is still an alias of the rowid.
         only.descending = false;
     }
     Ok((columns, autoincrement))
@@ -181,12 +180,12 @@ fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, ParseError> 
 
 fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, ParseError> {
     let expression = without_parentheses(cursor.parenthesised()?);
-    // SQLite reads a conflict clause here, and ignores it.
+    // SQLite accepts a conflict clause here and ignores it.
     conflict(cursor)?;
     Ok(Check { name, expression })
 }
 
-/// `on conflict replace`.
+/// Parses `on conflict replace`.
 fn conflict(cursor: &mut Cursor<'_>) -> Result<ConflictResolution, ParseError> {
     if !cursor.peek_both("on", "conflict") {
         return Ok(ConflictResolution::Abort);
@@ -200,16 +199,16 @@ fn conflict(cursor: &mut Cursor<'_>) -> Result<ConflictResolution, ParseError> {
         "fail" => Ok(ConflictResolution::Fail),
         "ignore" => Ok(ConflictResolution::Ignore),
         "replace" => Ok(ConflictResolution::Replace),
-        _ => Err(format!("`{word}` is no way to resolve a conflict")),
+        _ => Err(format!("`{word}` is not a conflict resolution")),
     }
 }
 
-/// `(a, b)`.
+/// Parses `(a, b)`.
 fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Name>, ParseError> {
     Ok(cursor::names(cursor.parenthesised()?))
 }
 
-/// `references users (id) on delete restrict deferrable initially deferred`.
+/// Parses `references users (id) on delete restrict deferrable initially deferred`.
 fn reference(
     cursor: &mut Cursor<'_>,
     name: Option<Name>,
@@ -233,7 +232,7 @@ fn reference(
     };
     loop {
         if cursor.eat("match") {
-            // SQLite reads it, and ignores it.
+            // SQLite accepts MATCH and ignores it.
             cursor.name()?;
         } else if cursor.peek_both("on", "delete") || cursor.peek_both("on", "update") {
             cursor.expect("on")?;
@@ -274,7 +273,7 @@ fn action(cursor: &mut Cursor<'_>) -> Result<ReferentialAction, ParseError> {
     Ok(ReferentialAction::Nothing)
 }
 
-/// A column with its constraints, of which some are the table's.
+/// Parses a column with its constraints. Keys, checks and references become the table's.
 fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     let from = cursor.offset();
     let name = cursor.name()?;
@@ -297,7 +296,7 @@ fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> 
     Ok(())
 }
 
-/// Words up to the first constraint, and the numbers in parentheses after them.
+/// Parses the words up to the first constraint, and the numbers in parentheses after them.
 fn type_name(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     const ENDS: [&str; 10] = [
         "constraint",
@@ -387,8 +386,7 @@ fn column_constraint(
     Ok(())
 }
 
-/// A literal, a number with its sign, a name that stands for a text, or an expression in
-/// parentheses.
+/// Parses a literal, a signed number, a name that means its text, or an expression in parentheses.
 fn default(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     if cursor.peek_symbol("(") {
         return Ok(without_parentheses(cursor.parenthesised()?));

@@ -1,4 +1,4 @@
-//! Expressions in declarations: the columns of keys and indexes, conditions and defaults.
+//! Parses expressions in declarations: columns of keys and indexes, conditions and defaults.
 
 use crate::{
     sql::{
@@ -9,7 +9,7 @@ use crate::{
     sqlite::schema::KeyColumn,
 };
 
-/// `(a, b collate nocase desc, lower(c))`.
+/// Parses `(a, b collate nocase desc, lower(c))`.
 pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, ParseError> {
     let inside = cursor.parenthesised()?;
     let parts = cursor::split(inside);
@@ -29,7 +29,7 @@ pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, Par
             tokens = rest;
         }
         let expression = match tokens {
-            // A text is a name here.
+            // A string literal is a name here.
             [name] if name.is_name() => Name::new(&name.unquoted()).to_string(),
             _ => without_parentheses(tokens),
         };
@@ -42,7 +42,7 @@ pub(super) fn key_columns(cursor: &mut Cursor<'_>) -> Result<Vec<KeyColumn>, Par
     Ok(parts.into_iter().map(column).collect())
 }
 
-/// An expression, normalised and without the parentheses that are around all of it.
+/// Normalises an expression, and removes the parentheses around all of it.
 pub(super) fn without_parentheses(mut tokens: &[Token<'_>]) -> String {
     while let [open, inside @ .., close] = tokens
         && open.is_symbol("(")
@@ -54,7 +54,7 @@ pub(super) fn without_parentheses(mut tokens: &[Token<'_>]) -> String {
     sql::join(tokens)
 }
 
-/// A default as `PRAGMA table_info` shows it, normalised.
+/// Normalises a default as `PRAGMA table_info` shows it.
 pub(in crate::sqlite::schema) fn default(shown: &str) -> String {
     match Cursor::new(shown).rest() {
         [only] => single_default(only),
@@ -62,7 +62,7 @@ pub(in crate::sqlite::schema) fn default(shown: &str) -> String {
     }
 }
 
-/// A default of one token. A name stands for its text, unless it is one of these words.
+/// Normalises a default of one token. A name means its text, unless it is one of these words.
 pub(super) fn single_default(token: &Token<'_>) -> String {
     const MEANT: [&str; 6] = [
         "null",
