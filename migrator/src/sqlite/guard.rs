@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_denial_is_told() {
+    fn the_first_denial_is_recorded() {
         let owners = Owners::default().after_migration("users", ["users"].into_iter());
         let guard = Guard::new("posts", owners, Policy::Enforce);
         let action = |code, first| Action {

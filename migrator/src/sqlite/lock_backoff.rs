@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_attempt_waits_for_its_turn_and_then_holds_it() {
+    async fn an_attempt_queues_for_the_fair_lock_and_holds_it() {
         let (_directory, mut service, mut migrator) = locks();
         let backoff = LockBackoff::new(Duration::MAX);
         let mut attempts = backoff.attempts(&mut migrator);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frozen_process_keeps_no_attempt_from_being_made() {
+    async fn a_suspended_holder_does_not_block_attempts() {
         let (_directory, mut frozen, mut migrator) = locks();
         let mut never_released = frozen.acquire();
         assert!(never_released.try_acquire());
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_time_one_attempt_is_made_out_of_turn() {
+    async fn a_zero_limit_allows_one_attempt_out_of_turn() {
         let (_directory, mut service, mut migrator) = locks();
         let mut writing = service.acquire();
         assert!(writing.try_acquire());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_jittered_downwards_by_a_half_at_most() {
+    fn a_pause_is_jittered_to_at_least_half() {
         for _ in 0..100 {
             let pause = jittered(LONGEST_PAUSE);
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_without_time_ends_at_once() {
+    async fn a_zero_limit_times_out_without_a_pause() {
         let mut backoff = LockBackoff::new(Duration::ZERO);
 
         assert!(matches!(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_without_end_goes_on() {
+    async fn an_unlimited_wait_continues() {
         let mut backoff = LockBackoff::new(Duration::MAX);
 
         assert!(backoff.pause().await.is_ok());

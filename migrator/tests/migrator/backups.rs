@@ -1,10 +1,10 @@
 //! Backups and the way back, on databases with two tables that are always written together.
 
+mod consistency;
 mod disk;
-mod exact;
-mod kept;
-mod refused;
+mod rejections;
 mod restores;
+mod retention;
 
 use std::{
     fs,
@@ -74,10 +74,10 @@ impl TestDir {
     }
 
     fn backups(&self) -> Backups {
-        self.backups_kept(DEFAULT_KEEP)
+        self.backups_keeping(DEFAULT_KEEP)
     }
 
-    fn backups_kept(&self, keep: NonZeroUsize) -> Backups {
+    fn backups_keeping(&self, keep: NonZeroUsize) -> Backups {
         Backups::new(self.path(), None, keep)
     }
 
@@ -218,7 +218,7 @@ fn damage(file: &Path, pages: u64) {
     );
 }
 
-fn record_of(backup: &Path) -> PathBuf {
+fn manifest_path(backup: &Path) -> PathBuf {
     let mut name = backup.as_os_str().to_owned();
     name.push(".json");
     name.into()

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backup_that_is_given_up_leaves_nothing() {
+    fn a_dropped_partial_backup_leaves_no_files() {
         let folder = tempfile::tempdir().unwrap();
 
         drop(PartialBackup::at(&folder.path().join("a.db")).unwrap());
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_overwrites_nothing() {
+    fn a_backup_never_overwrites_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
         fs::write(&file, "mine").unwrap();

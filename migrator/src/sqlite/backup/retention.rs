@@ -134,7 +134,7 @@ mod tests {
     use super::{super::files::PartialBackup, *};
 
     #[test]
-    fn only_names_of_backups_of_the_database_are_taken_for_such() {
+    fn only_backup_names_of_the_database_are_parsed() {
         for name in [
             "microblog-20261124T065018.123Z-v0002.db",
             "microblog-20261124T065018.123Z-v12345-2.db",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn two_backups_of_one_millisecond_have_two_names_and_an_order() {
+    fn backups_of_one_millisecond_get_ordered_names() {
         let folder = tempfile::tempdir().unwrap();
         let reserve =
             || PartialBackup::in_folder(folder.path(), "a", DateTime::UNIX_EPOCH, 2).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_writes_is_left_and_what_nobody_writes_goes() {
+    fn pruning_spares_partial_backups_of_live_processes() {
         let folder = tempfile::tempdir().unwrap();
         let name = |n: u32| format!("a-19700101T000000.00{n}Z-v0001.db");
         let writing = PartialBackup::at(&folder.path().join(name(1))).unwrap();

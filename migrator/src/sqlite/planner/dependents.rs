@@ -90,13 +90,13 @@ impl DependentObjects {
     pub(super) fn drops(&self, transition: &Transition<'_>) -> Vec<Step> {
         let (from, to) = (transition.from, transition.to);
         let gone: BTreeSet<_> = transition.gone_tables().map(|table| &table.name).collect();
-        let mut permanent = Vec::new();
-        let mut temporary = Vec::new();
+        let mut dropped = Vec::new();
+        let mut recreated = Vec::new();
         let mut drop = |kind: &str, name: &Name, for_good: bool| {
             let list = if for_good {
-                &mut permanent
+                &mut dropped
             } else {
-                &mut temporary
+                &mut recreated
             };
             list.push(format!("drop {kind} {}", name.quoted()));
         };
@@ -131,8 +131,8 @@ impl DependentObjects {
         }
         let why = "-- Blocks a later step, or changes: recreated below.";
         vec![
-            Step::new(permanent),
-            Step::new(temporary).with_comments(vec![why.to_owned()]),
+            Step::new(dropped),
+            Step::new(recreated).with_comments(vec![why.to_owned()]),
         ]
     }
 

@@ -136,10 +136,10 @@ fn cautions(
     if transition.direction == Direction::Up {
         return cautions;
     }
-    if !copy.never_stored.is_empty() {
+    if !copy.without_old_values.is_empty() {
         cautions.push(format!(
             "-- Placeholders, since the values were not kept: {}.",
-            list(&copy.never_stored)
+            list(&copy.without_old_values)
         ));
     }
     if !copy.null_replaced.is_empty() {
@@ -150,7 +150,7 @@ fn cautions(
     }
     // A default or NULL is not a placeholder, but it differs from the old value too.
     let returned =
-        |name: &&Name| before.column(name).is_none() && !copy.never_stored.contains(name);
+        |name: &&Name| before.column(name).is_none() && !copy.without_old_values.contains(name);
     let names = after.columns.iter().map(|column| &column.name);
     let returned = names.filter(returned).filter(|name| {
         row_copy::is_in_computed_key(transition.to, after, name)
@@ -159,7 +159,7 @@ fn cautions(
                 .is_some_and(|column| column.default.is_some())
     });
     for name in copy
-        .never_stored
+        .without_old_values
         .iter()
         .chain(&copy.null_replaced)
         .chain(returned)

@@ -12,7 +12,7 @@ pub(super) struct RowCopy {
     /// The written columns, each with its expression.
     pub(super) columns: Vec<(String, String)>,
     /// The new columns, which have no old values.
-    pub(super) never_stored: Vec<Name>,
+    pub(super) without_old_values: Vec<Name>,
     /// The columns in which only NULL is replaced.
     pub(super) null_replaced: Vec<Name>,
 }
@@ -30,7 +30,7 @@ pub(super) fn row_copy(
 ) -> Result<RowCopy, Error> {
     let mut copy = RowCopy {
         columns: rowid_of_both(before, after),
-        never_stored: Vec::new(),
+        without_old_values: Vec::new(),
         null_replaced: Vec::new(),
     };
     for column in after.columns.iter().filter(|c| c.generated.is_none()) {
@@ -50,7 +50,7 @@ pub(super) fn row_copy(
             ValueSource::Refused => return Err(not_null_without_default(after, column)),
         };
         if was.is_none() {
-            copy.never_stored.push(column.name.clone());
+            copy.without_old_values.push(column.name.clone());
         } else if source != ValueSource::Kept {
             copy.null_replaced.push(column.name.clone());
         }

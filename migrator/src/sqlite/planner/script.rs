@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paragraph_before_a_declaration_goes_along_without_directives() {
+    fn comments_before_a_declaration_lose_their_directives() {
         for (text, expected) in [
             ("", &[][..]),
             ("-- One.\n  -- Two.", &["-- One.", "-- Two."]),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_ends_a_comment_before_its_line() {
+    fn a_line_break_in_a_name_does_not_end_a_comment() {
         let step = super::super::plan::Step::new(vec!["drop table x".to_owned()]);
         let step = step.with_losses(vec![DestructiveChange::Table(Name::new("a\nb"))]);
         let plan = Plan {

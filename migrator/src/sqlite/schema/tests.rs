@@ -26,7 +26,7 @@ const SAMPLES: [&str; 16] = [
     "create table a (id integer, primary key (id desc))",
     "create table a (id integer, primary key (id autoincrement))",
     "create table a (a int, b int, primary key (a, b desc)) without rowid, strict",
-    "create table \"a b\" (\"c d\" long  type(1, 2) default 'it''s' not null on conflict no_observer)",
+    "create table \"a b\" (\"c d\" long  type(1, 2) default 'it''s' not null on conflict ignore)",
     "create table a (b int constraint c check (b > 0) constraint d unique on conflict replace,
                      constraint e check (b < 10) unique (b collate nocase))",
     "create table a (id integer primary key, b references a on delete cascade on update set null
@@ -48,7 +48,7 @@ const SAMPLES: [&str; 16] = [
 ];
 
 #[tokio::test]
-async fn what_a_schema_says_makes_the_same_schema() {
+async fn printed_ddl_parses_to_an_equal_schema() {
     for sample in SAMPLES {
         let declared = schema(sample).await;
 
@@ -61,7 +61,7 @@ async fn what_a_schema_says_makes_the_same_schema() {
 }
 
 #[tokio::test]
-async fn order_and_spelling_do_not_count() {
+async fn order_and_spelling_do_not_affect_equality() {
     for (a, b) in [
         (
             "create table a (b text not null unique, c integer check (c > 0) references b (d))",
@@ -94,7 +94,7 @@ async fn order_and_spelling_do_not_count() {
 }
 
 #[tokio::test]
-async fn each_thing_that_a_pragma_hides_makes_a_difference() {
+async fn properties_hidden_by_pragmas_affect_equality() {
     let plain = "create table a (id integer primary key, b text, c text)";
     for other in [
         "create table a (id integer primary key autoincrement, b text, c text)",
@@ -148,7 +148,7 @@ async fn each_thing_that_a_pragma_hides_makes_a_difference() {
 }
 
 #[tokio::test]
-async fn comments_belong_to_what_they_stand_at() {
+async fn comments_are_assigned_to_the_adjacent_object() {
     let script = "-- The accounts.
         -- @renamed from=users
         create table accounts ( -- all of them
@@ -185,7 +185,7 @@ async fn comments_belong_to_what_they_stand_at() {
 }
 
 #[tokio::test]
-async fn what_litestream_keeps_in_a_database_is_no_part_of_its_schema() {
+async fn litestream_tables_are_not_part_of_the_schema() {
     let schema = try_schema(
         "create table a (b);
          create table _litestream_seq (id integer primary key, seq integer);
@@ -198,7 +198,7 @@ async fn what_litestream_keeps_in_a_database_is_no_part_of_its_schema() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_compared_is_an_error() {
+async fn an_unsupported_declaration_is_an_error() {
     let error = try_schema("create virtual table a using dbstat").await;
 
     assert!(

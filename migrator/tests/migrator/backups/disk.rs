@@ -37,7 +37,7 @@ fn child(database: &Path, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(DATABASE, database).env(DO, what).args([
         "--exact",
-        "backups::disk::in_a_process_of_its_own",
+        "backups::disk::run_in_a_child_process",
         "--ignored",
         "--nocapture",
     ]);
@@ -46,7 +46,7 @@ fn child(database: &Path, what: &str) -> Command {
 
 #[tokio::test]
 #[ignore = "the other tests run it, each in a process of its own"]
-async fn in_a_process_of_its_own() {
+async fn run_in_a_child_process() {
     let Ok(database) = std::env::var(DATABASE) else {
         return;
     };
@@ -181,7 +181,7 @@ fn kibibytes(file: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
+async fn a_full_disk_fails_a_backup_without_leftovers() {
     let dir = TestDir::with_rows(2_000).await;
     let size = kibibytes(&dir.path());
     let half = size * 1024 / 2;
@@ -214,7 +214,7 @@ async fn on_a_full_disk_there_is_no_backup_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_nothing_is_restored() {
+async fn a_full_disk_fails_a_restore_without_changes() {
     let dir = TestDir::with_rows(2_000).await;
     let backup = dir.back_up().await.unwrap();
     dir.add_rows(1).await;
@@ -247,7 +247,7 @@ async fn on_a_full_disk_nothing_is_restored() {
 }
 
 #[tokio::test]
-async fn into_a_folder_that_is_read_only_nothing_is_written() {
+async fn a_read_only_directory_fails_a_backup() {
     let dir = TestDir::with_rows(10).await;
     let folder = dir.0.path();
     fs::create_dir(folder.join("backups")).unwrap();
@@ -270,7 +270,7 @@ async fn into_a_folder_that_is_read_only_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn where_no_file_may_grow_nothing_is_left_either() {
+async fn a_file_size_limit_fails_a_backup_without_leftovers() {
     let dir = TestDir::with_rows(2_000).await;
     let backup = dir.back_up().await.unwrap();
     dir.add_rows(1).await;
@@ -288,7 +288,7 @@ async fn where_no_file_may_grow_nothing_is_left_either() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_killed_leaves_nothing_that_counts() {
+async fn a_killed_backup_leaves_no_visible_backup() {
     let dir = TestDir::with_rows(2_000).await;
 
     for event in 0..4 {
@@ -312,7 +312,7 @@ async fn a_backup_that_is_killed_leaves_nothing_that_counts() {
 }
 
 #[tokio::test]
-async fn a_restore_that_is_killed_leaves_all_or_nothing() {
+async fn a_killed_restore_is_atomic() {
     let dir = TestDir::with_rows(6_000).await;
     let backup = dir.back_up().await.unwrap();
     let mut ends = BTreeMap::<bool, u32>::new();

@@ -21,7 +21,7 @@ use super::{COUNTS, KNOWN, Writer, damage, overwrite, query_in};
 use crate::{PATIENCE, TestDir, execute, query_texts};
 
 #[tokio::test]
-async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
+async fn a_restore_and_its_pre_restore_backup_bring_back_each_state() {
     let dir = TestDir::with_rows(10).await;
     let backup = dir.back_up().await.unwrap();
     dir.ledger()
@@ -55,7 +55,7 @@ async fn a_restore_gives_the_old_state_back_and_its_rescue_the_new_one() {
 }
 
 #[tokio::test]
-async fn until_a_restore_is_finished_nothing_has_happened() {
+async fn an_unfinished_restore_changes_nothing() {
     let dir = TestDir::with_rows(5_000).await;
     let backup = dir.back_up().await.unwrap();
     dir.add_rows(1).await;
@@ -95,7 +95,7 @@ async fn until_a_restore_is_finished_nothing_has_happened() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
+async fn a_restore_waits_for_the_lock_until_its_timeout() {
     let dir = TestDir::with_rows(10).await;
     let backup = dir.back_up().await.unwrap();
     let mut holder = dir.connect().await;
@@ -121,7 +121,7 @@ async fn a_lock_that_is_held_is_waited_for_until_it_is_too_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_read_and_write_go_on_through_a_restore() {
+async fn readers_and_writers_continue_during_a_restore() {
     let dir = TestDir::with_rows(20_000).await;
     let backup = dir.back_up().await.unwrap();
     let writer = Writer::start(&dir).await;
@@ -176,7 +176,7 @@ async fn those_who_read_and_write_go_on_through_a_restore() {
 }
 
 #[tokio::test]
-async fn a_missing_database_is_made() {
+async fn a_restore_creates_a_missing_database() {
     let dir = TestDir::with_rows(10).await;
     let backup = dir.back_up().await.unwrap();
     let other = TestDir::new();
@@ -193,7 +193,7 @@ async fn a_missing_database_is_made() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_replaced_and_what_it_was_is_kept() {
+async fn a_damaged_database_is_copied_and_then_replaced() {
     let dir = TestDir::with_rows(2_000).await;
     let backup = dir.back_up().await.unwrap();
     damage(&dir.path(), 3);
@@ -214,7 +214,7 @@ async fn a_damaged_database_is_replaced_and_what_it_was_is_kept() {
 }
 
 #[tokio::test]
-async fn a_database_without_its_first_page_is_for_the_operator_to_move_away() {
+async fn a_database_without_its_first_page_is_not_restored_into() {
     let dir = TestDir::with_rows(10).await;
     let backup = dir.back_up().await.unwrap();
     overwrite(&dir.path(), 0, &[0xA5; 4096]);
@@ -229,7 +229,7 @@ async fn a_database_without_its_first_page_is_for_the_operator_to_move_away() {
 }
 
 #[tokio::test]
-async fn a_restore_tells_how_far_it_is() {
+async fn a_restore_reports_its_progress() {
     let dir = TestDir::with_rows(5_000).await;
     let backup = dir.back_up().await.unwrap();
     let (tell, told) = std::sync::mpsc::channel();

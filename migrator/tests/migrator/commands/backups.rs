@@ -16,7 +16,7 @@ async fn behind() -> Tree {
 }
 
 #[tokio::test]
-async fn a_run_that_does_something_makes_a_backup_and_the_way_back_is_one_command() {
+async fn a_run_makes_a_backup_that_restore_brings_back() {
     let tree = behind().await;
     let before = tree.done(&["dump"]);
 
@@ -44,7 +44,7 @@ async fn a_run_that_does_something_makes_a_backup_and_the_way_back_is_one_comman
 }
 
 #[tokio::test]
-async fn a_run_that_does_nothing_or_is_refused_makes_no_backup() {
+async fn a_run_without_changes_or_rejected_makes_no_backup() {
     let tree = Tree::upgraded();
     tree.add_rows(1).await;
 
@@ -56,7 +56,7 @@ async fn a_run_that_does_nothing_or_is_refused_makes_no_backup() {
 }
 
 #[tokio::test]
-async fn without_a_backup_there_is_not_even_a_folder() {
+async fn no_backup_creates_no_directory() {
     let tree = behind().await;
 
     let said = tree.done(&["upgrade", "--no-backup"]);
@@ -67,7 +67,7 @@ async fn without_a_backup_there_is_not_even_a_folder() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_all_and_changes_no_byte() {
+async fn a_dry_run_reports_everything_and_changes_no_byte() {
     let tree = behind().await;
     let bytes = || fs::read(tree.dir.path()).unwrap();
     let before = bytes();
@@ -97,7 +97,7 @@ async fn a_dry_run_says_all_and_changes_no_byte() {
 }
 
 #[test]
-fn a_dry_run_without_a_database_makes_none() {
+fn a_dry_run_creates_no_database() {
     let tree = Tree::new();
 
     let said = tree.done(&["upgrade", "--dry-run"]);
@@ -142,7 +142,7 @@ async fn backups_are_listed_and_the_newest_are_kept() {
 }
 
 #[tokio::test]
-async fn the_folder_of_backups_may_be_another() {
+async fn backup_dir_sets_the_directory() {
     let tree = behind().await;
     let folder = tree.dir.0.path().join("elsewhere");
 
@@ -156,7 +156,7 @@ async fn the_folder_of_backups_may_be_another() {
 }
 
 #[tokio::test]
-async fn a_backup_as_a_file_of_its_own_is_never_written_over() {
+async fn a_backup_to_a_named_file_never_overwrites_it() {
     let tree = Tree::upgraded();
     tree.add_rows(2).await;
     let file = tree.dir.0.path().join("tuesday.db");
@@ -175,7 +175,7 @@ async fn a_backup_as_a_file_of_its_own_is_never_written_over() {
 }
 
 #[tokio::test]
-async fn what_is_no_backup_is_not_restored() {
+async fn a_file_without_a_backup_is_not_restored() {
     let tree = Tree::upgraded();
     tree.add_rows(2).await;
     tree.done(&["backup"]);

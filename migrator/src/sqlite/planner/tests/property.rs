@@ -4,11 +4,11 @@
 //! written by itself into a database that was declared as the schema to reach. If that
 //! does not take all of them, the way there has to fail, and to change nothing.
 
-mod chance;
+mod coverage;
 mod data;
 mod model;
 mod random;
-mod reached;
+mod random_source;
 mod rows;
 mod surviving;
 
@@ -23,10 +23,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::runtime::Builder;
 
 use self::{
-    chance::RandomSource,
+    coverage::Coverage,
     data::{dump, move_rows, sequences},
     random::changed,
-    reached::Coverage,
+    random_source::RandomSource,
     surviving::{Pair, Surviving, pairs},
 };
 use super::{declared, done, memory, run};
@@ -78,17 +78,17 @@ fn check(related: bool) {
 }
 
 #[test]
-fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again() {
+fn a_changed_schema_is_reached_and_reverted_with_its_rows() {
     check(true);
 }
 
 #[test]
-fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again_2() {
+fn a_changed_schema_is_reached_and_reverted_with_its_rows_2() {
     check(true);
 }
 
 #[test]
-fn a_schema_that_was_changed_is_reached_with_its_rows_and_left_again_3() {
+fn a_changed_schema_is_reached_and_reverted_with_its_rows_3() {
     check(true);
 }
 
@@ -215,7 +215,7 @@ impl Case {
         };
         reached.count_plan(&up);
         let pairs = pairs(&from, &to, &renames);
-        let mut database = self.never_stored(&from).await?;
+        let mut database = self.filled(&from).await?;
         let plans = Plans {
             from: &from,
             to: &to,
@@ -235,7 +235,7 @@ impl Case {
     }
 
     /// A database with the rows that its own constraints allow.
-    async fn never_stored(&self, from: &Schema) -> Result<SqliteConnection, String> {
+    async fn filled(&self, from: &Schema) -> Result<SqliteConnection, String> {
         let mut database = memory().await;
         done(&mut database, &self.from).await;
         run(&mut database, "pragma foreign_keys = on").await?;

@@ -16,7 +16,7 @@ fn names(names: &[&str]) -> Vec<Name> {
 }
 
 #[tokio::test]
-async fn a_column_that_comes_while_others_go_is_asked_about() {
+async fn a_new_column_beside_a_dropped_one_raises_a_question() {
     let (from, to) = both("create table t (a, b, c)", "create table t (a, d, e)").await;
 
     let (mut renames, questions) = Renames::find(&from, &to).unwrap();
@@ -51,7 +51,7 @@ async fn a_column_that_comes_while_others_go_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_like_one_that_goes_is_asked_about_and_then_its_columns() {
+async fn a_table_similar_to_a_dropped_one_raises_a_question() {
     let (from, to) = both(
         "create table users (id, name, bio)",
         "create table accounts (id, name, about); create table posts (body, at)",
@@ -78,7 +78,7 @@ async fn a_table_that_is_like_one_that_goes_is_asked_about_and_then_its_columns(
 }
 
 #[tokio::test]
-async fn a_directive_answers_once_and_then_says_nothing() {
+async fn an_applied_directive_is_ignored_afterwards() {
     let from = "create table users (id, name, bio)";
     let to = "-- @renamed from=users
         create table accounts (id,
@@ -101,7 +101,7 @@ async fn a_directive_answers_once_and_then_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_directive_that_names_nothing_is_an_error() {
+async fn a_directive_with_an_unknown_name_is_an_error() {
     for (to, new) in [
         ("create table t (a, b,\n/* @renamed from=x */ c)", "t.c"),
         ("create table t (a, b,\n/* @renamed from=a */ c)", "t.c"),

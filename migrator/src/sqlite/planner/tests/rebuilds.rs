@@ -95,7 +95,7 @@ create trigger posted after insert on posts begin
 ";
 
 #[tokio::test]
-async fn a_check_needs_a_new_table_and_all_that_is_around_it_again() {
+async fn a_new_check_rebuilds_the_table_and_its_dependents() {
     let (up, down) = scripts(
         "create table users (id integer primary key autoincrement, name text not null);
         create index users_by_name on users (name);
@@ -128,7 +128,7 @@ async fn a_check_needs_a_new_table_and_all_that_is_around_it_again() {
 }
 
 #[tokio::test]
-async fn what_the_way_back_cannot_bring_back_is_said() {
+async fn the_down_script_names_data_that_it_cannot_restore() {
     let (up, down) = scripts(
         "create table users (id integer primary key, name text not null unique, bio text); create table tags (tag text)",
         "create table users (id integer primary key)",
@@ -196,7 +196,7 @@ alter table new_users rename to users;
 }
 
 #[tokio::test]
-async fn rows_without_a_value_for_what_becomes_the_rowid_come_last() {
+async fn rows_without_a_rowid_value_are_copied_last() {
     let from = "create table t (id int, a text)";
     let rows = "insert into t (id, a) values (2, 'a'), (null, 'b'), (1, 'c'), (3, 'd')";
 

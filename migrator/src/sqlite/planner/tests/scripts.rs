@@ -90,7 +90,7 @@ create view v as select a from t;
 }
 
 #[tokio::test]
-async fn a_table_is_renamed_and_those_that_refer_to_it_follow() {
+async fn references_follow_a_renamed_table() {
     let (up, down) = scripts(
         "create table users (id integer primary key, name text);
         create table posts (user_id integer references users (id));",
@@ -118,7 +118,7 @@ alter table accounts rename to users;
 }
 
 #[tokio::test]
-async fn an_index_comes_and_goes_by_itself() {
+async fn an_index_is_created_and_dropped_alone() {
     let (up, down) = scripts(
         USERS,
         "create table users (id integer primary key autoincrement, name text not null) strict;
@@ -144,7 +144,7 @@ drop index users_by_name;
 }
 
 #[tokio::test]
-async fn a_new_table_comes_with_its_comments() {
+async fn a_new_table_keeps_its_comments() {
     let (up, down) = scripts(
         USERS,
         "create table users (id integer primary key autoincrement, name text not null) strict;
@@ -184,7 +184,7 @@ drop table posts;
 }
 
 #[tokio::test]
-async fn two_changes_at_once_stay_apart() {
+async fn two_changes_become_separate_steps() {
     let (up, down) = scripts(
         USERS,
         "create table users (

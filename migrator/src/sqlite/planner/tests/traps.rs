@@ -18,7 +18,7 @@ async fn refused(to: &str) -> Error {
 }
 
 #[tokio::test]
-async fn not_null_without_a_constant_default_works_as_long_as_there_is_no_row() {
+async fn not_null_without_a_constant_default_needs_an_empty_table() {
     let add = "alter table users add column bio text not null";
     let mut empty = database(USERS).await;
     let mut used = database(&format!("{USERS}; {ROW}")).await;
@@ -44,7 +44,7 @@ async fn not_null_without_a_constant_default_works_as_long_as_there_is_no_row() 
 }
 
 #[tokio::test]
-async fn a_default_that_is_no_constant_works_as_long_as_there_is_no_row() {
+async fn a_computed_default_needs_an_empty_table() {
     for default in ["current_timestamp", "(abs(-3))"] {
         let add = format!("alter table users add column at text not null default {default}");
         let mut empty = database(USERS).await;
@@ -66,7 +66,7 @@ async fn a_default_that_is_no_constant_works_as_long_as_there_is_no_row() {
 }
 
 #[tokio::test]
-async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
+async fn a_default_is_equal_in_old_and_new_rows() {
     let from = "create table t (id integer primary key)";
     let values = "select count(distinct quote(d) || typeof(d)) || ' ' || count(*) from t";
     let insert = "insert into t (id) values (null)";
@@ -104,7 +104,7 @@ async fn a_default_is_the_same_in_rows_that_were_there_and_in_rows_to_come() {
 }
 
 #[tokio::test]
-async fn what_is_computed_as_a_real_number_is_copied_as_one() {
+async fn a_computed_real_value_is_copied_as_real() {
     let from = "create table t (id integer primary key, r real as (id) virtual)";
     let to = "create table t (id integer primary key, r blob)";
     let rows_before = "insert into t (id) values (1), (2)";
@@ -123,7 +123,7 @@ async fn what_is_computed_as_a_real_number_is_copied_as_one() {
 }
 
 #[tokio::test]
-async fn each_column_that_sqlite_does_not_drop_goes_with_a_new_table() {
+async fn columns_that_sqlite_cannot_drop_need_a_rebuild() {
     for (with, without) in [
         (
             "create table t (a int, b int primary key)",
@@ -199,7 +199,7 @@ async fn each_column_that_sqlite_does_not_drop_goes_with_a_new_table() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_renamed_away_takes_the_references_with_it() {
+async fn references_follow_a_table_that_is_renamed_away() {
     let schema = "create table users (id integer primary key, name text);
          create table posts (user_id integer references users (id));
          create view names as select name from users;";
@@ -235,7 +235,7 @@ async fn a_table_that_is_renamed_away_takes_the_references_with_it() {
 }
 
 #[tokio::test]
-async fn what_vanishes_with_a_table_is_made_again() {
+async fn dependents_of_a_dropped_table_are_recreated() {
     let schema = "create table users (id integer primary key, name text);
          create index by_name on users (name);
          create view names as select name from users;
@@ -268,7 +268,7 @@ async fn what_vanishes_with_a_table_is_made_again() {
 }
 
 #[tokio::test]
-async fn the_mark_of_autoincrement_stays() {
+async fn a_rebuild_keeps_the_autoincrement_sequence() {
     let schema = "create table users (id integer primary key autoincrement, name text)";
     let changed = "create table Users (id integer primary key autoincrement, name text unique)";
     let (up, down) = plans(schema, changed).await;
@@ -315,7 +315,7 @@ async fn the_mark_of_autoincrement_stays() {
 }
 
 #[tokio::test]
-async fn the_order_of_columns_is_no_difference() {
+async fn column_order_is_not_a_difference() {
     let added = database(&format!("{USERS}; alter table users add column bio text")).await;
     let mut added = added;
     let added = Schema::read(&mut added).await.unwrap();
@@ -327,9 +327,9 @@ async fn the_order_of_columns_is_no_difference() {
 }
 
 #[tokio::test]
-async fn what_the_pragmas_hide_is_a_change() {
+async fn properties_hidden_by_pragmas_are_changes() {
     let from = "create table a (id integer primary key, b text collate nocase check (b <> ''),
-                    c as (b || 'x'), d int unique on conflict no_observer,
+                    c as (b || 'x'), d int unique on conflict ignore,
                     e references a (id) deferrable initially deferred,
                     constraint f check (d > 0));
                 create index i on a (b) where d is not null";
@@ -352,7 +352,7 @@ async fn what_the_pragmas_hide_is_a_change() {
 }
 
 #[tokio::test]
-async fn rows_that_were_not_copied_end_the_run() {
+async fn uncopied_rows_fail_the_script() {
     let from = "create table t (a int)";
     let to = "create table t (a int unique on conflict replace)";
     let (up, _) = plans(from, to).await;
@@ -370,7 +370,7 @@ async fn rows_that_were_not_copied_end_the_run() {
 }
 
 #[tokio::test]
-async fn what_a_way_down_makes_up_is_different_where_it_has_to_be() {
+async fn placeholders_are_unique_under_a_unique_key() {
     let from = "create table t (a int, code text not null unique, n int not null check (n > 0))";
     let to = "create table t (a int)";
     let (before, after) = (declared(from).await, declared(to).await);
@@ -396,7 +396,7 @@ async fn what_a_way_down_makes_up_is_different_where_it_has_to_be() {
 }
 
 #[tokio::test]
-async fn a_rename_that_sqlite_does_not_follow_is_refused() {
+async fn an_unsupported_rename_is_rejected() {
     let from = "create table t (id integer primary key, a text, unique (id, a)) without rowid";
     let to = "create table t (
         -- @renamed from=id

@@ -1,10 +1,10 @@
 //! Random schemas, random changes of them, and random rows.
 
-use super::chance::{
+use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
+use super::random_source::{
     ACTIONS, CHECKS, COLUMNS, CONFLICTS, GENERATED, INDEX, INDEXES, RandomSource, TABLES, TRIGGER,
     TRIGGERS, TYPES, VIEW, VIEWS,
 };
-use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
 
 fn fresh(chance: &mut RandomSource, pool: &[&str], taken: &[String]) -> Option<String> {
     let free = |name: &&&str| !taken.iter().any(|t| t.eq_ignore_ascii_case(name));

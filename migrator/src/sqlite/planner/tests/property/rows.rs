@@ -1,8 +1,8 @@
 //! Random rows.
 
 use super::{
-    chance::RandomSource,
     model::{Model, Reference, Table, quote},
+    random_source::RandomSource,
 };
 
 /// Statements that write rows, of which some may fail.

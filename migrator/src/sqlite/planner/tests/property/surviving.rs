@@ -77,16 +77,16 @@ impl<'a> Surviving<'a> {
                     pair.after.column(new).unwrap(),
                 );
                 let needed = |table: &Table, column: &Column| row_copy::is_needed(table, column);
-                let null_replaced = needed(pair.before, was) != needed(pair.after, is);
+                let nullability_changed = needed(pair.before, was) != needed(pair.after, is);
                 let moved = changed.contains(&(&pair.after.name, new))
                     || changed.contains(&(&pair.before.name, old));
                 let computed = was.generated.is_some() || is.generated.is_some();
-                if moved || null_replaced || computed {
+                if moved || nullability_changed || computed {
                     surviving.all = false;
                 } else {
                     names.push(new.clone());
                 }
-                surviving.may_fail |= null_replaced;
+                surviving.may_fail |= nullability_changed;
             }
             surviving.all &= names.len() == pair.before.columns.len();
             // What came back is not what was there.

@@ -7,7 +7,7 @@ use migrator::{
     backup::{Backup, Error, Restored},
 };
 
-use super::{damage, overwrite, record_of};
+use super::{damage, manifest_path, overwrite};
 use crate::{PATIENCE, TestDir};
 
 /// One line, with a remedy, and a code that is not the lock's.
@@ -26,7 +26,7 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, reason: &str, sa
 }
 
 /// A backup of ten rows, beside a database that has eleven by now.
-async fn place_with_backup() -> (TestDir, PathBuf) {
+async fn dir_with_backup() -> (TestDir, PathBuf) {
     let dir = TestDir::with_rows(10).await;
     let Backup { path, .. } = dir.back_up().await.unwrap();
     dir.add_rows(1).await;
@@ -60,7 +60,7 @@ async fn a_damaged_database_is_not_backed_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_of_ours_is_not_backed_up() {
+async fn a_foreign_or_missing_database_is_not_backed_up() {
     let dir = TestDir::new();
     assert_refused(
         dir.back_up().await,
@@ -81,7 +81,7 @@ async fn what_is_no_database_of_ours_is_not_backed_up() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_used_is_named() {
+async fn an_unusable_directory_is_named_in_the_error() {
     let dir = TestDir::with_rows(10).await;
     fs::write(dir.0.path().join("backups"), "in the way").unwrap();
 
@@ -101,8 +101,8 @@ async fn a_folder_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn a_backup_that_its_record_does_not_know_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
+async fn a_backup_that_differs_from_its_manifest_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
     let whole = fs::read(&file).unwrap();
 
     overwrite(&file, 4096 + 100, &[0xA5; 16]);
@@ -114,19 +114,19 @@ async fn a_backup_that_its_record_does_not_know_is_not_restored() {
     assert_untouched(&dir, result, "BACKUP_DAMAGED", "by its manifest").await;
 
     fs::write(&file, &whole).unwrap();
-    fs::write(record_of(&file), "{").unwrap();
+    fs::write(manifest_path(&file), "{").unwrap();
     let result = dir.restore(&file).await;
     assert_untouched(&dir, result, "BACKUP_RECORD", "cannot be read").await;
 
-    fs::remove_file(record_of(&file)).unwrap();
+    fs::remove_file(manifest_path(&file)).unwrap();
     dir.restore(&file).await.unwrap();
     assert_eq!(dir.counts().await, "10 10");
 }
 
 #[tokio::test]
-async fn a_damaged_backup_without_a_record_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
-    fs::remove_file(record_of(&file)).unwrap();
+async fn a_damaged_backup_without_a_manifest_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
+    fs::remove_file(manifest_path(&file)).unwrap();
     let whole = fs::read(&file).unwrap();
 
     damage(&file, 3);
@@ -143,13 +143,13 @@ async fn a_damaged_backup_without_a_record_is_not_restored() {
 }
 
 #[tokio::test]
-async fn a_backup_in_which_a_row_refers_to_none_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
+async fn a_backup_with_orphans_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
     let other = TestDir::with_rows(10).await;
     let orphan = "pragma foreign_keys = off; delete from debits where id = 3";
     other.execute(orphan).await;
     fs::copy(other.path(), &file).unwrap();
-    fs::remove_file(record_of(&file)).unwrap();
+    fs::remove_file(manifest_path(&file)).unwrap();
 
     let result = dir.restore(&file).await;
 
@@ -163,8 +163,8 @@ async fn a_backup_in_which_a_row_refers_to_none_is_not_restored() {
 }
 
 #[tokio::test]
-async fn what_is_no_backup_of_ours_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
+async fn a_file_that_is_not_a_backup_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
     let other = TestDir::new();
     other.execute("create table theirs (id integer)").await;
 
@@ -191,8 +191,8 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
 }
 
 #[tokio::test]
-async fn a_backup_of_a_version_that_is_not_known_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
+async fn a_backup_of_an_unknown_version_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
     let backups = dir.backups();
     let noop = Progress::noop();
 
@@ -210,10 +210,10 @@ async fn a_backup_of_a_version_that_is_not_known_is_not_restored() {
 }
 
 #[tokio::test]
-async fn a_backup_with_pages_of_another_size_is_not_restored() {
-    let (dir, file) = place_with_backup().await;
+async fn a_backup_with_another_page_size_is_not_restored() {
+    let (dir, file) = dir_with_backup().await;
     fs::remove_file(&file).unwrap();
-    fs::remove_file(record_of(&file)).unwrap();
+    fs::remove_file(manifest_path(&file)).unwrap();
     let script = format!("pragma page_size = 8192; vacuum into '{}'", file.display());
     let other = TestDir::with_rows(10).await;
     other.execute(&script).await;

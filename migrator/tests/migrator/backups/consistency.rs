@@ -14,7 +14,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_beside_a_writer_is_of_one_moment() {
+async fn a_backup_beside_a_writer_is_one_snapshot() {
     let dir = TestDir::with_rows(2_000).await;
     let writer = Writer::start(&dir).await;
 
@@ -41,7 +41,7 @@ async fn a_backup_beside_a_writer_is_of_one_moment() {
 }
 
 #[tokio::test]
-async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
+async fn uncommitted_writes_of_the_lock_holder_are_not_in_the_backup() {
     let dir = TestDir::with_rows(10).await;
     let backups = dir.backups();
     let mut holder = dir.connect().await;
@@ -65,7 +65,7 @@ async fn what_the_holder_of_the_lock_writes_is_not_in_the_backup() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_not_emptied_and_a_reader_do_not_matter() {
+async fn a_pending_log_and_a_reader_do_not_affect_a_backup() {
     let dir = TestDir::with_rows(10).await;
     let mut reader = dir.connect().await;
     execute(&mut reader, "begin").await;
@@ -85,12 +85,12 @@ async fn a_log_that_is_not_emptied_and_a_reader_do_not_matter() {
 }
 
 #[tokio::test]
-async fn a_backup_is_its_owners_only_and_has_a_record() {
+async fn a_backup_is_private_and_has_a_manifest() {
     let dir = TestDir::with_rows(10).await;
 
     let backup = dir.back_up().await.unwrap();
 
-    let record = super::record_of(&backup.path);
+    let record = super::manifest_path(&backup.path);
     assert_eq!(mode(backup.path.parent().unwrap()), 0o700);
     assert_eq!([mode(&backup.path), mode(&record)], [0o600, 0o600]);
     let name = backup.path.file_name().unwrap().to_str().unwrap();
@@ -115,7 +115,7 @@ async fn a_backup_is_its_owners_only_and_has_a_record() {
 }
 
 #[tokio::test]
-async fn a_file_of_its_own_gets_the_backup_and_is_never_overwritten() {
+async fn a_named_file_gets_the_backup_and_is_never_overwritten() {
     let dir = TestDir::with_rows(10).await;
     let file = dir.0.path().join("mine.sqlite");
     let backups = dir.backups();
@@ -132,7 +132,7 @@ async fn a_file_of_its_own_gets_the_backup_and_is_never_overwritten() {
 }
 
 #[tokio::test]
-async fn a_backup_tells_how_far_it_is() {
+async fn a_backup_reports_its_progress() {
     let dir = TestDir::with_rows(10).await;
     let (tell, told) = std::sync::mpsc::channel();
     let progress = Progress::new(move |event| tell.send(event).unwrap());

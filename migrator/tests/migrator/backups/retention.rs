@@ -7,13 +7,13 @@ use migrator::{
     backup::{BackupState, Error},
 };
 
-use super::record_of;
+use super::manifest_path;
 use crate::{PATIENCE, TestDir, execute};
 
 #[tokio::test]
-async fn the_newest_are_kept_and_files_of_their_own_too() {
+async fn the_newest_backups_and_named_files_are_kept() {
     let dir = TestDir::with_rows(10).await;
-    let backups = dir.backups_kept(NonZeroUsize::new(2).unwrap());
+    let backups = dir.backups_keeping(NonZeroUsize::new(2).unwrap());
     let noop = Progress::noop();
     let mine = backups.folder().join("mine.db");
     fs::create_dir(backups.folder()).unwrap();
@@ -47,7 +47,7 @@ async fn the_newest_are_kept_and_files_of_their_own_too() {
 }
 
 #[tokio::test]
-async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
+async fn pruning_also_happens_after_a_failure() {
     let dir = TestDir::with_rows(10).await;
     for _ in 0..3 {
         dir.back_up().await.unwrap();
@@ -62,7 +62,7 @@ async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
     execute(&mut holder, "begin immediate").await;
 
     let locked = dir
-        .backups_kept(NonZeroUsize::MIN)
+        .backups_keeping(NonZeroUsize::MIN)
         .back_up(
             None,
             "on demand",
@@ -81,7 +81,7 @@ async fn old_ones_and_what_killed_runs_left_go_after_a_failure_too() {
 }
 
 #[tokio::test]
-async fn the_list_says_what_is_known_without_reading_them() {
+async fn listing_backups_reads_only_names_and_manifests() {
     let dir = TestDir::with_rows(10).await;
     let empty = dir.backups().list().unwrap();
     let [whole, bare, cut] = [
@@ -89,7 +89,7 @@ async fn the_list_says_what_is_known_without_reading_them() {
         dir.back_up().await.unwrap().path,
         dir.back_up().await.unwrap().path,
     ];
-    fs::remove_file(record_of(&bare)).unwrap();
+    fs::remove_file(manifest_path(&bare)).unwrap();
     fs::OpenOptions::new()
         .write(true)
         .open(&cut)
