@@ -153,6 +153,7 @@ async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_st
     let mut asking = asking.ready().await.unwrap();
 
     let request = Request::builder()
+        .method("POST")
         .uri(format!("http://{}{}", server.address, path("Echo")))
         .header("content-type", "application/grpc")
         .body(())
