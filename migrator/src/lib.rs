@@ -136,10 +136,10 @@ impl Migrator {
         self.database.as_path().into()
     }
 
-    fn foreign(&self, why: String) -> Error {
+    fn foreign(&self, reason: String) -> Error {
         DatabaseError::Foreign {
             database: self.name(),
-            why,
+            reason,
         }
         .into()
     }

@@ -1,6 +1,6 @@
-//! What the services bring along: the schema that each declares, its migrations, the
-//! statements that it runs, and those that its last release ran. Knows files and their
-//! names; knows no database, and not what is in a script.
+//! The files of the services: declared schemas, migrations, recorded statements and the
+//! statements of the last release. Knows file names, but neither a database nor the meaning of a
+//! script.
 
 pub(crate) mod migrations;
 mod write;
@@ -17,7 +17,7 @@ use self::migrations::{InvalidMigrations, Migrations};
 pub use self::write::ReleaseReport;
 use crate::error::exit::Exit;
 
-/// A service's folder, as it was when this program was compiled.
+/// The compiled-in files of a service.
 struct EmbeddedService {
     name: &'static str,
     schema: &'static str,
@@ -26,8 +26,8 @@ struct EmbeddedService {
     recorded: Dir<'static>,
 }
 
-/// The services. The numbers of the migrations are one sequence over all of them; the
-/// folder says who owns the change.
+/// The services. Their migrations share one sequence of numbers; the folder determines the
+/// owner.
 static OWNERS: [EmbeddedService; 2] = [
     EmbeddedService {
         name: "user-service",
@@ -45,62 +45,62 @@ static OWNERS: [EmbeddedService; 2] = [
     },
 ];
 
-/// The file in a service's folder that says what it declares.
+/// The file with the declared schema of a service.
 const SCHEMA: &str = "schema.sql";
 
-/// The file in a service's folder that says what its last release ran.
+/// The file with the statements of a service's last release.
 const RELEASED: &str = "released.json";
 
-/// All services with all that belongs to them.
+/// The files of all services.
 #[derive(Clone, Debug)]
 pub struct Project {
     pub(crate) owners: Vec<Owner>,
 }
 
-/// A service with all that belongs to it.
+/// The files of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
-    /// Its folder.
+    /// The name of the folder.
     pub(crate) name: String,
-    /// What it declares: the text of its `schema.sql`.
+    /// The text of `schema.sql`.
     pub(crate) schema: String,
-    /// Its migrations, in the order of their names.
+    /// The files of the migrations, ordered by name.
     pub(crate) migrations: Vec<TextFile>,
-    /// The statements that it runs, in the order of their files.
+    /// The statements that sqlx recorded, ordered by file.
     pub(crate) recorded: Vec<RecordedStatement>,
-    /// What its last release ran.
+    /// The statements of the last release.
     pub(crate) released: ReleaseRecord,
 }
 
 /// A text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TextFile {
-    /// Without its folder.
+    /// The name without the folder.
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// A statement that sqlx checked and wrote down.
+/// A statement that `sqlx prepare` recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordedStatement {
-    /// As the repository has it.
+    /// The path in the repository.
     pub(crate) file: String,
-    /// The line in it on which the statement stands, from 1.
+    /// The line of the statement in the file, from 1.
     pub(crate) line: usize,
     pub(crate) query: String,
 }
 
-/// What a release ran: a newer schema has to serve it as well, since it runs on until the
-/// new programs are there.
+/// The statements of a release. They must work on newer schemas, since the release keeps running
+/// until the new programs start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReleaseRecord {
-    /// The number of the newest migration that it knew.
+    /// The number of the newest migration at the release.
     pub(crate) version: i64,
     /// In alphabetical order.
     pub(crate) statements: Vec<String>,
 }
 
-/// Why a project cannot be read.
+/// A project cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Name the folder of a source tree, or restore the file.
@@ -111,34 +111,34 @@ pub enum Error {
     Unreadable {
         /// The file or the folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Correct the file, or have it written again.
-    #[error("{file} is not what was expected; {remedy}")]
+    /// Correct or regenerate the file.
+    #[error("{file} is malformed; {remedy}")]
     Malformed {
-        /// As the repository has it.
+        /// The path in the repository.
         file: String,
-        /// What writes it.
+        /// The command that writes the file.
         remedy: &'static str,
-        /// Where it is wrong.
+        /// The position of the error.
         source: serde_json::Error,
     },
     /// Correct the names of the migrations.
     #[error(transparent)]
     InvalidMigrations(#[from] InvalidMigrations),
-    /// Make the place writable.
+    /// Make the folder writable.
     #[error("{} cannot be written", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         let exit = match self {
             Self::Unreadable { .. } => Exit::Config,
@@ -150,11 +150,11 @@ impl Error {
 }
 
 impl Project {
-    /// What the services were when this program was compiled.
+    /// Returns the compiled-in files.
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`]. A test keeps such a program from being delivered.
+    /// [`Error::Malformed`], which a test prevents in a release.
     pub fn embedded() -> Result<Self, Error> {
         let files = |folder: &'static Dir<'static>| {
             let files = embedded_texts(folder).map(|(name, text)| TextFile {
@@ -177,12 +177,11 @@ impl Project {
         })
     }
 
-    /// The migrations of the services when this program was compiled, without reading what
-    /// else belongs to them.
+    /// Returns the compiled-in migrations, without parsing the other files.
     ///
     /// # Errors
     ///
-    /// [`InvalidMigrations`]. A test keeps such a program from being delivered.
+    /// [`InvalidMigrations`], which a test prevents in a release.
     pub fn embedded_migrations() -> Result<Migrations, InvalidMigrations> {
         let files = OWNERS.iter().flat_map(|owner| {
             let files = embedded_texts(&owner.migrations);
@@ -191,11 +190,11 @@ impl Project {
         Migrations::from_files(files)
     }
 
-    /// What the services are in a source tree.
+    /// Reads the files of a source tree.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreadable`] if something is missing, [`Error::Malformed`].
+    /// [`Error::Unreadable`] if a file is missing, and [`Error::Malformed`].
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let owners = OWNERS.iter().map(|EmbeddedService { name, .. }| {
             let folder = folder.join(name);
@@ -212,11 +211,11 @@ impl Project {
         })
     }
 
-    /// The migrations of all services.
+    /// Returns the migrations of all services.
     ///
     /// # Errors
     ///
-    /// [`InvalidMigrations`], as of [`Migrations::from_files`].
+    /// Those of [`Migrations::from_files`].
     pub fn migrations(&self) -> Result<Migrations, InvalidMigrations> {
         Migrations::from_files(self.migration_files())
     }
@@ -229,7 +228,7 @@ impl Project {
         })
     }
 
-    /// The number that no migration has yet.
+    /// Returns the number of the next migration.
     pub(crate) fn next_number(&self) -> i64 {
         let files = self.owners.iter().flat_map(|owner| &owner.migrations);
         let numbers = files.filter_map(|file| file.name.split_once('_')?.0.parse::<i64>().ok());
@@ -238,7 +237,7 @@ impl Project {
 }
 
 impl Owner {
-    /// One more file of a migration.
+    /// Adds a file of a migration.
     pub(crate) fn add(&mut self, path: &Path, text: &str) {
         let name = path.file_name().unwrap_or_default();
         self.migrations.push(TextFile {
@@ -268,9 +267,9 @@ impl Owner {
     }
 }
 
-/// The statements in the files that sqlx wrote for a service, without other files.
+/// Parses the statements in the files that sqlx recorded for a service. Ignores other files.
 fn parse_recorded(owner: &str, files: Vec<TextFile>) -> Result<Vec<RecordedStatement>, Error> {
-    /// What is of interest in such a file.
+    /// The needed field of such a file.
     #[derive(Deserialize)]
     struct Record {
         query: String,
@@ -301,7 +300,7 @@ fn parse_recorded(owner: &str, files: Vec<TextFile>) -> Result<Vec<RecordedState
     recorded.collect()
 }
 
-/// The names and texts in a folder that is compiled in.
+/// Returns the names and texts of a compiled-in folder.
 fn embedded_texts(
     folder: &'static Dir<'static>,
 ) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -309,7 +308,7 @@ fn embedded_texts(
     files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
 }
 
-/// The text of a file.
+/// Reads a text file.
 fn text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|source| Error::Unreadable {
         path: path.to_owned(),
@@ -317,7 +316,7 @@ fn text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// All in a folder, in the order of the names. A folder in it is an error.
+/// Reads all files of a folder, ordered by name. Rejects a subfolder.
 fn texts(folder: &Path) -> Result<Vec<TextFile>, Error> {
     let unreadable = |source| Error::Unreadable {
         path: folder.to_owned(),
@@ -340,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compiled_in_is_a_valid_set() {
+    fn compiled_in_migrations_are_valid() {
         let migrations = Project::embedded_migrations().unwrap();
 
         let numbers: Vec<_> = migrations

@@ -90,8 +90,8 @@ impl Migrator {
     ) -> Result<RunReport, Error> {
         let DatabaseState { identity, applied } = session.read_state().await?;
         match (identity, run) {
-            (Identity::Foreign(why), _) => return Err(self.foreign(why)),
-            (Identity::Unclaimed, _) => return Err(self.without_history()),
+            (Identity::Foreign(reason), _) => return Err(self.foreign(reason)),
+            (Identity::NoHistory, _) => return Err(self.without_history()),
             (Identity::Empty, Some(run)) if run.is_downgrade() => {
                 return Err(self.nothing_to_downgrade());
             }
@@ -135,8 +135,8 @@ impl Migrator {
                 history::create(connection).await?;
                 report.created = true;
             }
-            Identity::Unclaimed => return Err(self.without_history()),
-            Identity::Foreign(why) => return Err(self.foreign(why)),
+            Identity::NoHistory => return Err(self.without_history()),
+            Identity::Foreign(reason) => return Err(self.foreign(reason)),
         }
         if let Some(run) = run {
             let steps = Steps::plan(&self.migrations, &applied, run)?;

@@ -1,4 +1,4 @@
-//! What a database is like at one moment, in types that every engine can give.
+//! The state of a database, in types that do not depend on the engine.
 
 pub(crate) mod catalog;
 pub(crate) mod database_name;

@@ -74,8 +74,8 @@ impl Migrator {
     ) -> Result<(), Error> {
         let connection = session.connection();
         let DatabaseState { identity, applied } = history::read(connection).await?;
-        if let Identity::Foreign(why) = identity {
-            return Err(self.foreign(why));
+        if let Identity::Foreign(reason) = identity {
+            return Err(self.foreign(reason));
         }
         if !applied.is_empty() {
             return Err(PlanError::AlreadyBaselined {

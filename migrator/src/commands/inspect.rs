@@ -47,8 +47,8 @@ impl Migrator {
         match identity {
             Identity::Ours => Ok(applied),
             Identity::Empty => Err(self.not_created()),
-            Identity::Unclaimed => Err(self.without_history()),
-            Identity::Foreign(why) => Err(self.foreign(why)),
+            Identity::NoHistory => Err(self.without_history()),
+            Identity::Foreign(reason) => Err(self.foreign(reason)),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn columns(
                 "give it a constant default that fulfils its checks, or rebuild the table".into(),
             ));
         }
-        tracker.follow(operation);
+        tracker.apply(operation);
     }
     Ok(findings)
 }

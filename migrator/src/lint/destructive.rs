@@ -64,7 +64,7 @@ pub(super) fn losses(
             }
             _ => {}
         }
-        tracker.follow(operation);
+        tracker.apply(operation);
     }
     losses.findings
 }

@@ -77,7 +77,7 @@ pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuil
             }
             _ => {}
         }
-        tracker.follow(operation);
+        tracker.apply(operation);
     }
     let rebuild = |(dropped, old, table): (usize, Name, Name)| {
         let made = made.iter().find(|made| made.name == table)?;

@@ -1,5 +1,5 @@
-//! The migrations as they are written down: numbered pairs of scripts, each owned by a
-//! service. Knows file names; knows neither a database nor what is in the scripts.
+//! Migrations: numbered pairs of an up and a down script, each owned by a service. Knows the
+//! names of the files, but neither a database nor the meaning of a script.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256, Sha384};
 
 use crate::sql;
 
-/// One change of the schema, and its undoing.
+/// A change of the schema as an up and a down script.
 #[derive(Clone, Debug)]
 pub struct Migration {
     number: i64,
@@ -19,25 +19,25 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Its place in the sequence, from 1.
+    /// Returns the position in the sequence, from 1.
     #[must_use]
     pub fn number(&self) -> i64 {
         self.number
     }
 
-    /// What it does, in words joined by `_`.
+    /// Returns the name: words joined by `_`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The service whose tables it changes.
+    /// Returns the service whose tables the migration changes.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// The script that goes in `direction`.
+    /// Returns the up or the down script.
     #[must_use]
     pub fn script(&self, direction: Direction) -> &str {
         match direction {
@@ -46,21 +46,21 @@ impl Migration {
         }
     }
 
-    /// What tells whether it was changed after it had been applied: SHA-384 of the bytes
-    /// of its way up, as sqlx has it, so that sqlx's own tools can read the history.
+    /// Returns the SHA-384 of the up script. It reveals changes after the migration was applied.
+    /// sqlx's own tools expect this hash in the history.
     #[must_use]
     pub fn checksum(&self) -> Vec<u8> {
         Sha384::digest(self.up.as_bytes()).to_vec()
     }
 
-    /// What tells whether a script was changed in more than its comments, letter case and
-    /// blanks: SHA-256 of its tokens.
+    /// Returns the SHA-256 of a script's tokens, which ignores comments, letter case and
+    /// whitespace.
     #[must_use]
-    pub fn tokens(&self, direction: Direction) -> Vec<u8> {
+    pub fn token_hash(&self, direction: Direction) -> Vec<u8> {
         Sha256::digest(sql::normalised(self.script(direction)).as_bytes()).to_vec()
     }
 
-    /// The file of the script that goes in `direction`, as the repository has it.
+    /// Returns the path of a script in the repository.
     #[must_use]
     pub fn file(&self, direction: Direction) -> String {
         let Self {
@@ -73,18 +73,18 @@ impl Migration {
     }
 }
 
-/// Which way a migration is gone.
+/// The direction in which a migration is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// It is applied.
+    /// The migration is applied.
     Up,
-    /// It is undone.
+    /// The migration is reverted.
     Down,
 }
 
 impl Direction {
-    /// How its files end.
+    /// Returns the end of the file names.
     fn suffix(self) -> &'static str {
         match self {
             Self::Up => ".up.sql",
@@ -102,7 +102,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// All migrations, in the order of their numbers, each number once.
+/// All migrations in the order of their numbers, which are unique.
 #[derive(Clone, Debug)]
 pub struct Migrations(Vec<Migration>);
 
@@ -174,18 +174,18 @@ impl Migrations {
         Ok((Self(migrations), missing))
     }
 
-    /// All of them, from the oldest to the newest.
+    /// Iterates from the oldest migration to the newest.
     pub fn iter(&self) -> std::slice::Iter<'_, Migration> {
         self.0.iter()
     }
 
-    /// The one with this number.
+    /// Returns the migration with this number.
     #[must_use]
     pub fn get(&self, number: i64) -> Option<&Migration> {
         self.0.iter().find(|migration| migration.number == number)
     }
 
-    /// The number of the newest, or 0 if there is none.
+    /// Returns the number of the newest migration, or 0 without migrations.
     #[must_use]
     pub fn newest(&self) -> i64 {
         self.0.last().map_or(0, Migration::number)
@@ -205,45 +205,45 @@ impl<'a> IntoIterator for &'a Migrations {
 #[derive(Debug)]
 pub(crate) struct MissingFile {
     pub(crate) number: i64,
-    /// As the repository would have it.
+    /// The path in the repository.
     pub(crate) file: String,
-    /// The other file of the pair.
+    /// The path of the other file.
     pub(crate) other: String,
 }
 
-/// Why some files are no valid set of migrations.
+/// A set of files is not a valid set of migrations.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMigrations {
-    /// A file that is none, or whose name does not say which.
+    /// A file whose name does not identify a migration.
     #[error("{file} is not a text file named like 0001_create_users.up.sql")]
     Name {
         /// The file.
         file: String,
     },
-    /// Half of a pair.
+    /// A pair with only one file.
     #[error("{file} is missing")]
     Missing {
-        /// The file that is not there.
+        /// The missing file.
         file: String,
     },
-    /// A number that stands for two.
+    /// Two migrations with the same number.
     #[error("number {number:04} is used by {first} and by {second}")]
     Duplicate {
         /// The number.
         number: i64,
-        /// One of them.
+        /// One migration.
         first: String,
-        /// The other.
+        /// The other migration.
         second: String,
     },
 }
 
-/// A file as the repository has it.
+/// Returns the path of a file in the repository.
 fn path(owner: &str, file: &str) -> String {
     format!("{owner}/migrations/{file}")
 }
 
-/// The number, the name and the direction that a file name says.
+/// Parses a file name into number, name and direction.
 fn parse(file: &str) -> Option<(i64, &str, Direction)> {
     let (stem, direction) = [Direction::Up, Direction::Down]
         .into_iter()
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_with_another_name_is_refused() {
+    fn a_malformed_file_name_is_rejected() {
         for file in [
             "create_users.up.sql",
             "0001.up.sql",
@@ -278,28 +278,28 @@ mod tests {
             "0001_create.up.sql~",
             "0001_Create users.up.sql",
         ] {
-            let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
+            let error = Migrations::from_files([("users", file, "")]).unwrap_err();
 
             let file = format!("users/migrations/{file}");
-            assert_eq!(refusal, InvalidMigrations::Name { file });
+            assert_eq!(error, InvalidMigrations::Name { file });
         }
     }
 
     #[test]
-    fn half_of_a_pair_is_refused() {
+    fn a_pair_without_one_file_is_rejected() {
         for (file, missing) in [
             ("0001_create.up.sql", "0001_create.down.sql"),
             ("0001_create.down.sql", "0001_create.up.sql"),
         ] {
-            let refusal = Migrations::from_files([("users", file, "")]).unwrap_err();
+            let error = Migrations::from_files([("users", file, "")]).unwrap_err();
 
             let file = format!("users/migrations/{missing}");
-            assert_eq!(refusal, InvalidMigrations::Missing { file });
+            assert_eq!(error, InvalidMigrations::Missing { file });
         }
     }
 
     #[test]
-    fn a_number_that_two_services_use_is_refused() {
+    fn a_number_of_two_services_is_rejected() {
         let files = [
             ("users", "0001_create.up.sql", ""),
             ("users", "0001_create.down.sql", ""),
@@ -307,16 +307,16 @@ mod tests {
             ("posts", "0001_create.down.sql", ""),
         ];
 
-        let refusal = Migrations::from_files(files).unwrap_err();
+        let error = Migrations::from_files(files).unwrap_err();
 
         assert!(
-            matches!(refusal, InvalidMigrations::Duplicate { number: 1, .. }),
-            "{refusal}"
+            matches!(error, InvalidMigrations::Duplicate { number: 1, .. }),
+            "{error}"
         );
     }
 
     #[test]
-    fn the_order_is_that_of_the_numbers() {
+    fn migrations_are_ordered_by_number() {
         let files = [
             ("users", "0010_b.up.sql", ""),
             ("users", "0010_b.down.sql", ""),

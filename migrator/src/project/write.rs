@@ -1,4 +1,4 @@
-//! What is written into a source tree.
+//! Writes migrations and the record of a release into a source tree.
 
 use std::{
     fmt, fs,
@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use super::{Error, OWNERS, Project, RELEASED, ReleaseRecord, parse_recorded, texts};
 
-/// What was recorded of a release.
+/// The result of recording a release.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseReport {
-    /// The number of the newest migration that it knows.
+    /// The number of the newest migration at the release.
     pub version: i64,
-    /// Where it was written down, one file for each service.
+    /// The written files, one for each service.
     pub files: Vec<PathBuf>,
 }
 
@@ -34,15 +34,12 @@ impl fmt::Display for ReleaseReport {
 }
 
 impl Project {
-    /// Writes the two files of a migration into a source tree, and says which they are.
-    ///
-    /// What is there already is never written over; after a failure none of the two is
-    /// there. The name may be any words.
+    /// Writes the two files of a migration into a source tree and returns their paths. Never
+    /// overwrites a file; after a failure, neither file exists.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if there is no such owner, or no letter or digit in
-    /// the name; else what the system says.
+    /// Those of [`Project::migration_paths`], and those of the file system.
     pub(crate) fn write_migration(
         folder: &Path,
         owner: &str,
@@ -58,18 +55,19 @@ impl Project {
         Ok([up_path, down_path])
     }
 
-    /// Where the two files of a migration belong, from the folder of the source tree.
+    /// Returns the paths of a migration's files, relative to the source tree. The name may
+    /// consist of any words.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if there is no such owner, or no letter or digit in
-    /// the name.
+    /// [`io::ErrorKind::InvalidInput`] for an unknown owner, a number out of range, or a name
+    /// without a letter or digit.
     pub(crate) fn migration_paths(
         owner: &str,
         number: i64,
         name: &str,
     ) -> io::Result<[PathBuf; 2]> {
-        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
         if !OWNERS.iter().any(|known| known.name == owner) {
             let known = OWNERS.each_ref().map(|owner| owner.name).join(" or ");
             return Err(invalid(format!(
@@ -85,18 +83,18 @@ impl Project {
             ))
         })?;
         let folder = Path::new(owner).join("migrations");
-        Ok(["up", "down"].map(|way| folder.join(format!("{number:04}_{name}.{way}.sql"))))
+        Ok(["up", "down"]
+            .map(|direction| folder.join(format!("{number:04}_{name}.{direction}.sql"))))
     }
 
-    /// Records what the services of a source tree run now as what their release runs, and
-    /// says where.
+    /// Records the current statements of a source tree's services as those of their release.
     ///
     /// # Errors
     ///
-    /// [`Error`]: something is missing or cannot be written.
+    /// [`Error`] if a file is missing or cannot be written.
     pub fn release(folder: &Path) -> Result<ReleaseReport, Error> {
         let mut files = Vec::new();
-        // What was released before does not matter, not even whether it can be read.
+        // Ignores the record of the previous release, which may be malformed.
         let mut project = Self { owners: Vec::new() };
         for owner in &OWNERS {
             let service = folder.join(owner.name);
@@ -128,8 +126,7 @@ impl Project {
     }
 }
 
-/// Some words as a file name has them: in lower case, joined by `_`. `None` if there is
-/// none.
+/// Joins the words of a text by `_`, in lower case. Returns `None` without a word.
 fn file_name(words: &str) -> Option<String> {
     let words: Vec<_> = words
         .split(|c: char| !c.is_ascii_alphanumeric())
@@ -139,7 +136,7 @@ fn file_name(words: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join("_"))
 }
 
-/// Makes a file with a text, or none.
+/// Creates a file with this text. After a failure, the file does not exist.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::create_new(path)?;
     file.write_all(text.as_bytes())
@@ -147,14 +144,14 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
         .inspect_err(|_| remove(path))
 }
 
-/// Takes away what this run has just made.
+/// Removes a file that this process has just created.
 fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
-        tracing::warn!(%error, file = %path.display(), "half of a migration was left behind");
+        tracing::warn!(%error, file = %path.display(), "cannot remove an unfinished file");
     }
 }
 
-/// Writes what was released, all of it or nothing.
+/// Replaces the record of a release atomically.
 fn replace(path: &Path, released: &ReleaseRecord) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(released)?;
     text.push('\n');
@@ -169,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// A copy of the services' files.
+    /// Copies the services' files into a temporary source tree.
     fn tree() -> TempDir {
         let folder = TempDir::new().unwrap();
         // Tests run in the folder of their crate.
@@ -192,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compiled_in_is_what_is_in_the_source_tree() {
+    fn compiled_in_files_match_the_source_tree() {
         let folder = tree();
 
         let read = Project::read(folder.path()).unwrap();
@@ -210,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_file_is_named() {
         for missing in [
             "user-service/schema.sql",
             "post-service/released.json",
@@ -233,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlx_or_a_release_did_not_write_is_refused() {
+    fn a_malformed_record_is_rejected_with_a_remedy() {
         for (file, remedy) in [
             ("user-service/released.json", "migrator release"),
             ("user-service/.sqlx/query-0.json", ".ci/prepare"),
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_is_written_as_a_pair_under_a_plain_name() {
+    fn a_migration_is_written_as_a_pair_of_files() {
         let folder = tree();
 
         let written =
@@ -264,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_is_never_written_over_and_never_by_half() {
+    fn a_migration_never_overwrites_a_file() {
         let folder = tree();
         let migrations = folder.path().join("user-service/migrations");
         let [up, down] = ["0007_add.up.sql", "0007_add.down.sql"].map(|name| migrations.join(name));
@@ -282,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_of_nobody_or_without_a_name_or_a_number_is_refused() {
+    fn an_invalid_owner_number_or_name_is_rejected() {
         let folder = tree();
         for (owner, number, name) in [
             ("zoo", 7, "add"),
@@ -298,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_records_what_is_run_now() {
+    fn a_release_records_the_current_statements() {
         let folder = tree();
         let service = folder.path().join("post-service");
         fs::write(service.join(RELEASED), "no JSON").unwrap();

@@ -119,10 +119,10 @@ impl Status {
                 state: match migration {
                     _ if !row.success => MigrationState::Failed,
                     None => MigrationState::Missing,
-                    Some(migration) if row.is(migration) => MigrationState::Applied,
+                    Some(migration) if row.matches(migration) => MigrationState::Applied,
                     Some(_) => MigrationState::Changed,
                 },
-                applied_at: row.time.clone(),
+                applied_at: row.applied_at.clone(),
                 duration: row.execution_time,
             }
         });

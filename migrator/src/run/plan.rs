@@ -245,7 +245,7 @@ fn check_history(known: &Migrations, applied: &[AppliedMigration]) -> Result<(),
                 name: applied.name.clone(),
             });
         };
-        if !applied.is(migration) {
+        if !applied.matches(migration) {
             return Err(PlanError::Changed {
                 number: applied.number,
                 name: migration.name().to_owned(),
@@ -275,9 +275,9 @@ mod tests {
             number: *number,
             name: "step".into(),
             checksum: checksum.clone(),
-            tokens: None,
+            token_hash: None,
             success: true,
-            time: None,
+            applied_at: None,
             execution_time: None,
         };
         numbers.iter().map(row).collect()

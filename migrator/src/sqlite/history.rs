@@ -20,7 +20,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseSt
     let identity = identity(connection).await?;
     let applied = match identity {
         Identity::Ours => applied(connection).await?,
-        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Vec::new(),
+        Identity::Empty | Identity::NoHistory | Identity::Foreign(_) => Vec::new(),
     };
     Ok(DatabaseState { identity, applied })
 }
@@ -41,7 +41,7 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
     };
     Ok(match id {
         0 | APPLICATION_ID if objects == 0 => Identity::Empty,
-        _ if unclaimed => Identity::Unclaimed,
+        _ if unclaimed => Identity::NoHistory,
         0 => Identity::Foreign("its history of migrations is another program's".into()),
         _ => Identity::Foreign(format!("its application id is {id:#010x}")),
     })
@@ -80,9 +80,9 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigrati
             number,
             name: description.replace(' ', "_"),
             checksum,
-            tokens: tokens.remove(&number),
+            token_hash: tokens.remove(&number),
             success,
-            time,
+            applied_at: time,
             // Nanoseconds; -1 while the migration runs.
             execution_time: u64::try_from(execution_time).ok().map(Duration::from_nanos),
         };
@@ -150,7 +150,10 @@ pub(crate) async fn backfill_token_hashes(
     applied: &[AppliedMigration],
 ) -> Result<(), sqlx::Error> {
     create_token_table(connection).await?;
-    for applied in applied.iter().filter(|applied| applied.tokens.is_none()) {
+    for applied in applied
+        .iter()
+        .filter(|applied| applied.token_hash.is_none())
+    {
         if let Some(migration) = known.get(applied.number)
             && migration.checksum() == applied.checksum
         {
@@ -189,8 +192,8 @@ async fn record_token_hashes(
          values (?1, ?2, ?3)",
     )
     .bind(migration.number())
-    .bind(migration.tokens(Direction::Up))
-    .bind(migration.tokens(Direction::Down))
+    .bind(migration.token_hash(Direction::Up))
+    .bind(migration.token_hash(Direction::Down))
     .execute(connection)
     .await?;
     Ok(())

@@ -83,7 +83,7 @@ impl DatabaseError {
             },
             ResultCode::NotADatabase => Self::Foreign {
                 database: database.into(),
-                why: "it is not an SQLite database".into(),
+                reason: "it is not an SQLite database".into(),
             },
             _ => error.into(),
         }

@@ -220,7 +220,7 @@ async fn read_state_and_schema(
     let state = history::read(connection).await?;
     let schema = match state.identity {
         Identity::Ours => Schema::read(connection).await?,
-        Identity::Empty | Identity::Unclaimed | Identity::Foreign(_) => Schema::default(),
+        Identity::Empty | Identity::NoHistory | Identity::Foreign(_) => Schema::default(),
     };
     Ok((state, schema))
 }

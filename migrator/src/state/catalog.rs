@@ -1,8 +1,8 @@
-//! What a database holds, in a form that every engine can give: each object by its kind and
-//! name, as the statement that makes it. Knows no database and no grammar of an engine.
+//! The catalog of a database: the DDL of each object by kind and name, independent of the
+//! engine's grammar.
 //!
-//! Two objects are equal if the engine would do the same with both. Drift, the proof of a
-//! run, `baseline`, `check` and `diff` compare catalogs and nothing else.
+//! Equal objects behave equally in the engine. The drift check, the check after a run,
+//! `baseline`, `check` and `diff` compare only catalogs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,27 +14,26 @@ use sha2::{Digest, Sha256};
 
 use crate::sql::name::{Name, ObjectKind};
 
-/// The objects of a database that somebody declared: not what the engine or the migrator
-/// made for itself.
+/// The declared objects of a database, without the internal ones of the engine and the migrator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Catalog(BTreeMap<(ObjectKind, Name), Object>);
 
 /// An object of a database.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    /// The statement that makes it, in one spelling; columns are in their order.
+    /// The normalised DDL, with the columns in their order.
     pub(crate) ddl: String,
-    /// The same for every object that is equal: columns are sorted too.
+    /// The normalised DDL with sorted columns: equal for equal objects.
     pub(crate) canonical: String,
-    /// The columns of a table that hold what somebody wrote; generated ones do not.
+    /// The columns of a table, without generated ones.
     pub(crate) columns: Vec<Column>,
 }
 
-/// A column that holds what somebody wrote.
+/// A column with stored values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: Name,
-    /// An expression; `None` is NULL.
+    /// The default expression; `None` stands for NULL.
     pub(crate) default: Option<String>,
 }
 
@@ -53,37 +52,37 @@ impl FromIterator<((ObjectKind, Name), Object)> for Catalog {
 }
 
 impl Catalog {
-    /// The statements that make it, each with a semicolon and a blank line after it.
+    /// Returns the DDL, a blank line between two statements.
     pub(crate) fn ddl(&self) -> String {
         script(self.0.values().map(|object| &object.ddl))
     }
 
-    /// A hash that is equal for equal catalogs only: 64 hexadecimal digits.
+    /// Returns the SHA-256 of the canonical DDL: 64 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {
         let canonical = script(self.0.values().map(|object| &object.canonical));
         hex(&Sha256::digest(canonical.as_bytes()))
     }
 
-    /// The columns of a table, if there is one of that name.
+    /// Returns the columns of a table, if it exists.
     pub(crate) fn columns(&self, table: &Name) -> Option<&[Column]> {
         let object = self.0.get(&(ObjectKind::Table, table.clone()))?;
         Some(&object.columns)
     }
 
-    /// A column of a table, if it is there.
+    /// Returns a column of a table, if it exists.
     pub(crate) fn column(&self, table: &Name, column: &Name) -> Option<&Column> {
         let mut columns = self.columns(table)?.iter();
-        columns.find(|there| there.name == *column)
+        columns.find(|candidate| candidate.name == *column)
     }
 
-    /// The tables with their columns.
+    /// Returns the tables with their columns.
     pub(crate) fn tables(&self) -> impl Iterator<Item = (&Name, &[Column])> {
         let objects = self.0.iter();
         let tables = objects.filter(|((kind, _), _)| *kind == ObjectKind::Table);
         tables.map(|((_, name), object)| (name, object.columns.as_slice()))
     }
 
-    /// What is not the same in `actual`, in the order of kinds and names.
+    /// Returns the differences of `actual`, ordered by kind and name.
     pub(crate) fn differences(&self, actual: &Self) -> Vec<Difference> {
         let keys: BTreeSet<_> = self.0.keys().chain(actual.0.keys()).collect();
         let differs = |key: &(ObjectKind, Name)| {
@@ -98,7 +97,7 @@ impl Catalog {
         keys.into_iter().filter_map(differs).collect()
     }
 
-    /// The names of all that is not the same in `actual`, for a message.
+    /// Returns the names of the objects that differ in `actual`, separated by commas.
     pub(crate) fn difference_names(&self, actual: &Self) -> String {
         let differences = self.differences(actual).into_iter();
         let objects: Vec<_> = differences.map(|difference| difference.object).collect();
@@ -106,10 +105,10 @@ impl Catalog {
     }
 }
 
-/// Returns bytes as hexadecimal digits.
+/// Encodes bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -122,14 +121,14 @@ fn script<'a>(statements: impl Iterator<Item = &'a String>) -> String {
     statements.join("\n")
 }
 
-/// An object that is not the same in two catalogs.
+/// An object that differs between two catalogs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Its kind and name, such as `table users`.
+    /// The kind and the name, such as `table users`.
     pub object: String,
-    /// The statement that should have made it; `None` if it should not be there.
+    /// The expected DDL; `None` for an unexpected object.
     pub expected: Option<String>,
-    /// The statement that makes it as it is; `None` if it is missing.
+    /// The actual DDL; `None` for a missing object.
     pub actual: Option<String>,
 }
 
@@ -147,8 +146,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The lines that only one of two statements has, each after a line break: with `+` those
-/// that are expected, with `-` the others.
+/// Returns the lines that only one of two statements has, each after a line break: `+` for
+/// expected lines, `-` for actual ones.
 fn changed_lines(expected: &str, actual: &str) -> String {
     let bare = |line: &str| line.trim_end_matches(',').to_owned();
     let mut changed = String::new();
@@ -156,7 +155,7 @@ fn changed_lines(expected: &str, actual: &str) -> String {
         let others: Vec<_> = others.lines().map(bare).collect();
         for line in lines.lines().map(bare) {
             if !others.contains(&line) {
-                // Writing to a text does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(changed, "\n{sign} {}", line.trim());
             }
         }
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_columns_is_printed_and_does_not_count() {
+    fn the_order_of_columns_does_not_count() {
         let one = catalog(&[(ObjectKind::Table, "a", "table a (c, b)", "table a (b, c)")]);
         let other = catalog(&[(ObjectKind::Table, "A", "table a (b, c)", "table a (b, c)")]);
 
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_by_kind_and_name() {
+    fn differences_are_ordered_by_kind_and_name() {
         let expected = catalog(&[
             (ObjectKind::Index, "i", "index i", "index i"),
             (ObjectKind::Table, "a", "table a (\n  b,\n  c\n)", "1"),

@@ -1,4 +1,4 @@
-//! The name of a database, as messages and reports give it.
+//! The printable name of a database.
 
 use std::{
     fmt,
@@ -7,14 +7,14 @@ use std::{
 
 use serde::Serialize;
 
-/// The name of a database: the path of its file. It can be printed anywhere, so a name that
-/// comes from a URL has to leave the password out.
+/// The name of a database in messages and reports: the path of its file. A name that comes from a
+/// URL must omit the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DatabaseName(PathBuf);
 
 impl DatabaseName {
-    /// Returns the file, if the database is one.
+    /// Returns the path, if the database is a file.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         Some(&self.0)
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_named_by_its_path_in_messages_and_in_json() {
+    fn a_file_is_named_by_its_path_in_text_and_json() {
         let name = DatabaseName::from(Path::new("/srv/blog.db"));
 
         assert_eq!(name.to_string(), "/srv/blog.db");

@@ -1,4 +1,4 @@
-//! Why a database cannot be used: what a session of any engine reports.
+//! The errors of a database session, of any engine.
 
 use std::{error, time::Duration};
 
@@ -7,49 +7,49 @@ use database::sqlite::volume::VolumeError;
 use super::database_name::DatabaseName;
 use crate::error::exit::Exit;
 
-/// The cause of a failure.
+/// The source of an error.
 pub(crate) type Cause = Box<dyn error::Error + Send + Sync>;
 
-/// Why a database cannot be used.
+/// A database cannot be used. Each variant states the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// Create the database first.
-    #[error("there is no database {database} yet; `migrator create` makes it")]
+    #[error("the database {database} does not exist; `migrator create` creates it")]
     NotFound {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
     },
-    /// Name another database: this one belongs to something else.
+    /// Name another database: this one belongs to another application.
     #[error(
-        "{database} is not a database of the microblog: {why}; name another file with \
+        "{database} is not a database of the microblog: {reason}; name another file with \
          --database-url"
     )]
     Foreign {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
-        /// How that is known.
-        why: String,
+        /// The evidence.
+        reason: String,
     },
     /// Name another file, or make this one accessible.
-    #[error("the file {database} cannot be used; check its permissions and its folder's")]
+    #[error("the file {database} cannot be used; check its permissions and those of its folder")]
     Unusable {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
-        /// What the system or the engine says.
+        /// The error of the operating system or the engine.
         source: Cause,
     },
-    /// Put the database where it can be, or let this process use it.
+    /// Move the database, or give this process access.
     #[error(transparent)]
     Volume(#[from] VolumeError),
     /// Put the database on a local file system.
     #[error(
-        "{database} cannot have a write-ahead log, SQLite uses `{mode}` instead; \
+        "{database} cannot use a write-ahead log, only the journal mode `{mode}`; \
          put it on a local file system"
     )]
     NoWriteAheadLog {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
-        /// The journal mode that SQLite uses.
+        /// The journal mode that SQLite uses instead.
         mode: String,
     },
     /// Try again later, or wait longer.
@@ -59,24 +59,24 @@ pub enum DatabaseError {
         humantime::format_duration(*.0)
     )]
     Locked(Duration),
-    /// Declare it in another way.
-    #[error("the declaration of {object} cannot be compared: {why}")]
+    /// Declare the object in another way.
+    #[error("the declaration of {object} cannot be compared: {reason}")]
     Unsupported {
-        /// Its kind and name, such as `table users`.
+        /// The kind and the name, such as `table users`.
         object: String,
-        /// What is in the way.
-        why: String,
+        /// The unsupported part.
+        reason: String,
     },
-    /// Make room.
-    #[error("the disk of the database is full; make room on it")]
+    /// Free disk space.
+    #[error("the disk of the database is full; free some space")]
     Full(#[source] sqlx::Error),
-    /// Read what the engine says.
+    /// See the source: the error of the engine.
     #[error("the database failed")]
     Failed(#[source] sqlx::Error),
 }
 
 impl DatabaseError {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::NotFound { .. } => (Exit::TryAgain, "DATABASE_NOT_FOUND"),

@@ -1,56 +1,55 @@
-//! What a database says of itself: whose it is, and which migrations were applied to it.
-//! Knows no SQL.
+//! The identity and the migration history of a database. Knows no SQL.
 
 use std::time::Duration;
 
 use crate::project::migrations::{Direction, Migration};
 
-/// Whose a database is.
+/// The owner of a database, as its application id and its tables show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// Nobody's: there is nothing in it.
+    /// The database is empty.
     Empty,
-    /// This system's.
+    /// The database belongs to the microblog and has a history.
     Ours,
-    /// Tables that no migrator made, and nothing that says whose they are.
-    Unclaimed,
-    /// Something else's, and how that is known.
+    /// The database has tables, but neither a history nor an application id.
+    NoHistory,
+    /// The database belongs to another application, with the evidence.
     Foreign(String),
 }
 
-/// A migration as the history has it.
+/// A row of the migration history.
 #[derive(Clone, Debug)]
 pub(crate) struct AppliedMigration {
     pub(crate) number: i64,
-    /// With `_` between the words, as in the file name.
+    /// Words joined by `_`, as in the file name.
     pub(crate) name: String,
     pub(crate) checksum: Vec<u8>,
-    /// What [`Migration::tokens`] said of its way up, unless an older migrator applied it.
-    pub(crate) tokens: Option<Vec<u8>>,
-    /// Whether it was applied to its end. Other tools that use this layout write down one
-    /// that was not.
+    /// The [`Migration::token_hash`] of the up script, unless an older migrator applied it.
+    pub(crate) token_hash: Option<Vec<u8>>,
+    /// Whether the migration was applied completely. Other tools that use this layout also record
+    /// unfinished ones.
     pub(crate) success: bool,
-    /// When it was applied: RFC 3339, UTC.
-    pub(crate) time: Option<String>,
-    /// How long it took, if that was written down.
+    /// RFC 3339, UTC.
+    pub(crate) applied_at: Option<String>,
+    /// The execution time, if it was recorded.
     pub(crate) execution_time: Option<Duration>,
 }
 
 impl AppliedMigration {
-    /// Whether this migration was applied: the same bytes, or else the same tokens.
-    pub(crate) fn is(&self, migration: &Migration) -> bool {
+    /// Reports whether `migration` is the applied one: equal bytes, or at least equal tokens.
+    pub(crate) fn matches(&self, migration: &Migration) -> bool {
         self.checksum == migration.checksum()
             || self
-                .tokens
+                .token_hash
                 .as_ref()
-                .is_some_and(|tokens| *tokens == migration.tokens(Direction::Up))
+                .is_some_and(|hash| *hash == migration.token_hash(Direction::Up))
     }
 }
 
-/// What a database says of itself at one moment.
+/// A database's identity and history from one snapshot.
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseState {
     pub(crate) identity: Identity,
-    /// In ascending order. Empty unless the database is this system's.
+    /// In ascending order. Empty unless the identity is [`Identity::Ours`].
     pub(crate) applied: Vec<AppliedMigration>,
 }

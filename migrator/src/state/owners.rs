@@ -1,29 +1,29 @@
-//! Which service owns what in a database.
+//! The owners of the objects in a database.
 
 use std::collections::BTreeMap;
 
-/// Who owns each table, view and index. SQLite tells no letter case.
+/// The owner of each table, view and index. Names ignore letter case, as in SQLite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owners(BTreeMap<String, String>);
 
 impl Owners {
-    /// Whose it is, or `None` if nobody's migration made it.
+    /// Returns the owner, or `None` if no migration created the object.
     pub(crate) fn owner(&self, name: &str) -> Option<&str> {
         self.0.get(&name.to_ascii_lowercase()).map(String::as_str)
     }
 
-    /// Who owns what after a migration of `owner`: what is there belongs to whom it
-    /// belonged to, what is new to `owner`, and what is gone to nobody.
+    /// Returns the owners after a migration of `owner` that left the objects `names`: existing
+    /// objects keep their owner, and new ones belong to `owner`.
     pub(crate) fn after_migration<'a>(
         &self,
         owner: &str,
-        there: impl Iterator<Item = &'a str>,
+        names: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let there = there.map(str::to_ascii_lowercase).map(|name| {
+        let owners = names.map(str::to_ascii_lowercase).map(|name| {
             let owner = self.0.get(&name).map_or(owner, String::as_str).to_owned();
             (name, owner)
         });
-        Self(there.collect())
+        Self(owners.collect())
     }
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_keeps_its_owner_and_what_is_new_is_the_migrations() {
+    fn existing_objects_keep_their_owner_after_a_migration() {
         let before = Owners::default().after_migration("users", ["Users", "gone"].into_iter());
 
         let after = before.after_migration("posts", ["USERS", "posts"].into_iter());

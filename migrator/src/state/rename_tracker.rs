@@ -1,5 +1,4 @@
-//! Under which names the tables and columns of a schema are known after some statements.
-//! Knows no database.
+//! Tracks the tables and columns of a schema through renames. Knows no database.
 
 use std::collections::BTreeMap;
 
@@ -9,39 +8,39 @@ use crate::sql::{
     operation::Operation,
 };
 
-/// The tables that were there at first, by the names that they have now. Tables that the
-/// statements make are not among them.
+/// The tables of the initial schema by their current names. Tables that a statement creates are
+/// not tracked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RenameTracker(BTreeMap<Name, TrackedTable>);
 
-/// A table that was there at first.
+/// A table of the initial schema.
 #[derive(Clone, Debug)]
 pub(crate) struct TrackedTable {
-    /// Its first name.
+    /// The initial name.
     pub(crate) name: Name,
-    /// The first names of its columns, by the names that they have now.
+    /// The initial names of the columns by their current names.
     pub(crate) columns: BTreeMap<Name, Name>,
 }
 
-/// A table, or a column of it, that is gone; by the first names.
+/// A dropped table or column, by its initial names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DroppedObject {
     pub(crate) table: Name,
-    /// `None` if it is the whole table.
+    /// `None` for a whole table.
     pub(crate) column: Option<Name>,
 }
 
-/// A table that is still there.
+/// A table that was not dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct SurvivingTable {
-    /// Its first name.
+    /// The initial name.
     pub(crate) name: Name,
-    /// Its name now.
+    /// The current name.
     pub(crate) new_name: Name,
 }
 
 impl RenameTracker {
-    /// Tracks the tables of a catalog, with the columns that hold what somebody wrote.
+    /// Tracks the tables of a catalog with their stored columns.
     pub(crate) fn new(catalog: &Catalog) -> Self {
         let tables = catalog.tables().map(|(name, columns)| {
             let names = columns.iter().map(|column| column.name.clone());
@@ -54,22 +53,22 @@ impl RenameTracker {
         Self(tables.collect())
     }
 
-    /// Returns the tables that are not gone.
+    /// Returns the tables that were not dropped.
     pub(crate) fn surviving(&self) -> Vec<SurvivingTable> {
-        let surviving = |(now, tracked): (&Name, &TrackedTable)| SurvivingTable {
+        let surviving = |(current, tracked): (&Name, &TrackedTable)| SurvivingTable {
             name: tracked.name.clone(),
-            new_name: now.clone(),
+            new_name: current.clone(),
         };
         self.0.iter().map(surviving).collect()
     }
 
-    /// Returns the table that has this name now, if it was there at first.
-    pub(crate) fn table(&self, now: &Name) -> Option<&TrackedTable> {
-        self.0.get(now)
+    /// Returns the table with this current name, if it is tracked.
+    pub(crate) fn table(&self, current: &Name) -> Option<&TrackedTable> {
+        self.0.get(current)
     }
 
-    /// Follows an operation, if it renames something. Returns what had the new name before:
-    /// it is gone.
+    /// Applies a rename. Returns the object that had the new name before, which the script must
+    /// have dropped.
     pub(crate) fn rename(&mut self, operation: &Operation) -> Option<DroppedObject> {
         match operation {
             Operation::RenameTable { from, to } => {
@@ -93,21 +92,21 @@ impl RenameTracker {
         }
     }
 
-    /// Follows an operation, if it renames or drops something.
-    pub(crate) fn follow(&mut self, operation: &Operation) {
+    /// Applies a rename or the drop of a table.
+    pub(crate) fn apply(&mut self, operation: &Operation) {
         if let Operation::Drop(ObjectKind::Table, table) = operation {
             self.0.remove(table);
         }
         self.rename(operation);
     }
 
-    /// Drops what is not in `catalog`. A table under the same name is the same one, though it
-    /// was rebuilt.
+    /// Removes and returns the objects that `catalog` lacks. A rebuilt table counts as the same
+    /// table.
     pub(crate) fn retain(&mut self, catalog: &Catalog) -> Vec<DroppedObject> {
         let mut dropped = Vec::new();
-        self.0.retain(|now, tracked| {
+        self.0.retain(|current, tracked| {
             let table = tracked.name.clone();
-            if catalog.columns(now).is_none() {
+            if catalog.columns(current).is_none() {
                 dropped.push(DroppedObject {
                     table,
                     column: None,
@@ -115,12 +114,12 @@ impl RenameTracker {
                 return false;
             }
             tracked.columns.retain(|column, name| {
-                let is_there = catalog.column(now, column).is_some();
-                if !is_there {
+                let exists = catalog.column(current, column).is_some();
+                if !exists {
                     let (table, column) = (table.clone(), Some(name.clone()));
                     dropped.push(DroppedObject { table, column });
                 }
-                is_there
+                exists
             });
             true
         });
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
     use crate::state::catalog::{Column, Object};
 
-    /// Tables with columns, all of which hold what somebody wrote.
+    /// Builds a catalog of tables with these columns.
     fn catalog(tables: &[(&str, &[&str])]) -> Catalog {
         let object = |(table, columns): &(&str, &[&str])| {
             let columns = columns.iter().map(|name| Column {
@@ -161,7 +160,7 @@ mod tests {
         }
     }
 
-    fn follow(tracker: &mut RenameTracker, statements: &[&str]) -> Vec<DroppedObject> {
+    fn rename(tracker: &mut RenameTracker, statements: &[&str]) -> Vec<DroppedObject> {
         let operations = statements.iter().map(|sql| Operation::classify(sql));
         operations
             .filter_map(|operation| tracker.rename(&operation))
@@ -169,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn a_table_and_its_columns_are_known_under_their_new_names() {
+    fn renames_are_tracked_by_the_current_names() {
         let mut tracker = tracker();
 
-        let gone = follow(
+        let dropped_objects = rename(
             &mut tracker,
             &[
                 "alter table a rename to c",
@@ -181,7 +180,7 @@ mod tests {
             ],
         );
 
-        assert_eq!(gone, []);
+        assert_eq!(dropped_objects, []);
         let table = tracker.table(&Name::new("c")).unwrap();
         assert_eq!(table.name.spelled(), "A");
         assert_eq!(table.columns[&Name::new("z")].spelled(), "Y");
@@ -190,23 +189,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rename_replaces_is_gone() {
-        let gone = follow(
+    fn a_rename_drops_the_object_that_it_replaces() {
+        let dropped_objects = rename(
             &mut tracker(),
             &["alter table a rename x to y", "alter table b rename to a"],
         );
 
-        assert_eq!(gone, [dropped("a", Some("y")), dropped("a", None)]);
+        assert_eq!(
+            dropped_objects,
+            [dropped("a", Some("y")), dropped("a", None)]
+        );
     }
 
     #[test]
-    fn what_is_not_there_after_a_script_is_gone() {
+    fn objects_missing_from_the_catalog_are_dropped() {
         let mut tracker = tracker();
-        follow(&mut tracker, &["alter table a rename x to z"]);
+        rename(&mut tracker, &["alter table a rename x to z"]);
 
-        let gone = tracker.retain(&catalog(&[("a", &["z"])]));
+        let dropped_objects = tracker.retain(&catalog(&[("a", &["z"])]));
 
-        assert_eq!(gone, [dropped("a", Some("y")), dropped("b", None)]);
+        assert_eq!(
+            dropped_objects,
+            [dropped("a", Some("y")), dropped("b", None)]
+        );
         let [left] = &tracker.surviving()[..] else {
             panic!("one is left");
         };
@@ -217,10 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_was_dropped_is_not_followed() {
+    fn a_dropped_table_is_no_longer_tracked() {
         let mut tracker = tracker();
         for statement in ["drop table a", "alter table b rename to a"] {
-            tracker.follow(&Operation::classify(statement));
+            tracker.apply(&Operation::classify(statement));
         }
 
         let table = tracker.table(&Name::new("a")).unwrap();

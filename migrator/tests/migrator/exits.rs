@@ -125,7 +125,7 @@ fn a_setting_that_cannot_work_exits_with_64() {
 async fn what_another_attempt_may_mend_exits_with_75() {
     let dir = TestDir::new();
 
-    assert_exits(&dir.run(&["status"]), 75, "there is no database");
+    assert_exits(&dir.run(&["status"]), 75, "does not exist");
 
     dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
     let mut writer = dir.connect().await;

@@ -106,7 +106,7 @@ pub enum Error {
         what: String,
     },
     /// Make the file readable.
-    #[error("the file {} cannot be used; check its permissions and its folder's", file.display())]
+    #[error("the file {} cannot be used; check its permissions and those of its folder", file.display())]
     Inaccessible {
         /// The file.
         file: PathBuf,
@@ -246,7 +246,7 @@ impl Error {
     pub(super) fn foreign(database: &Path, why: &str) -> Self {
         Self::Database(DatabaseError::Foreign {
             database: database.into(),
-            why: why.to_owned(),
+            reason: why.to_owned(),
         })
     }
 

@@ -173,7 +173,7 @@ impl KeyColumn {
 fn unsupported(kind: &str, name: &str, why: ParseError) -> DatabaseError {
     DatabaseError::Unsupported {
         object: format!("{kind} {name}"),
-        why,
+        reason: why,
     }
 }
 

@@ -62,11 +62,7 @@ async fn a_damaged_database_is_not_backed_up() {
 #[tokio::test]
 async fn a_foreign_or_missing_database_is_not_backed_up() {
     let dir = TestDir::new();
-    assert_refused(
-        dir.back_up().await,
-        "DATABASE_NOT_FOUND",
-        "there is no database",
-    );
+    assert_refused(dir.back_up().await, "DATABASE_NOT_FOUND", "does not exist");
 
     dir.execute("create table theirs (id integer)").await;
     assert_refused(dir.back_up().await, "FOREIGN_DATABASE", "application id");

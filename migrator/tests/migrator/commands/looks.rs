@@ -178,7 +178,7 @@ async fn only_a_database_that_is_like_its_version_is_adopted() {
         (&drifted, 4, "is not that of version 2"),
         (&unknown, 2, "there is no migration 3"),
         (&adopted, 6, "has a history, and is at version 2"),
-        (&missing, 75, "there is no database"),
+        (&missing, 75, "does not exist"),
     ] {
         run.assert_refused(code);
         assert!(run.stderr.contains(says), "{run:?}");
