@@ -1,6 +1,5 @@
-//! Why a command did not do what it was asked for, by subjects: each error has one variant
-//! for each thing that an operator can do about it, and one table of exit codes and reasons.
-//! Knows no SQL.
+//! The errors of the commands, by subject. Each variant stands for one action of the operator,
+//! and each enum has one table of exit codes and reasons. Knows no SQL.
 
 pub(crate) mod exit;
 pub(crate) mod generate;
@@ -23,37 +22,37 @@ use crate::{
     state::error::DatabaseError,
 };
 
-/// Why a command did not do what it was asked for. The database is then as it was before.
+/// A command failed. The database was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Build with a newer SQLite.
     #[error(transparent)]
     Library(ExitError),
-    /// Correct the names of the migrations, and build again.
-    #[error("the migrations of this program are not valid")]
+    /// Correct the names of the migrations, and rebuild.
+    #[error("the migrations of this program are invalid")]
     InvalidMigrations(#[from] InvalidMigrations),
-    /// Name the right folder, or correct what is in it.
+    /// Name the right folder, or correct its files.
     #[error(transparent)]
     Project(#[from] project::Error),
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The history, the migrations and the target do not go together.
+    /// The history, the migrations and the target contradict each other.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A script was not executed to its end.
+    /// A script failed or was denied.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
-    /// The run was given up.
+    /// The run was aborted.
     #[error(transparent)]
     Run(#[from] RunError),
     /// No migration was written.
     #[error(transparent)]
     Generate(#[from] GenerateError),
-    /// There is no backup, or nothing was restored.
+    /// No backup was made, or none was restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The same, of a run whose transaction was rolled back.
+    /// A run failed, and its transaction was rolled back.
     #[error("{0}; nothing was changed")]
     RolledBack(#[source] Box<Error>),
 }
@@ -77,7 +76,7 @@ impl From<planner::Error> for Error {
 }
 
 impl Error {
-    /// Returns what made a run fail; of any other error, the error itself.
+    /// Returns the cause of a rolled-back run. Returns any other error itself.
     #[must_use]
     pub fn cause(&self) -> &Self {
         match self {
@@ -86,7 +85,7 @@ impl Error {
         }
     }
 
-    /// Returns the same as [`Error::cause`].
+    /// Converts into the cause, see [`Error::cause`].
     pub(crate) fn into_cause(self) -> Self {
         match self {
             Self::RolledBack(cause) => *cause,
@@ -94,8 +93,8 @@ impl Error {
         }
     }
 
-    /// Returns the error of a run whose transaction was rolled back. If the file cannot be
-    /// written, that is no fault of a script.
+    /// Wraps the error of a run whose transaction was rolled back. A read-only file is reported
+    /// as unusable rather than as a failure of the script.
     pub(crate) fn rolled_back(self, database: &Path) -> Self {
         let cause = match self {
             Self::Execute(ExecuteError::Script { source, .. })
@@ -119,7 +118,7 @@ impl Error {
         self.exit_and_reason().0.code()
     }
 
-    /// Returns one word for programs, which stays as it is when the text changes.
+    /// Returns the machine-readable reason, which stays stable when the text changes.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.exit_and_reason().1
@@ -140,7 +139,7 @@ impl Error {
         }
     }
 
-    /// Returns the place in the scripts, if there is one.
+    /// Returns the location in a script, if the error has one.
     #[must_use]
     pub fn location(&self) -> Option<&SourceLocation> {
         match self.cause() {
@@ -150,15 +149,15 @@ impl Error {
         }
     }
 
-    /// Returns the error and its causes, in one line.
+    /// Returns the error and its sources in one line.
     #[must_use]
     pub fn line(&self) -> String {
         chain(self)
     }
 }
 
-/// For a program that migrates and then does something else: its exit code tells whether to
-/// try again, and no more.
+/// Converts for programs that run migrations first, such as `microblog`: their exit code only
+/// says whether to retry.
 impl From<Error> for ExitError {
     fn from(error: Error) -> Self {
         let line = error.line();
@@ -172,14 +171,14 @@ impl From<Error> for ExitError {
     }
 }
 
-/// An error and its causes, in one line. A cause whose text the error above it has
-/// already is left out: those of sqlx say everything twice.
+/// Joins an error and its sources in one line. Omits a source whose text the line already ends
+/// with: sqlx repeats the text of SQLite.
 fn chain(error: &Error) -> String {
     let mut line = error.to_string();
-    let mut cause = error::Error::source(error.cause());
-    while let Some(error) = cause {
+    let mut source = error::Error::source(error.cause());
+    while let Some(error) = source {
         let text = error.to_string();
-        // What sqlx says before what SQLite says.
+        // The prefix that sqlx adds to the text of SQLite.
         let text = text
             .strip_prefix("error returned from database: ")
             .unwrap_or(&text);
@@ -187,7 +186,7 @@ fn chain(error: &Error) -> String {
             line.push_str(": ");
             line.push_str(text);
         }
-        cause = error.source();
+        source = error.source();
     }
     line.replace(['\n', '\r'], " ")
 }
@@ -196,7 +195,7 @@ fn chain(error: &Error) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// The files that have a table of reasons.
+    /// The files with a table of reasons.
     const TABLES: [&str; 8] = [
         include_str!("error.rs"),
         include_str!("error/generate.rs"),
@@ -208,7 +207,7 @@ mod tests {
         include_str!("state/error.rs"),
     ];
 
-    /// Programs compare with them.
+    /// The reasons, which clients compare with.
     const REASONS: &str = "
         ABOVE_TARGET
         ALREADY_BASELINED
@@ -269,7 +268,7 @@ mod tests {
     ";
 
     #[test]
-    fn the_reasons_stay_as_they_are() {
+    fn reasons_are_stable() {
         let is_reason = |text: &&str| {
             text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
         };

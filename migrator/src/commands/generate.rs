@@ -1,5 +1,5 @@
-//! Writing migrations: what the services declare, compared with what the migrations make.
-//! Nothing is written that was not run in memory first: up, down and up again.
+//! `migrate`: generates the migrations from the current schema to the declared one. Writes no
+//! migration that was not applied, reverted and reapplied on a scratch database.
 
 use std::{
     fmt,
@@ -23,48 +23,48 @@ use crate::{
     state::owners::Owners,
 };
 
-/// A migration that a project has not had so far.
+/// A generated migration.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewMigration {
-    /// Its place in the sequence.
+    /// The position in the sequence.
     pub number: i64,
-    /// The service whose tables it changes.
+    /// The service whose tables the migration changes.
     pub owner: String,
-    /// The file with the way up, from the folder of the project.
+    /// The path of the up script, relative to the project.
     pub up: PathBuf,
-    /// The file with the way down.
+    /// The path of the down script, relative to the project.
     pub down: PathBuf,
-    /// What the way up destroys: tables and columns.
+    /// The tables and columns that the up migration destroys.
     pub destroys: Vec<String>,
-    /// The way up.
+    /// The up script.
     pub up_sql: String,
-    /// The way down.
+    /// The down script.
     pub down_sql: String,
     #[serde(skip)]
     name: String,
 }
 
-/// All of them, in the order of their numbers.
+/// The result of `migrate`, ordered by number.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewMigrations {
-    /// One for each service that changed.
+    /// One migration for each service whose declarations changed.
     pub migrations: Vec<NewMigration>,
-    /// Whether they are in the source tree by now.
+    /// Whether the files were written.
     pub written: bool,
-    /// The upgrade that followed, if one was asked for.
+    /// The report of the upgrade, if one was requested.
     pub upgrade: Option<RunReport>,
 }
 
-/// What `migrate` can be told.
+/// The options of `migrate`.
 #[derive(Clone, Copy, Debug)]
 pub struct Generate<'a> {
-    /// What the migration does, in a few words.
+    /// A short description of the migration.
     pub name: &'a str,
-    /// The service of an empty migration, to be filled by hand; `None` for what is missing.
+    /// The owner of an empty migration; `None` generates the missing migrations.
     pub empty_for: Option<&'a str>,
-    /// Whether to write nothing.
+    /// Writes nothing.
     pub check: bool,
-    /// Whether to go on if the way up destroys data.
+    /// Accepts a migration that destroys data.
     pub allow_data_loss: bool,
 }
 
@@ -77,13 +77,13 @@ impl NewMigrations {
         }
     }
 
-    /// Generates what is missing in a source tree, or an empty migration, and writes it unless
-    /// it is only checked. `answer` says which of the candidates something was called before,
-    /// or none of them; or `None` if nobody can be asked.
+    /// Generates the missing migrations of a source tree, or an empty one, and writes them unless
+    /// `check` is set. `answer` returns the old name of a possibly renamed object, `Some(None)`
+    /// for a new object, or `None` without a terminal.
     ///
     /// # Errors
     ///
-    /// [`Error`]: above all [`GenerateError`].
+    /// [`Error`], in particular [`GenerateError`].
     pub async fn generate(
         folder: &Path,
         options: Generate<'_>,
@@ -107,7 +107,7 @@ impl NewMigrations {
         missing.write(folder)
     }
 
-    /// 3 if a migration is missing, and was not written.
+    /// Returns 3 if a migration is missing and was not written.
     #[must_use]
     pub fn exit_code(&self) -> Exit {
         if self.written || self.is_empty() {
@@ -121,7 +121,7 @@ impl NewMigrations {
         self.migrations.is_empty()
     }
 
-    /// Puts the files into a source tree. None that is there is written over.
+    /// Writes the files into a source tree. Overwrites none.
     fn write(mut self, folder: &Path) -> Result<Self, Error> {
         for new in &mut self.migrations {
             let (up, down) = (&new.up_sql, &new.down_sql);
@@ -140,12 +140,15 @@ impl NewMigrations {
 impl fmt::Display for NewMigrations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            writeln!(f, "Nothing to do: the migrations make what is declared")?;
+            writeln!(
+                f,
+                "Nothing to do: the migrations produce the declared schema"
+            )?;
         }
         for new in &self.migrations {
             if self.written {
                 writeln!(f, "New migration saved as {}", new.up.display())?;
-                writeln!(f, "       and its way back as {}", new.down.display())?;
+                writeln!(f, "      and its down script as {}", new.down.display())?;
             } else {
                 writeln!(f, "-- A migration is missing: {}\n", new.up.display())?;
                 writeln!(f, "{}", new.up_sql)?;
@@ -162,8 +165,8 @@ impl fmt::Display for NewMigrations {
 }
 
 impl Project {
-    /// The migrations that lead from what there is to what is declared: one for each
-    /// service whose declarations changed.
+    /// Generates the migrations to the declared schema, one for each service whose declarations
+    /// changed.
     async fn missing_migrations(
         &self,
         name: &str,
@@ -178,7 +181,7 @@ impl Project {
         for owner in &self.owners {
             let newest = scratch.schema();
             check_owners(scratch.owners(), &newest, &declared)?;
-            let target = part(&newest, scratch.owners(), &declared, &owner.name);
+            let target = with_declarations(&newest, scratch.owners(), &declared, &owner.name);
             if target == *newest {
                 continue;
             }
@@ -196,7 +199,7 @@ impl Project {
             let new =
                 project.new_migration(&owner.name, name, (up.script(), down.script()), destroys)?;
             project = project.with(&new);
-            prove(&mut scratch, &project, &target).await?;
+            verify_round_trip(&mut scratch, &project, &target).await?;
             missing.push(new);
         }
         if *scratch.schema() != declared.schema {
@@ -208,10 +211,11 @@ impl Project {
         Ok(NewMigrations::new(missing))
     }
 
-    /// A migration of `owner` without a statement, to be filled by hand.
+    /// Returns a migration of `owner` without statements, to be edited by hand.
     fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
-        let up = "-- What changes, and why.\n".to_owned();
-        let down = "-- The way back. If there is none: `-- @irreversible`, and why.\n".to_owned();
+        let up = "-- The change, and the reason.\n".to_owned();
+        let down = "-- The reverse change. If there is none: `-- @irreversible` and the reason.\n"
+            .to_owned();
         let new = self.new_migration(owner, name, (up, down), Vec::new())?;
         Ok(NewMigrations::new(vec![new]))
     }
@@ -242,7 +246,7 @@ impl Project {
         })
     }
 
-    /// The same with one more migration.
+    /// Returns the project with one more migration.
     fn with(&self, new: &NewMigration) -> Self {
         let mut project = self.clone();
         for owner in &mut project.owners {
@@ -255,18 +259,19 @@ impl Project {
     }
 }
 
-/// A table stays whose it is: no migration can give it away.
+/// Rejects a table that another service than its owner declares: no migration can change the
+/// owner.
 fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> Result<(), Error> {
     for table in schema.tables.keys() {
-        let maker = owners.owner(table.folded());
-        let whose = declared.owner(ObjectKind::Table, table);
-        if let (Some(maker), Some(whose)) = (maker, whose)
-            && maker != whose
+        let owner = owners.owner(table.folded());
+        let declared_by = declared.owner(ObjectKind::Table, table);
+        if let (Some(owner), Some(declared_by)) = (owner, declared_by)
+            && owner != declared_by
         {
             return Err(GenerateError::Moved {
                 table: table.spelled().to_owned(),
-                made: maker.to_owned(),
-                declares: whose.to_owned(),
+                owner: owner.to_owned(),
+                declared_by: declared_by.to_owned(),
             }
             .into());
         }
@@ -274,8 +279,13 @@ fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> R
     Ok(())
 }
 
-/// What there is, with the declarations of one owner in the place of what it had.
-fn part(schema: &Schema, owners: &Owners, declared: &DesiredSchema, owner: &str) -> Schema {
+/// Returns the current schema in which the objects of `owner` are replaced by the declared ones.
+fn with_declarations(
+    schema: &Schema,
+    owners: &Owners,
+    declared: &DesiredSchema,
+    owner: &str,
+) -> Schema {
     let others = |name: &Name| owners.owner(name.folded()) != Some(owner);
     let mut part = schema.clone();
     part.tables.retain(|name, _| others(name));
@@ -298,7 +308,7 @@ fn part(schema: &Schema, owners: &Owners, declared: &DesiredSchema, owner: &str)
     part
 }
 
-/// The renames that are declared, and those that somebody told of.
+/// Returns the declared renames and the answered ones.
 fn renames(
     from: &Schema,
     to: &Schema,
@@ -315,8 +325,12 @@ fn renames(
     Ok(renames)
 }
 
-/// Applies the newest migration of a project, reverts it and applies it again.
-async fn prove(scratch: &mut Scratch, project: &Project, target: &Schema) -> Result<(), Error> {
+/// Applies, reverts and reapplies the newest migration of a project.
+async fn verify_round_trip(
+    scratch: &mut Scratch,
+    project: &Project,
+    target: &Schema,
+) -> Result<(), Error> {
     let migrations = project.migrations()?;
     let Some(newest) = migrations.get(migrations.newest()) else {
         return Ok(());

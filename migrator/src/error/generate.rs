@@ -1,76 +1,75 @@
-//! Why no migration was written.
+//! The errors of generating a migration.
 
 use std::{io, path::PathBuf};
 
 use super::exit::Exit;
 use crate::{project::migrations::Direction, sql::location::SourceLocation, sqlite::planner};
 
-/// Why no migration was written.
+/// No migration was written.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     /// Correct the declaration.
-    #[error("what is declared cannot be made, at {location}")]
+    #[error("SQLite rejects the declaration at {location}")]
     Declaration {
-        /// Where SQLite stopped.
+        /// The position at which SQLite stopped.
         location: SourceLocation,
-        /// What SQLite says.
+        /// The error of SQLite.
         source: sqlx::Error,
     },
-    /// Give it back.
+    /// Move the declaration back to the owner.
     #[error(
-        "table {table} was made by {made} and is declared by {declares}; a table stays whose it is"
+        "table {table} belongs to {owner} and is declared by {declared_by}; a table cannot change \
+         its owner"
     )]
     Moved {
         /// The table.
         table: String,
-        /// Whose migration made it.
-        made: String,
-        /// Who declares it.
-        declares: String,
+        /// The service whose migration created it.
+        owner: String,
+        /// The service that declares it.
+        declared_by: String,
     },
-    /// Say what it was called before, or that it is new.
+    /// Add a directive to the declaration.
     #[error(
         "{new} may be new, or {candidates} renamed: write `-- @renamed from=…` beside it, or `-- @added` if it is new"
     )]
     Ambiguous {
-        /// What is new, as `column users.bio`.
+        /// The new object, such as `column users.bio`.
         new: String,
-        /// What it may have been called.
+        /// The old names that the object may have had.
         candidates: String,
     },
-    /// Declare it in another way.
-    #[error("no migration can be written: {0}")]
+    /// Declare the object in another way.
+    #[error("no migration can be generated: {0}")]
     Unplannable(String),
-    /// Keep what would be lost, then say that it may be.
-    #[error(
-        "the migration of {owner} would destroy {what}; --allow-data-loss writes it all the same"
-    )]
+    /// Save the data, then allow the loss.
+    #[error("the migration of {owner} would destroy {what}; --allow-data-loss writes it anyway")]
     Destroys {
-        /// Whose migration it is.
+        /// The owner of the migration.
         owner: String,
-        /// What is lost, with commas.
+        /// The destroyed objects, separated by commas.
         what: String,
     },
-    /// Write it by hand, and report what was declared.
+    /// Write the migration by hand, and report the declaration.
     #[error(
-        "the migration that was planned does not lead to what is declared when it is {direction}; nothing was written"
+        "the generated migration does not produce the expected schema when it is {direction}; nothing was written"
     )]
     VerificationFailed {
-        /// Which way failed.
+        /// The direction that failed.
         direction: Direction,
     },
-    /// Make room for the file.
-    #[error("{} cannot be written; nothing of it was", file.display())]
+    /// Make the file writable.
+    #[error("{} cannot be written; no file was left behind", file.display())]
     Unwritten {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the file system.
         source: io::Error,
     },
 }
 
 impl GenerateError {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::Declaration { .. } => (Exit::Failed, "INVALID_DECLARATION"),
@@ -79,7 +78,7 @@ impl GenerateError {
             Self::Unplannable(_) => (Exit::Rule, "UNPLANNABLE"),
             Self::Destroys { .. } => (Exit::Refused, "DESTROYS_DATA"),
             Self::VerificationFailed { .. } => (Exit::Failed, "VERIFICATION_FAILED"),
-            // No such service, or no word in the name.
+            // An unknown service, or a name without a word.
             Self::Unwritten { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 (Exit::Usage, "NOT_WRITTEN")
             }

@@ -1,84 +1,84 @@
-//! Why a run was given up.
+//! The errors of a run.
 
 use super::exit::Exit;
 use crate::{run::data_loss::DataLoss, state::database_name::DatabaseName};
 
-/// Why a run was given up.
+/// A run was aborted and rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Name another file: this one is not there, so nothing can be undone in it.
+    /// Name another file: the named one does not exist.
     #[error(
-        "there is no database {database}, so nothing can be downgraded; \
+        "the database {database} does not exist and cannot be downgraded; \
          does --database-url name the right file?"
     )]
     NothingToDowngrade {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
     },
-    /// Bring the schema to what it should be.
+    /// Fix the schema by the DDL of `diff`.
     #[error(
-        "the schema of {database} is not that of version {version}, it differs in {difference}; \
-         `migrator diff` shows what would bring it back"
+        "the schema of {database} differs from that of version {version} in {difference}; \
+         `migrator diff` prints the DDL that would fix it"
     )]
     Drift {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
-        /// The version that was compared with.
+        /// The version of the expected schema.
         version: i64,
-        /// What differs.
+        /// The names of the objects that differ.
         difference: String,
     },
-    /// Keep what would be lost, then say that it may be.
+    /// Save the data, then allow the loss.
     #[error(
-        "the downgrade would lose {}; --allow-data-loss does it all the same",
+        "the downgrade would lose {}; --allow-data-loss downgrades anyway",
         list(losses)
     )]
     DataLoss {
-        /// What holds something.
+        /// The dropped tables and columns with data.
         losses: Vec<DataLoss>,
     },
-    /// Restore a backup instead, or say that what is lost may be lost.
+    /// Restore a backup instead, or allow the loss.
     #[error(
-        "migration {number:04} {name} cannot be undone{}; restore a backup, \
-         or --allow-data-loss undoes what can be undone",
-        if why.is_empty() { String::new() } else { format!(" ({why})") }
+        "migration {number:04} {name} is irreversible{}; restore a backup, \
+         or revert what is reversible with --allow-data-loss",
+        if reason.is_empty() { String::new() } else { format!(" ({reason})") }
     )]
     Irreversible {
-        /// Its number.
+        /// The number of the migration.
         number: i64,
-        /// Its name.
+        /// The name of the migration.
         name: String,
-        /// What its way down says.
-        why: String,
+        /// The reason that the down migration gives.
+        reason: String,
     },
-    /// Correct the way there; a way down that does not lead back has to say so.
+    /// Correct the scripts, or mark the down migration as irreversible.
     #[error(
-        "the scripts do not lead to the schema of version {version}, it would differ in \
+        "the scripts do not produce the schema of version {version}; it would differ in \
          {difference}"
     )]
     NotReached {
-        /// The version that was to be reached.
+        /// The target version.
         version: i64,
-        /// What would differ.
+        /// The names of the objects that would differ.
         difference: String,
     },
     /// Correct the rows, or the migration.
     #[error(
-        "{} refers to a row of {parent} that is not there",
+        "{} refers to a missing row of {parent}",
         match row { Some(row) => format!("row {row} of {table}"), None => format!("a row of {table}") }
     )]
     Orphan {
-        /// The table that refers.
+        /// The referring table.
         table: String,
-        /// The id of the row, unless the table has none.
+        /// The rowid, or `None` for a table WITHOUT ROWID.
         row: Option<i64>,
-        /// The table that is referred to.
+        /// The referenced table.
         parent: String,
     },
 }
 
 impl RunError {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::NothingToDowngrade { .. } => (Exit::Config, "NOTHING_TO_DOWNGRADE"),
@@ -91,7 +91,7 @@ impl RunError {
     }
 }
 
-/// Returns what would be lost, with commas.
+/// Joins losses by commas.
 fn list(losses: &[DataLoss]) -> String {
     let losses: Vec<_> = losses.iter().map(DataLoss::to_string).collect();
     losses.join(", ")

@@ -67,10 +67,10 @@ impl<'a> Steps<'a> {
     pub(super) fn refuse_irreversible(&self) -> Result<(), RunError> {
         match self.irreversible().next() {
             None => Ok(()),
-            Some((migration, why)) => Err(RunError::Irreversible {
+            Some((migration, reason)) => Err(RunError::Irreversible {
                 number: migration.number(),
                 name: migration.name().to_owned(),
-                why: why.to_owned(),
+                reason: reason.to_owned(),
             }),
         }
     }
@@ -85,8 +85,8 @@ impl<'a> Steps<'a> {
         let down = self.direction == Direction::Down;
         let migrations = self.migrations.iter().filter(move |_| down);
         migrations.filter_map(|migration| {
-            let why = directives::irreversible(migration.script(Direction::Down))?;
-            Some((*migration, why))
+            let reason = directives::irreversible(migration.script(Direction::Down))?;
+            Some((*migration, reason))
         })
     }
 }

@@ -27,12 +27,8 @@ async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_change
 
     let run = dir.run(&["upgrade"]);
 
-    assert_exits(
-        &run,
-        4,
-        "is not that of version 1, it differs in table posts",
-    );
-    assert_exits(&dir.run(&["downgrade"]), 4, "`migrator diff` shows");
+    assert_exits(&run, 4, "differs from that of version 1 in table posts");
+    assert_exits(&dir.run(&["downgrade"]), 4, "`migrator diff` prints");
     assert_eq!(
         dir.query("select name from sqlite_schema where name = 'posts'")
             .await,

@@ -141,7 +141,7 @@ async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
 
     assert_eq!(
         error.to_string(),
-        "row 20 of children refers to a row of parents that is not there; nothing was changed"
+        "row 20 of children refers to a missing row of parents; nothing was changed"
     );
     assert_eq!(dir.query("select id || '' from parents").await, ["1", "2"]);
     assert_eq!(dir.query(TABLES).await, ["children", "parents"]);

@@ -205,7 +205,7 @@ async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
     );
     assert_eq!(
         error.to_string(),
-        "row 3 of b refers to a row of a that is not there; nothing was changed"
+        "row 3 of b refers to a missing row of a; nothing was changed"
     );
     assert_eq!(error.exit_code(), 1);
 }

@@ -175,7 +175,7 @@ async fn only_a_database_that_is_like_its_version_is_adopted() {
     let missing = TestDir::new().run(&["baseline", "2"]);
 
     for (run, code, says) in [
-        (&drifted, 4, "is not that of version 2"),
+        (&drifted, 4, "differs from that of version 2"),
         (&unknown, 2, "there is no migration 3"),
         (&adopted, 6, "has a history, and is at version 2"),
         (&missing, 75, "does not exist"),

@@ -20,7 +20,7 @@ fn an_added_column_is_written_applied_and_taken_back() {
     assert_eq!(
         said,
         "New migration saved as user-service/migrations/0003_add_bio.up.sql
-       and its way back as user-service/migrations/0003_add_bio.down.sql"
+      and its down script as user-service/migrations/0003_add_bio.down.sql"
     );
     let up = tree.migration(USERS, "0003_add_bio.up.sql");
     assert!(
@@ -55,7 +55,7 @@ fn what_would_destroy_data_is_written_only_if_that_is_allowed_and_is_marked() {
     assert_eq!(
         refused,
         "error: the migration of user-service would destroy column users.bio; \
-         --allow-data-loss writes it all the same"
+         --allow-data-loss writes it anyway"
     );
     assert_eq!(nothing.len(), 4, "{nothing:?}");
     assert_eq!(said.lines().last(), Some("It destroys column users.bio"));
@@ -147,9 +147,9 @@ fn both_services_may_change_at_once_and_each_gets_a_pair() {
     assert_eq!(
         said,
         "New migration saved as user-service/migrations/0003_longer.up.sql
-       and its way back as user-service/migrations/0003_longer.down.sql
+      and its down script as user-service/migrations/0003_longer.down.sql
 New migration saved as post-service/migrations/0004_longer.up.sql
-       and its way back as post-service/migrations/0004_longer.down.sql"
+      and its down script as post-service/migrations/0004_longer.down.sql"
     );
     assert_eq!(tree.migrations(USERS).len(), 4);
     assert_eq!(tree.migrations(POSTS).len(), 4);
@@ -166,7 +166,7 @@ fn a_check_writes_nothing_and_says_whether_a_migration_is_missing() {
 
     assert_eq!(
         nothing,
-        "Nothing to do: the migrations make what is declared"
+        "Nothing to do: the migrations produce the declared schema"
     );
     assert_eq!(missing.code, 3, "{missing:?}");
     assert!(missing.stdout.contains("add column bio"), "{missing:?}");
@@ -225,8 +225,8 @@ fn a_table_stays_whose_it_is() {
 
     assert_eq!(
         refused,
-        "error: table post_requests was made by post-service and is declared by user-service; a \
-         table stays whose it is"
+        "error: table post_requests belongs to post-service and is declared by user-service; a \
+         table cannot change its owner"
     );
     assert_eq!(tree.migrations(USERS).len(), 2);
 }

@@ -46,17 +46,17 @@ async fn the_tutorials_path_from_nothing_to_two_tables_and_back_and_forth() {
     assert_eq!(
         tree.says(&["migrate", "users table"]),
         "New migration saved as user-service/migrations/0001_users_table.up.sql
-       and its way back as user-service/migrations/0001_users_table.down.sql"
+      and its down script as user-service/migrations/0001_users_table.down.sql"
     );
     tree.declare(POSTS, POSTS_TABLE);
     assert_eq!(
         tree.says(&["migrate", "posts"]),
         "New migration saved as post-service/migrations/0002_posts.up.sql
-       and its way back as post-service/migrations/0002_posts.down.sql"
+      and its down script as post-service/migrations/0002_posts.down.sql"
     );
     assert_eq!(
         tree.says(&["migrate", "posts again"]),
-        "Nothing to do: the migrations make what is declared"
+        "Nothing to do: the migrations produce the declared schema"
     );
 
     let upgraded = "\
@@ -117,9 +117,9 @@ fn what_was_declared_is_what_there_is() {
     assert_eq!(
         said,
         "New migration saved as user-service/migrations/0001_both_tables.up.sql
-       and its way back as user-service/migrations/0001_both_tables.down.sql
+      and its down script as user-service/migrations/0001_both_tables.down.sql
 New migration saved as post-service/migrations/0002_both_tables.up.sql
-       and its way back as post-service/migrations/0002_both_tables.down.sql
+      and its down script as post-service/migrations/0002_both_tables.down.sql
 Created /microblog.db
 Applied 0001 both_tables (user-service) in N ms
 Applied 0002 both_tables (post-service) in N ms
