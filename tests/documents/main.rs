@@ -92,6 +92,11 @@ async fn api_examples_print_the_shown_output() {
 }
 
 #[tokio::test]
+async fn migration_examples_print_the_shown_output() {
+    shell::check("docs/migrations.md").await;
+}
+
+#[tokio::test]
 async fn error_examples_print_the_shown_output() {
     shell::check("docs/errors.md").await;
 }
@@ -108,6 +113,7 @@ fn every_document_with_runnable_examples_has_a_test() {
         "README.md",
         "docs/api.md",
         "docs/errors.md",
+        "docs/migrations.md",
         "docs/tools.md",
     ];
 

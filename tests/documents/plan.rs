@@ -48,27 +48,27 @@ const fn part(heading: &'static str, setup: Setup, blocks: &'static [Execution])
 use self::{Execution::*, Setup::*};
 
 const README: &[Part] = &[
-    part("Run it", Empty, &[Run, Banner, Elsewhere(".ci/run")]),
-    part("A first call", Same, &[Run, Run, Run]),
-    part("Deploy it", Same, &[Elsewhere("tests/containers/run")]),
-    part("Clients", Same, &[Elsewhere("clients/run")]),
-    part("From a browser", Same, &[Elsewhere("clients/web/run")]),
-    part("The pair, apart", Empty, &[Run]),
-    part(
-        "Changing the schema",
-        Migrated,
-        &[
-            Put(
-                "user-service/schema.sql",
-                "    -- Microseconds since the Unix epoch, UTC. It rises",
-            ),
-            Run,
-            Run,
-            Run,
-        ],
-    ),
-    part("Working on it", Same, &[Elsewhere(".ci/run")]),
+    part("Microblog", Empty, &[DRAWING]),
+    part("Quick start", Same, &[Run, Banner, Elsewhere(".ci/run")]),
+    part("First call", Same, &[Run, Run, Run]),
+    part("Deploy", Empty, &[Elsewhere("tests/containers/run"), Run]),
 ];
+
+const DRAWING: Execution = Not("it is a drawing");
+
+const MIGRATIONS: &[Part] = &[part(
+    "Changing the schema",
+    Migrated,
+    &[
+        Put(
+            "user-service/schema.sql",
+            "    -- Microseconds since the Unix epoch, UTC. It rises",
+        ),
+        Run,
+        Run,
+        Run,
+    ],
+)];
 
 /// It takes minutes, and a machine that does nothing else.
 const MEASURED: Execution = Not("it measures, and tells of this machine alone");
@@ -111,7 +111,7 @@ const API: &[Part] = &[
     part("The end of them", Same, &[Run]),
 ];
 
-const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[Not("it is a drawing")])];
+const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[DRAWING])];
 
 const CLIENTS: &[Part] = &[
     part("The first call", Same, &[Elsewhere("clients/run"); 2]),
@@ -122,7 +122,7 @@ const CLIENTS: &[Part] = &[
 /// A script runs these commands in order with containers.
 const OPERATIONS: &[Part] = &[
     containers("First start", &[IN_CONTAINERS; 2]),
-    containers("Looking inside", &[IN_CONTAINERS; 3]),
+    containers("Logs and inspection", &[IN_CONTAINERS; 3]),
     containers("Backup", &[IN_CONTAINERS; 3]),
     containers("Upgrade", &[IN_CONTAINERS]),
     containers("Rollback", &[IN_CONTAINERS]),
@@ -130,17 +130,14 @@ const OPERATIONS: &[Part] = &[
     containers("Moving to another machine", &[IN_CONTAINERS; 2]),
     containers("Scaling", &[IN_CONTAINERS; 2]),
     containers("Continuous replication", &[IN_CONTAINERS; 2]),
-    containers("Settings, and secrets in files", &[IN_CONTAINERS]),
-    containers("The volume belongs to another user", &[IN_CONTAINERS]),
-    containers("The disk is read-only", &[IN_CONTAINERS]),
-    containers("The disk is full", &[IN_CONTAINERS]),
-    containers(
-        "The database is not there, or not migrated",
-        &[IN_CONTAINERS],
-    ),
-    containers("A setting that cannot work", &[IN_CONTAINERS]),
-    containers("Taking it down", &[IN_CONTAINERS]),
-    containers("Figures", &[IN_CONTAINERS; 2]),
+    containers("Settings and secrets", &[IN_CONTAINERS]),
+    containers("Wrong owner of the volume", &[IN_CONTAINERS]),
+    containers("Read-only disk", &[IN_CONTAINERS]),
+    containers("Full disk", &[IN_CONTAINERS]),
+    containers("The database is missing or not migrated", &[IN_CONTAINERS]),
+    containers("Invalid setting", &[IN_CONTAINERS]),
+    containers("Removing it", &[IN_CONTAINERS]),
+    containers("Measurements", &[IN_CONTAINERS; 2]),
 ];
 
 const IN_CONTAINERS: Execution = Elsewhere("tests/containers/run");
@@ -160,6 +157,7 @@ pub fn of(document: &str) -> Vec<Part> {
         "docs/clients.md" => CLIENTS,
         "docs/errors.md" => ERRORS,
         "docs/kubernetes.md" => KUBERNETES,
+        "docs/migrations.md" => MIGRATIONS,
         "docs/operations.md" => OPERATIONS,
         "docs/performance.md" => PERFORMANCE,
         "docs/tools.md" => TOOLS,

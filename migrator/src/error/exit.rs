@@ -57,11 +57,11 @@ impl Exit {
             "refused: data loss, irreversible, another owner's table, a foreign database",
         ),
         (Self::Backup, "a backup or a restore failed"),
-        (Self::Config, "invalid configuration"),
         (
             Self::TryAgain,
             "try again: the database is locked, or does not exist yet",
         ),
+        (Self::Config, "invalid configuration"),
     ];
 
     /// Returns the number.
