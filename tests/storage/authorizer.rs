@@ -1,20 +1,20 @@
-//! SQLite itself keeps each service to its own tables, on every connection that it has.
+//! SQLite's authorizer restricts each connection of a service to the tables of the service.
 
 use chassis::database::{Atomicity, Error, Requirements, sqlite::Database};
 use sqlx::AssertSqlSafe;
 
-use super::Place;
+use super::TestDir;
 
-/// A service, and what it must not touch.
+/// A service, with the names that its statements use in these tests.
 pub(super) struct Service {
     pub(super) requirements: &'static Requirements,
-    /// A table of its own, and a text column of that.
+    /// A table of the service, and one of its text columns.
     pub(super) own: (&'static str, &'static str),
-    /// A table of the other service, and a text column of that.
+    /// A table of the other service, and one of its text columns.
     other: (&'static str, &'static str),
-    /// The requests of the other service.
+    /// The idempotency records of the other service.
     requests: &'static str,
-    /// The column of the other service's table that a foreign key looks up.
+    /// The column of the other service's table that a foreign key reads.
     key: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn services() -> [Service; 2] {
     ]
 }
 
-/// What is valid SQL, and denied.
+/// Returns statements that are valid, and denied to the service.
 pub(super) fn denied(service: &Service) -> Vec<String> {
     let Service {
         own: (own, own_column),
@@ -47,7 +47,7 @@ pub(super) fn denied(service: &Service) -> Vec<String> {
         ..
     } = service;
     [
-        // What the other service owns, in whatever disguise.
+        // Tables of the other service, in every part of a statement.
         format!("select {column} from {other}"),
         format!("select count(*) from {other}"),
         format!("select 1 from {other}"),
@@ -70,7 +70,7 @@ pub(super) fn denied(service: &Service) -> Vec<String> {
         format!("delete from {other}"),
         format!("delete from {other} where {key} = 1"),
         format!("delete from {requests}"),
-        // The schema, its own too.
+        // Changes of the schema, even of the tables of the service.
         "create table x (y)".into(),
         "create temp table x (y)".into(),
         "create view x as select 1".into(),
@@ -87,14 +87,14 @@ pub(super) fn denied(service: &Service) -> Vec<String> {
         "reindex".into(),
         "analyze".into(),
         "select name from dbstat".into(),
-        // What belongs to the migrator.
+        // Tables of the migrator.
         "select checksum from _sqlx_migrations".into(),
         "select count(*) from _sqlx_migrations".into(),
         "delete from _sqlx_migrations".into(),
         "update _sqlx_migrations set success = true".into(),
         "select up from _migrator_tokens".into(),
         "delete from _migrator_tokens".into(),
-        // Other files, and what rules the connection.
+        // Other files, and pragmas.
         "attach database ':memory:' as x".into(),
         "pragma writable_schema = on".into(),
         "pragma journal_mode = delete".into(),
@@ -105,7 +105,7 @@ pub(super) fn denied(service: &Service) -> Vec<String> {
         "pragma optimize".into(),
         format!("pragma table_info({other})"),
         format!("select name from pragma_table_info('{other}')"),
-        // What computes without end, or reaches outside.
+        // Endless or expensive computations, and functions that access more than the database.
         "with recursive n (x) as (select 1 union all select x + 1 from n) select x from n".into(),
         "select load_extension('x')".into(),
         "select randomblob(1000000000)".into(),
@@ -115,14 +115,14 @@ pub(super) fn denied(service: &Service) -> Vec<String> {
     .into()
 }
 
-/// Runs a statement on a connection that reads.
+/// Executes a statement on a read connection.
 async fn read(database: &Database, statement: &str) -> Result<(), sqlx::Error> {
     let mut reader = database.reader().await.unwrap();
     let statement = sqlx::query(AssertSqlSafe(statement));
     statement.fetch_all(&mut *reader).await.map(drop)
 }
 
-/// Runs a statement on the connection that writes.
+/// Executes a statement on the write connection.
 async fn write(database: &Database, statement: &str) -> Result<(), Error> {
     let statement = statement.to_owned();
     database
@@ -138,30 +138,30 @@ async fn write(database: &Database, statement: &str) -> Result<(), Error> {
 
 #[track_caller]
 fn assert_denied(statement: &str, error: &sqlx::Error) {
-    let error = error.as_database_error().expect("no error of SQLite's");
+    let error = error.as_database_error().expect("not an error of SQLite");
     let message = error.message();
-    // Of functions SQLite says so in the message only.
+    // For a function, SQLite returns a generic code, and only the message tells the reason.
     assert!(
         error.code().as_deref() == Some("23") || message.starts_with("not authorized"),
         "{statement}: {message}"
     );
 }
 
-/// SQLite's code of a failure.
-fn code(failed: Result<(), Error>) -> Option<String> {
-    match failed.unwrap_err() {
+/// Returns SQLite's result code.
+fn code(result: Result<(), Error>) -> Option<String> {
+    match result.unwrap_err() {
         Error::Engine(error) => Some(error.as_database_error()?.code()?.into_owned()),
         _ => None,
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_reads_reaches_nothing_beyond_its_service() {
+async fn a_read_connection_accesses_only_the_tables_of_its_service() {
     for service in services() {
-        let place = Place::migrated().await;
-        let database = place.ready(service.requirements).await;
+        let dir = TestDir::migrated().await;
+        let database = dir.ready(service.requirements).await;
 
-        // In a transaction there is no VACUUM anyway.
+        // A write executes in a transaction, where SQLite rejects VACUUM in any case.
         let vacuum = "vacuum into '/dev/null/x'".to_owned();
         for statement in denied(&service).into_iter().chain([vacuum]) {
             let result = read(&database, &statement).await;
@@ -171,10 +171,10 @@ async fn a_connection_that_reads_reaches_nothing_beyond_its_service() {
 }
 
 #[tokio::test]
-async fn the_connection_that_writes_reaches_nothing_beyond_its_service() {
+async fn the_write_connection_accesses_only_the_tables_of_its_service() {
     for service in services() {
-        let place = Place::migrated().await;
-        let database = place.ready(service.requirements).await;
+        let dir = TestDir::migrated().await;
+        let database = dir.ready(service.requirements).await;
 
         for statement in denied(&service) {
             match write(&database, &statement).await {
@@ -186,10 +186,10 @@ async fn the_connection_that_writes_reaches_nothing_beyond_its_service() {
 }
 
 #[tokio::test]
-async fn what_is_denied_is_valid_and_possible_without_the_authorizer() {
+async fn denied_statements_are_valid_without_the_authorizer() {
     for service in services() {
-        let place = Place::migrated().await;
-        let mut connection = place.connect().await;
+        let dir = TestDir::migrated().await;
+        let mut connection = dir.connect().await;
 
         let mut wrong = Vec::new();
         for statement in denied(&service) {
@@ -206,10 +206,10 @@ async fn what_is_denied_is_valid_and_possible_without_the_authorizer() {
 }
 
 #[tokio::test]
-async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
+async fn a_service_reads_its_tables_and_the_schema_version() {
     for service in services() {
-        let place = Place::migrated().await;
-        let database = place.ready(service.requirements).await;
+        let dir = TestDir::migrated().await;
+        let database = dir.ready(service.requirements).await;
         let (own, column) = service.own;
 
         for statement in [
@@ -229,17 +229,13 @@ async fn a_service_reads_its_own_tables_and_the_version_of_the_schema() {
     }
 }
 
-/// SQLite cannot tell the look-up of a foreign key from a query. It does not have to
-/// where the key is the row id: to read nothing else of a table is an action of its own.
+/// SQLite does not distinguish the check of a foreign key from a query of its column. The check of a
+/// row id is distinct, since it is a read of the table without a column.
 #[tokio::test]
-async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
-    let place = Place::migrated().await;
-    let users = place
-        .ready(&user_service::store::sqlite::REQUIREMENTS)
-        .await;
-    let posts = place
-        .ready(&post_service::store::sqlite::REQUIREMENTS)
-        .await;
+async fn only_the_authors_of_posts_are_readable_by_the_other_service() {
+    let dir = TestDir::migrated().await;
+    let users = dir.ready(&user_service::store::sqlite::REQUIREMENTS).await;
+    let posts = dir.ready(&post_service::store::sqlite::REQUIREMENTS).await;
 
     let authors = read(&users, "select user_id from posts").await;
     assert!(authors.is_ok(), "{authors:?}");
@@ -254,10 +250,10 @@ async fn of_the_other_service_nothing_is_read_but_who_has_posts() {
 }
 
 #[tokio::test]
-async fn a_connection_that_reads_does_not_write() {
+async fn a_read_connection_cannot_write() {
     for service in services() {
-        let place = Place::migrated().await;
-        let database = place.ready(service.requirements).await;
+        let dir = TestDir::migrated().await;
+        let database = dir.ready(service.requirements).await;
         let statement = format!("delete from {}", service.own.0);
 
         let error = read(&database, &statement).await.unwrap_err();
@@ -267,7 +263,7 @@ async fn a_connection_that_reads_does_not_write() {
     }
 }
 
-/// Two users, of whom the first has a post.
+/// A script that inserts two users, and a post of the first one.
 const TWO_USERS: &str = "
     insert into users
         (nickname, nickname_key, email, email_key, role, create_time, update_time, revision)
@@ -277,31 +273,27 @@ const TWO_USERS: &str = "
     values ('first', 0, 0, 1, 1)";
 
 #[tokio::test]
-async fn the_user_service_deletes_a_user_only_without_posts() {
-    let place = Place::migrated().await;
-    place.execute(TWO_USERS).await;
-    let database = place
-        .ready(&user_service::store::sqlite::REQUIREMENTS)
-        .await;
+async fn the_user_service_deletes_only_users_without_posts() {
+    let dir = TestDir::migrated().await;
+    dir.execute(TWO_USERS).await;
+    let database = dir.ready(&user_service::store::sqlite::REQUIREMENTS).await;
 
     let author = write(&database, "delete from users where id = 1").await;
     let everybody = write(&database, "delete from users").await;
     let other = write(&database, "delete from users where id = 2").await;
 
-    // SQLITE_CONSTRAINT_TRIGGER, which is what RESTRICT is.
+    // SQLITE_CONSTRAINT_TRIGGER, by which SQLite reports RESTRICT.
     assert_eq!(code(author).as_deref(), Some("1811"));
     assert_eq!(code(everybody).as_deref(), Some("1811"));
     assert!(other.is_ok(), "{other:?}");
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn the_post_service_writes_a_post_only_of_a_user_who_is_there() {
-    let place = Place::migrated().await;
-    place.execute(TWO_USERS).await;
-    let database = place
-        .ready(&post_service::store::sqlite::REQUIREMENTS)
-        .await;
+async fn the_post_service_inserts_posts_only_of_existing_users() {
+    let dir = TestDir::migrated().await;
+    dir.execute(TWO_USERS).await;
+    let database = dir.ready(&post_service::store::sqlite::REQUIREMENTS).await;
     let insert = |author: i64| {
         format!(
             "insert into posts (body, create_time, update_time, revision, user_id)
@@ -309,10 +301,10 @@ async fn the_post_service_writes_a_post_only_of_a_user_who_is_there() {
         )
     };
 
-    let by_somebody = write(&database, &insert(2)).await;
-    let by_nobody = write(&database, &insert(3)).await;
+    let of_existing = write(&database, &insert(2)).await;
+    let of_missing = write(&database, &insert(3)).await;
 
-    assert!(by_somebody.is_ok(), "{by_somebody:?}");
+    assert!(of_existing.is_ok(), "{of_existing:?}");
     // SQLITE_CONSTRAINT_FOREIGNKEY
-    assert_eq!(code(by_nobody).as_deref(), Some("787"));
+    assert_eq!(code(of_missing).as_deref(), Some("787"));
 }

@@ -1,5 +1,5 @@
-//! Batches of writes: what is queued before the writer task runs is one transaction, and one call
-//! of the function that executes it together.
+//! Batches of writes. The tests run on one thread, so all writes that are queued before the writer
+//! task runs form one batch.
 
 use std::{
     num::NonZeroUsize,
@@ -20,12 +20,12 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
 use user_service::store::sqlite::REQUIREMENTS;
 
-use super::{Place, soon};
+use super::{TestDir, assert_stays_pending, within_timeout};
 
-/// Why a write failed.
+/// The error of a write.
 #[derive(Debug)]
 enum Failure {
-    Refused,
+    Rejected,
     Database(Error),
 }
 
@@ -37,15 +37,15 @@ impl From<Error> for Failure {
 
 type Names = Batcher<&'static str, usize, Failure>;
 
-/// The result of a user who was inserted alone.
-const ALONE: usize = 0;
+/// The result of a user who was inserted individually.
+const INDIVIDUAL: usize = 0;
 
-/// Users who are left to be inserted alone: one is refused after the insertion, one panics.
-const LEFT: [&str; 3] = ["left", "refused", "left to panic"];
+/// Users whom `insert_all` leaves to `insert_one`: one is rejected after the INSERT, and one panics.
+const LEFT: [&str; 3] = ["left", "rejected", "left to panic"];
 
-/// Inserts all users but those who are left by one statement, or none if it violates a
-/// constraint, as `check` does. The result of each is the size of the batch. `panic` panics, and
-/// `engine` makes the engine fail.
+/// Inserts all users except those in `LEFT` in one statement. If the statement violates a constraint,
+/// which `check` causes, it inserts none. The result of each user is the size of the batch. `panic`
+/// panics, and `engine` causes an error of SQLite.
 fn insert_all<'c>(
     connection: &'c mut SqliteConnection,
     names: &'c [&'static str],
@@ -74,7 +74,7 @@ fn insert_all<'c>(
     })
 }
 
-/// Inserts a user alone. `check` violates a constraint.
+/// Inserts one user. `check` violates a constraint.
 fn insert_one<'c>(
     connection: &'c mut SqliteConnection,
     name: &'c &'static str,
@@ -93,17 +93,17 @@ fn insert_one<'c>(
         .execute(connection)
         .await?;
         assert_ne!(*name, "left to panic", "a deliberate panic");
-        if *name == "refused" {
-            return Err(WriteError::Rejected(Failure::Refused));
+        if *name == "rejected" {
+            return Err(WriteError::Rejected(Failure::Rejected));
         }
-        Ok(ALONE)
+        Ok(INDIVIDUAL)
     })
 }
 
 const OPS: BatchOps<&str, usize, Failure> = BatchOps {
     row_count: |_| 1,
     atomicity: |name| match *name {
-        "refused" => Atomicity::Savepoint,
+        "rejected" => Atomicity::Savepoint,
         _ => Atomicity::SingleStatement,
     },
     insert_all,
@@ -115,69 +115,69 @@ fn names(database: &Database) -> Names {
 }
 
 async fn write(names: &Names, all: &[&'static str]) -> Vec<Result<usize, Failure>> {
-    soon(join_all(all.iter().map(|&name| names.write(name)))).await
+    within_timeout(join_all(all.iter().map(|&name| names.write(name)))).await
 }
 
 #[tokio::test]
 async fn batched_writes_return_individual_results() {
-    let place = Place::migrated().await;
-    let names = names(&place.ready(&REQUIREMENTS).await);
+    let dir = TestDir::migrated().await;
+    let names = names(&dir.ready(&REQUIREMENTS).await);
 
-    let results = write(&names, &["a", "refused", "b"]).await;
+    let results = write(&names, &["a", "rejected", "b"]).await;
     let afterwards = write(&names, &["c"]).await;
 
     assert!(
-        matches!(results.as_slice(), [Ok(3), Err(Failure::Refused), Ok(3)]),
+        matches!(results.as_slice(), [Ok(3), Err(Failure::Rejected), Ok(3)]),
         "{results:?}"
     );
     assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
-    assert_eq!(place.nicknames().await, ["a", "b", "c"]);
+    assert_eq!(dir.nicknames().await, ["a", "b", "c"]);
 }
 
 #[tokio::test]
 async fn writes_from_the_same_runtime_tick_share_a_commit() {
-    let place = Place::migrated().await;
-    let names = names(&place.ready(&REQUIREMENTS).await);
+    let dir = TestDir::migrated().await;
+    let names = names(&dir.ready(&REQUIREMENTS).await);
     write(&names, &["z"]).await;
 
     let later = async {
         yield_now().await;
         names.write("b").await
     };
-    let (first, later) = soon(async { join!(names.write("a"), later) }).await;
+    let (first, later) = within_timeout(async { join!(names.write("a"), later) }).await;
 
     assert_eq!((first.unwrap(), later.unwrap()), (2, 2));
 }
 
 #[tokio::test]
-async fn a_batch_never_exceeds_write_batch() {
-    let mut place = Place::migrated().await;
-    place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
-    let names = names(&place.ready(&REQUIREMENTS).await);
+async fn a_batch_never_exceeds_max_write_batch() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
+    let names = names(&dir.ready(&REQUIREMENTS).await);
 
     let results = write(&names, &["a", "b", "c", "d", "e"]).await;
 
     let together: Vec<_> = results.into_iter().map(Result::unwrap).collect();
     assert_eq!(together, [2, 2, 2, 2, 1]);
-    assert_eq!(place.nicknames().await, ["a", "b", "c", "d", "e"]);
+    assert_eq!(dir.nicknames().await, ["a", "b", "c", "d", "e"]);
 }
 
 #[tokio::test]
-async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
+async fn a_batch_has_at_most_6400_rows_unless_one_write_has_more() {
     for (rows, together) in [(3_200, [2, 2, 1]), (3_201, [1, 1, 1]), (6_401, [1, 1, 1])] {
-        let place = Place::migrated().await;
+        let dir = TestDir::migrated().await;
         let ops = BatchOps {
             row_count: |rows| *rows,
             atomicity: |_| Atomicity::SingleStatement,
             insert_all: |_, writes, _| {
                 Box::pin(async { Ok(vec![Some(writes.len()); writes.len()]) })
             },
-            insert_one: |_, _, _| Box::pin(async { Ok::<_, WriteError<Failure>>(ALONE) }),
+            insert_one: |_, _, _| Box::pin(async { Ok::<_, WriteError<Failure>>(INDIVIDUAL) }),
         };
-        let database = place.ready(&REQUIREMENTS).await;
-        let bulk = database.batcher(ops, Clock::system());
+        let database = dir.ready(&REQUIREMENTS).await;
+        let batcher = database.batcher(ops, Clock::system());
 
-        let results = soon(join_all([rows; 3].map(|rows| bulk.write(rows)))).await;
+        let results = within_timeout(join_all([rows; 3].map(|rows| batcher.write(rows)))).await;
 
         let results: Vec<_> = results.into_iter().map(Result::unwrap).collect();
         assert_eq!(results, together, "{rows} rows each");
@@ -185,12 +185,12 @@ async fn no_more_rows_come_together_than_6400_but_for_a_write_that_has_more() {
 }
 
 #[tokio::test]
-async fn no_more_are_committed_together_than_a_batch_has() {
-    let mut place = Place::migrated().await;
-    place.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_transaction_never_exceeds_max_write_batch() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.max_write_batch = NonZeroUsize::new(2).unwrap();
+    let database = dir.ready(&REQUIREMENTS).await;
     let names = names(&database);
-    let alone = database.write(Atomicity::SingleStatement, |connection| {
+    let single = database.write(Atomicity::SingleStatement, |connection| {
         Box::pin(async move {
             sqlx::query("delete from users where nickname = 'a'")
                 .execute(connection)
@@ -199,21 +199,21 @@ async fn no_more_are_committed_together_than_a_batch_has() {
         })
     });
 
-    // A panic fails all writes that are committed with it.
-    let (results, alone) =
-        soon(async { join!(write(&names, &["a", "b", "c", "panic"]), alone) }).await;
+    // A panic fails all writes of its transaction.
+    let (results, single) =
+        within_timeout(async { join!(write(&names, &["a", "b", "c", "panic"]), single) }).await;
 
     let done = results.iter().map(Result::is_ok).collect::<Vec<_>>();
     assert_eq!(done, [true, true, false, false]);
-    assert!(alone.is_ok(), "{alone:?}");
-    assert_eq!(place.nicknames().await, ["b"]);
+    assert!(single.is_ok(), "{single:?}");
+    assert_eq!(dir.nicknames().await, ["b"]);
 }
 
 #[tokio::test]
-async fn an_engine_failure_or_a_panic_undoes_the_batch_and_the_queue_goes_on() {
+async fn an_engine_error_or_a_panic_rolls_back_only_its_batch() {
     for fault in ["engine", "panic", "left to panic"] {
-        let place = Place::migrated().await;
-        let names = names(&place.ready(&REQUIREMENTS).await);
+        let dir = TestDir::migrated().await;
+        let names = names(&dir.ready(&REQUIREMENTS).await);
 
         let results = write(&names, &["a", fault, "b"]).await;
         let afterwards = write(&names, &["c"]).await;
@@ -223,68 +223,65 @@ async fn an_engine_failure_or_a_panic_undoes_the_batch_and_the_queue_goes_on() {
             assert!(engine, "{fault}: {failed:?}");
         }
         assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
-        assert_eq!(place.nicknames().await, ["c"], "{fault}");
+        assert_eq!(dir.nicknames().await, ["c"], "{fault}");
     }
 }
 
 #[tokio::test]
-async fn writes_that_violate_a_constraint_together_are_executed_alone_in_their_order() {
-    let place = Place::migrated().await;
-    let names = names(&place.ready(&REQUIREMENTS).await);
+async fn writes_that_conflict_are_executed_individually_in_order() {
+    let dir = TestDir::migrated().await;
+    let names = names(&dir.ready(&REQUIREMENTS).await);
     write(&names, &["taken"]).await;
 
     let results = write(
         &names,
-        &["b", "taken", "refused", "a", "check", "left", "b"],
+        &["b", "taken", "rejected", "a", "check", "left", "b"],
     )
     .await;
     let afterwards = write(&names, &["c"]).await;
 
-    let alone = |result: &Result<usize, Failure>| matches!(result, Ok(ALONE));
+    let individual = |result: &Result<usize, Failure>| matches!(result, Ok(INDIVIDUAL));
     let violated = |result: &Result<usize, Failure>| {
         matches!(result, Err(Failure::Database(Error::Engine(_))))
     };
     for (index, result) in results.iter().enumerate() {
         match index {
             1 | 4 | 6 => assert!(violated(result), "{index}: {result:?}"),
-            2 => assert!(matches!(result, Err(Failure::Refused)), "{result:?}"),
-            _ => assert!(alone(result), "{index}: {result:?}"),
+            2 => assert!(matches!(result, Err(Failure::Rejected)), "{result:?}"),
+            _ => assert!(individual(result), "{index}: {result:?}"),
         }
     }
     assert!(matches!(afterwards.as_slice(), [Ok(1)]), "{afterwards:?}");
-    assert_eq!(place.nicknames().await, ["taken", "b", "a", "left", "c"]);
+    assert_eq!(dir.nicknames().await, ["taken", "b", "a", "left", "c"]);
 }
 
 #[tokio::test]
-async fn a_batch_waits_for_another_process() {
-    let place = Place::migrated().await;
-    let names = names(&place.ready(&REQUIREMENTS).await);
-    let lock = place.lock().await;
+async fn a_batch_waits_for_the_lock_of_another_process() {
+    let dir = TestDir::migrated().await;
+    let names = names(&dir.ready(&REQUIREMENTS).await);
+    let lock = dir.lock().await;
     let mut waiting = pin!(names.write("a"));
-    for _ in 0..100 {
-        assert!(poll!(&mut waiting).is_pending());
-        yield_now().await;
-    }
+    assert_stays_pending(waiting.as_mut()).await;
 
     lock.close().await.unwrap();
 
-    assert_eq!(soon(waiting).await.unwrap(), 1);
-    assert_eq!(place.nicknames().await, ["a"]);
+    assert_eq!(within_timeout(waiting).await.unwrap(), 1);
+    assert_eq!(dir.nicknames().await, ["a"]);
 }
 
 #[tokio::test]
 async fn writes_receive_the_time_of_their_execution() {
     for name in ["a", "left"] {
-        let place = Place::migrated().await;
+        let dir = TestDir::migrated().await;
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        let names: Names = place.ready(&REQUIREMENTS).await.batcher(OPS, clock.clone());
+        let names: Names = dir.ready(&REQUIREMENTS).await.batcher(OPS, clock.clone());
         let mut write = pin!(names.write(name));
 
         assert!(poll!(&mut write).is_pending());
         clock.advance(Duration::from_secs(1));
-        soon(write).await.unwrap();
+        within_timeout(write).await.unwrap();
 
-        let mut connection = place.connect().await;
+        let mut connection = dir.connect().await;
         let created: i64 = sqlx::query_scalar("select create_time from users")
             .fetch_one(&mut connection)
             .await
@@ -295,51 +292,44 @@ async fn writes_receive_the_time_of_their_execution() {
 }
 
 #[tokio::test]
-async fn each_write_of_a_batch_takes_a_place_in_the_queue() {
-    let mut place = Place::migrated().await;
-    place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
-    let names = names(&place.ready(&REQUIREMENTS).await);
+async fn each_write_of_a_batch_counts_towards_the_queue_capacity() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
+    let names = names(&dir.ready(&REQUIREMENTS).await);
 
     let results = write(&names, &["a", "b", "c", "d"]).await;
 
-    let (accepted, refused) = results.split_at(2);
+    let (accepted, rejected) = results.split_at(2);
     assert!(accepted.iter().all(Result::is_ok), "{accepted:?}");
-    for refused in refused {
-        let overloaded = matches!(refused, Err(Failure::Database(Error::Overloaded)));
-        assert!(overloaded, "{refused:?}");
+    for rejected in rejected {
+        let overloaded = matches!(rejected, Err(Failure::Database(Error::Overloaded)));
+        assert!(overloaded, "{rejected:?}");
     }
-    assert_eq!(place.nicknames().await, ["a", "b"]);
+    assert_eq!(dir.nicknames().await, ["a", "b"]);
 }
 
 #[tokio::test]
 async fn a_cancelled_write_of_a_batch_is_not_executed() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_secs(3600);
-    let names = names(&place.ready(&REQUIREMENTS).await);
-    let lock = place.lock().await;
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_secs(3600);
+    let names = names(&dir.ready(&REQUIREMENTS).await);
+    let lock = dir.lock().await;
     let mut stays = pin!(names.write("susan"));
+    assert!(poll!(&mut stays).is_pending());
 
-    {
-        let mut leaves = pin!(names.write("gone"));
-        // Long enough for the writer to try in vain.
-        for _ in 0..100 {
-            assert!(poll!(&mut stays).is_pending());
-            assert!(poll!(&mut leaves).is_pending());
-            yield_now().await;
-        }
-    }
+    assert_stays_pending(pin!(names.write("cancelled"))).await;
     lock.close().await.unwrap();
 
-    assert_eq!(soon(stays).await.unwrap(), 1);
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(within_timeout(stays).await.unwrap(), 1);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_millis(300);
-    let names = names(&place.ready(&REQUIREMENTS).await);
-    let lock = place.lock().await;
+async fn a_write_that_joins_a_waiting_batch_has_its_own_lock_timeout() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_millis(300);
+    let names = names(&dir.ready(&REQUIREMENTS).await);
+    let lock = dir.lock().await;
     let later = Duration::from_millis(150);
 
     let begun = Instant::now();
@@ -348,7 +338,8 @@ async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
         tokio::time::sleep(later).await;
         (names.write("b").await, begun.elapsed())
     };
-    let ((one, one_took), (other, other_took)) = soon(async { join!(first, second) }).await;
+    let ((one, one_took), (other, other_took)) =
+        within_timeout(async { join!(first, second) }).await;
     lock.close().await.unwrap();
 
     for busy in [one, other] {
@@ -356,23 +347,23 @@ async fn a_write_that_joins_a_waiting_batch_waits_for_write_wait_itself() {
         assert!(locked, "{busy:?}");
     }
     assert!(other_took >= one_took.min(Duration::from_millis(300)) + later / 2);
-    assert_eq!(place.nicknames().await, [""; 0]);
+    assert_eq!(dir.nicknames().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_batch_that_never_runs_fails_its_callers_and_later_ones() {
-    let place = Place::migrated().await;
-    let never_ready = place.database(&REQUIREMENTS);
+async fn closing_an_unstarted_queue_fails_batches_and_later_writes() {
+    let dir = TestDir::migrated().await;
+    let never_ready = dir.database(&REQUIREMENTS);
     let names = names(&never_ready);
     let mut waiting = pin!(names.write("a"));
     assert!(poll!(&mut waiting).is_pending());
 
-    soon(never_ready.close()).await;
-    let waited = soon(waiting).await;
-    let late = soon(names.write("b")).await;
+    within_timeout(never_ready.close()).await;
+    let waited = within_timeout(waiting).await;
+    let late = within_timeout(names.write("b")).await;
 
-    for refused in [waited, late] {
-        let closed = matches!(refused, Err(Failure::Database(Error::ShuttingDown)));
-        assert!(closed, "{refused:?}");
+    for rejected in [waited, late] {
+        let closed = matches!(rejected, Err(Failure::Database(Error::ShuttingDown)));
+        assert!(closed, "{rejected:?}");
     }
 }

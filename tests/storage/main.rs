@@ -1,90 +1,100 @@
-//! The database as a service holds it: what its connections may do, how writes are
-//! queued, and how it is waited for.
+//! Tests of the crate `database` on real files: access rules, write queue, reads and startup.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a helper that fails is a failed test"
+    reason = "an error in a helper fails the test"
 )]
 
 mod authorizer;
 mod batcher;
-mod direct;
-mod failure;
-mod queue;
-mod ready;
+mod database_status;
+mod inline_reads;
+mod startup;
+mod write_queue;
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{future::Future, path::PathBuf, pin::Pin, time::Duration};
 
 use chassis::database::{
     Lifecycle, Requirements,
     settings::{DatabaseSettings, DatabaseUrl},
     sqlite::Database,
 };
+use futures::poll;
 use migrator::{Migrator, Run};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions,
 };
 use tempfile::TempDir;
+use tokio::task::yield_now;
 
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of a test step that normally takes much less.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `future` gives, which must not take long.
-async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+/// Awaits `future`, and fails the test after [`TEST_TIMEOUT`].
+async fn within_timeout<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(TEST_TIMEOUT, future)
         .await
-        .expect("it takes too long")
+        .expect("the test timed out")
 }
 
-/// A folder of its own with the path of a database, and the settings that services in it
-/// have.
-struct Place {
-    folder: TempDir,
+/// Polls `future` often enough for the writer task to try to take the lock, in vain.
+async fn assert_stays_pending(mut future: Pin<&mut impl Future>) {
+    for _ in 0..100 {
+        assert!(poll!(future.as_mut()).is_pending());
+        yield_now().await;
+    }
+}
+
+/// A temporary directory for a database, with the settings of the services that use it.
+struct TestDir {
+    directory: TempDir,
     settings: DatabaseSettings,
 }
 
-impl Place {
-    /// One without a database.
+impl TestDir {
+    /// Creates a directory without a database.
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        let directory = TempDir::new().unwrap();
         let settings = DatabaseSettings {
-            database_url: DatabaseUrl::from_path(folder.path().join("microblog.db")),
+            database_url: DatabaseUrl::from_path(directory.path().join("microblog.db")),
             ..DatabaseSettings::default()
         };
-        Self { folder, settings }
+        Self {
+            directory,
+            settings,
+        }
     }
 
-    /// One with a database of the newest version.
+    /// Creates a directory with a database of the newest version.
     async fn migrated() -> Self {
-        let place = Self::new();
-        place.migrator().run(Run::upgrade()).await.unwrap();
-        place
+        let dir = Self::new();
+        dir.migrator().run(Run::upgrade()).await.unwrap();
+        dir
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("microblog.db")
+        self.directory.path().join("microblog.db")
     }
 
     fn migrator(&self) -> Migrator {
-        Migrator::new(&self.settings.database_url, PATIENCE).unwrap()
+        Migrator::new(&self.settings.database_url, TEST_TIMEOUT).unwrap()
     }
 
-    /// What a service holds, which has not yet waited for it.
+    /// Returns the handle of a service, before it waits for the database.
     fn database(&self, requirements: &'static Requirements) -> Database {
         let DatabaseUrl::Sqlite(path) = &self.settings.database_url;
         Database::new(path, &self.settings, requirements)
     }
 
-    /// What a service holds that can do its work.
+    /// Returns the handle of a service whose database is ready.
     async fn ready(&self, requirements: &'static Requirements) -> Database {
         let database = self.database(requirements);
-        soon(database.ready()).await.unwrap();
+        within_timeout(database.ready()).await.unwrap();
         database
     }
 
-    /// A connection as another program has it: it may do everything. Makes the file if it
-    /// is not there.
+    /// Opens a connection of another program, without an access policy. Creates a missing file.
     async fn connect(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(self.path())
@@ -94,15 +104,15 @@ impl Place {
             .unwrap()
     }
 
-    /// A connection of another process that is writing.
+    /// Opens a connection of another program that holds the write lock.
     async fn lock(&self) -> SqliteConnection {
         let mut connection = self.connect().await;
-        let begun = sqlx::query("begin immediate").execute(&mut connection);
-        begun.await.unwrap();
+        let begin = sqlx::query("begin immediate").execute(&mut connection);
+        begin.await.unwrap();
         connection
     }
 
-    /// Runs a script.
+    /// Executes a script on a connection of another program.
     async fn execute(&self, script: &str) {
         let mut connection = self.connect().await;
         sqlx::raw_sql(AssertSqlSafe(script))
@@ -112,7 +122,7 @@ impl Place {
         connection.close().await.unwrap();
     }
 
-    /// The nicknames of all users, in the order of their ids.
+    /// Returns the nicknames of all users, in the order of their ids.
     async fn nicknames(&self) -> Vec<String> {
         let mut connection = self.connect().await;
         let rows = sqlx::query_scalar("select nickname from users order by id")

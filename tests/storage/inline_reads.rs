@@ -1,5 +1,4 @@
-//! Reads in the thread of their caller: they find what any other connection finds, and
-//! are held by the same rules.
+//! Inline reads: they return the same rows as other connections, under the same access policy.
 
 use chassis::database::{
     Lifecycle,
@@ -9,24 +8,24 @@ use sqlx::Connection;
 use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{
-    Place,
+    TestDir,
     authorizer::{denied, services},
 };
 
 const NICKNAMES: &str = "select nickname from users order by id";
 
-fn text_of(columns: &mut RowCursor<'_>) -> Result<String, WrongType> {
-    columns.text()
+fn text_of(row: &mut RowCursor<'_>) -> Result<String, WrongType> {
+    row.text()
 }
 
-/// The first columns that a statement finds when it is read directly, if it can be.
+/// Returns the first column of each row of a statement, or `None` if it cannot be read inline.
 fn texts(database: &Database, statement: &str) -> Option<Vec<String>> {
     let statement = statement.to_owned().leak();
     let source = database.read_source(1);
     source.try_read_inline(statement, &[], text_of)
 }
 
-/// Users with these nicknames, from outside.
+/// Returns an INSERT of users with these nicknames.
 fn insert(names: &[&str]) -> String {
     let rows: Vec<_> = names
         .iter()
@@ -41,45 +40,44 @@ fn insert(names: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn every_read_sees_what_was_committed_before_it() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn an_inline_read_sees_every_earlier_commit() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
     let before = texts(&database, NICKNAMES);
-    place.execute(&insert(&["susan"])).await;
+    dir.execute(&insert(&["susan"])).await;
     let after = texts(&database, NICKNAMES);
-    let mut writer = place.lock().await;
+    let mut writer = dir.lock().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(insert(&["john"])))
         .execute(&mut writer)
         .await
         .unwrap();
-    let meanwhile = texts(&database, NICKNAMES);
+    let uncommitted = texts(&database, NICKNAMES);
     writer.close().await.unwrap();
 
     assert_eq!(before.unwrap(), [""; 0]);
     assert_eq!(after.unwrap(), ["susan"]);
-    assert_eq!(meanwhile.unwrap(), ["susan"]);
+    assert_eq!(uncommitted.unwrap(), ["susan"]);
 }
 
 #[tokio::test]
-async fn a_statement_goes_on_when_the_schema_changes() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
-    place.execute(&insert(&["susan"])).await;
+async fn a_prepared_statement_survives_a_schema_change() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
+    dir.execute(&insert(&["susan"])).await;
     assert_eq!(texts(&database, NICKNAMES).unwrap(), ["susan"]);
 
-    place
-        .execute("alter table users add column about text; create index x on users (about)")
+    dir.execute("alter table users add column about text; create index x on users (about)")
         .await;
 
     assert_eq!(texts(&database, NICKNAMES).unwrap(), ["susan"]);
 }
 
 #[tokio::test]
-async fn what_is_denied_to_a_service_is_denied_here_too() {
+async fn inline_reads_obey_the_access_policy() {
     for service in services() {
-        let place = Place::migrated().await;
-        let database = place.ready(service.requirements).await;
+        let dir = TestDir::migrated().await;
+        let database = dir.ready(service.requirements).await;
         let (own, column) = service.own;
 
         let owned = texts(&database, &format!("select {column} from {own}"));
@@ -100,20 +98,20 @@ async fn what_is_denied_to_a_service_is_denied_here_too() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_directly_is_read_on_a_connection() {
-    let mut off = Place::migrated().await;
+async fn a_read_that_is_not_inline_uses_a_connection() {
+    let mut off = TestDir::migrated().await;
     off.settings.inline_reads = false;
     let off = (off.ready(&REQUIREMENTS).await, off);
-    let on = Place::migrated().await;
+    let on = TestDir::migrated().await;
     let on = (on.ready(&REQUIREMENTS).await, on);
 
-    for (database, mut source, directly) in [
+    for (database, mut source, inline) in [
         (&on.0, on.0.read_source(101), true),
         (&on.0, on.0.read_source(102), false),
         (&off.0, off.0.read_source(1), false),
     ] {
         let read = source.try_read_inline(NICKNAMES, &[], text_of);
-        assert_eq!(read.is_some(), directly, "{source:?} of {database:?}");
+        assert_eq!(read.is_some(), inline, "{source:?} of {database:?}");
 
         let connection = source.connection().await.unwrap();
         let rows = sqlx::query(NICKNAMES).fetch_all(connection).await;
@@ -122,9 +120,9 @@ async fn what_cannot_be_read_directly_is_read_on_a_connection() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_any_more_when_the_database_is_closed() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_closed_database_rejects_reads() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
     assert!(texts(&database, NICKNAMES).is_some());
 
     database.close().await;
@@ -136,13 +134,13 @@ async fn nothing_is_read_any_more_when_the_database_is_closed() {
 }
 
 #[tokio::test]
-async fn a_column_of_another_type_is_no_row() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
-    place.execute(&insert(&["susan"])).await;
+async fn a_column_of_another_type_fails_the_inline_read() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
+    dir.execute(&insert(&["susan"])).await;
 
     let source = database.read_source(1);
-    let read = source.try_read_inline(NICKNAMES, &[], |columns| columns.integer().map(drop));
+    let read = source.try_read_inline(NICKNAMES, &[], |row| row.integer().map(drop));
 
     assert_eq!(read, None);
 }

@@ -1,5 +1,5 @@
-//! The queue of writes. What is queued before its task runs is one batch: a test of one
-//! thread decides what is committed together.
+//! The queue of writes. The tests run on one thread, so all writes that are queued before the writer
+//! task runs share a transaction.
 
 use std::{
     num::NonZeroUsize,
@@ -8,26 +8,26 @@ use std::{
 };
 
 use chassis::database::{Atomicity, Error, Lifecycle, WriteError, sqlite::Database};
-use futures::{future::join_all, join, poll};
+use futures::{future::join_all, join};
 use migrator::Run;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
 use user_service::store::sqlite::REQUIREMENTS;
 
-use super::{Place, soon};
+use super::{TestDir, assert_stays_pending, within_timeout};
 
-/// What becomes of a piece of writing once it has inserted.
+/// The outcome of a write after its INSERT.
 #[derive(Clone, Copy)]
 enum Then {
     Done,
-    Refused,
+    Rejected,
     Panic,
 }
 
-/// Why a piece of writing failed.
+/// The error of a write.
 #[derive(Debug)]
 enum Failure {
-    Refused,
+    Rejected,
     Database(Error),
 }
 
@@ -47,7 +47,7 @@ async fn insert_into(connection: &mut SqliteConnection, name: &str) -> Result<i6
     inserted.bind(name).fetch_one(connection).await
 }
 
-/// Inserts users, one by a statement, and gives the id of the last.
+/// Inserts users, each in its own statement, and returns the id of the last one.
 async fn write(
     database: &Database,
     atomicity: Atomicity,
@@ -62,31 +62,31 @@ async fn write(
             }
             match then {
                 Then::Done => Ok(id),
-                Then::Refused => Err(WriteError::Rejected(Failure::Refused)),
+                Then::Rejected => Err(WriteError::Rejected(Failure::Rejected)),
                 Then::Panic => panic!("a deliberate panic"),
             }
         })
     });
-    soon(work).await
+    within_timeout(work).await
 }
 
 async fn insert(database: &Database, name: &'static [&'static str]) -> Result<i64, Failure> {
     write(database, Atomicity::SingleStatement, name, Then::Done).await
 }
 
-/// Whether it was refused by a constraint.
+/// Returns whether a unique constraint was violated.
 fn is_constraint(failure: &Failure) -> bool {
     matches!(failure, Failure::Database(Error::Engine(error))
         if error.as_database_error().is_some_and(DatabaseError::is_unique_violation))
 }
 
 #[tokio::test]
-async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn writes_of_the_same_runtime_tick_share_a_transaction() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
     insert(&database, &["a"]).await.unwrap();
 
-    // It fails with all that is committed with it.
+    // The panic fails all writes of its transaction.
     let later = async {
         yield_now().await;
         write(&database, Atomicity::SingleStatement, &["c"], Then::Panic).await
@@ -94,13 +94,13 @@ async fn what_comes_in_the_same_turn_of_the_loop_is_committed_together() {
     let (first, later) = join!(insert(&database, &["b"]), later);
 
     assert!(first.is_err() && later.is_err(), "{first:?}, {later:?}");
-    assert_eq!(place.nicknames().await, ["a"]);
+    assert_eq!(dir.nicknames().await, ["a"]);
 }
 
 #[tokio::test]
-async fn what_is_acknowledged_is_there_for_every_connection() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn an_acknowledged_write_is_visible_to_every_connection() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
     let id = insert(&database, &["susan"]).await.unwrap();
 
@@ -111,17 +111,22 @@ async fn what_is_acknowledged_is_there_for_every_connection() {
         .await
         .unwrap();
     assert_eq!(read, "susan");
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn a_piece_that_is_refused_or_fails_undoes_itself_and_nothing_else() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_rejected_or_failed_write_rolls_back_only_itself() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
-    let (first, refused, taken, half, last) = join!(
+    let (first, rejected, taken, half, last) = join!(
         insert(&database, &["first"]),
-        write(&database, Atomicity::Savepoint, &["refused"], Then::Refused),
+        write(
+            &database,
+            Atomicity::Savepoint,
+            &["rejected"],
+            Then::Rejected
+        ),
         insert(&database, &["first"]),
         write(
             &database,
@@ -138,18 +143,18 @@ async fn a_piece_that_is_refused_or_fails_undoes_itself_and_nothing_else() {
     );
 
     assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
-    assert!(matches!(refused, Err(Failure::Refused)));
+    assert!(matches!(rejected, Err(Failure::Rejected)));
     assert!(is_constraint(&taken.unwrap_err()));
     assert!(is_constraint(&half.unwrap_err()));
-    assert_eq!(place.nicknames().await, ["first", "last", "of all"]);
+    assert_eq!(dir.nicknames().await, ["first", "last", "of all"]);
 }
 
 #[tokio::test]
-async fn a_trial_says_what_would_be_and_leaves_nothing() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn validate_only_returns_the_result_and_rolls_back() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
-    let (first, tried, taken, last) = join!(
+    let (first, validated, taken, last) = join!(
         insert(&database, &["first"]),
         write(
             &database,
@@ -167,15 +172,15 @@ async fn a_trial_says_what_would_be_and_leaves_nothing() {
     );
 
     assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
-    assert!(tried.unwrap() > 0);
+    assert!(validated.unwrap() > 0);
     assert!(is_constraint(&taken.unwrap_err()));
-    assert_eq!(place.nicknames().await, ["first", "one"]);
+    assert_eq!(dir.nicknames().await, ["first", "one"]);
 }
 
 #[tokio::test]
-async fn a_panic_in_a_savepoint_undoes_itself_and_nothing_else() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_panic_in_a_savepoint_rolls_back_only_itself() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
     let (first, panicked, last) = join!(
         insert(&database, &["first"]),
@@ -185,13 +190,13 @@ async fn a_panic_in_a_savepoint_undoes_itself_and_nothing_else() {
 
     assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
     assert!(matches!(panicked, Err(Failure::Database(Error::Engine(_)))));
-    assert_eq!(place.nicknames().await, ["first", "last"]);
+    assert_eq!(dir.nicknames().await, ["first", "last"]);
 }
 
 #[tokio::test]
-async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_panic_without_a_savepoint_fails_only_its_transaction() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
 
     let (first, panicked, last) = join!(
         insert(&database, &["first"]),
@@ -203,7 +208,7 @@ async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
         ),
         insert(&database, &["last"]),
     );
-    let stored = place.nicknames().await;
+    let stored = dir.nicknames().await;
     let afterwards = insert(&database, &["afterwards"]).await;
 
     for failed in [first, panicked, last] {
@@ -212,33 +217,33 @@ async fn a_panic_without_a_savepoint_fails_its_batch_and_the_queue_goes_on() {
     }
     assert_eq!(stored, [""; 0]);
     assert!(afterwards.is_ok(), "{afterwards:?}");
-    assert_eq!(place.nicknames().await, ["afterwards"]);
+    assert_eq!(dir.nicknames().await, ["afterwards"]);
 }
 
 #[tokio::test]
-async fn what_the_queue_has_no_room_for_is_refused_at_once() {
-    let mut place = Place::migrated().await;
-    place.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_full_queue_rejects_writes_immediately() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.write_queue_capacity = NonZeroUsize::new(2).unwrap();
+    let database = dir.ready(&REQUIREMENTS).await;
     let names: [&[&str]; 5] = [&["a"], &["b"], &["c"], &["d"], &["e"]];
 
     let results = join_all(names.map(|name| insert(&database, name))).await;
 
-    let (accepted, refused) = results.split_at(2);
+    let (accepted, rejected) = results.split_at(2);
     assert!(accepted.iter().all(Result::is_ok), "{accepted:?}");
-    for refused in refused {
-        let overloaded = matches!(refused, Err(Failure::Database(Error::Overloaded)));
-        assert!(overloaded, "{refused:?}");
+    for rejected in rejected {
+        let overloaded = matches!(rejected, Err(Failure::Database(Error::Overloaded)));
+        assert!(overloaded, "{rejected:?}");
     }
-    assert_eq!(place.nicknames().await, ["a", "b"]);
+    assert_eq!(dir.nicknames().await, ["a", "b"]);
 }
 
 #[tokio::test]
-async fn a_write_waits_for_another_process_up_to_its_limit() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_millis(100);
-    let database = place.ready(&REQUIREMENTS).await;
-    let lock = place.lock().await;
+async fn a_write_waits_for_another_process_until_lock_timeout() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_millis(100);
+    let database = dir.ready(&REQUIREMENTS).await;
+    let lock = dir.lock().await;
 
     let (one, other) = join!(insert(&database, &["a"]), insert(&database, &["b"]));
     lock.close().await.unwrap();
@@ -251,75 +256,65 @@ async fn a_write_waits_for_another_process_up_to_its_limit() {
         );
     }
     assert!(afterwards.is_ok(), "{afterwards:?}");
-    assert_eq!(place.nicknames().await, ["c"]);
+    assert_eq!(dir.nicknames().await, ["c"]);
 }
 
 #[tokio::test]
-async fn a_write_is_done_as_soon_as_another_process_lets_it() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_secs(3600);
-    let database = place.ready(&REQUIREMENTS).await;
-    let lock = place.lock().await;
+async fn a_write_is_executed_when_another_process_releases_the_lock() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_secs(3600);
+    let database = dir.ready(&REQUIREMENTS).await;
+    let lock = dir.lock().await;
     let mut write = pin!(insert(&database, &["susan"]));
 
-    for _ in 0..100 {
-        assert!(poll!(&mut write).is_pending());
-        yield_now().await;
-    }
+    assert_stays_pending(write.as_mut()).await;
     lock.close().await.unwrap();
 
     assert!(write.await.is_ok());
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn nothing_is_written_for_a_caller_who_went_away_while_another_process_wrote() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_secs(3600);
-    let database = place.ready(&REQUIREMENTS).await;
-    let lock = place.lock().await;
+async fn a_write_cancelled_while_it_waits_is_not_executed() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_secs(3600);
+    let database = dir.ready(&REQUIREMENTS).await;
+    let lock = dir.lock().await;
 
-    {
-        let mut gone = pin!(insert(&database, &["gone"]));
-        // Long enough for the writer to try in vain.
-        for _ in 0..100 {
-            assert!(poll!(&mut gone).is_pending());
-            yield_now().await;
-        }
-    }
+    assert_stays_pending(pin!(insert(&database, &["cancelled"]))).await;
     lock.close().await.unwrap();
     insert(&database, &["susan"]).await.unwrap();
 
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn what_is_queued_before_the_database_is_there_is_written_when_it_is() {
-    let place = Place::new();
-    let database = place.database(&REQUIREMENTS);
+async fn writes_queued_before_startup_are_executed_after_it() {
+    let dir = TestDir::new();
+    let database = dir.database(&REQUIREMENTS);
 
     let (written, ready, _) = join!(
         insert(&database, &["susan"]),
-        soon(database.ready()),
-        async { place.migrator().run(Run::upgrade()).await.unwrap() }
+        within_timeout(database.ready()),
+        async { dir.migrator().run(Run::upgrade()).await.unwrap() }
     );
 
     ready.unwrap();
     assert!(written.is_ok(), "{written:?}");
-    assert_eq!(place.nicknames().await, ["susan"]);
+    assert_eq!(dir.nicknames().await, ["susan"]);
 }
 
 #[tokio::test]
-async fn closing_finishes_what_is_queued_and_takes_no_more() {
-    let mut place = Place::migrated().await;
-    place.settings.max_write_batch = NonZeroUsize::MIN;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn closing_executes_queued_writes_and_rejects_later_ones() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.max_write_batch = NonZeroUsize::MIN;
+    let database = dir.ready(&REQUIREMENTS).await;
 
     let (a, b, c, ()) = join!(
         insert(&database, &["a"]),
         insert(&database, &["b"]),
         insert(&database, &["c"]),
-        soon(database.close()),
+        within_timeout(database.close()),
     );
     let late = insert(&database, &["late"]).await;
     let reader = database.reader().await;
@@ -332,15 +327,15 @@ async fn closing_finishes_what_is_queued_and_takes_no_more() {
         "{late:?}"
     );
     assert!(matches!(reader, Err(Error::ShuttingDown)));
-    assert_eq!(place.nicknames().await, ["a", "b", "c"]);
+    assert_eq!(dir.nicknames().await, ["a", "b", "c"]);
 }
 
 #[tokio::test]
-async fn closing_what_never_was_ready_answers_everybody() {
-    let place = Place::new();
-    let database = place.database(&REQUIREMENTS);
+async fn closing_an_unstarted_queue_fails_its_writes() {
+    let dir = TestDir::new();
+    let database = dir.database(&REQUIREMENTS);
 
-    let (queued, ()) = join!(insert(&database, &["a"]), soon(database.close()));
+    let (queued, ()) = join!(insert(&database, &["a"]), within_timeout(database.close()));
 
     assert!(
         matches!(queued, Err(Failure::Database(Error::ShuttingDown))),
@@ -349,25 +344,25 @@ async fn closing_what_never_was_ready_answers_everybody() {
 }
 
 #[tokio::test]
-async fn a_read_waits_for_a_connection_up_to_its_limit() {
-    let mut place = Place::migrated().await;
-    place.settings.max_read_connections = NonZeroUsize::MIN;
-    place.settings.read_pool_timeout = Duration::from_millis(50);
-    let database = place.ready(&REQUIREMENTS).await;
+async fn a_read_waits_for_a_connection_until_read_pool_timeout() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.max_read_connections = NonZeroUsize::MIN;
+    dir.settings.read_pool_timeout = Duration::from_millis(50);
+    let database = dir.ready(&REQUIREMENTS).await;
     let held = database.reader().await.unwrap();
 
-    let refused = soon(database.reader()).await;
+    let rejected = within_timeout(database.reader()).await;
     drop(held);
-    let afterwards = soon(database.reader()).await;
+    let afterwards = within_timeout(database.reader()).await;
 
-    assert!(matches!(refused, Err(Error::Overloaded)));
+    assert!(matches!(rejected, Err(Error::Overloaded)));
     assert!(afterwards.is_ok());
 }
 
 #[tokio::test]
-async fn closing_leaves_all_in_the_one_file() {
-    let place = Place::migrated().await;
-    let database = place.ready(&REQUIREMENTS).await;
+async fn closing_removes_the_write_ahead_log() {
+    let dir = TestDir::migrated().await;
+    let database = dir.ready(&REQUIREMENTS).await;
     insert(&database, &["a"]).await.unwrap();
     let mut reader = database.reader().await.unwrap();
     let read: Vec<i64> = sqlx::query_scalar("select id from users")
@@ -377,19 +372,19 @@ async fn closing_leaves_all_in_the_one_file() {
     assert_eq!(read, [1]);
     drop(reader);
 
-    soon(database.close()).await;
+    within_timeout(database.close()).await;
 
-    let log = place.path().with_extension("db-wal");
-    assert!(!log.exists(), "{} is left", log.display());
+    let wal = dir.path().with_extension("db-wal");
+    assert!(!wal.exists(), "{} is left", wal.display());
 }
 
 #[tokio::test]
-async fn a_write_waits_no_longer_since_others_waited_before_it() {
-    let mut place = Place::migrated().await;
-    place.settings.lock_timeout = Duration::from_millis(300);
-    place.settings.max_write_batch = NonZeroUsize::MIN;
-    let database = place.ready(&REQUIREMENTS).await;
-    let lock = place.lock().await;
+async fn queued_writes_wait_for_lock_timeout_concurrently() {
+    let mut dir = TestDir::migrated().await;
+    dir.settings.lock_timeout = Duration::from_millis(300);
+    dir.settings.max_write_batch = NonZeroUsize::MIN;
+    let database = dir.ready(&REQUIREMENTS).await;
+    let lock = dir.lock().await;
     let names: [&[&str]; 8] = [
         &["a"],
         &["b"],
@@ -401,9 +396,9 @@ async fn a_write_waits_no_longer_since_others_waited_before_it() {
         &["h"],
     ];
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let results = join_all(names.map(|name| insert(&database, name))).await;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     lock.close().await.unwrap();
 
     for busy in results {
@@ -412,6 +407,6 @@ async fn a_write_waits_no_longer_since_others_waited_before_it() {
             "{busy:?}"
         );
     }
-    // One after the other they would have waited for 2.4 s.
+    // Consecutive waits would take 2.4 s.
     assert!(took < Duration::from_millis(1500), "{took:?}");
 }

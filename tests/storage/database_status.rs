@@ -1,4 +1,4 @@
-//! The statuses of database failures.
+//! The gRPC statuses of database errors.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 #[test]
-fn every_database_failure_has_its_code_and_reason() {
+fn every_database_error_has_a_code_and_a_reason() {
     let expected = [
         (Error::Overloaded, Code::Unavailable, "OVERLOADED"),
         (Error::Busy, Code::Unavailable, "DATABASE_BUSY"),
