@@ -1,5 +1,5 @@
-//! A run: what is done between the lock and the end of the one transaction. What is done
-//! in each step stands in other modules; here is the order.
+//! The order of a run: one transaction that starts with the write lock. Other modules implement
+//! the steps.
 
 pub(crate) mod data_loss;
 pub(crate) mod options;
@@ -39,40 +39,40 @@ use crate::{
     },
 };
 
-/// What the scripts of a run did.
+/// The result of executing the scripts of a run.
 struct ExecutedSteps {
     steps: Vec<StepReport>,
-    /// How many rows referred to nothing before.
+    /// The number of rows that violated a foreign key before the run.
     orphans: usize,
 }
 
 impl Migrator {
-    /// Applies what is not applied yet, and creates a missing database first; or reverts the
-    /// newest migration, or several.
+    /// Applies the pending migrations and creates a missing database first, or reverts the newest
+    /// migrations.
     ///
     /// # Errors
     ///
-    /// [`Error`]; the database is then as it was.
+    /// [`Error`]; the database was not changed.
     pub async fn run(&self, run: Run) -> Result<RunReport, Error> {
         self.execute(Some(run)).await
     }
 
-    /// Does a run; `None` only creates the database. What does not touch the database comes
-    /// first, so that a wrong number creates none.
+    /// Executes a run; `None` only creates the database. Checks the target before it touches the
+    /// database: an invalid number must not create one.
     pub(crate) async fn execute(&self, run: Option<Run>) -> Result<RunReport, Error> {
         sqlite_version::check_minimum().map_err(Error::Library)?;
         if let Some(target) = run.and_then(|run| run.to) {
             plan::check_target(&self.migrations, target)?;
         }
-        let there = self.exists()?;
-        if !there && run.is_some_and(Run::is_downgrade) {
+        let exists = self.exists()?;
+        if !exists && run.is_some_and(Run::is_downgrade) {
             return Err(self.nothing_to_downgrade());
         }
         let wait = LockBackoff::new(self.lock_timeout);
-        let mut session = if !there && is_dry(run) {
+        let mut session = if !exists && is_dry(run) {
             Session::open_in_memory(&self.database, wait).await?
         } else {
-            if !there {
+            if !exists {
                 volume::check_new(&self.database)?;
                 create_file(&self.database).map_err(|source| self.unusable(source))?;
             }
@@ -98,12 +98,12 @@ impl Migrator {
             (Identity::Ours, None) => return Ok(self.report(false, &applied)),
             _ => {}
         }
-        // It is a property of the file, and no rollback undoes it.
+        // The journal mode is a property of the file, which no rollback reverts.
         if !is_dry(run) {
             session.enable_wal().await?;
         }
         session.begin().await?;
-        let began = Instant::now();
+        let started = Instant::now();
         match self.change(session, run).await {
             Ok(mut report) => {
                 if report.dry_run {
@@ -111,7 +111,7 @@ impl Migrator {
                 } else {
                     session.commit().await?;
                 }
-                report.locked = began.elapsed();
+                report.locked = started.elapsed();
                 Ok(report)
             }
             Err(error) => {
@@ -121,8 +121,8 @@ impl Migrator {
         }
     }
 
-    /// Everything between BEGIN and COMMIT. What was seen before may be out of date by
-    /// now: another migrator can have been here.
+    /// Does the work between BEGIN and COMMIT. Reads the state again: another migrator may have
+    /// changed it before this run got the lock.
     async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<RunReport, Error> {
         let connection = session.connection();
         let DatabaseState { identity, applied } = history::read(connection).await?;
@@ -141,14 +141,14 @@ impl Migrator {
         if let Some(run) = run {
             let steps = Steps::plan(&self.migrations, &applied, run)?;
             if !steps.migrations.is_empty() {
-                // On the heap: the whole future would be too large for a stack.
+                // Boxed: the whole future would be too large for the stack.
                 Box::pin(self.apply_steps(connection, run, &applied, &steps, &mut report)).await?;
             }
         }
         Ok(report)
     }
 
-    /// Does the steps of a run that has some, and adds them to its report.
+    /// Applies or reverts the migrations of a run, and adds them to the report.
     async fn apply_steps(
         &self,
         connection: &mut SqliteConnection,
@@ -161,8 +161,8 @@ impl Migrator {
         let (losses, rows) = guard_downgrade(connection, run, steps, &mut preflight).await?;
         report.losses = losses;
 
-        // Here the lock is taken, the run is known to do something, and nothing has been
-        // done yet.
+        // The lock is held and the run has steps, but nothing was changed yet: the backup copies
+        // the state before the run.
         let executing = self.execute_scripts(connection, steps, &preflight.owners);
         let (backup, executed) = self.back_up_while(run, steps, executing).await?;
         report.backup = backup;
@@ -175,8 +175,8 @@ impl Migrator {
         verify_reached(connection, steps, &preflight.after).await
     }
 
-    /// Does the steps on a scratch database, and refuses a live one that is not what they
-    /// begin with: what nobody knows of could be lost with a table that is made anew.
+    /// Executes the steps on a scratch database, and refuses a drifted live one: the rebuild of a
+    /// table would lose objects that no migration created.
     async fn preflight(
         &self,
         connection: &mut SqliteConnection,
@@ -197,8 +197,8 @@ impl Migrator {
         .into())
     }
 
-    /// Makes the backup that a run has to make, and verifies it while the scripts are
-    /// executed: both have to succeed.
+    /// Makes the backup of a run, and verifies it while the scripts are executed. Both must
+    /// succeed.
     async fn back_up_while<T>(
         &self,
         run: Run,
@@ -217,14 +217,14 @@ impl Migrator {
         Ok((Some(verified?), executed))
     }
 
-    /// Executes the scripts, and sees to it that they leave no row that refers to nothing.
+    /// Executes the scripts, and refuses new violations of foreign keys.
     async fn execute_scripts(
         &self,
         connection: &mut SqliteConnection,
         steps: &Steps<'_>,
         owners: &[Owners],
     ) -> Result<ExecutedSteps, Error> {
-        let work = self.progress.begin("migrating", 0);
+        let task = self.progress.start("migrating", 0);
         let direction = steps.direction;
         let before = Orphans::read(connection).await?;
         let mut executed = Vec::new();
@@ -241,14 +241,14 @@ impl Migrator {
             executed.push(step);
         }
         Orphans::read(connection).await?.reject_new(&before)?;
-        work.end();
+        task.finish();
         Ok(ExecutedSteps {
             steps: executed,
             orphans: before.count(),
         })
     }
 
-    /// The report of a run that has done nothing yet.
+    /// Returns the report of a run without steps.
     pub(crate) fn report(&self, dry_run: bool, applied: &[AppliedMigration]) -> RunReport {
         let version = plan::version(applied);
         RunReport {
@@ -267,13 +267,13 @@ impl Migrator {
     }
 }
 
-/// To create a database is no run, and not dry.
+/// Reports whether the run is a dry run. Creating a database is not.
 fn is_dry(run: Option<Run>) -> bool {
     run.is_some_and(|run| run.dry_run)
 }
 
-/// Refuses a downgrade that says of itself that it cannot be undone, or that loses something,
-/// unless it is allowed to. Yields what it loses, and counts the rows of the tables that stay.
+/// Refuses a downgrade that is irreversible or loses data, unless the caller allows it. Returns
+/// the losses, and the row counts of the surviving tables.
 async fn guard_downgrade(
     connection: &mut SqliteConnection,
     run: Run,
@@ -293,7 +293,7 @@ async fn guard_downgrade(
     Ok((losses, RowCounts::read(connection, surviving).await?))
 }
 
-/// Refuses what did not lead to the schema that it should have led to.
+/// Refuses a run that did not produce the expected schema.
 async fn verify_reached(
     connection: &mut SqliteConnection,
     steps: &Steps<'_>,

@@ -1,5 +1,4 @@
-//! A database in memory that nobody else sees: scripts are tried on it before they run on a
-//! real one. SQL stands here.
+//! A private in-memory database on which scripts run before they run on a live one. Contains SQL.
 
 pub(crate) mod desired;
 pub(crate) mod preflight;
@@ -22,7 +21,7 @@ use crate::{
     state::owners::Owners,
 };
 
-/// A database in memory, with the owners of what it has.
+/// An in-memory database with the owners of its objects.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     connection: SqliteConnection,
@@ -30,7 +29,7 @@ pub(crate) struct Scratch {
     schema: Arc<Schema>,
 }
 
-/// A script that was executed, or tried.
+/// The result of a script: completed or failed.
 #[derive(Debug)]
 pub(crate) struct ScriptRun<'a> {
     pub(crate) migration: &'a Migration,
@@ -40,23 +39,23 @@ pub(crate) struct ScriptRun<'a> {
     pub(crate) after: Arc<Schema>,
     pub(crate) denials: Vec<Denied>,
     pub(crate) failure: Option<Failure>,
-    /// The views that are still there and no longer work. Empty unless denials are recorded.
+    /// The existing views that no longer work. Empty unless the policy is [`Policy::Record`].
     pub(crate) broken_views: Vec<Name>,
 }
 
-/// A migration that was applied, reverted and applied again, as far as that succeeded.
+/// The result of applying, reverting and reapplying a migration, up to the first failure.
 #[derive(Debug)]
 pub(crate) struct RoundTrip<'a> {
     pub(crate) up: ScriptRun<'a>,
     pub(crate) down: Option<ScriptRun<'a>>,
-    pub(crate) again: Option<ScriptRun<'a>>,
+    pub(crate) reapplied: Option<ScriptRun<'a>>,
 }
 
 impl Scratch {
-    /// Makes a database that has an empty history, and the settings that a run has.
+    /// Creates a database with an empty history and the settings of a run.
     pub(crate) async fn new() -> Result<Self, Error> {
         let mut connection = session::connect_in_memory().await?;
-        // A script that asks for the history is told whose it is, as in a run.
+        // A script that touches the history must be denied, as in a run.
         history::create(&mut connection).await?;
         Ok(Self {
             connection,
@@ -65,7 +64,7 @@ impl Scratch {
         })
     }
 
-    /// Makes a database and applies the migrations up to the number `newest`.
+    /// Creates a database and applies the migrations up to the number `newest`.
     ///
     /// # Errors
     ///
@@ -80,21 +79,21 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Executes statements that no rule concerns, such as those of a `schema.sql`, and stops
-    /// at the first that fails.
+    /// Executes statements without checking ownership, such as a `schema.sql`. Stops at the first
+    /// failure and returns it.
     pub(crate) async fn declare(&mut self, script: &Script<'_>) -> Result<Option<Failure>, Error> {
         let (owners, policy) = (Owners::default(), Policy::Trust);
         let executed = execute(&mut self.connection, script, &owners, policy, no_observer).await?;
         Ok(executed.failure)
     }
 
-    /// Executes one script of a migration in a transaction, as a run does. `observe` is
-    /// called after each statement, with its index.
+    /// Executes a script of a migration in a transaction, as a run does. Calls `observe` after each
+    /// statement with its index.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if what the script leaves cannot be read. Under [`Policy::Enforce`]
-    /// also the failure of the script.
+    /// [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if the resulting schema
+    /// cannot be parsed. Under [`Policy::Enforce`] also the failure of the script.
     pub(crate) async fn apply<'a>(
         &mut self,
         migration: &'a Migration,
@@ -103,19 +102,19 @@ impl Scratch {
         observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
     ) -> Result<ScriptRun<'a>, Error> {
         let before = Arc::clone(&self.schema);
-        let worked = self.working_views(policy).await;
+        let working_before = self.working_views(policy).await;
         sqlx::query("begin immediate")
             .execute(&mut self.connection)
             .await?;
         if policy == Policy::Record {
-            self.begin_sequences().await?;
+            self.create_sequences().await?;
         }
         let script = Script::new(migration, direction);
         let connection = &mut self.connection;
         let mut executed = execute(connection, &script, &self.owners, policy, observe).await?;
         let refused = policy == Policy::Enforce && !executed.denials.is_empty();
         if refused || executed.failure.is_some() {
-            // It fails if the script has ended the transaction already.
+            // The rollback fails if the script has ended the transaction itself.
             let _ = sqlx::query("rollback").execute(connection).await;
         } else {
             sqlx::query("commit").execute(connection).await?;
@@ -126,8 +125,9 @@ impl Scratch {
         if policy == Policy::Enforce {
             executed.refuse(migration, direction)?;
         }
-        let works = self.working_views(policy).await;
-        let is_broken = |view: &Name| self.schema.views.contains_key(view) && !works.contains(view);
+        let working_after = self.working_views(policy).await;
+        let is_broken =
+            |view: &Name| self.schema.views.contains_key(view) && !working_after.contains(view);
         Ok(ScriptRun {
             migration,
             direction,
@@ -135,12 +135,12 @@ impl Scratch {
             after: Arc::clone(&self.schema),
             denials: executed.denials,
             failure: executed.failure,
-            broken_views: worked.into_iter().filter(is_broken).collect(),
+            broken_views: working_before.into_iter().filter(is_broken).collect(),
         })
     }
 
-    /// Applies a migration, reverts it and applies it again, and stops at the first script
-    /// that fails. `observe` sees the first one only.
+    /// Applies, reverts and reapplies a migration, and stops at the first failure. `observe` is
+    /// called for the first up script only.
     ///
     /// # Errors
     ///
@@ -156,37 +156,37 @@ impl Scratch {
         if trip.up.failure.is_none() {
             let run = self.apply(migration, down, policy, no_observer).await?;
             if run.failure.is_none() {
-                trip.again = Some(self.apply(migration, up, policy, no_observer).await?);
+                trip.reapplied = Some(self.apply(migration, up, policy, no_observer).await?);
             }
             trip.down = Some(run);
         }
         Ok(trip)
     }
 
-    /// Returns the owners of what the database has.
+    /// Returns the owners of the objects.
     pub(crate) fn owners(&self) -> &Owners {
         &self.owners
     }
 
-    /// Returns the schema as the last script left it.
+    /// Returns the schema after the last script.
     pub(crate) fn schema(&self) -> Arc<Schema> {
         Arc::clone(&self.schema)
     }
 
-    /// Reads the schema that the database has now.
+    /// Reads the current schema.
     pub(crate) async fn read_schema(&mut self) -> Result<Arc<Schema>, Error> {
         self.schema = Arc::new(Schema::read(&mut self.connection).await?);
         Ok(self.schema())
     }
 
-    /// Returns the connection, for statements that change nothing.
+    /// Returns the connection for read-only statements.
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
 
-    /// Gives each AUTOINCREMENT table the sequence that it has once it had a row: what a
-    /// script does to the sequence of another owner would not be seen without.
-    async fn begin_sequences(&mut self) -> Result<(), sqlx::Error> {
+    /// Creates the sequence of each AUTOINCREMENT table, which SQLite creates with the first row.
+    /// Without it, a change to the sequence of another owner would go unnoticed.
+    async fn create_sequences(&mut self) -> Result<(), sqlx::Error> {
         let schema = Arc::clone(&self.schema);
         for table in schema.tables.values().filter(|table| table.autoincrement()) {
             sqlx::query(
@@ -201,7 +201,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Returns the views that can be read; none unless denials are recorded.
+    /// Returns the valid views, or none unless the policy is [`Policy::Record`].
     async fn working_views(&mut self, policy: Policy) -> Vec<Name> {
         let mut working = Vec::new();
         let schema = Arc::clone(&self.schema);
@@ -220,18 +220,23 @@ impl<'a> From<ScriptRun<'a>> for RoundTrip<'a> {
         Self {
             up,
             down: None,
-            again: None,
+            reapplied: None,
         }
     }
 }
 
 impl RoundTrip<'_> {
-    /// Returns the scripts that were executed, in order, each with the schema that it should
-    /// have left; `None` for the first, which is not known before.
+    /// Returns the executed scripts in order, each with the expected schema. The first one has no
+    /// expected schema.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&ScriptRun<'_>, Option<&Schema>)> {
         let down = self.down.as_ref().map(|run| (run, Some(&*self.up.before)));
-        let again = self.again.as_ref().map(|run| (run, Some(&*self.up.after)));
-        [Some((&self.up, None)), down, again].into_iter().flatten()
+        let reapplied = self
+            .reapplied
+            .as_ref()
+            .map(|run| (run, Some(&*self.up.after)));
+        [Some((&self.up, None)), down, reapplied]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -239,8 +244,8 @@ impl RoundTrip<'_> {
 mod tests {
     use super::*;
 
-    /// Two services with a migration each; the down script of the second touches what is the
-    /// first's.
+    /// Returns two migrations of two services. The second down script touches the first service's
+    /// table.
     fn migrations() -> Migrations {
         Migrations::from_files([
             ("users", "0001_a.up.sql", "create table a (id integer)"),
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replay_has_the_owners_and_the_schema_of_its_version() {
+    async fn a_replay_has_the_owners_and_schema_of_its_version() {
         let migrations = migrations();
         for (number, owners, tables) in [
             (0, (None, None), 0),
@@ -278,7 +283,7 @@ mod tests {
         let refused = scratch
             .apply(migration, down, Policy::Enforce, no_observer)
             .await;
-        let kept = scratch.schema();
+        let unchanged = scratch.schema();
         let recorded = scratch
             .apply(migration, down, Policy::Record, no_observer)
             .await;
@@ -290,7 +295,7 @@ mod tests {
             ),
             "{refused:?}"
         );
-        assert_eq!(kept.tables.len(), 2);
+        assert_eq!(unchanged.tables.len(), 2);
         let recorded = recorded.unwrap();
         assert_eq!(recorded.after.tables.len(), 1);
         let columns: Vec<_> = recorded.denials.iter().map(|d| d.location.column).collect();
@@ -298,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_round_trip_observes_the_first_script_and_knows_what_each_should_leave() {
+    async fn a_round_trip_observes_the_first_script_only() {
         let migrations = migrations();
         let mut scratch = Scratch::replay(&migrations, 1).await.unwrap();
         let mut observed = Vec::new();

@@ -31,7 +31,7 @@ fn bars() -> Progress {
     Progress::new(move |event| {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            ProgressEvent::Began { what, total } => {
+            ProgressEvent::Started { what, total } => {
                 let template = if total == 0 {
                     "{spinner} {msg} {elapsed}"
                 } else {
@@ -50,7 +50,7 @@ fn bars() -> Progress {
                     bar.set_position(done);
                 }
             }
-            ProgressEvent::Ended { what } => {
+            ProgressEvent::Finished { what } => {
                 if let Some(bar) = open.remove(what) {
                     bar.finish_and_clear();
                 }
@@ -72,7 +72,7 @@ fn lines() -> Progress {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match event {
-            ProgressEvent::Began { what, total } => {
+            ProgressEvent::Started { what, total } => {
                 let line = LineTask {
                     total,
                     started: now,
@@ -89,7 +89,7 @@ fn lines() -> Progress {
                     eprintln!("{what}: {percent} %");
                 }
             }
-            ProgressEvent::Ended { what } => {
+            ProgressEvent::Finished { what } => {
                 if let Some(line) = open.remove(what)
                     && now - line.started > MIN_DURATION
                 {

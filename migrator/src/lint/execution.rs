@@ -50,8 +50,8 @@ impl<'a> ExecutedScripts<'a> {
             if is_applied {
                 incompatible.extend(compatibility.end(step));
             }
-            let again = trip.again.as_ref();
-            let fails_again = again.is_some_and(|run| run.failure.is_some());
+            let reapplied = trip.reapplied.as_ref();
+            let fails_again = reapplied.is_some_and(|run| run.failure.is_some());
             trips.push(trip);
             if !is_applied || fails_again {
                 break;

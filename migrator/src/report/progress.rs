@@ -1,53 +1,51 @@
-//! How far long work is, told to whoever shows it. It prints nothing.
+//! The progress of long tasks, reported to a callback. Prints nothing.
 
 use std::{fmt, sync::Arc};
 
-/// What there is to say of a piece of long work. Each that begins also ends, if it does not
-/// fail; two may go on at once.
+/// A progress event of a long task. Each started task also finishes, unless it fails. Two tasks
+/// may run concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressEvent {
-    /// It begins.
-    Began {
-        /// What it is, in a word or two for people.
+    /// The task starts.
+    Started {
+        /// The name of the task, for display.
         what: &'static str,
-        /// How much there is to do, in a unit of its own: bytes, pages; 0 if that cannot be
-        /// known.
+        /// The total amount of work in a unit of the task, such as bytes or pages; 0 if unknown.
         total: u64,
     },
-    /// So much of it is done.
+    /// The task made progress.
     Advanced {
-        /// What it is.
+        /// The name of the task.
         what: &'static str,
-        /// In the unit of the total. An estimate may end a little before or after it.
+        /// The amount of finished work, in the unit of the total. An estimate may miss the total.
         done: u64,
     },
-    /// It is done.
-    Ended {
-        /// What it is.
+    /// The task is done.
+    Finished {
+        /// The name of the task.
         what: &'static str,
     },
 }
 
-/// Who wants to know. Copies of it tell the same one.
+/// The callback for progress events. Clones share it.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(ProgressEvent) + Send + Sync>);
 
 impl Progress {
-    /// Calls `tell` for each event, from whichever thread does the work; it should return
-    /// at once.
-    pub fn new(tell: impl Fn(ProgressEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    /// Calls `callback` for each event, on the thread of the task. The callback must not block.
+    pub fn new(callback: impl Fn(ProgressEvent) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(callback))
     }
 
-    /// Nobody wants to know.
+    /// Returns a callback that ignores all events.
     #[must_use]
     pub fn noop() -> Self {
         Self::new(|_| ())
     }
 
-    /// A piece of work begins.
-    pub(crate) fn begin(&self, what: &'static str, total: u64) -> Task {
-        (self.0)(ProgressEvent::Began { what, total });
+    /// Starts a task.
+    pub(crate) fn start(&self, what: &'static str, total: u64) -> Task {
+        (self.0)(ProgressEvent::Started { what, total });
         Task {
             what,
             progress: self.clone(),
@@ -61,7 +59,7 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// A piece of work that goes on.
+/// A running task.
 #[derive(Debug)]
 pub(crate) struct Task {
     what: &'static str,
@@ -74,8 +72,8 @@ impl Task {
         (self.progress.0)(ProgressEvent::Advanced { what, done });
     }
 
-    pub(crate) fn end(self) {
+    pub(crate) fn finish(self) {
         let what = self.what;
-        (self.progress.0)(ProgressEvent::Ended { what });
+        (self.progress.0)(ProgressEvent::Finished { what });
     }
 }

@@ -1,6 +1,5 @@
-//! What a downgrade takes away, and what is in it: which tables and columns vanish is read
-//! from what there is before and after its scripts in memory, and what they hold from the
-//! live database. SQL stands here.
+//! The data that a downgrade loses. The preflight tells which tables and columns are dropped;
+//! this module counts their rows in the live database. Contains SQL.
 
 use std::fmt;
 
@@ -15,15 +14,14 @@ use crate::{
     },
 };
 
-/// A table or a column with values that a downgrade takes away.
+/// A table or column with data that a downgrade drops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataLoss {
-    /// The table, as it is called before the downgrade.
+    /// The name of the table before the downgrade.
     pub table: String,
-    /// The column, or `None` if it is the whole table.
+    /// The column, or `None` for a whole table.
     pub column: Option<String>,
-    /// The rows of the table, or those that have something in the column other than its
-    /// default.
+    /// The number of rows of the table, or of rows whose value in the column is not the default.
     pub rows: i64,
 }
 
@@ -42,12 +40,12 @@ impl fmt::Display for DataLoss {
     }
 }
 
-/// How many rows the tables that stay have before a run.
+/// The row counts of the surviving tables before a run.
 #[derive(Debug, Default)]
 pub(crate) struct RowCounts(Vec<(SurvivingTable, i64)>);
 
 impl RowCounts {
-    /// Counts those of a live database.
+    /// Counts the rows of a live database.
     pub(crate) async fn read(
         live: &mut SqliteConnection,
         tables: Vec<SurvivingTable>,
@@ -60,7 +58,7 @@ impl RowCounts {
         Ok(Self(rows))
     }
 
-    /// What has become fewer. A table that is rebuilt loses what is not copied.
+    /// Returns the rows that the run lost. A rebuild loses the rows that it does not copy.
     pub(crate) async fn lost(
         self,
         live: &mut SqliteConnection,
@@ -89,13 +87,13 @@ async fn count(
         "select count(*) from {}{condition}",
         quoted(table.spelled())
     );
-    // The names are quoted, and the default is that of a migration.
+    // Safe: the names are quoted, and the default expression comes from a migration.
     sqlx::query_scalar(AssertSqlSafe(statement))
         .fetch_one(live)
         .await
 }
 
-/// Counts what is in the tables and columns of a live database that a run drops.
+/// Counts the data in the tables and columns that a run drops from a live database.
 pub(crate) async fn measure(
     live: &mut SqliteConnection,
     catalog: &Catalog,
@@ -103,13 +101,13 @@ pub(crate) async fn measure(
 ) -> Result<Vec<DataLoss>, sqlx::Error> {
     let mut losses = Vec::new();
     for DroppedObject { table, column } in dropped {
-        // What is not there holds nothing; and SQLite would take its name for a text.
+        // Skip missing columns: SQLite would read their quoted names as string literals.
         let condition = match &column {
             None if catalog.columns(&table).is_some() => String::new(),
             None => continue,
             Some(column) => match catalog.column(&table, column) {
-                Some(there) => {
-                    let default = there.default.as_deref().unwrap_or("null");
+                Some(column_info) => {
+                    let default = column_info.default.as_deref().unwrap_or("null");
                     format!(" where {} is not ({default})", quoted(column.spelled()))
                 }
                 None => continue,

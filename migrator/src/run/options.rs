@@ -1,21 +1,21 @@
-//! What a run can be told.
+//! The options of a run.
 
 use super::data_loss::DataLoss;
 use crate::{error::run::RunError, project::migrations::Direction};
 
-/// What a run is to do.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// Whether it applies migrations or reverts them.
+    /// Applies migrations, or reverts them.
     pub direction: Direction,
-    /// The migration to stop after, instead of the newest, or of the last but one in a
-    /// downgrade; 0 reverts all.
+    /// The target version. By default the newest, or in a downgrade the previous one; 0 reverts
+    /// all.
     pub to: Option<i64>,
-    /// Whether a downgrade goes on if something is lost by it.
+    /// Accepts that a downgrade loses data.
     pub allow_data_loss: bool,
-    /// Whether to undo all of it at the end.
+    /// Rolls back at the end.
     pub dry_run: bool,
-    /// Whether to make no backup before the first step.
+    /// Skips the backup.
     pub no_backup: bool,
 }
 
@@ -30,25 +30,25 @@ impl Run {
         }
     }
 
-    /// Up to the newest version.
+    /// Returns an upgrade to the newest version.
     #[must_use]
     pub const fn upgrade() -> Self {
         Self::new(Direction::Up, None)
     }
 
-    /// Up to that version.
+    /// Returns an upgrade to `version`.
     #[must_use]
     pub const fn upgrade_to(version: i64) -> Self {
         Self::new(Direction::Up, Some(version))
     }
 
-    /// One version down.
+    /// Returns a downgrade to the previous version.
     #[must_use]
     pub const fn downgrade() -> Self {
         Self::new(Direction::Down, None)
     }
 
-    /// Down to that version.
+    /// Returns a downgrade to `version`.
     #[must_use]
     pub const fn downgrade_to(version: i64) -> Self {
         Self::new(Direction::Down, Some(version))
@@ -58,7 +58,7 @@ impl Run {
         self.direction == Direction::Down
     }
 
-    /// Refuses to lose something, unless it is allowed.
+    /// Refuses losses, unless the caller allows them.
     pub(super) fn refuse_loss(self, losses: &[DataLoss]) -> Result<(), RunError> {
         if self.allow_data_loss || losses.is_empty() {
             return Ok(());

@@ -1,5 +1,4 @@
-//! What a run has to do: the history compared with the migrations that there are. Knows
-//! no SQL.
+//! Compares the history with the migrations, and plans the migrations of a run. Knows no SQL.
 
 use std::time::Duration;
 
@@ -9,126 +8,126 @@ use crate::{
     state::{database_name::DatabaseName, history::AppliedMigration},
 };
 
-/// Why a history and the migrations, or a target, do not go together.
+/// The history, the migrations or the target contradict each other.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Give a number that there is.
+    /// Name an existing version.
     #[error("there is no migration {number}; there are {known}")]
     UnknownTarget {
-        /// The number that was given.
+        /// The requested version.
         number: i64,
-        /// Those that there are, with commas.
+        /// The existing versions, separated by commas.
         known: String,
     },
     /// Downgrade instead.
     #[error(
         "the database is at version {current}, above {target}; \
-         `migrator downgrade --to {target}` goes back to it"
+         `migrator downgrade --to {target}` downgrades it"
     )]
     AboveTarget {
-        /// The number that was given.
+        /// The requested version.
         target: i64,
-        /// Where the database is.
+        /// The version of the database.
         current: i64,
     },
     /// Upgrade instead.
     #[error(
         "the database is at version {current}, below {target}; \
-         `migrator upgrade --to {target}` brings it there"
+         `migrator upgrade --to {target}` upgrades it"
     )]
     BelowTarget {
-        /// The number that was given.
+        /// The requested version.
         target: i64,
-        /// Where the database is.
+        /// The version of the database.
         current: i64,
     },
-    /// Use the newer migrator that made this database.
+    /// Use the newer migrator.
     #[error(
-        "a newer migrator made this database: it is at version {found}, and this one knows \
-         {newest} at most; use the newer migrator"
+        "the database was upgraded by a newer migrator: it is at version {found}, and this \
+         migrator knows {newest} at most; use the newer migrator"
     )]
     Newer {
         /// The newest migration in the history.
         found: i64,
-        /// The newest that is compiled in.
+        /// The newest migration of this program.
         newest: i64,
     },
-    /// Find the program that applied it.
+    /// Use the migrator that applied the migration.
     #[error(
-        "migration {number:04} {name} was applied to this database, and this migrator does not \
-         have it; use the migrator that applied it"
+        "migration {number:04} {name} was applied to this database, but this migrator lacks it; \
+         use the migrator that applied it"
     )]
     Unknown {
-        /// Its number.
+        /// The number of the migration.
         number: i64,
-        /// Its name, from the history.
+        /// The name in the history.
         name: String,
     },
-    /// Restore the file that was applied, and write a new migration.
+    /// Restore the applied file, and write a new migration.
     #[error(
-        "migration {number:04} {name} was changed after it had been applied; \
+        "migration {number:04} {name} was changed after it was applied; \
          restore its file, and put the change into a new migration"
     )]
     Changed {
-        /// Its number.
+        /// The number of the migration.
         number: i64,
-        /// Its name.
+        /// The name of the migration.
         name: String,
     },
     /// Give the migration a higher number, or downgrade below it.
     #[error(
-        "migration {number:04} {name} is pending, and {applied:04}, which is newer, is applied; \
+        "migration {number:04} {name} is pending, but the newer {applied:04} is applied; \
          give it a number above {applied:04}, or downgrade below it first"
     )]
     OutOfOrder {
-        /// The number of the pending one.
+        /// The number of the pending migration.
         number: i64,
-        /// Its name.
+        /// The name of the migration.
         name: String,
-        /// The newest that is applied.
+        /// The newest applied migration.
         applied: i64,
     },
-    /// Find out what it left behind.
+    /// Revert the unfinished changes by hand.
     #[error(
-        "migration {number:04} {name} was begun by another tool and did not succeed; \
-         restore a backup, or undo by hand what it left and delete its row of _sqlx_migrations"
+        "migration {number:04} {name} was started by another tool and did not succeed; \
+         restore a backup, or revert its changes by hand and delete its row of _sqlx_migrations"
     )]
     Failed {
-        /// Its number.
+        /// The number of the migration.
         number: i64,
-        /// Its name.
+        /// The name of the migration.
         name: String,
     },
-    /// Upgrade instead: it is adopted already.
+    /// Upgrade instead: the database has a history.
     #[error(
-        "{database} has a history, and is at version {version}; `migrator upgrade` goes on from there"
+        "{database} already has a history and is at version {version}; `migrator upgrade` upgrades it"
     )]
     AlreadyBaselined {
         /// Its name.
         database: DatabaseName,
-        /// Where it is.
+        /// The version of the database.
         version: i64,
     },
-    /// Wait longer, or see why nobody upgrades it.
+    /// Wait longer, or upgrade the database.
     #[error(
-        "{database} is {} after {}, and not at version {wanted}; `migrator upgrade` brings it there",
-        match version { Some(version) => format!("at version {version}"), None => "not there".into() },
+        "{database} {} after {}, instead of being at version {wanted}; `migrator upgrade` upgrades it",
+        match version { Some(version) => format!("is at version {version}"), None => "does not exist".into() },
         humantime::format_duration(*waited)
     )]
     Behind {
         /// Its name.
         database: DatabaseName,
-        /// Where it is, or `None` if there is no database yet.
+        /// The version of the database, or `None` if it does not exist.
         version: Option<i64>,
-        /// Where it should be.
+        /// The awaited version.
         wanted: i64,
-        /// How long it was waited for.
+        /// The duration of the wait.
         waited: Duration,
     },
 }
 
 impl PlanError {
-    /// Returns the exit code, and the word for programs.
+    /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
             Self::UnknownTarget { .. } => (Exit::Usage, "UNKNOWN_TARGET"),
@@ -145,14 +144,14 @@ impl PlanError {
     }
 }
 
-/// The version that a history makes: the number of the newest migration in it that
-/// succeeded, or 0.
+/// Returns the version of a database: the number of the newest successful migration in its history,
+/// or 0.
 pub(crate) fn version(applied: &[AppliedMigration]) -> i64 {
     let newest = applied.iter().rev().find(|applied| applied.success);
     newest.map_or(0, |newest| newest.number)
 }
 
-/// Refuses a target that is neither 0, which is the empty database, nor a migration.
+/// Refuses a target that is neither a migration nor 0, the empty database.
 pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), PlanError> {
     if target == 0 || known.get(target).is_some() {
         return Ok(());
@@ -167,7 +166,7 @@ pub(crate) fn check_target(known: &Migrations, target: i64) -> Result<(), PlanEr
     })
 }
 
-/// The migrations that are to be applied, in order, to come to `target` or the newest.
+/// Returns the migrations to apply, in order, up to `target` or the newest.
 pub(crate) fn upgrade<'a>(
     known: &'a Migrations,
     applied: &[AppliedMigration],
@@ -197,9 +196,9 @@ pub(crate) fn upgrade<'a>(
         .collect())
 }
 
-/// The migrations that are to be undone, in order, to come to `target` or one back.
+/// Returns the migrations to revert, in order, down to `target` or the previous version.
 ///
-/// A skipped one does not stand in the way: going back below it is how to mend that.
+/// Accepts a migration that is out of order: downgrading below it is the remedy.
 pub(crate) fn downgrade<'a>(
     known: &'a Migrations,
     applied: &[AppliedMigration],
@@ -220,13 +219,13 @@ pub(crate) fn downgrade<'a>(
         .iter()
         .rev()
         .filter(|applied| applied.number > target);
-    // The history was checked: it holds nothing that is not known.
+    // The history was checked: each row has a known migration.
     Ok(newer
         .filter_map(|applied| known.get(applied.number))
         .collect())
 }
 
-/// Refuses a history that these migrations cannot have made.
+/// Refuses a history that contradicts the migrations.
 fn check_history(known: &Migrations, applied: &[AppliedMigration]) -> Result<(), PlanError> {
     if let Some(failed) = applied.iter().find(|applied| !applied.success) {
         return Err(PlanError::Failed {
@@ -259,11 +258,13 @@ fn check_history(known: &Migrations, applied: &[AppliedMigration]) -> Result<(),
 mod tests {
     use super::*;
 
-    /// Migrations with these numbers.
+    /// Returns migrations with these numbers.
     fn known(numbers: &[i64]) -> Migrations {
         let files: Vec<_> = numbers
             .iter()
-            .flat_map(|number| ["up", "down"].map(|way| format!("{number:04}_step.{way}.sql")))
+            .flat_map(|number| {
+                ["up", "down"].map(|direction| format!("{number:04}_step.{direction}.sql"))
+            })
             .collect();
         Migrations::from_files(files.iter().map(|file| ("users", file.as_str(), ""))).unwrap()
     }

@@ -1,5 +1,4 @@
-//! The steps of a run: which migrations it applies or reverts, and from where to where they
-//! lead. Knows no SQL.
+//! The steps of a run: its migrations, direction and versions. Knows no SQL.
 
 use super::{options::Run, plan};
 use crate::{
@@ -13,11 +12,11 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Steps<'a> {
     pub(super) direction: Direction,
-    /// In the order of the run.
+    /// In the order of execution.
     pub(super) migrations: Vec<&'a Migration>,
-    /// The version before.
+    /// The version before the run.
     pub(super) from: i64,
-    /// The version afterwards.
+    /// The version after the run.
     pub(super) to: i64,
 }
 
@@ -53,17 +52,17 @@ impl<'a> Steps<'a> {
         })
     }
 
-    /// What a backup is made for.
+    /// Returns the reason of the backup.
     pub(super) fn reason(&self) -> String {
         let Self { from, to, .. } = self;
-        let what = match self.direction {
+        let kind = match self.direction {
             Direction::Up => "upgrade",
             Direction::Down => "downgrade",
         };
-        format!("before the {what} from {from} to {to}")
+        format!("before the {kind} from {from} to {to}")
     }
 
-    /// Refuses a migration that says that it cannot be reverted.
+    /// Refuses to revert an irreversible migration.
     pub(super) fn refuse_irreversible(&self) -> Result<(), RunError> {
         match self.irreversible().next() {
             None => Ok(()),
@@ -75,12 +74,12 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Whether a migration says that it cannot be reverted.
+    /// Reports whether the run reverts an irreversible migration.
     pub(super) fn are_irreversible(&self) -> bool {
         self.irreversible().next().is_some()
     }
 
-    /// The down migrations that say that they undo nothing, or not all of it, and why.
+    /// Returns the down migrations that are marked as irreversible, with their reasons.
     fn irreversible(&self) -> impl Iterator<Item = (&'a Migration, &'a str)> {
         let down = self.direction == Direction::Down;
         let migrations = self.migrations.iter().filter(move |_| down);

@@ -1,4 +1,5 @@
-//! What the services declare: their `schema.sql` executed on a scratch database. Knows no SQL.
+//! The declared schema: the services' `schema.sql` files executed on a scratch database. Knows no
+//! SQL.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 
-/// The declared schema, and the owner of each part of it.
+/// The declared schema and the owners of its objects.
 #[derive(Debug)]
 pub(crate) struct DesiredSchema {
     pub(crate) schema: Schema,
@@ -25,12 +26,13 @@ pub(crate) struct DesiredSchema {
 }
 
 impl DesiredSchema {
-    /// Executes all declarations, in the order of the owners.
+    /// Executes all declarations, service by service.
     ///
     /// # Errors
     ///
-    /// [`GenerateError::Declaration`] with its place if SQLite rejects one, and [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if
-    /// what they make cannot be compared.
+    /// [`GenerateError::Declaration`] if SQLite rejects a declaration, and
+    /// [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if the schema cannot be
+    /// compared.
     pub(crate) async fn new(project: &Project) -> Result<Self, Error> {
         let mut scratch = Scratch::new().await?;
         for owner in &project.owners {
@@ -56,7 +58,7 @@ impl DesiredSchema {
         Ok(Self { schema, owners })
     }
 
-    /// Returns the owner that declares it.
+    /// Returns the service that declares the object.
     pub(crate) fn owner(&self, kind: ObjectKind, name: &Name) -> Option<&str> {
         let key = (kind, name.clone());
         self.owners.get(&key).map(String::as_str)

@@ -1,5 +1,5 @@
-//! A run done on a scratch database before it is done: the owners before each step, and what
-//! vanishes. A script that cannot work fails here, before anything is touched.
+//! Executes a run on a scratch database first, and derives the owners before each step and the
+//! dropped objects. An invalid script fails here, before the live database is touched.
 
 use super::Scratch;
 use crate::{
@@ -15,28 +15,27 @@ use crate::{
     },
 };
 
-/// What is known of a run before it is done.
+/// The predicted effects of a run.
 #[derive(Debug)]
 pub(crate) struct Preflight {
-    /// The schema that the database should have before the first step.
+    /// The expected schema before the first step.
     pub(crate) before: Catalog,
-    /// The schema that it should have at the end: for a downgrade, the one that the up
-    /// migrations made.
+    /// The expected schema at the end. For a downgrade, the one that the up migrations produce.
     pub(crate) after: Catalog,
     /// The owners before each step.
     pub(crate) owners: Vec<Owners>,
-    /// The tables and columns that are gone at the end.
+    /// The tables and columns that the run drops.
     pub(crate) dropped: Vec<DroppedObject>,
-    /// The tables that are still there.
+    /// The tables that the run keeps.
     pub(crate) surviving: Vec<SurvivingTable>,
 }
 
 impl Preflight {
-    /// Does the `steps`, all of them in one direction, on what was `applied`.
+    /// Replays the `applied` migrations and executes the `steps`, all in one direction.
     ///
     /// # Errors
     ///
-    /// Those of the script that fails.
+    /// Those of the failing script.
     pub(crate) async fn run(
         known: &Migrations,
         applied: &[AppliedMigration],
@@ -45,13 +44,13 @@ impl Preflight {
     ) -> Result<Self, Error> {
         let mut scratch = Scratch::new().await?;
         let mut target = scratch.schema();
-        let staying = applied.len().saturating_sub(steps.len());
+        let remaining = applied.len().saturating_sub(steps.len());
         let applied = applied.iter().filter_map(|row| known.get(row.number));
         for (at, migration) in applied.enumerate() {
             scratch
                 .apply(migration, Direction::Up, Policy::Enforce, no_observer)
                 .await?;
-            if at + 1 == staying {
+            if at + 1 == remaining {
                 target = scratch.schema();
             }
         }

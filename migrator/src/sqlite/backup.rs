@@ -246,13 +246,13 @@ impl Backups {
 /// Copies all pages except the last, and reports the progress.
 async fn copy_pages(
     mut pages: OnlineBackup,
-    work: Task,
+    task: Task,
 ) -> Result<Result<OnlineBackup, OnlineBackupError>, Error> {
     let copy = move || {
         while !pages.is_ready() {
-            work.advance(pages.copy(PAGES_PER_STEP)?.copied);
+            task.advance(pages.copy(PAGES_PER_STEP)?.copied);
         }
-        work.end();
+        task.finish();
         Ok(pages)
     };
     copy::blocking(copy).await

@@ -60,15 +60,15 @@ async fn a_history_that_does_not_fit_exits_with_6() {
         ),
         (
             "update _sqlx_migrations set version = 99 where version = 2",
-            "a newer migrator made this database",
+            "was upgraded by a newer migrator",
         ),
         (
             "delete from _sqlx_migrations where version = 1",
-            "is pending, and 0002, which is newer, is applied",
+            "is pending, but the newer 0002 is applied",
         ),
         (
             "update _sqlx_migrations set success = 0 where version = 2",
-            "was begun by another tool and did not succeed",
+            "was started by another tool and did not succeed",
         ),
     ] {
         let dir = TestDir::new();

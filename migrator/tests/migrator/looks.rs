@@ -96,15 +96,15 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
     assert_eq!(
         missing.to_string(),
         format!(
-            "{database} is not there after 50ms, and not at version 2; `migrator upgrade` brings \
-             it there"
+            "{database} does not exist after 50ms, instead of being at version 2; \
+             `migrator upgrade` upgrades it"
         )
     );
     assert_eq!(
         behind.to_string(),
         format!(
-            "{database} is at version 1 after 50ms, and not at version 2; `migrator upgrade` \
-             brings it there"
+            "{database} is at version 1 after 50ms, instead of being at version 2; \
+             `migrator upgrade` upgrades it"
         )
     );
 }

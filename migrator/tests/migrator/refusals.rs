@@ -145,8 +145,7 @@ async fn a_database_of_a_newer_migrator_is_refused() {
     let status = migrator.status().await.unwrap();
 
     assert!(
-        up.to_string()
-            .contains("a newer migrator made this database"),
+        up.to_string().contains("was upgraded by a newer migrator"),
         "{up}"
     );
     assert!(

@@ -140,7 +140,7 @@ impl UnverifiedBackup {
     ///
     /// [`Error`]; no file is left behind.
     pub async fn verify(mut self, progress: &Progress) -> Result<Backup, Error> {
-        let work = progress.begin("verifying the backup", 0);
+        let task = progress.start("verifying the backup", 0);
         let manifest = self.compare().await;
         // The read transaction keeps the write-ahead log from being checkpointed.
         let Self {
@@ -155,7 +155,7 @@ impl UnverifiedBackup {
             Err(error) => Err(error),
         };
         let backup = backups.prune_after(backup)?;
-        work.end();
+        task.finish();
         Ok(backup)
     }
 
@@ -233,8 +233,8 @@ pub(super) async fn copy_damaged(
     let mut copy = OnlineBackup::open(partial.path(), &backups.database).map_err(failed)?;
     copy.lock().map_err(failed)?;
     let total = copy.progress().total;
-    let work = progress.begin("copying the damaged database", total);
-    copy = super::copy_pages(copy, work).await?.map_err(failed)?;
+    let task = progress.start("copying the damaged database", total);
+    copy = super::copy_pages(copy, task).await?.map_err(failed)?;
     drop(copy.finish().map_err(failed)?);
 
     let preliminary_manifest =
@@ -275,7 +275,7 @@ async fn vacuum(
     let path = path.to_str().ok_or_else(|| {
         sqlx::Error::Configuration("the name of the backup is not valid Unicode".into())
     })?;
-    let work = progress.begin("copying the database", total);
+    let task = progress.start("copying the database", total);
     let mut copying = Box::pin(summary::vacuum_into(source, path));
     let mut looks = interval(PROGRESS_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -284,12 +284,12 @@ async fn vacuum(
             biased;
             result = &mut copying => {
                 result?;
-                work.end();
+                task.finish();
                 return Ok(());
             }
             _ = looks.tick() => {
                 if let Ok(file) = fs::metadata(partial.path()) {
-                    work.advance(file.len());
+                    task.advance(file.len());
                 }
             }
         }

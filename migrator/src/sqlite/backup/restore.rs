@@ -76,7 +76,7 @@ pub(super) async fn restore(
         .map_err(|error| restore_error(database, error))?;
     let copied = blocking(|| pages.finish()).await?.map_err(failed)?;
 
-    let work = progress.begin("verifying the database", 0);
+    let task = progress.start("verifying the database", 0);
     let (compared, emptied) = tokio::join!(
         compare_restored(&mut verifier, copied, &checked.summary),
         // A log as large as the database would slow down the next commit.
@@ -91,7 +91,7 @@ pub(super) async fn restore(
         database: database.as_path().into(),
         what,
     })?;
-    work.end();
+    task.finish();
     Ok(Restored {
         database: database.as_path().into(),
         file: file.to_owned(),
@@ -128,14 +128,14 @@ async fn verify_backup(
         }
         Ok(_) => {}
     }
-    let work = progress.begin("checking the backup", 0);
+    let task = progress.start("checking the backup", 0);
     if let Some(manifest) = Manifest::read(file)? {
         compare_with_manifest(file, &manifest).await?;
     }
     let looked = read_backup(file).await;
     let checked = looked.map_err(|error| backup_file_error(file, error))??;
     reject_unknown_version(file, checked.summary.version, known)?;
-    work.end();
+    task.finish();
     Ok(checked)
 }
 
@@ -297,10 +297,10 @@ async fn back_up_and_copy(
         PreRestoreState::Empty | PreRestoreState::Damaged => None,
     };
     files::check_room(database, size.wal_bytes())?;
-    let work = progress.begin("restoring", pages.progress().total);
+    let task = progress.start("restoring", pages.progress().total);
     let (verified, pages) = tokio::join!(
         verify_pre_restore_backup(taken, progress),
-        copy_pages(pages, work)
+        copy_pages(pages, task)
     );
     let pages = pages?.map_err(|error| restore_error(database, error))?;
     let pre_restore = match verified? {

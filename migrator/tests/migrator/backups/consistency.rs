@@ -147,11 +147,11 @@ async fn a_backup_reports_its_progress() {
     let told: Vec<_> = told.iter().collect();
     let what = "copying the database";
     let total = backup.manifest.bytes;
-    assert_eq!(told.first(), Some(&ProgressEvent::Began { what, total }));
-    assert!(told.contains(&ProgressEvent::Ended { what }));
+    assert_eq!(told.first(), Some(&ProgressEvent::Started { what, total }));
+    assert!(told.contains(&ProgressEvent::Finished { what }));
     assert_eq!(
         told.last(),
-        Some(&ProgressEvent::Ended {
+        Some(&ProgressEvent::Finished {
             what: "verifying the backup"
         })
     );

@@ -250,10 +250,10 @@ async fn a_restore_reports_its_progress() {
         "verifying the backup",
         "verifying the database",
     ] {
-        let began = |event: &ProgressEvent| matches!(event, ProgressEvent::Began { what: w, .. } if *w == what);
+        let began = |event: &ProgressEvent| matches!(event, ProgressEvent::Started { what: w, .. } if *w == what);
         assert!(told.iter().any(began), "{what}: {told:?}");
         assert!(
-            told.contains(&ProgressEvent::Ended { what }),
+            told.contains(&ProgressEvent::Finished { what }),
             "{what}: {told:?}"
         );
     }

@@ -177,7 +177,7 @@ async fn only_a_database_that_is_like_its_version_is_adopted() {
     for (run, code, says) in [
         (&drifted, 4, "differs from that of version 2"),
         (&unknown, 2, "there is no migration 3"),
-        (&adopted, 6, "has a history, and is at version 2"),
+        (&adopted, 6, "has a history and is at version 2"),
         (&missing, 75, "does not exist"),
     ] {
         run.assert_refused(code);
@@ -213,9 +213,9 @@ fn a_wait_in_vain_exits_with_75() {
     tree.done(&["upgrade", "--to", "1"]);
     let behind = tree.refused(&["wait", "--timeout", "0s"], 75);
 
-    assert!(missing.contains("is not there after 50ms"), "{missing}");
+    assert!(missing.contains("does not exist after 50ms"), "{missing}");
     assert!(
-        behind.contains("is at version 1 after 0s, and not at version 2"),
+        behind.contains("is at version 1 after 0s, instead of being at version 2"),
         "{behind}"
     );
     assert!(!tree.dir.0.path().join("backups").exists());
