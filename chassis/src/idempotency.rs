@@ -15,7 +15,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
     /// The idempotency key, if the client sent one. The result is stored under it.
-    pub request_id: Option<IdempotencyKey>,
+    pub idempotency_key: Option<IdempotencyKey>,
     /// Executes the write and then rolls it back.
     pub validate_only: bool,
 }
@@ -28,9 +28,9 @@ impl WriteOptions {
         request_id: &str,
         validate_only: bool,
     ) -> Option<Self> {
-        let request_id = violations.check("request_id", IdempotencyKey::parse(request_id))?;
+        let idempotency_key = violations.check("request_id", IdempotencyKey::parse(request_id))?;
         Some(Self {
-            request_id,
+            idempotency_key,
             validate_only,
         })
     }
@@ -45,11 +45,12 @@ impl WriteOptions {
             } => Atomicity::ValidateOnly,
             // The idempotency record is one more statement.
             Self {
-                request_id: Some(_),
+                idempotency_key: Some(_),
                 ..
             } => Atomicity::Savepoint,
             Self {
-                request_id: None, ..
+                idempotency_key: None,
+                ..
             } => statements,
         }
     }

@@ -204,7 +204,7 @@ impl<T: Serialize> IdempotentWrite<T> {
         write: WriteOptions,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let request = KeyedRequest::from_payload(write.request_id, method, &payload, now)?;
+        let request = KeyedRequest::from_payload(write.idempotency_key, method, &payload, now)?;
         Ok(Self {
             payload,
             write,

@@ -32,7 +32,7 @@ pub struct LogSettings {
 pub enum LogFormat {
     /// Text on standard error, for a terminal.
     Text,
-    /// One JSON object a line on standard output, for containers.
+    /// JSON on standard output, one object a line, for containers.
     Json,
 }
 

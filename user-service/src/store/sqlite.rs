@@ -145,7 +145,7 @@ impl UserStore for SqliteStore {
     async fn create(&self, draft: NewUser, write: WriteOptions) -> Result<User, Error> {
         let clock = self.clock.clone();
         let request =
-            KeyedRequest::from_payload(write.request_id, "CreateUser", &draft, clock.now())?;
+            KeyedRequest::from_payload(write.idempotency_key, "CreateUser", &draft, clock.now())?;
         let creation = Creation {
             draft,
             request,
@@ -191,8 +191,12 @@ impl UserStore for SqliteStore {
         write: WriteOptions,
     ) -> Result<Vec<Option<User>>, Error> {
         let clock = self.clock.clone();
-        let request =
-            KeyedRequest::from_payload(write.request_id, "CommitUsers", &mutations, clock.now())?;
+        let request = KeyedRequest::from_payload(
+            write.idempotency_key,
+            "CommitUsers",
+            &mutations,
+            clock.now(),
+        )?;
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database

@@ -56,7 +56,7 @@ impl FairLock {
         }
     }
 
-    /// Begins to acquire the lock.
+    /// Starts an attempt to acquire the lock.
     pub fn acquire(&mut self) -> Acquire<'_> {
         Acquire {
             lock: self,
@@ -131,7 +131,7 @@ mod tests {
         drop(first);
         assert!(second.try_acquire());
 
-        // A process that comes back waits for the other one.
+        // The first process now waits for the second one.
         assert!(!one.acquire().try_acquire());
     }
 
@@ -142,14 +142,14 @@ mod tests {
         assert!(next.try_acquire());
 
         let mut waiting = other.acquire();
-        let begun = Instant::now();
+        let started = Instant::now();
         while !waiting.try_acquire() {
             waiting.pause().await;
         }
         drop(waiting);
 
-        assert!(begun.elapsed() >= MAX_DEFERENCE);
-        // And the next attempt does not wait at all.
+        assert!(started.elapsed() >= MAX_DEFERENCE);
+        // The next attempt bypasses the lock without a wait.
         assert!(other.acquire().try_acquire());
     }
 

@@ -123,8 +123,8 @@ pub struct DataVersion {
     number: i64,
 }
 
-/// The connections for inline reads. Each read takes an idle one, or opens another. The pool so grows
-/// to the number of threads that read concurrently.
+/// The connections for inline reads. Each read takes an idle one, or opens another. The pool
+/// thus grows to the number of threads that read concurrently.
 pub(super) struct InlineReaders {
     path: PathBuf,
     access: &'static AccessPolicy,

@@ -5,7 +5,7 @@ use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 use super::{DataVersion, Database, Parameter, RowCursor, WrongType};
 
 /// The maximum number of rows of an inline read: a page of 100, and one row more that tells whether
-/// there is a next page.
+/// a next page exists.
 const MAX_INLINE_ROWS: usize = 101;
 
 /// The source of the rows of a statement. [`select!`](crate::select) first tries

@@ -1,4 +1,4 @@
-//! One transaction of the writer task: BEGIN, the jobs, COMMIT, and the replies to the callers.
+//! A transaction of the writer task: BEGIN, the jobs, COMMIT, and the replies to the callers.
 
 use std::{mem, panic::AssertUnwindSafe, time::Duration};
 
