@@ -130,6 +130,8 @@ fn top_level_matches_the_architecture() {
         "tests",
         "benches",
         "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "chassis",
         "src",
     ];
