@@ -50,51 +50,51 @@ use crate::{
     sqlite::schema::Schema,
 };
 
-/// The migrations of a project, with an empty script for each that is missing, and the
-/// numbers of those.
+/// The migrations of a project, with an empty script for each missing file.
 #[derive(Debug)]
 pub(crate) struct Scripts {
     migrations: Migrations,
-    halves: BTreeSet<i64>,
+    /// The numbers of the migrations with a missing file.
+    incomplete: BTreeSet<i64>,
     findings: Vec<Finding>,
 }
 
 impl Scripts {
-    /// Those of a project.
+    /// Reads the migrations of a project.
     ///
     /// # Errors
     ///
-    /// [`InvalidMigrations`], but not because half of a pair is missing.
+    /// [`InvalidMigrations`], except for a missing file of a pair.
     pub(crate) fn new(project: &Project) -> Result<Self, InvalidMigrations> {
         let (migrations, missing) = Migrations::with_missing(project.migration_files())?;
-        let findings = missing.iter().map(|half| {
-            let file = half.file.rsplit('/').next().unwrap_or_default();
+        let findings = missing.iter().map(|pair| {
+            let file = pair.file.rsplit('/').next().unwrap_or_default();
             Finding::new(
                 LintCode::Pair,
-                &SourceLocation::beginning(&half.other),
+                &SourceLocation::beginning(&pair.other),
                 format!("{file} is missing"),
                 "write it, or restore it".into(),
             )
         });
         Ok(Self {
             migrations,
-            halves: missing.iter().map(|half| half.number).collect(),
+            incomplete: missing.iter().map(|pair| pair.number).collect(),
             findings: findings.collect(),
         })
     }
 
-    /// Taken apart.
+    /// Parses the scripts of all migrations.
     pub(crate) fn steps(&self) -> Vec<ParsedMigration<'_>> {
         let migrations = self.migrations.iter();
         migrations
             .map(|migration| {
-                ParsedMigration::new(migration, self.halves.contains(&migration.number()))
+                ParsedMigration::new(migration, self.incomplete.contains(&migration.number()))
             })
             .collect()
     }
 }
 
-/// Everything that is wrong with a project.
+/// Returns all findings of a project.
 #[cfg(test)]
 pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
     let declared = crate::scratch::desired::DesiredSchema::new(project).await?;
@@ -104,12 +104,11 @@ pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
     findings(project, &scripts, &steps, &executed, &declared.schema).await
 }
 
-/// Everything that is wrong with the migrations and the statements of a project, whose
-/// scripts were executed, in the order of the places.
+/// Returns the findings of the migrations and the statements of a project, ordered by location.
 ///
 /// # Errors
 ///
-/// [`Error`]: it cannot be said.
+/// [`Error`] if a rule cannot be checked.
 pub(crate) async fn findings(
     project: &Project,
     scripts: &Scripts,
@@ -122,7 +121,7 @@ pub(crate) async fn findings(
     for step in steps {
         findings.extend(syntax::script(&step.up));
         findings.extend(syntax::script(&step.down));
-        findings.extend(syntax::way_back(step));
+        findings.extend(syntax::down_migration(step));
     }
     for (step, trip) in steps.iter().zip(&executed.trips) {
         for (script, run) in [(&step.up, Some(&trip.up)), (&step.down, trip.down.as_ref())] {
@@ -133,7 +132,11 @@ pub(crate) async fn findings(
                 findings.push(Finding::refused(failure));
             } else {
                 let rebuilds = rebuild::rebuilds(script, &run.before);
-                findings.extend(destructive::losses(script, &run.before, &rebuilds));
+                findings.extend(destructive::unmarked_changes(
+                    script,
+                    &run.before,
+                    &rebuilds,
+                ));
                 findings.extend(rebuild::lost_objects(script, run, &rebuilds));
             }
             findings.extend(add_column::columns(script, &run.before).await?);

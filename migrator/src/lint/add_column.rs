@@ -1,4 +1,4 @@
-//! Columns that a table with rows refuses (M001). SQL stands here.
+//! Finds added columns that a table with rows rejects (M001). Contains SQL.
 
 use super::{
     finding::{Finding, LintCode},
@@ -15,7 +15,7 @@ use crate::{
     state::rename_tracker::RenameTracker,
 };
 
-/// M001: what can be added to a table in a test, where it is empty, and not in use.
+/// M001: returns the columns that only an empty table accepts.
 pub(super) async fn columns(
     script: &ParsedScript<'_>,
     before: &Schema,
@@ -32,13 +32,13 @@ pub(super) async fn columns(
                 .table(table)
                 .and_then(|t| before.tables.get(&t.name))
             && let Some(declaration) = script.statements[at].text.get(*declaration..)
-            && let Some(why) = refused(before, &table.to_string(), declaration).await?
+            && let Some(error) = rejection(before, &table.to_string(), declaration).await?
         {
             findings.push(script.finding(
                 LintCode::AddedColumn,
                 at,
-                format!("{table}.{column} cannot be added if {table} has rows: {why}"),
-                "give it a constant default that fulfils its checks, or rebuild the table".into(),
+                format!("{table}.{column} cannot be added if {table} has rows: {error}"),
+                "give it a constant default that satisfies its checks, or rebuild the table".into(),
             ));
         }
         tracker.apply(operation);
@@ -46,20 +46,24 @@ pub(super) async fn columns(
     Ok(findings)
 }
 
-/// Why a table with a row refuses a column that the same table without one takes.
-async fn refused(before: &Table, table: &str, declaration: &str) -> Result<Option<String>, Error> {
+/// Returns the error of adding a column to a table with a row, if the empty table accepts it.
+async fn rejection(
+    before: &Table,
+    table: &str,
+    declaration: &str,
+) -> Result<Option<String>, Error> {
     let columns: Vec<_> = before.columns.iter().map(|c| c.name.to_string()).collect();
-    let make = format!("create table {table} ({})", columns.join(", "));
-    let fill = format!("insert into {table} default values");
+    let create = format!("create table {table} ({})", columns.join(", "));
+    let insert = format!("insert into {table} default values");
     let add = format!("alter table {table} add column {declaration}");
-    if attempt(&[&make, &add]).await?.is_some() {
-        // It fails anywhere, and so when it is executed.
+    if attempt(&[&create, &add]).await?.is_some() {
+        // It fails on an empty table, too, which M000 reports.
         return Ok(None);
     }
-    attempt(&[&make, &fill, &add]).await
+    attempt(&[&create, &insert, &add]).await
 }
 
-/// Returns why one of some statements fails on an empty database.
+/// Executes statements on an empty database, and returns the first error.
 async fn attempt(statements: &[&str]) -> Result<Option<String>, Error> {
     let script = Script {
         owner: "",

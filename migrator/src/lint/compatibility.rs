@@ -1,5 +1,5 @@
-//! Whether the release before runs on with the migrations that came after it (M005). SQL
-//! stands here.
+//! Checks that the statements of the previous release work with newer migrations (M005). Contains
+//! SQL.
 
 use sqlx::SqliteConnection;
 
@@ -15,35 +15,34 @@ use crate::{
     sqlite::execute::try_prepare,
 };
 
-/// The columns of a table that every INSERT has to name: NOT NULL, without a default, and
-/// not the rowid.
-const NEEDED: &str = "select c.name
+/// Selects the columns of a table that every INSERT must name: NOT NULL, without a default, and not
+/// the rowid.
+const REQUIRED_COLUMNS: &str = "select c.name
                       from pragma_table_xinfo(?1) c
                       where c.\"notnull\"
                         and c.hidden = 0
                         and coalesce(lower(c.dflt_value), 'null') = 'null'
                         and not (c.pk > 0 and lower(c.type) = 'integer')";
 
-/// How much of a statement is shown, in characters.
-const SHOWN: usize = 60;
+/// The maximum length of a statement in a finding, in characters.
+const MAX_STATEMENT_CHARS: usize = 60;
 
-/// A statement of the release before.
+/// A statement of the previous release.
 struct ReleasedStatement<'a> {
     owner: &'a str,
     query: &'a str,
     version: i64,
-    /// Since which statement of the script that runs it does not work, and why.
+    /// The statement of the current script that broke it, and the error.
     broken: Option<(usize, String)>,
 }
 
-/// The statements of the release before, while the migrations are applied one after the
-/// other.
+/// Tracks the released statements while migrations are applied one after the other.
 pub(super) struct Compatibility<'a> {
-    /// Those whose version is not reached.
+    /// The statements whose release is newer than the schema.
     later: Vec<ReleasedStatement<'a>>,
-    /// Those that are in use, and work.
+    /// The statements that are in use and work.
     working: Vec<ReleasedStatement<'a>>,
-    /// The migration that was applied last.
+    /// The number of the last applied migration.
     number: i64,
 }
 
@@ -66,13 +65,13 @@ impl<'a> Compatibility<'a> {
         }
     }
 
-    /// Before a migration is applied.
-    pub(super) async fn begin(
+    /// Adds the statements whose release is in use when `step` is applied.
+    pub(super) async fn start_migration(
         &mut self,
         scratch: &mut Scratch,
         step: &ParsedMigration<'_>,
     ) -> Result<(), Error> {
-        // What a script of this number or a later one breaks, its release did not know.
+        // A release is affected only by migrations that are newer than its version.
         let in_use = self.number..step.migration.number();
         self.number = step.migration.number();
         let in_use = self.later.extract_if(.., |r| in_use.contains(&r.version));
@@ -87,26 +86,26 @@ impl<'a> Compatibility<'a> {
         Ok(())
     }
 
-    /// Notes after a statement what does not work any more. What works again, because the
-    /// table is there again, is not broken.
+    /// Records the statements that the script broke so far. A statement that works again, since
+    /// the table was recreated, is not broken.
     pub(super) async fn observe(
         &mut self,
         connection: &mut SqliteConnection,
         at: usize,
     ) -> Result<(), sqlx::Error> {
         for released in &mut self.working {
-            let why = fails(connection, released.query).await?;
-            released.broken = match (why, released.broken.take()) {
-                (Some(why), None) => Some((at, why)),
-                (Some(why), Some((since, _))) => Some((since, why)),
+            let error = fails(connection, released.query).await?;
+            released.broken = match (error, released.broken.take()) {
+                (Some(error), None) => Some((at, error)),
+                (Some(error), Some((since, _))) => Some((since, error)),
                 (None, _) => None,
             };
         }
         Ok(())
     }
 
-    /// M005: after a migration was applied, the statements that it breaks.
-    pub(super) fn end(&mut self, step: &ParsedMigration<'_>) -> Vec<Finding> {
+    /// M005: returns the statements that the applied migration broke.
+    pub(super) fn finish_migration(&mut self, step: &ParsedMigration<'_>) -> Vec<Finding> {
         let broken = |statement: &mut ReleasedStatement<'_>| statement.broken.is_some();
         let broken = self.working.extract_if(.., broken);
         broken
@@ -115,7 +114,7 @@ impl<'a> Compatibility<'a> {
     }
 }
 
-/// Why a statement would fail, as far as it can be told without values.
+/// Returns the error of a statement, as far as it is known without values.
 async fn fails(
     connection: &mut SqliteConnection,
     query: &str,
@@ -131,28 +130,28 @@ async fn fails(
     else {
         return Ok(None);
     };
-    let needed: Vec<String> = sqlx::query_scalar(NEEDED)
+    let required: Vec<String> = sqlx::query_scalar(REQUIRED_COLUMNS)
         .bind(table.spelled())
         .fetch_all(connection)
         .await?;
-    let mut missing = needed.iter().map(|column| Name::new(column));
+    let mut missing = required.iter().map(|column| Name::new(column));
     let missing = missing.find(|column| !columns.contains(column));
-    Ok(missing.map(|column| format!("it gives no {table}.{column}, which is NOT NULL")))
+    Ok(missing.map(|column| format!("it omits {table}.{column}, which is NOT NULL")))
 }
 
 fn finding(step: &ParsedMigration<'_>, statement: &ReleasedStatement<'_>) -> Option<Finding> {
-    let (at, why) = statement.broken.as_ref()?;
+    let (at, error) = statement.broken.as_ref()?;
     let one_line = statement.query.split_whitespace().collect::<Vec<_>>();
     let one_line = one_line.join(" ");
-    let mut shown: String = one_line.chars().take(SHOWN).collect();
-    if shown.len() < one_line.len() {
-        shown.push('…');
+    let mut excerpt: String = one_line.chars().take(MAX_STATEMENT_CHARS).collect();
+    if excerpt.len() < one_line.len() {
+        excerpt.push('…');
     }
     let ReleasedStatement { owner, version, .. } = statement;
     Some(step.up.finding(
         LintCode::Release,
         *at,
-        format!("`{shown}` of the {owner} released at version {version} breaks: {why}"),
-        "add first, and take away in a later release, when no program needs it any more".into(),
+        format!("`{excerpt}` of the {owner} released at version {version} breaks: {error}"),
+        "add first, and remove in a later release, when no program needs it".into(),
     ))
 }

@@ -1,4 +1,4 @@
-//! What a script destroys, and whether it says so (M002). Knows no database.
+//! Finds destructive changes without a directive (M002). Knows no database.
 
 use super::{
     finding::{Finding, LintCode},
@@ -19,16 +19,16 @@ use crate::{
     state::rename_tracker::{RenameTracker, TrackedTable},
 };
 
-/// M002: what is destroyed without its directive.
+/// M002: returns the destructive changes without a directive.
 ///
-/// A table that is rebuilt stays, as far as its rows and columns are copied. What the
-/// script itself has made may go.
-pub(super) fn losses(
+/// A rebuilt table survives as far as its rows and columns are copied. A script may drop the
+/// objects that it created.
+pub(super) fn unmarked_changes(
     script: &ParsedScript<'_>,
     before: &Schema,
     rebuilds: &[Rebuild],
 ) -> Vec<Finding> {
-    let mut losses = Losses {
+    let mut unmarked = UnmarkedChanges {
         script,
         findings: Vec::new(),
     };
@@ -38,19 +38,29 @@ pub(super) fn losses(
             Operation::Drop(ObjectKind::Table, table) => {
                 let rebuild = rebuilds.iter().find(|rebuild| rebuild.dropped == at);
                 match (rebuild, tracker.table(table)) {
-                    (Some(rebuild), Some(before)) => losses.rebuild(rebuild, before),
+                    (Some(rebuild), Some(before)) => unmarked.rebuild(rebuild, before),
                     (None, Some(_)) => {
-                        losses.add(&[at], at, &DestructiveChange::Table(table.clone()), "goes");
+                        unmarked.add(
+                            &[at],
+                            at,
+                            &DestructiveChange::Table(table.clone()),
+                            "is dropped",
+                        );
                     }
                     _ => {}
                 }
             }
             Operation::DropColumn { table, column } if tracks(&tracker, table, column) => {
                 let change = DestructiveChange::Column(table.clone(), column.clone());
-                losses.add(&[at], at, &change, "goes");
+                unmarked.add(&[at], at, &change, "is dropped");
             }
             Operation::Delete(table) if tracker.table(table).is_some() => {
-                losses.add(&[at], at, &DestructiveChange::Rows(table.clone()), "go");
+                unmarked.add(
+                    &[at],
+                    at,
+                    &DestructiveChange::Rows(table.clone()),
+                    "are deleted",
+                );
             }
             Operation::Update {
                 table,
@@ -59,29 +69,29 @@ pub(super) fn losses(
             } => {
                 for column in columns.iter().filter(|c| tracks(&tracker, table, c)) {
                     let change = DestructiveChange::Column(table.clone(), column.clone());
-                    losses.add(&[at], at, &change, "is written over in every row");
+                    unmarked.add(&[at], at, &change, "is overwritten in every row");
                 }
             }
             _ => {}
         }
         tracker.apply(operation);
     }
-    losses.findings
+    unmarked.findings
 }
 
-/// Whether a column that was there at first is called so now.
+/// Reports whether this current name is that of a column of the initial schema.
 fn tracks(tracker: &RenameTracker, table: &Name, column: &Name) -> bool {
     let table = tracker.table(table);
     table.is_some_and(|table| table.columns.contains_key(column))
 }
 
-struct Losses<'a> {
+struct UnmarkedChanges<'a> {
     script: &'a ParsedScript<'a>,
     findings: Vec<Finding>,
 }
 
-impl Losses<'_> {
-    /// Something goes by the statement at `at`; its directive is at one of `statements`.
+impl UnmarkedChanges<'_> {
+    /// Adds a finding at the statement `at`, unless one of `statements` has the directive.
     fn add(&mut self, statements: &[usize], at: usize, change: &DestructiveChange, verb: &str) {
         if !self.script.is_intended(statements, change) {
             self.findings.push(self.script.finding(
@@ -89,14 +99,14 @@ impl Losses<'_> {
                 at,
                 format!("{change} {verb}"),
                 format!(
-                    "keep it, or write `{}` right above",
+                    "keep it, or write `{}` above the statement",
                     destroys_comment(change)
                 ),
             ));
         }
     }
 
-    /// What a rebuild leaves out of a table.
+    /// Adds the rows and columns that a rebuild does not copy.
     fn rebuild(&mut self, rebuild: &Rebuild, before: &TrackedTable) {
         let Rebuild {
             table,
@@ -109,11 +119,11 @@ impl Losses<'_> {
         let sources = copies.iter().filter_map(|at| source(self.script, *at));
         let sources: Vec<_> = sources.collect();
         if sources.is_empty() {
-            self.add(statements, *dropped, &rows, "go");
+            self.add(statements, *dropped, &rows, "are deleted");
             return;
         }
         if sources.iter().all(|source| is_partial(source)) {
-            self.add(statements, *dropped, &rows, "go in part");
+            self.add(statements, *dropped, &rows, "are deleted in part");
         }
         let sources: Vec<_> = sources.into_iter().map(significant_tokens).collect();
         if sources.iter().any(|source| has_star(source)) {
@@ -131,15 +141,15 @@ impl Losses<'_> {
     }
 }
 
-/// Whether a SELECT leaves rows out.
+/// Reports whether a SELECT omits rows.
 fn is_partial(source: &str) -> bool {
     let mut cursor = Cursor::new(source);
     cursor.until(&["where", "limit"]);
-    // SQLite wants `where true` before an upsert.
+    // SQLite requires `where true` before an upsert.
     cursor.next().is_some() && !cursor.second().is_some_and(|word| word.is("true"))
 }
 
-/// Whether a SELECT takes all columns.
+/// Reports whether a SELECT has a `*`.
 fn has_star(source: &[Token<'_>]) -> bool {
     source
         .windows(2)

@@ -1,4 +1,4 @@
-//! The migrations of a project tried on a scratch database. Knows no SQL.
+//! Executes the migrations of a project on a scratch database. Knows no SQL.
 
 use sqlx::SqliteConnection;
 
@@ -10,22 +10,22 @@ use crate::{
     sqlite::guard::Policy,
 };
 
-/// The migrations of a project that could be tried, in order.
+/// The executed migrations of a project, in order.
 #[derive(Debug)]
 pub(crate) struct ExecutedScripts<'a> {
     pub(crate) trips: Vec<RoundTrip<'a>>,
-    /// The database as the last of them left it.
+    /// The database after the last executed migration.
     pub(crate) scratch: Scratch,
-    /// M005.
+    /// The findings of M005.
     pub(super) incompatible: Vec<Finding>,
 }
 
 impl<'a> ExecutedScripts<'a> {
-    /// Applies, reverts and applies again each migration, until one cannot be applied.
+    /// Applies, reverts and reapplies each migration, until one cannot be applied.
     ///
     /// # Errors
     ///
-    /// [`Error`], but not because a script fails.
+    /// [`Error`], except for a failing script.
     pub(crate) async fn run(
         project: &Project,
         steps: &[ParsedMigration<'a>],
@@ -36,7 +36,7 @@ impl<'a> ExecutedScripts<'a> {
         let mut incompatible = Vec::new();
         for step in steps {
             let (migration, policy) = (step.migration, Policy::Record);
-            compatibility.begin(&mut scratch, step).await?;
+            compatibility.start_migration(&mut scratch, step).await?;
             let observe = async |connection: &mut SqliteConnection, at: usize| {
                 compatibility.observe(connection, at).await
             };
@@ -48,7 +48,7 @@ impl<'a> ExecutedScripts<'a> {
             };
             let is_applied = trip.up.failure.is_none();
             if is_applied {
-                incompatible.extend(compatibility.end(step));
+                incompatible.extend(compatibility.finish_migration(step));
             }
             let reapplied = trip.reapplied.as_ref();
             let fails_again = reapplied.is_some_and(|run| run.failure.is_some());

@@ -12,40 +12,40 @@ use crate::{
     },
 };
 
-/// What kind of thing is wrong. The table is at the head of this module.
+/// The codes of the lint rules, see the table in [`lint`](super).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) enum LintCode {
-    /// A script that SQLite refuses.
+    /// SQLite rejects a script, or the upgrade of a copy fails.
     #[serde(rename = "M000")]
     Refused,
-    /// A column that a table with rows refuses.
+    /// A table with rows rejects an added column.
     #[serde(rename = "M001")]
     AddedColumn,
-    /// Something is destroyed without its mark.
+    /// A destructive change lacks its directive.
     #[serde(rename = "M002")]
     Destroyed,
-    /// What belongs to another service is touched.
+    /// A migration touches an object of another service.
     #[serde(rename = "M003")]
     Ownership,
-    /// `*` for columns.
+    /// A `*` selects columns.
     #[serde(rename = "M004")]
     AllColumns,
-    /// A statement of the release before no longer works.
+    /// A statement of the previous release no longer works.
     #[serde(rename = "M005")]
     Release,
-    /// The write lock is held for too long.
+    /// The run holds the write lock for too long.
     #[serde(rename = "M006")]
     Slow,
-    /// Half of a pair.
+    /// A file of a pair is missing or empty.
     #[serde(rename = "M007")]
     Pair,
-    /// A statement that no migration may use.
+    /// A migration contains a forbidden statement.
     #[serde(rename = "M008")]
     Forbidden,
-    /// A rebuild loses something.
+    /// A rebuild loses an object or a sequence.
     #[serde(rename = "M009")]
     Rebuild,
-    /// `@renamed from=` names nothing.
+    /// `@renamed from=` names an unknown object.
     #[serde(rename = "M010")]
     Renamed,
 }
@@ -56,18 +56,18 @@ impl fmt::Display for LintCode {
     }
 }
 
-/// Something that is wrong, and where.
+/// A broken rule and its location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) code: LintCode,
-    /// As the repository has it.
+    /// The path in the repository.
     pub(crate) file: String,
-    /// From 1.
+    /// The line, from 1.
     pub(crate) line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub(crate) column: usize,
     pub(crate) message: String,
-    /// What to do about it.
+    /// The suggested fix.
     pub(crate) remedy: String,
 }
 
@@ -107,8 +107,7 @@ impl Finding {
             LintCode::Forbidden,
             location,
             format!("a migration may not {operation}"),
-            "leave it out: a run is one transaction of the migrator, which makes its own settings"
-                .into(),
+            "remove it: a run is one transaction, and the migrator sets its own pragmas".into(),
         )
     }
 

@@ -1,5 +1,5 @@
-//! Tables that a script makes anew under their old names, and what gets lost by it (M009).
-//! Knows no database.
+//! Finds the rebuilds of tables in a script, and the objects that they lose (M009). Knows no
+//! database.
 
 use std::collections::BTreeSet;
 
@@ -18,22 +18,22 @@ use crate::{
     state::rename_tracker::RenameTracker,
 };
 
-/// What a script does with a table that was there before.
+/// A rebuild: the script creates a table, copies the rows, and drops the old table.
 #[derive(Clone, Debug)]
 pub(super) struct Rebuild {
-    /// What it is called before and afterwards.
+    /// The name before and after the script.
     pub(super) table: Name,
-    /// What it is called when it is dropped.
+    /// The name of the old table when it is dropped.
     pub(super) old: Name,
-    /// The statement that drops it.
+    /// The statement that drops the old table.
     pub(super) dropped: usize,
-    /// The statements that copy its rows.
+    /// The statements that copy the rows.
     pub(super) copies: Vec<usize>,
-    /// All statements that belong to it.
+    /// All statements of the rebuild.
     pub(super) statements: Vec<usize>,
 }
 
-/// A table that a script makes.
+/// A table that the script creates.
 #[derive(Debug)]
 struct CreatedTable {
     name: Name,
@@ -42,35 +42,35 @@ struct CreatedTable {
     renamed: bool,
 }
 
-/// The tables that a script makes anew. A table that is dropped and made at once under the
-/// same name, with nothing copied in between, is another one.
+/// Returns the rebuilds of a script. A table that is dropped and created under the same name
+/// without copying rows is a new table.
 pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuild> {
-    let mut made: Vec<CreatedTable> = Vec::new();
+    let mut created: Vec<CreatedTable> = Vec::new();
     let mut tracker = RenameTracker::new(&before.catalog());
     let mut dropped = Vec::new();
     for (at, operation) in script.operations.iter().enumerate() {
         match operation {
-            Operation::Create(ObjectKind::Table, name) => made.push(CreatedTable {
+            Operation::Create(ObjectKind::Table, name) => created.push(CreatedTable {
                 name: name.clone(),
                 inserts: Vec::new(),
                 statements: vec![at],
                 renamed: false,
             }),
             Operation::Insert { table, .. } => {
-                if let Some(made) = made.iter_mut().find(|made| made.name == *table) {
-                    made.inserts.push(at);
-                    made.statements.push(at);
+                if let Some(new) = created.iter_mut().find(|new| new.name == *table) {
+                    new.inserts.push(at);
+                    new.statements.push(at);
                 }
             }
             Operation::RenameTable { from, to } => {
-                if let Some(made) = made.iter_mut().find(|made| made.name == *from) {
-                    made.name = to.clone();
-                    made.renamed = true;
-                    made.statements.push(at);
+                if let Some(new) = created.iter_mut().find(|new| new.name == *from) {
+                    new.name = to.clone();
+                    new.renamed = true;
+                    new.statements.push(at);
                 }
             }
             Operation::Drop(ObjectKind::Table, name) => {
-                made.retain(|made| made.name != *name);
+                created.retain(|new| new.name != *name);
                 if let Some(tracked) = tracker.table(name) {
                     dropped.push((at, name.clone(), tracked.name.clone()));
                 }
@@ -80,14 +80,14 @@ pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuil
         tracker.apply(operation);
     }
     let rebuild = |(dropped, old, table): (usize, Name, Name)| {
-        let made = made.iter().find(|made| made.name == table)?;
-        let copies = made.inserts.iter().copied();
+        let new = created.iter().find(|new| new.name == table)?;
+        let copies = new.inserts.iter().copied();
         let copies: Vec<_> = copies
             .filter(|at| *at < dropped && reads(script, *at, &old))
             .collect();
-        let mut statements = made.statements.clone();
+        let mut statements = new.statements.clone();
         statements.push(dropped);
-        (made.renamed || !copies.is_empty()).then_some(Rebuild {
+        (new.renamed || !copies.is_empty()).then_some(Rebuild {
             table,
             old,
             dropped,
@@ -98,12 +98,12 @@ pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuil
     dropped.into_iter().filter_map(rebuild).collect()
 }
 
-/// Whether an INSERT takes what it inserts from a table.
+/// Reports whether an INSERT reads from a table.
 fn reads(script: &ParsedScript<'_>, statement: usize, table: &Name) -> bool {
     source(script, statement).is_some_and(|source| table.is_in(source))
 }
 
-/// What an INSERT inserts.
+/// Returns the source of an INSERT: VALUES or a SELECT.
 pub(super) fn source<'a>(script: &ParsedScript<'a>, statement: usize) -> Option<&'a str> {
     match &script.operations[statement] {
         Operation::Insert { source, .. } => script.statements[statement].text.get(*source..),
@@ -111,7 +111,7 @@ pub(super) fn source<'a>(script: &ParsedScript<'a>, statement: usize) -> Option<
     }
 }
 
-/// M009: what was there before a script, and is not afterwards, though nothing said so.
+/// M009: returns the objects and sequences that a script lost without dropping them.
 pub(super) fn lost_objects(
     script: &ParsedScript<'_>,
     run: &ScriptRun<'_>,
@@ -125,34 +125,33 @@ pub(super) fn lost_objects(
     for (table, column, parent) in dangling(after).difference(&dangling(before)) {
         add(
             last_change(script, parent),
-            format!("{table}.{column} now refers to {parent}, which is not there"),
-            "make the new table first, copy, drop the old one, and rename the new one to its name"
-                .into(),
+            format!("{table}.{column} now refers to the missing table {parent}"),
+            "create the new table first, copy, drop the old one, and rename the new one".into(),
         );
     }
     for view in &run.broken_views {
         add(
             last_change(script, view),
             format!("the view {view} no longer works"),
-            "drop it first, and make it again at the end".into(),
+            "drop it first, and recreate it at the end".into(),
         );
     }
     for rebuild in rebuilds {
-        let marked = |schema: &Schema| {
+        let has_sequence = |schema: &Schema| {
             let table = schema.tables.get(&rebuild.table);
             table.is_some_and(Table::autoincrement)
         };
-        let keeps_mark = script.statements.iter().any(|statement| {
+        let keeps_sequence = script.statements.iter().any(|statement| {
             let mut words = significant_tokens(statement.text).into_iter();
             words.any(|word| word.unquoted().eq_ignore_ascii_case("sqlite_sequence"))
         });
-        if marked(before) && marked(after) && !keeps_mark {
+        if has_sequence(before) && has_sequence(after) && !keeps_sequence {
             add(
                 rebuild.dropped,
-                format!("ids of {} that were used may be used again", rebuild.table),
+                format!("deleted ids of {} may be assigned again", rebuild.table),
                 format!(
                     "before the drop, set the row `{}` of sqlite_sequence to that of `{}`",
-                    rebuild.statements_name(script),
+                    rebuild.new_table_name(script),
                     rebuild.old
                 ),
             );
@@ -162,8 +161,8 @@ pub(super) fn lost_objects(
 }
 
 impl Rebuild {
-    /// What the new table is called at first.
-    fn statements_name(&self, script: &ParsedScript<'_>) -> String {
+    /// Returns the initial name of the new table.
+    fn new_table_name(&self, script: &ParsedScript<'_>) -> String {
         let created = self.statements.first().map(|at| &script.operations[*at]);
         match created {
             Some(Operation::Create(_, name)) => name.to_string(),
@@ -172,7 +171,7 @@ impl Rebuild {
     }
 }
 
-/// The indexes and triggers that went with a table or view that is there again.
+/// Returns the indexes and triggers that were dropped with a recreated table or view.
 fn objects_dropped_with_table(
     script: &ParsedScript<'_>,
     run: &ScriptRun<'_>,
@@ -196,10 +195,10 @@ fn objects_dropped_with_table(
         {
             continue;
         }
-        let anew = rebuilds.iter().find(|rebuild| rebuild.table == *table);
-        let at = match anew {
+        let rebuild = rebuilds.iter().find(|rebuild| rebuild.table == *table);
+        let at = match rebuild {
             Some(rebuild) => Some(rebuild.dropped),
-            // A view takes its triggers with it.
+            // Dropping a view drops its triggers.
             None if after.views.contains_key(table) => {
                 let drop = Operation::Drop(ObjectKind::View, table.clone());
                 script
@@ -213,15 +212,15 @@ fn objects_dropped_with_table(
             findings.push(script.finding(
                 LintCode::Rebuild,
                 at,
-                format!("the {word} {name} goes with the old {table}"),
-                format!("make it again at the end, or say `drop {word} {name}`"),
+                format!("the {word} {name} is dropped with the old {table}"),
+                format!("recreate it at the end, or write `drop {word} {name}`"),
             ));
         }
     }
     findings
 }
 
-/// Which column of which table refers to which table that is not there.
+/// Returns the foreign keys to missing tables: table, column, missing table.
 fn dangling(schema: &Schema) -> BTreeSet<(Name, Name, Name)> {
     let mut dangling = BTreeSet::new();
     for table in schema.tables.values() {
@@ -237,8 +236,8 @@ fn dangling(schema: &Schema) -> BTreeSet<(Name, Name, Name)> {
     dangling
 }
 
-/// The last statement that drops or renames something of that name, or else the last that
-/// names it.
+/// Returns the last statement that drops or renames an object of this name, otherwise the last one
+/// that names it.
 fn last_change(script: &ParsedScript<'_>, name: &Name) -> usize {
     let changes = |operation: &Operation| match operation {
         Operation::Drop(_, dropped) => dropped == name,

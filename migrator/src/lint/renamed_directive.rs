@@ -1,4 +1,4 @@
-//! What `schema.sql` says was renamed (M010). Knows no SQL.
+//! Checks the `@renamed` directives of `schema.sql` (M010). Knows no SQL.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{
     sqlite::schema::Schema,
 };
 
-/// M010: what was renamed from something that there is not, and is not there itself.
+/// M010: returns the `@renamed` directives whose old and new names are both unknown.
 pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -> Vec<Finding> {
     let known = known(declared, migrated);
     let mut findings = Vec::new();
@@ -30,24 +30,23 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
         for (offset, from) in renames {
             let message = match from {
                 Some(old) if known.contains(&old) => continue,
-                Some(old) => format!("there is no {old} that could be renamed"),
-                None => "`@renamed` does not say from what".into(),
+                Some(old) => format!("{old} does not exist and cannot be renamed"),
+                None => "`@renamed` lacks `from=`".into(),
             };
             let file = format!("{}/schema.sql", owner.name);
             findings.push(Finding::new(
                 LintCode::Renamed,
                 &SourceLocation::new(&file, &owner.schema, offset),
                 message,
-                "write `@renamed from=` and the name that it has now, right above what is renamed"
-                    .into(),
+                "write `@renamed from=` and the current name above the renamed declaration".into(),
             ));
         }
     }
     findings
 }
 
-/// The old names that something declared has, and that name something migrated, or that
-/// were applied, so that what is declared is there under its new name.
+/// Returns the old names in directives that name a migrated object, or whose rename was already
+/// applied.
 fn known(schema: &Schema, migrated: &Schema) -> BTreeSet<Name> {
     let mut known = BTreeSet::new();
     for (name, table) in &schema.tables {

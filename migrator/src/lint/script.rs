@@ -1,4 +1,4 @@
-//! The scripts of a project, taken apart. Knows no database.
+//! Parsed migrations: statements and operations. Knows no database.
 
 use super::finding::{Finding, LintCode};
 use crate::{
@@ -9,40 +9,41 @@ use crate::{
     },
 };
 
-/// A migration whose scripts were taken apart.
+/// A migration with parsed scripts.
 #[derive(Debug)]
 pub(crate) struct ParsedMigration<'a> {
     pub(crate) migration: &'a Migration,
     pub(crate) up: ParsedScript<'a>,
     pub(crate) down: ParsedScript<'a>,
-    /// Whether one of the files is missing, and an empty script stands for it.
-    pub(crate) half: bool,
+    /// Whether a file is missing and replaced by an empty script.
+    pub(crate) is_incomplete: bool,
 }
 
-/// A script that was taken apart.
+/// A parsed script.
 #[derive(Debug)]
 pub(crate) struct ParsedScript<'a> {
-    /// As the repository has it.
+    /// The path in the repository.
     pub(crate) file: String,
     pub(crate) text: &'a str,
     pub(crate) statements: Vec<Statement<'a>>,
-    /// What each statement does.
+    /// The operation of each statement.
     pub(super) operations: Vec<Operation>,
 }
 
 impl<'a> ParsedMigration<'a> {
-    pub(crate) fn new(migration: &'a Migration, half: bool) -> Self {
+    pub(crate) fn new(migration: &'a Migration, is_incomplete: bool) -> Self {
         Self {
             migration,
             up: ParsedScript::new(migration, Direction::Up),
             down: ParsedScript::new(migration, Direction::Down),
-            half,
+            is_incomplete,
         }
     }
 
-    /// Whether there is a way back: not if the script says that there is none.
+    /// Reports whether the down script is expected to revert the up script.
     pub(crate) fn is_reversible(&self) -> bool {
-        !self.half && (!self.down.statements.is_empty() || self.down.irreversible().is_none())
+        !self.is_incomplete
+            && (!self.down.statements.is_empty() || self.down.irreversible().is_none())
     }
 }
 
@@ -61,12 +62,12 @@ impl<'a> ParsedScript<'a> {
         }
     }
 
-    /// Why it says that it undoes nothing: `-- @irreversible why`.
+    /// Returns the reason of `-- @irreversible`.
     pub(super) fn irreversible(&self) -> Option<&'a str> {
         directives::irreversible(self.text)
     }
 
-    /// Whether one of these statements has `-- @destroys …` right above it.
+    /// Reports whether `-- @destroys` with this change is above one of these statements.
     pub(super) fn is_intended(&self, statements: &[usize], change: &DestructiveChange) -> bool {
         let comments = statements.iter().map(|at| self.statements[*at].comment);
         comments
@@ -74,7 +75,7 @@ impl<'a> ParsedScript<'a> {
             .any(|intended| intended == *change)
     }
 
-    /// Something wrong with the statement at this index.
+    /// Returns a finding at the statement with this index.
     pub(super) fn finding(
         &self,
         code: LintCode,
@@ -85,7 +86,7 @@ impl<'a> ParsedScript<'a> {
         Finding::new(code, &self.location(statement), message, remedy)
     }
 
-    /// Returns where the statement at this index begins.
+    /// Returns the start of the statement with this index.
     pub(super) fn location(&self, statement: usize) -> SourceLocation {
         let offset = self.statements.get(statement).map_or(0, |s| s.offset);
         SourceLocation::new(&self.file, self.text, offset)

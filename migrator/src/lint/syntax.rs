@@ -1,5 +1,5 @@
-//! What the text alone says: `*` for columns (M004), halves of pairs and empty ways back
-//! (M007), and statements that no migration may use (M008). Knows no database.
+//! The rules on the text: `*` for columns (M004), empty down migrations (M007), and forbidden
+//! statements (M008). Knows no database.
 
 use super::{
     finding::{Finding, LintCode},
@@ -10,7 +10,7 @@ use crate::{
     sql::{self, Token, forbidden::forbidden, location::SourceLocation, significant_tokens},
 };
 
-/// What is wrong with the text of a script.
+/// M004 and M008 in a script.
 pub(super) fn script(script: &ParsedScript<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, statement) in script.statements.iter().enumerate() {
@@ -23,29 +23,29 @@ pub(super) fn script(script: &ParsedScript<'_>) -> Vec<Finding> {
                 offset,
             )));
         }
-        if let Some(what) = forbidden(statement.text) {
-            findings.push(Finding::forbidden(&script.location(at), &what));
+        if let Some(operation) = forbidden(statement.text) {
+            findings.push(Finding::forbidden(&script.location(at), &operation));
         }
     }
     findings
 }
 
-/// What is wrong with a way back.
-pub(super) fn way_back(step: &ParsedMigration<'_>) -> Option<Finding> {
+/// M007: an empty down migration without a reason.
+pub(super) fn down_migration(step: &ParsedMigration<'_>) -> Option<Finding> {
     let ParsedMigration { up, down, .. } = step;
-    let missing = !step.half && !up.statements.is_empty() && down.statements.is_empty();
-    let why = down.irreversible().unwrap_or_default();
-    (missing && why.is_empty()).then(|| {
+    let missing = !step.is_incomplete && !up.statements.is_empty() && down.statements.is_empty();
+    let reason = down.irreversible().unwrap_or_default();
+    (missing && reason.is_empty()).then(|| {
         down.finding(
             LintCode::Pair,
             0,
-            "it undoes nothing, and does not say why".into(),
-            "undo what the way up does, or write `-- @irreversible` and the reason".into(),
+            "it reverts nothing and gives no reason".into(),
+            "revert the up migration, or write `-- @irreversible` and the reason".into(),
         )
     })
 }
 
-/// The statements of the services, and what they declare, that name no columns.
+/// M004 in the recorded statements and the declarations of the services.
 pub(super) fn statements(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     for owner in &project.owners {
@@ -73,19 +73,19 @@ fn all_columns(location: &SourceLocation) -> Finding {
     Finding::new(
         LintCode::AllColumns,
         location,
-        "`*` stands for columns that a later migration changes under the running programs".into(),
+        "`*` selects columns that a later migration changes under the running programs".into(),
         "name the columns".into(),
     )
 }
 
-/// Where a `*` stands for columns, in bytes.
+/// Returns the byte offset of a `*` that selects columns.
 fn star(tokens: &[Token<'_>]) -> Option<usize> {
     let star = tokens.windows(2).find(|pair| {
         let [before, star] = pair else { return false };
-        let begins = ["select", "distinct", "all", "returning"]
+        let starts_list = ["select", "distinct", "all", "returning"]
             .iter()
             .any(|word| before.is(word));
-        star.is_symbol("*") && (begins || before.is_symbol(",") || before.is_symbol("."))
+        star.is_symbol("*") && (starts_list || before.is_symbol(",") || before.is_symbol("."))
     })?;
     Some(star[1].offset)
 }

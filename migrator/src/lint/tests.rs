@@ -126,8 +126,8 @@ async fn a_finding_says_its_place_its_code_and_what_to_do() {
 
     assert_eq!(
         findings[0].to_string(),
-        "users/migrations/0003_x.up.sql:2:3: M002 column users.bio goes; \
-         keep it, or write `-- @destroys column users.bio` right above"
+        "users/migrations/0003_x.up.sql:2:3: M002 column users.bio is dropped; \
+         keep it, or write `-- @destroys column users.bio` above the statement"
     );
     let json = serde_json::to_value(&findings[0]).unwrap();
     assert_eq!((&json["code"], &json["line"]), (&"M002".into(), &2.into()));

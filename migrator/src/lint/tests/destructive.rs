@@ -140,11 +140,14 @@ async fn m009_a_rebuild_keeps_what_belongs_to_the_table() {
         .replace("'users'", "'old'")
         .replace("'new_users'", "'users'");
     for (up, what) in [
-        (without_mark.as_str(), "may be used again"),
-        (&REBUILD.replace(index, ""), "the index users_by_name goes"),
+        (without_mark.as_str(), "may be assigned again"),
+        (
+            &REBUILD.replace(index, ""),
+            "the index users_by_name is dropped",
+        ),
         (
             &REBUILD.replace(trigger, ""),
-            "the trigger users_named goes",
+            "the trigger users_named is dropped",
         ),
         (&away, "posts.user_id now refers to old"),
     ] {
