@@ -50,9 +50,9 @@ async fn an_uncached_author_cannot_write_while_the_user_service_hangs() {
     let fixture = with_expired_cache(3).await;
     fixture.users.set_behavior(Behavior::Hang);
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let created = fixture.posts.create(draft(1, "x")).await.unwrap_err();
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let committed = fixture.posts.commit(commit(creations([1, 2]))).await;
 
     assert_unavailable(&created, 1);
@@ -74,9 +74,9 @@ async fn an_uncached_author_cannot_write_during_an_outage() {
         ..CreatePostRequest::default()
     };
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let created = fixture.posts.create(draft(2, "x")).await.unwrap_err();
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let validated = fixture.posts.create_by(validated).await.unwrap_err();
     // The author 1 is cached.
     let committed = fixture.posts.commit(commit(creations([1, 2, 1]))).await;
@@ -155,12 +155,12 @@ async fn the_authors_of_a_commit_are_looked_up_by_one_call() {
 #[tokio::test]
 async fn a_missing_author_can_write_once_created() {
     let fixture = PostServiceFixture::start(0).await;
-    let refused = fixture.posts.create(draft(1, "x")).await.unwrap_err();
+    let rejected = fixture.posts.create(draft(1, "x")).await.unwrap_err();
     fixture.add(1..=1).await;
 
     let created = fixture.posts.create(draft(1, "x")).await.unwrap();
 
-    assert_refused(&refused, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+    assert_refused(&rejected, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
     assert_eq!(created.author, Some(author(State::Resolved, "user 1")));
 }
 
@@ -229,7 +229,7 @@ async fn the_foreign_key_rejects_a_cached_author_who_was_deleted() {
 #[tokio::test]
 async fn the_foreign_key_rejects_an_author_only_the_user_service_has() {
     let fixture = PostServiceFixture::start(1).await;
-    fixture.users.add_user(2, "nobody");
+    fixture.users.add_user(2, "missing");
 
     let created = fixture.posts.create(draft(2, "x")).await.unwrap_err();
     let committed = fixture.posts.commit(commit(creations([1, 2]))).await;

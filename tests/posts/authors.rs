@@ -102,7 +102,7 @@ async fn expired_nicknames_are_looked_up_again_by_one_call() {
 async fn a_changed_nickname_is_seen_after_a_refresh() {
     let ttl = Duration::from_millis(200);
     let fixture = PostServiceFixture::with(1, |settings| settings.authors.author_ttl = ttl).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let before = fixture.posts.get(1).await.unwrap();
     fixture.users.add_user(1, "sue");
 
@@ -116,7 +116,7 @@ async fn a_changed_nickname_is_seen_after_a_refresh() {
     };
     let after = within_timeout(seen).await;
 
-    assert!(begun.elapsed() >= ttl / 2);
+    assert!(started.elapsed() >= ttl / 2);
     assert_eq!(before.author, Some(author(State::Resolved, "user 1")));
     assert_eq!(after.author, Some(author(State::Resolved, "sue")));
     assert_eq!(fixture.users.calls().len(), 2);

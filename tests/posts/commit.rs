@@ -139,7 +139,7 @@ async fn a_failed_mutation_rolls_back_all_and_is_named_by_index() {
             Mutation::Create(draft(fixture.john, "3")),
             failing,
             // This mutation fails too. Only the first failure is reported.
-            Mutation::Create(draft(100, "nobody")),
+            Mutation::Create(draft(100, "missing")),
         ]);
         let only_validated = CommitPostsRequest {
             validate_only: true,

@@ -57,7 +57,7 @@ async fn output_only_fields_are_ignored() {
             etag: "mine".into(),
             author: Some(Author {
                 state: 99,
-                nickname: "somebody".into(),
+                nickname: "ignored".into(),
             }),
             ..draft(fixture.susan, "first")
         })
@@ -123,14 +123,14 @@ async fn a_post_of_a_missing_author_is_rejected() {
     let fixture = SystemFixture::start().await;
 
     for request in [draft(99, "first"), draft(i64::MAX, "first")] {
-        let nobody = request.author_id;
+        let missing = request.author_id;
         let validated = only_validate(request.clone());
         for status in [
             fixture.posts.create(request).await.unwrap_err(),
             fixture.posts.create_by(validated).await.unwrap_err(),
         ] {
             assert_refused(&status, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
-            assert_eq!(metadata(&status, "author_id"), Some(nobody.to_string()));
+            assert_eq!(metadata(&status, "author_id"), Some(missing.to_string()));
         }
     }
     assert_eq!(fixture.stored().await, [""; 0]);
@@ -237,7 +237,7 @@ async fn concurrent_creations_get_distinct_ids() {
         } else {
             fixture.john
         };
-        // One statement inserts all bodies as JSON. They must be escaped.
+        // A single statement inserts all bodies as JSON. They must be escaped.
         let body = format!("{n} \"']}}\\u0000\n\t\u{2028}\u{1F600}\u{FFFF} \\\" \u{e9}");
         fixture.posts.create(draft(author, &body))
     }))
@@ -285,9 +285,9 @@ async fn only_concurrent_posts_of_a_deleted_author_are_rejected() {
     }))
     .await;
 
-    let (created, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    assert_eq!((created.len(), refused.len()), (56, 8));
-    for status in refused {
+    let (created, rejected): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((created.len(), rejected.len()), (56, 8));
+    for status in rejected {
         assert_refused(
             &status.unwrap_err(),
             Code::FailedPrecondition,

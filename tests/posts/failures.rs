@@ -122,7 +122,7 @@ async fn a_write_fails_when_lock_timeout_expires() {
 #[tokio::test]
 async fn a_write_is_rejected_immediately_if_the_queue_is_full() {
     let fixture = SystemFixture::with(|settings| {
-        // One permit is for the write of the service at its start.
+        // The first permit is for the write of the service at its start.
         settings.database.write_queue_capacity = NonZeroUsize::new(2).unwrap();
         settings.database.max_write_batch = NonZeroUsize::MIN;
         settings.database.lock_timeout = Duration::from_secs(1);

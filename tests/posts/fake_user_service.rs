@@ -41,7 +41,7 @@ pub struct Call {
     pub request_id: Option<String>,
 }
 
-/// The user service. Copies of it are one and the same.
+/// A fake user service. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct FakeUserService(Arc<Inner>);
 
@@ -118,7 +118,7 @@ impl FakeUserService {
         }
     }
 
-    /// What becomes of the call that comes now.
+    /// Returns the behavior on the current call.
     fn behavior(&self) -> Behavior {
         let mut behavior = self.0.behavior.lock().unwrap();
         let now = *behavior;

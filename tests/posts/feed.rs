@@ -130,9 +130,9 @@ async fn posts_of_another_process_arrive_within_a_second() {
     let mut took = Vec::new();
     for _ in 0..TRIES {
         let created = other.posts.create(draft(fixture.susan, "x")).await.unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         let come = watching.next().await.unwrap();
-        took.push(begun.elapsed());
+        took.push(started.elapsed());
 
         assert_eq!(come.id, created.id);
     }

@@ -220,7 +220,7 @@ async fn concurrent_requests_are_executed_once_and_replayed() {
 #[tokio::test]
 async fn a_request_id_used_concurrently_is_executed_once() {
     // If a commit is rejected, the creations of its batch are executed one by one.
-    for refused_too in [false, true] {
+    for with_rejected in [false, true] {
         let fixture = with_deleted_author().await;
         let (single, equal, reused, bad) = (request_id(), request_id(), request_id(), request_id());
         let two = |body: &str, second| {
@@ -236,7 +236,7 @@ async fn a_request_id_used_concurrently_is_executed_once() {
                 commit_by(&equal, two("1", fixture.susan)),
                 commit_by(&reused, two(&format!("reused{n}"), fixture.susan)),
             ];
-            if refused_too {
+            if with_rejected {
                 commits.push(commit_by(&bad, two("2", fixture.john)));
             }
             commits
@@ -274,13 +274,13 @@ async fn a_request_id_used_concurrently_is_executed_once() {
             matches!(others.as_slice(), [(id, _)] if **id == reused),
             "{others:?}"
         );
-        // One post of the creation, and two posts of each of two commits.
+        // The creation has one post. Two commits have two posts each.
         assert_eq!(fixture.stored_bodies().await.len(), 1 + 2 + 2);
-        let remembered = fixture
+        let recorded = fixture
             .system
             .query("select hex(request_id) from post_requests")
             .await;
-        assert_eq!(remembered.len(), 3);
+        assert_eq!(recorded.len(), 3);
     }
 }
 
@@ -430,12 +430,12 @@ async fn expired_records_are_pruned_despite_records_from_the_future() {
 async fn a_rejected_request_can_be_retried_with_its_id() {
     let fixture = PostServiceFixture::start(1).await;
     let request = create(&request_id(), draft(2, "x"));
-    let refused = fixture.posts.create_by(request.clone()).await.unwrap_err();
+    let rejected = fixture.posts.create_by(request.clone()).await.unwrap_err();
     fixture.add(2..=2).await;
 
     let created = fixture.posts.create_by(request).await.unwrap();
 
-    assert_refused(&refused, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
+    assert_refused(&rejected, Code::FailedPrecondition, "AUTHOR_NOT_FOUND");
     assert_eq!(fixture.posts.get(created.id).await.unwrap(), created);
 }
 

@@ -59,9 +59,9 @@ where
 {
     let mut took = Vec::new();
     for _ in 0..TRIES {
-        let begun = Instant::now();
+        let started = Instant::now();
         let result = read().await.unwrap();
-        took.push(begun.elapsed());
+        took.push(started.elapsed());
         if took.last() < Some(&BOUND) {
             return result;
         }
@@ -139,20 +139,20 @@ async fn a_late_response_is_cached_for_the_next_read() {
     })
     .await;
     fixture.users.set_behavior(Behavior::Hang);
-    let in_vain = fixture.posts.get(1).await.unwrap();
+    let unresolved = fixture.posts.get(1).await.unwrap();
 
     fixture.users.release();
     let resolved = async {
         loop {
             let post = fixture.posts.get(1).await.unwrap();
-            if post.author != in_vain.author {
+            if post.author != unresolved.author {
                 return post;
             }
         }
     };
     let post = within_timeout(resolved).await;
 
-    assert_eq!(in_vain.author, Some(author(State::Unavailable, "")));
+    assert_eq!(unresolved.author, Some(author(State::Unavailable, "")));
     assert_eq!(post.author, Some(author(State::Resolved, "user 1")));
     assert_eq!(fixture.users.calls().len(), 1);
 }

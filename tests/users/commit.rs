@@ -54,7 +54,7 @@ async fn each_mutation_sees_the_mutations_before_it() {
     // In any other order, two users would have the same nickname.
     let results = system
         .commit(commit([
-            rename(&users[0], "nobody"),
+            rename(&users[0], "missing"),
             rename(&users[1], "susan"),
             rename(&users[0], "john"),
             Mutation::Delete(delete(users[1].id)),
@@ -97,9 +97,9 @@ async fn a_failed_mutation_rolls_back_all_and_is_named_by_index() {
     let users = system.create_all(["susan", "john", "author"]).await;
     system.post_by(&users[2]).await;
     let before = system.stored().await;
-    let nobody = User {
+    let missing = User {
         id: i64::MAX,
-        ..named("nobody")
+        ..named("missing")
     };
 
     for (failing, code, reason) in [
@@ -124,7 +124,7 @@ async fn a_failed_mutation_rolls_back_all_and_is_named_by_index() {
             Code::AlreadyExists,
             "NICKNAME_TAKEN",
         ),
-        (rename(&nobody, "other"), Code::NotFound, "USER_NOT_FOUND"),
+        (rename(&missing, "other"), Code::NotFound, "USER_NOT_FOUND"),
         (
             Mutation::Delete(delete(users[0].id)),
             Code::NotFound,

@@ -67,9 +67,9 @@ async fn rejected_calls_and_dry_runs_change_no_read() {
     tried.validate_only = true;
     system.update(tried).await.unwrap();
     let taken = update(renamed(&users[0], &users[1].nickname), &["nickname"]);
-    let refused = system.update(taken).await.unwrap_err();
+    let rejected = system.update(taken).await.unwrap_err();
 
-    assert_refused(&refused, Code::AlreadyExists, "NICKNAME_TAKEN");
+    assert_refused(&rejected, Code::AlreadyExists, "NICKNAME_TAKEN");
     for _ in 0..2 {
         assert_eq!(read_concurrently(&system, &users).await, users);
         assert_eq!(system.get(users[0].id).await.unwrap(), users[0]);

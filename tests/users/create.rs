@@ -106,7 +106,7 @@ async fn the_longest_nickname_and_address_are_accepted() {
 #[tokio::test]
 async fn a_nickname_taken_in_another_letter_case_is_rejected() {
     let system = System::start().await;
-    for (taken, refused) in [
+    for (taken, rejected) in [
         ("Susan", "sUSAN"),
         ("ÉMILE", "e\u{301}mile"),
         ("ｊｏｈｎ", "John"),
@@ -114,7 +114,7 @@ async fn a_nickname_taken_in_another_letter_case_is_rejected() {
         system.create_user(taken).await.unwrap();
         let before = system.stored().await;
 
-        let status = system.create_user(refused).await.unwrap_err();
+        let status = system.create_user(rejected).await.unwrap_err();
 
         assert_refused(&status, Code::AlreadyExists, "NICKNAME_TAKEN");
         assert_eq!(system.stored().await, before);
@@ -124,7 +124,7 @@ async fn a_nickname_taken_in_another_letter_case_is_rejected() {
 #[tokio::test]
 async fn an_address_taken_in_another_letter_case_is_rejected() {
     let system = System::start().await;
-    for (number, (taken, refused)) in [
+    for (number, (taken, rejected)) in [
         ("susan@example.com", "SUSAN@Example.COM"),
         ("straße@example.com", "STRASSE@example.com"),
     ]
@@ -135,7 +135,7 @@ async fn an_address_taken_in_another_letter_case_is_rejected() {
         system.create(first).await.unwrap();
         let before = system.stored().await;
 
-        let second = user(&format!("second {number}"), refused);
+        let second = user(&format!("second {number}"), rejected);
         let status = system.create(second).await.unwrap_err();
 
         assert_refused(&status, Code::AlreadyExists, "EMAIL_TAKEN");
@@ -217,9 +217,9 @@ async fn one_of_64_concurrent_creations_gets_a_nickname() {
 
     let results = join_all((0..64).map(|_| system.create_user("susan"))).await;
 
-    let refused: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).collect();
-    assert_eq!(refused.len(), 63);
-    for status in refused {
+    let rejected: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).collect();
+    assert_eq!(rejected.len(), 63);
+    for status in rejected {
         assert_refused(status, Code::AlreadyExists, "NICKNAME_TAKEN");
     }
     assert_eq!(system.stored().await.len(), 1);
@@ -255,9 +255,9 @@ async fn only_concurrent_creations_with_a_taken_name_are_rejected() {
     }))
     .await;
 
-    let (created, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    assert_eq!((created.len(), refused.len()), (49, 15));
-    for status in refused {
+    let (created, rejected): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((created.len(), rejected.len()), (49, 15));
+    for status in rejected {
         assert_refused(&status.unwrap_err(), Code::AlreadyExists, "NICKNAME_TAKEN");
     }
     let mut created: Vec<_> = created.into_iter().map(Result::unwrap).collect();

@@ -141,7 +141,7 @@ async fn concurrent_requests_are_executed_once_and_replayed() {
 #[tokio::test]
 async fn a_request_id_used_concurrently_creates_one_user() {
     // If a user is rejected, the creations of its batch are executed one by one.
-    for refused_too in [false, true] {
+    for with_rejected in [false, true] {
         let system = System::start().await;
         system.create_user("taken").await.unwrap();
         let (equal, reused, bad) = (request_id(), request_id(), request_id());
@@ -149,7 +149,7 @@ async fn a_request_id_used_concurrently_creates_one_user() {
         for n in 0..16 {
             requests.push(create(&equal, named("equal")));
             requests.push(create(&reused, named(&format!("reused{n}"))));
-            if refused_too {
+            if with_rejected {
                 let nickname = if n % 2 == 0 { "TAKEN" } else { "free" };
                 requests.push(create(&bad, named(nickname)));
             }
@@ -181,7 +181,7 @@ async fn a_request_id_used_concurrently_creates_one_user() {
             }
             users.dedup();
             nicknames.extend(users.iter().map(|user| user.nickname.clone()));
-            let expected = usize::from(*id != bad || refused_too);
+            let expected = usize::from(*id != bad || with_rejected);
             assert_eq!(users.len(), expected, "{users:?}");
         }
         let mut stored = system.query("select nickname from users").await;
@@ -324,7 +324,7 @@ async fn a_rejected_request_can_be_retried_with_its_id() {
     let system = System::start().await;
     let id = request_id();
     let in_the_way = system.create_user("SUSAN").await.unwrap();
-    let refused = system
+    let rejected = system
         .create_by(create(&id, named("susan")))
         .await
         .unwrap_err();
@@ -332,7 +332,7 @@ async fn a_rejected_request_can_be_retried_with_its_id() {
 
     let created = system.create_by(create(&id, named("susan"))).await.unwrap();
 
-    assert_refused(&refused, Code::AlreadyExists, "NICKNAME_TAKEN");
+    assert_refused(&rejected, Code::AlreadyExists, "NICKNAME_TAKEN");
     assert_eq!(system.get(created.id).await.unwrap(), created);
 }
 

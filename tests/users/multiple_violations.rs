@@ -71,7 +71,7 @@ async fn all_violations_of_a_request_are_reported() {
     let wrong = User {
         id: -1,
         role: 7,
-        ..user("", "nobody")
+        ..user("", "missing")
     };
 
     let create = CreateUserRequest {
@@ -118,7 +118,7 @@ async fn all_violations_of_a_commit_and_the_first_index_are_reported() {
             Mutation::Create(named("first")),
             Mutation::Delete(delete(susan.id)),
             Mutation::Create(named("third")),
-            Mutation::Create(user("", "nobody")),
+            Mutation::Create(user("", "missing")),
             Mutation::Delete(delete(0)),
         ])
     };

@@ -17,7 +17,7 @@ fn noon() -> DateTime<Utc> {
 
 fn micros(timestamp: Option<Timestamp>) -> i64 {
     let Timestamp { seconds, nanos } = timestamp.unwrap();
-    assert_eq!(nanos % 1000, 0, "it is no whole microsecond");
+    assert_eq!(nanos % 1000, 0, "it is not a whole number of microseconds");
     seconds * 1_000_000 + i64::from(nanos) / 1000
 }
 
