@@ -1,4 +1,4 @@
-//! Backups and the way back, on databases with two tables that are always written together.
+//! Backups and restores of databases whose two tables are always written together.
 
 mod consistency;
 mod disk;
@@ -26,10 +26,10 @@ use tokio::task::JoinHandle;
 
 use crate::{PATIENCE, TestDir, execute, migrations, query_texts};
 
-/// The migrations of these databases.
+/// The numbers of the migrations of these databases.
 const KNOWN: [i64; 2] = [1, 2];
 
-/// Whatever is written adds a row to each of the two, so they always have as many.
+/// Counts both tables. Each write adds a row to each of them, so the counts are equal.
 const COUNTS: &str =
     "select (select count(*) from debits) || ' ' || (select count(*) from credits)";
 
@@ -52,7 +52,7 @@ impl TestDir {
         ]))
     }
 
-    /// A database with so many rows in each table, at the newest version.
+    /// Creates a database with this many rows in each table, at the newest version.
     async fn with_rows(rows: u32) -> Self {
         let dir = Self::new();
         dir.ledger().run(migrator::Run::upgrade()).await.unwrap();
@@ -99,7 +99,7 @@ impl TestDir {
         self.query(COUNTS).await.remove(0)
     }
 
-    /// The names in the folder of backups.
+    /// Returns the file names in the backup directory.
     fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.0.path().join("backups")) else {
             return Vec::new();
@@ -111,7 +111,7 @@ impl TestDir {
     }
 }
 
-/// What a query yields in a backup.
+/// Runs a query in a backup.
 async fn query_in(file: &Path, query: &str) -> Vec<String> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let mut backup = options.connect().await.unwrap();
@@ -120,8 +120,7 @@ async fn query_in(file: &Path, query: &str) -> Vec<String> {
     rows
 }
 
-/// Somebody who writes a row into each table, again and again, and waits for the lock as
-/// the services do.
+/// A writer that repeatedly adds a row to each table, and waits for the lock as the services do.
 struct Writer {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicI64>,
@@ -177,7 +176,7 @@ impl Writer {
         longest
     }
 
-    /// Waits until it has written something more.
+    /// Waits until the writer has committed again.
     async fn goes_on(&self) {
         let now = self.written.load(Ordering::Acquire);
         let more = async {
@@ -192,14 +191,14 @@ impl Writer {
         self.written.load(Ordering::Acquire)
     }
 
-    /// The longest time that it has waited for the lock.
+    /// Stops the writer, and returns its longest wait for the lock.
     async fn end(self) -> Duration {
         self.stop.store(true, Ordering::Release);
         self.task.await.unwrap()
     }
 }
 
-/// Overwrites bytes of a file from `at` on.
+/// Overwrites bytes of a file from offset `at`.
 fn overwrite(file: &Path, at: u64, bytes: &[u8]) {
     use std::os::unix::fs::FileExt;
 
@@ -207,7 +206,7 @@ fn overwrite(file: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).unwrap();
 }
 
-/// Makes all pages but the first so many unreadable.
+/// Makes pages of a file unreadable, from the second one.
 fn damage(file: &Path, pages: u64) {
     let length = fs::metadata(file).unwrap().len();
     let from = pages * 4096;

@@ -18,7 +18,7 @@ async fn try_schema(script: &str) -> Result<Schema, DatabaseError> {
     Ok(schema)
 }
 
-/// Declarations with everything that SQLite lets one say.
+/// Declarations that use every clause of SQLite's grammar.
 const SAMPLES: [&str; 16] = [
     include_str!("../../../../user-service/schema.sql"),
     include_str!("../../../../post-service/schema.sql"),

@@ -1,4 +1,4 @@
-//! A backup is of one moment, whatever goes on meanwhile.
+//! A backup is one snapshot, whatever other processes do.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -21,7 +21,7 @@ async fn a_backup_beside_a_writer_is_one_snapshot() {
     for _ in 0..5 {
         let before = writer.written();
         let backup = dir.back_up().await.unwrap();
-        // One may be committed and not counted yet.
+        // One row may be committed but not counted yet.
         let after = writer.written() + 1;
 
         let rows = &backup.manifest.rows;

@@ -1,5 +1,5 @@
-//! A full disk, and processes that are killed. Each in a process of its own, which is this
-//! test program with one test that nobody runs otherwise.
+//! Full disks and killed processes. Each case runs in a child process: this test binary with one
+//! ignored test.
 
 use std::{
     collections::BTreeMap,
@@ -20,19 +20,19 @@ use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use super::{COUNTS, KNOWN, query_in};
 use crate::{PATIENCE, TestDir, query_texts};
 
-/// What the child is to do: `back_up`, or `restore` of this file.
+/// The child's task: `back_up`, or the file to restore.
 const DO: &str = "MIGRATOR_TEST_DO";
-/// The database.
+/// The path of the child's database.
 const DATABASE: &str = "MIGRATOR_TEST_DATABASE";
-/// The event at which the child kills itself, and how many microseconds later.
+/// The number of the event at which the child kills itself, and a delay in microseconds.
 const KILL: &str = "MIGRATOR_TEST_KILL";
-/// The event at which the child fills the disk, and how many bytes it leaves.
+/// The number of the event at which the child fills the disk, and the bytes that it leaves.
 const FILL: &str = "MIGRATOR_TEST_FILL";
 
-/// What the child says when it did what it was to do.
+/// The child's output after a success.
 const DONE: &str = "It is done.";
 
-/// The command that runs the child.
+/// Returns the command that runs the child.
 fn child(database: &Path, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(DATABASE, database).env(DO, what).args([
@@ -55,7 +55,7 @@ async fn run_in_a_child_process() {
     let what = std::env::var(DO).unwrap();
     let kill = std::env::var(KILL).ok().map(|kill| pair(&kill));
     let fill = std::env::var(FILL).ok().map(|fill| pair(&fill));
-    // As the services have: so the log and its index stay on the disk until the end.
+    // An open connection, as the services have, keeps the log and its index on the disk.
     let service = SqliteConnectOptions::new().filename(&database);
     let mut service = service.connect().await.unwrap();
     query_texts(&mut service, COUNTS).await;
@@ -88,7 +88,7 @@ fn pair(text: &str) -> (u64, u64) {
     (one.parse().unwrap(), other.parse().unwrap())
 }
 
-/// Kills this process, so many microseconds from now.
+/// Kills this process after a delay.
 fn kill_after(micros: u64) {
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_micros(micros));
@@ -97,7 +97,7 @@ fn kill_after(micros: u64) {
     });
 }
 
-/// Leaves so many bytes free on the disk of the database.
+/// Fills the disk of the database, and leaves this many bytes.
 fn fill_disk(database: &Path, leave: u64) {
     let mut file = fs::File::create(database.with_file_name("in the way")).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -105,9 +105,9 @@ fn fill_disk(database: &Path, leave: u64) {
     file.set_len(length.saturating_sub(leave)).unwrap();
 }
 
-/// Runs a child whose database is on a disk of so many KiB, with `fill` as in [`FILL`]. All
-/// that is on the disk in the end is copied into the folder `left`. `None` where neither
-/// the superuser runs the tests nor the kernel lets others mount what only they see.
+/// Runs a child whose database is on a disk of this size, with `fill` as in [`FILL`]. Copies the
+/// files that are left to the directory `left`. Returns `None` if the test runs neither as root
+/// nor on a kernel with unprivileged mount namespaces.
 fn on_small_disk(dir: &TestDir, kibibytes: u64, what: &str, fill: Option<&str>) -> Option<String> {
     let folder = dir.0.path();
     fs::create_dir_all(folder.join("disk")).unwrap();
@@ -124,7 +124,7 @@ fn on_small_disk(dir: &TestDir, kibibytes: u64, what: &str, fill: Option<&str>) 
     Some(text(&run_behind(unshare, &child)))
 }
 
-/// How this machine lets what is mounted be seen by one process only, if it does.
+/// Returns the command that makes a mount visible to one process only, if this machine has one.
 fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
     let options = ["-m", "-rm"].into_iter().find(|options| {
         let mut unshare = Command::new("unshare");
@@ -137,16 +137,16 @@ fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
     options
 }
 
-/// Runs a child that may write no file longer than so many KiB.
+/// Runs a child whose files may not exceed this size.
 fn with_short_files(dir: &TestDir, kibibytes: u64, what: &str) -> String {
-    // In blocks of 512 bytes, and with an error in place of the signal.
+    // The limit is in blocks of 512 bytes. Without the signal, a write returns an error.
     let script = format!("trap '' XFSZ; ulimit -f {}; \"$@\"", kibibytes * 2);
     let mut shell = Command::new("sh");
     shell.args(["-c", &script, "sh"]);
     text(&run_behind(shell, &child(&dir.path(), what)))
 }
 
-/// Runs a command with another as its last arguments.
+/// Runs a command with another one as its last arguments.
 fn run_behind(mut command: Command, other: &Command) -> Output {
     command.arg(other.get_program()).args(other.get_args());
     for (name, value) in other.get_envs() {
@@ -159,7 +159,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// How many rows there are in a database that a process has left.
+/// Returns the row counts of a database that a process has left.
 async fn state(database: &Path) -> String {
     let options = SqliteConnectOptions::new().filename(database);
     let mut connection = options.connect().await.unwrap();
@@ -187,10 +187,10 @@ async fn a_full_disk_fails_a_backup_without_leftovers() {
     let half = size * 1024 / 2;
 
     for (disk, fill, says) in [
-        // What is known before.
+        // The size is known before the copy.
         (size + size / 2, None, "9 DISK_FULL: there is no room for "),
-        // While it is copied, and when there is room for it and not for its record. The
-        // first thing that is told is that the copy begins, the last but one the check.
+        // The disk fills up during the copy, or when only the manifest is missing. The first event
+        // is the begin of the copy; the last but one is the begin of the verification.
         (
             size * 3,
             Some(format!("0 {half}")),
@@ -222,8 +222,8 @@ async fn a_full_disk_fails_a_restore_without_changes() {
     let file = backup.path.to_str().unwrap();
 
     let mut cases = vec![(size + size / 2, None, "there is no room for ")];
-    // From the moment on at which the database is copied, and from that at which the pages
-    // of the backup are, with ever more room.
+    // The disk fills up when the database is copied, or when the pages of the backup are, with
+    // more room each time.
     for event in [2, 5] {
         cases.extend((0..4).map(|quarters| {
             let leave = size * 1024 * quarters / 4;
@@ -321,7 +321,7 @@ async fn a_killed_restore_is_atomic() {
         dir.add_rows(1).await;
         let before = dir.counts().await;
         let mut child = child(&dir.path(), backup.path.to_str().unwrap());
-        // At every event, and at moments around the commit.
+        // Each event, and moments around the commit.
         let kill = format!("{} {}", round % 15, round * 300);
         let output = child.env(KILL, kill).output().unwrap();
 

@@ -1,4 +1,5 @@
-//! What cannot be backed up or restored is refused in one line, and nothing is changed.
+//! A database or file that cannot be backed up or restored is rejected in one line, and nothing
+//! changes.
 
 use std::{fs, path::PathBuf};
 
@@ -10,13 +11,13 @@ use migrator::{
 use super::{damage, manifest_path, overwrite};
 use crate::{PATIENCE, TestDir};
 
-/// One line, with a remedy, and a code that is not the lock's.
+/// Asserts an error in one line, with a remedy and its exit code.
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, reason: &str, says: &str) {
     let refusal = result.unwrap_err();
     let line = refusal.to_string();
     assert_eq!(refusal.reason(), reason, "{line}");
-    // A foreign database is refused as by every other command.
+    // Every command rejects a foreign database with this code.
     let code = if reason == "FOREIGN_DATABASE" { 7 } else { 9 };
     assert_eq!(refusal.exit_code(), code, "{line}");
     assert!(
@@ -25,7 +26,7 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, reason: &str, sa
     );
 }
 
-/// A backup of ten rows, beside a database that has eleven by now.
+/// Makes a backup of ten rows, beside a database that has eleven by now.
 async fn dir_with_backup() -> (TestDir, PathBuf) {
     let dir = TestDir::with_rows(10).await;
     let Backup { path, .. } = dir.back_up().await.unwrap();

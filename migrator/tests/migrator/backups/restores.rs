@@ -1,4 +1,4 @@
-//! A restore replaces all at once, while others use the database, and keeps what was there.
+//! A restore replaces the content in one transaction, and backs up the previous content.
 
 use std::{
     fs,
@@ -65,7 +65,7 @@ async fn an_unfinished_restore_changes_nothing() {
     let mut copy = OnlineBackup::open(&dir.path(), &backup.path).unwrap();
     assert!(copy.lock().unwrap());
 
-    // The lock is held, before the first page and after it.
+    // The lock is held before the first page and after it.
     for pages in [0, 100, u32::MAX] {
         copy.copy(pages).unwrap();
         let busy = sqlx::query("begin immediate").execute(&mut other).await;
@@ -140,7 +140,7 @@ async fn readers_and_writers_continue_during_a_restore() {
             tokio::spawn(async move {
                 let mut reads = 0_u64;
                 while !stop.load(Ordering::Acquire) {
-                    // A half of a restore would be seen here.
+                    // A partial restore would show different counts here.
                     let (debits, credits): (i64, i64) = sqlx::query_as(
                         "select (select count(id) from debits), (select count(id) from credits)",
                     )

@@ -1,4 +1,4 @@
-//! Which backups there are, and which go.
+//! Listing and pruning of backups.
 
 use std::{fs, num::NonZeroUsize, time::Duration};
 

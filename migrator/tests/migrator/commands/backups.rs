@@ -1,4 +1,4 @@
-//! `backup`, `backups`, `restore`, and the backups that runs make of themselves.
+//! The commands `backup`, `backups` and `restore`, and the automatic backups of runs.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::Tree;
 
 const BIO: &str = "bio text not null default ''";
 
-/// One whose database has rows, and for which one migration is pending.
+/// Creates a database with rows, and with one pending migration.
 async fn behind() -> Tree {
     let tree = Tree::upgraded();
     tree.add_rows(5).await;

@@ -1,8 +1,8 @@
-//! From a random schema with random rows to another one, back, and there again.
+//! Migrates random schemas with random rows up to other ones, down, and up again.
 //!
-//! What has to come of the rows is told by other means than those of the planner: each is
-//! written by itself into a database that was declared as the schema to reach. If that
-//! does not take all of them, the way there has to fail, and to change nothing.
+//! The expected rows do not come from the planner: each row is written into a database that was
+//! created with the schema to reach. If that database rejects a row, the up migration must fail
+//! and change nothing.
 
 mod coverage;
 mod data;
@@ -36,15 +36,15 @@ use crate::sqlite::{
     schema::Schema,
 };
 
-/// So many runs of each test, unless the environment says otherwise.
+/// The number of cases of each test, unless the environment sets it.
 const CASES: u32 = 550;
 
-/// So many runs proptest makes if the environment says nothing.
+/// The number of cases by which proptest shows that the environment sets none.
 const PROPTEST_DEFAULT: u32 = 256;
 
 fn check(related: bool) {
     let default = Config::default();
-    // The environment has its say in it.
+    // The environment takes precedence.
     let asked = (default.cases != PROPTEST_DEFAULT).then_some(default.cases);
     let config = Config {
         cases: asked.unwrap_or(CASES),
@@ -53,12 +53,12 @@ fn check(related: bool) {
         ..default
     };
     let cases = config.cases;
-    let reached = Coverage::default();
+    let coverage = Coverage::default();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let result = TestRunner::new(config).run(&vec(any::<u16>(), 0..700), |numbers| {
         let case = runtime.block_on(async {
             let case = Case::new(&mut RandomSource::new(numbers), related);
-            case.run(&reached).await
+            case.run(&coverage).await
         });
         case.map_err(TestCaseError::fail)
     });
@@ -71,10 +71,10 @@ fn check(related: bool) {
             case.rows.join(";\n")
         );
     }
-    println!("{reached:?}");
-    // It would prove nothing if most of them came to nothing.
+    println!("{coverage:?}");
+    // If most cases failed early, the test would prove nothing.
     let most = if related { cases / 4 } else { cases / 10 };
-    assert!(reached.up_again.into_inner() >= most);
+    assert!(coverage.up_again.into_inner() >= most);
 }
 
 #[test]
@@ -97,15 +97,15 @@ fn any_schema_is_reached_from_any_other() {
     check(false);
 }
 
-/// See the module.
+/// A pair of random schemas, with rows of the first.
 struct Case {
     from: String,
     to: String,
-    /// The tables and the unique indexes of `to`, without its triggers.
+    /// The tables and unique indexes of `to`, without its triggers.
     to_tables: String,
     rows: Vec<String>,
     renamed_tables: BTreeMap<Name, Name>,
-    /// By the table's new name and the column's.
+    /// Old column names by the new names of the table and the column.
     renamed_columns: BTreeMap<(Name, Name), Name>,
 }
 
@@ -118,12 +118,12 @@ macro_rules! ensure {
 }
 
 impl Case {
-    fn new(chance: &mut RandomSource, related: bool) -> Self {
-        let from = random::schema(chance);
+    fn new(random: &mut RandomSource, related: bool) -> Self {
+        let from = random::schema(random);
         let to = if related {
-            changed(&from, chance)
+            changed(&from, random)
         } else {
-            random::schema(chance)
+            random::schema(random)
         };
         let mut renamed_tables = BTreeMap::new();
         let mut renamed_columns = BTreeMap::new();
@@ -133,7 +133,7 @@ impl Case {
             };
             let (old, new) = (Name::new(&before.name), Name::new(&after.name));
             let same = |name: &Name, other: &str| *name == Name::new(other);
-            // Where the old name is in use again, it is that table or column which goes on.
+            // If the old name is in use again, that object is the successor.
             let taken = to.tables.iter().any(|table| same(&old, &table.name));
             if old != new && taken {
                 continue;
@@ -156,13 +156,13 @@ impl Case {
             from: from.script(),
             to: to.script(),
             to_tables: to.tables_script() + &to.indexes_script(),
-            rows: rows::rows(&from, chance),
+            rows: rows::rows(&from, random),
             renamed_tables,
             renamed_columns,
         }
     }
 
-    /// The directives are followed as a person would answer.
+    /// Returns the renames, with questions answered as their author would.
     fn renames(&self, from: &Schema, to: &Schema) -> Result<Renames, Error> {
         let (mut renames, _) = Renames::find(from, to)?;
         for (new, old) in &self.renamed_tables {
@@ -187,7 +187,7 @@ impl Case {
         Ok(renames)
     }
 
-    async fn run(&self, reached: &Coverage) -> Result<(), String> {
+    async fn run(&self, coverage: &Coverage) -> Result<(), String> {
         let (from, to) = (declared(&self.from).await, declared(&self.to).await);
         ensure!(
             declared(&from.catalog().ddl()).await == from,
@@ -201,11 +201,11 @@ impl Case {
             (Err(Error::NotNullWithoutDefault { table, column }), _) => {
                 let column = to.tables[&table].column(&column).unwrap();
                 ensure!(column.default.is_none(), "{} has a default", column.name);
-                Coverage::count(&reached.refused);
+                Coverage::count(&coverage.refused);
                 return Ok(());
             }
             (Err(Error::Unsupported { .. }), _) | (_, Err(Error::Unsupported { .. })) => {
-                Coverage::count(&reached.refused);
+                Coverage::count(&coverage.refused);
                 return Ok(());
             }
             (up, down) => (
@@ -213,7 +213,7 @@ impl Case {
                 down.map_err(|error| error.to_string())?,
             ),
         };
-        reached.count_plan(&up);
+        coverage.count_plan(&up);
         let pairs = pairs(&from, &to, &renames);
         let mut database = self.filled(&from).await?;
         let plans = Plans {
@@ -223,7 +223,7 @@ impl Case {
             up: &up,
             down: &down,
         };
-        let result = self.there_and_back(&mut database, &plans, reached).await;
+        let result = self.round_trip(&mut database, &plans, coverage).await;
         database.close().await.unwrap();
         result.map_err(|error| {
             format!(
@@ -234,7 +234,7 @@ impl Case {
         })
     }
 
-    /// A database with the rows that its own constraints allow.
+    /// Opens a database with the rows that its own constraints allow.
     async fn filled(&self, from: &Schema) -> Result<SqliteConnection, String> {
         let mut database = memory().await;
         done(&mut database, &self.from).await;
@@ -250,12 +250,12 @@ impl Case {
         Ok(database)
     }
 
-    /// Up, down, and up again.
-    async fn there_and_back(
+    /// Runs the up, the down and the up migration again.
+    async fn round_trip(
         &self,
         database: &mut SqliteConnection,
         plans: &Plans<'_>,
-        reached: &Coverage,
+        coverage: &Coverage,
     ) -> Result<(), String> {
         let Plans {
             pairs, up, down, ..
@@ -263,22 +263,22 @@ impl Case {
         let surviving = Surviving::new(pairs, up, down);
         let must = !surviving.may_fail;
         let survivors = surviving.read(database, |pair| pair.before, false).await;
-        let marks_before = sequences(database, pairs, |pair| pair.before).await;
+        let sequences_before = sequences(database, pairs, |pair| pair.before).await;
         let violations = data::violations(database).await;
         if survivors.iter().any(|rows| !rows.is_empty()) {
-            Coverage::count(&reached.with_rows);
+            Coverage::count(&coverage.with_rows);
         }
 
-        if !self.there(database, plans).await? {
-            Coverage::count(&reached.failed);
+        if !self.migrate_up(database, plans).await? {
+            Coverage::count(&coverage.failed);
             return Ok(());
         }
         let found = sequences(database, pairs, |pair| pair.after).await;
         ensure!(
-            found == marks_before,
-            "sequences: {found:?} instead of {marks_before:?}"
+            found == sequences_before,
+            "sequences: {found:?} instead of {sequences_before:?}"
         );
-        Coverage::count(&reached.up);
+        Coverage::count(&coverage.up);
 
         if !migrate(database, &down.script(), must).await? {
             return Ok(());
@@ -288,8 +288,8 @@ impl Case {
         ensure!(back == survivors, "down: {back:?} instead of {survivors:?}");
         let found = sequences(database, pairs, |pair| pair.before).await;
         ensure!(
-            found == marks_before,
-            "sequences: {found:?} instead of {marks_before:?}"
+            found == sequences_before,
+            "sequences: {found:?} instead of {sequences_before:?}"
         );
         if must && pairs.len() == plans.from.tables.len() && surviving.all {
             let found = data::violations(database).await;
@@ -298,7 +298,7 @@ impl Case {
                 "foreign keys: {found:?} instead of {violations:?}"
             );
         }
-        Coverage::count(&reached.down);
+        Coverage::count(&coverage.down);
 
         if !migrate(database, &up.script(), must).await? {
             return Ok(());
@@ -309,12 +309,12 @@ impl Case {
             again == survivors,
             "up again: {again:?} instead of {survivors:?}"
         );
-        Coverage::count(&reached.up_again);
+        Coverage::count(&coverage.up_again);
         Ok(())
     }
 
-    /// Up. `false` if it failed, as it had to, and changed nothing.
-    async fn there(
+    /// Runs the up migration. Returns `false` if it failed as expected, and changed nothing.
+    async fn migrate_up(
         &self,
         database: &mut SqliteConnection,
         plans: &Plans<'_>,
@@ -326,9 +326,9 @@ impl Case {
         let moved = migrate(database, &plans.up.script(), all).await?;
         if moved {
             reaches(database, plans.to, "up").await?;
-            let there = dump(database, plans.to).await;
+            let found = dump(database, plans.to).await;
             let wanted = dump(&mut expected, plans.to).await;
-            ensure!(there == wanted, "up: {there:?} instead of {wanted:?}");
+            ensure!(found == wanted, "up: {found:?} instead of {wanted:?}");
             let found = data::violations(database).await;
             let wanted = data::violations(&mut expected).await;
             ensure!(
@@ -337,16 +337,19 @@ impl Case {
             );
         } else {
             let schema = Schema::read(database).await.unwrap();
-            ensure!(schema == *plans.from, "a failed way up changed the schema");
-            let there = dump(database, plans.from).await;
-            ensure!(there == before, "a failed way up changed rows");
+            ensure!(
+                schema == *plans.from,
+                "a failed up migration changed the schema"
+            );
+            let found = dump(database, plans.from).await;
+            ensure!(found == before, "a failed up migration changed rows");
         }
         expected.close().await.unwrap();
         Ok(moved)
     }
 }
 
-/// Two schemas, and what leads from one to the other.
+/// Two schemas, and the plans between them.
 struct Plans<'a> {
     from: &'a Schema,
     to: &'a Schema,
@@ -355,7 +358,7 @@ struct Plans<'a> {
     down: &'a Plan,
 }
 
-/// Runs a script in a transaction, which it leaves as it found it if it fails.
+/// Runs a script in a transaction, which is rolled back if the script fails.
 async fn migrate(
     database: &mut SqliteConnection,
     script: &str,
@@ -378,18 +381,18 @@ async fn migrate(
 async fn reaches(
     database: &mut SqliteConnection,
     wanted: &Schema,
-    way: &str,
+    step: &str,
 ) -> Result<(), String> {
     let found = Schema::read(database)
         .await
         .map_err(|error| error.to_string())?;
     ensure!(
         found == *wanted,
-        "{way}: it is\n{}instead of\n{}",
+        "{step}: it is\n{}instead of\n{}",
         found.catalog().ddl(),
         wanted.catalog().ddl()
     );
     let wrong = data::integrity(database).await;
-    ensure!(wrong.is_empty(), "{way}: {wrong:?}");
+    ensure!(wrong.is_empty(), "{step}: {wrong:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is renamed, what is new, and what has to be asked.
+//! Renames, new objects, and the questions about them.
 
 use super::declared;
 use crate::sql::name::Name;

@@ -1,4 +1,4 @@
-//! Whole scripts that make a table anew, as somebody will review them.
+//! Whole scripts that rebuild a table, as a reviewer sees them.
 
 use super::scripts;
 

@@ -1,4 +1,4 @@
-//! Whole scripts, as somebody will review them.
+//! Whole scripts, as a reviewer sees them.
 
 use super::scripts;
 

@@ -1,5 +1,4 @@
-//! What SQLite does not do, does in silence, or does only as long as a table is empty; and
-//! that the planner knows it.
+//! Changes that SQLite rejects, does silently, or allows only while a table is empty.
 
 use super::{database, declared, done, plans, rows, run, scripts};
 use crate::sql::{destructive_change::DestructiveChange, name::Name};
@@ -186,7 +185,7 @@ async fn columns_that_sqlite_cannot_drop_need_a_rebuild() {
         let mut by_hand = database(with).await;
         let generated = with.contains("c as");
         let dropped = run(&mut by_hand, "alter table t drop column b").await;
-        // Into these SQLite does not look so far.
+        // SQLite does not parse the bodies of these far enough to reject them.
         let lets = with.contains("select *") || with.contains("set b");
         assert_eq!(dropped.is_ok(), lets, "{with}");
 

@@ -1,10 +1,10 @@
-//! How far cases get: a test of which all fail early proves nothing.
+//! Counts how far the cases get: a test whose cases all fail early proves nothing.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sqlite::planner::Plan;
 
-/// How far cases got.
+/// The numbers of cases by their outcome.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
     pub(super) refused: AtomicU32,
@@ -12,7 +12,7 @@ pub(super) struct Coverage {
     pub(super) up: AtomicU32,
     pub(super) down: AtomicU32,
     pub(super) up_again: AtomicU32,
-    /// Plans with something of that kind.
+    /// The number of plans with a rename.
     pub(super) renames: AtomicU32,
     pub(super) rebuilds: AtomicU32,
     pub(super) in_place: AtomicU32,

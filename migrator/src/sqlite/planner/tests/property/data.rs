@@ -1,4 +1,4 @@
-//! The rows of a database, and how they would get into another one.
+//! The rows of a database, and their expected form in another schema.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::sqlite::{
     schema::{Schema, Table},
 };
 
-/// All rows of each table, sorted, with times as one.
+/// Returns all rows of each table, sorted, with all times made equal.
 pub(super) async fn dump(
     database: &mut SqliteConnection,
     schema: &Schema,
@@ -52,15 +52,15 @@ pub(super) async fn values_of(
     found
 }
 
-/// Rows that refer to nothing, or why that cannot be told.
+/// Returns the rows with broken references, or an error if SQLite cannot check them.
 pub(super) async fn violations(database: &mut SqliteConnection) -> Result<Vec<String>, ()> {
     let query = "select \"table\" || ' to ' || parent from pragma_foreign_key_check order by 1";
     let query = sqlx::query_scalar(query);
     query.fetch_all(database).await.map_err(|_| ())
 }
 
-/// What SQLite finds wrong, without what it finds wrong in databases that were written by
-/// ordinary statements too: behind a virtual column, a text in a NOT NULL column of numbers.
+/// Returns the findings of SQLite's integrity check. It leaves out one that ordinary statements
+/// cause too: a text in a NOT NULL column of numbers that comes after a virtual column.
 pub(super) async fn integrity(database: &mut SqliteConnection) -> Vec<String> {
     let query = "select integrity_check from pragma_integrity_check";
     let mut found = rows(database, query).await;
@@ -68,7 +68,7 @@ pub(super) async fn integrity(database: &mut SqliteConnection) -> Vec<String> {
     found
 }
 
-/// The AUTOINCREMENT marks of the tables that keep theirs.
+/// Returns the AUTOINCREMENT sequences of the tables that keep theirs.
 pub(super) async fn sequences<'a>(
     database: &mut SqliteConnection,
     pairs: &[Pair<'a>],
@@ -86,7 +86,7 @@ pub(super) async fn sequences<'a>(
     marks
 }
 
-/// Writes the rows of one database into another, each by itself. Whether all of them fit.
+/// Writes each row of one database into another. Returns whether all of them fit.
 pub(super) async fn move_rows(
     from: &mut SqliteConnection,
     to: &mut SqliteConnection,
@@ -101,7 +101,7 @@ pub(super) async fn move_rows(
     {
         let plain = |new: &&Name| after.column(new).is_some_and(|c| c.generated.is_none());
         let statements: Vec<_> = columns.keys().filter(plain).collect();
-        // A column, and its value unless it gets the default in its place.
+        // The column, and its value unless it gets the default.
         let names = statements.iter().map(|new| {
             let (column, old) = (after.column(new).unwrap(), quote(columns[*new].spelled()));
             let named = format!("'{}, '", quote(new.spelled()).replace('\'', "''"));
@@ -110,7 +110,7 @@ pub(super) async fn move_rows(
             let unless = |text: String| format!("iif({defaults} and {old} is null, '', {text})");
             (unless(named), unless(value))
         });
-        // A key that was not there is the number that each row had before.
+        // A new key is the number that each row had before.
         let alias = after
             .rowid_alias()
             .filter(|c| !columns.contains_key(&c.name));
@@ -130,7 +130,7 @@ pub(super) async fn move_rows(
                 texts.join(" || ")
             }
         };
-        // Rows that get their key by themselves come last.
+        // Rows whose key SQLite generates come last.
         let key = after.rowid_alias().and_then(|c| columns.get(&c.name));
         let order = key.map_or_else(String::new, |old| {
             let old = quote(old.spelled());

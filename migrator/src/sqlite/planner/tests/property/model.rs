@@ -1,9 +1,9 @@
-//! Schemas that a test makes and changes, and their text. What refers to a table or a
-//! column does so by its number, so that it goes on referring to it under another name.
+//! Schemas that a test generates and changes, and their text. References use the ids of tables
+//! and columns, so that they survive renames.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// A number of a table or a column.
+/// The id of a table or a column.
 pub(super) type Id = u32;
 
 #[derive(Clone, Debug, Default)]
@@ -11,9 +11,9 @@ pub(super) struct Model {
     pub(super) tables: Vec<Table>,
     pub(super) views: Vec<Object>,
     pub(super) triggers: Vec<Object>,
-    /// The next number.
+    /// The next id.
     pub(super) next: Id,
-    /// Whether keywords are in capitals, comments stand in it, and so on.
+    /// The spelling: capital keywords, comments and so on.
     pub(super) style: usize,
 }
 
@@ -37,15 +37,15 @@ pub(super) struct Column {
     pub(super) id: Id,
     pub(super) name: String,
     pub(super) type_name: &'static str,
-    /// Empty if there is none.
+    /// Empty if the column allows NULL.
     pub(super) not_null: &'static str,
     pub(super) default: &'static str,
     pub(super) collation: &'static str,
-    /// What it is computed from, and how.
+    /// The source column of a generated column, and its expression.
     pub(super) generated: Option<(Id, &'static str)>,
 }
 
-/// With `{a}` and `{b}` for columns, and `{t}` for the table.
+/// A constraint with placeholders: `{a}` and `{b}` for columns, `{t}` for the table.
 #[derive(Clone, Debug)]
 pub(super) struct Constraint {
     pub(super) columns: Vec<Id>,
@@ -62,8 +62,8 @@ pub(super) struct Reference {
     pub(super) implicit: bool,
 }
 
-/// An index, a view or a trigger, with `{t}`, `{a}` and `{b}` of a table, `{u}` and `{c}`
-/// of another, and `{v}` for a view.
+/// An index, a view or a trigger. Its placeholders are `{t}`, `{a}` and `{b}` for a table and its
+/// columns, `{u}` and `{c}` for another one, and `{v}` for a view.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) name: String,
@@ -74,7 +74,7 @@ pub(super) struct Object {
     pub(super) view: String,
 }
 
-/// Some names stand without quotes, also such as are keywords elsewhere.
+/// Quotes a name, except for some, among them keywords of other statements.
 pub(super) fn quote(name: &str) -> String {
     if ["name", "posts", "Key", "text", "value", "Tags", "v", "i"].contains(&name) {
         return name.to_owned();
@@ -93,7 +93,7 @@ impl Table {
             .collect()
     }
 
-    /// Whether its key is another name of the rowid.
+    /// Reports whether the key is an alias of the rowid.
     pub(super) fn has_alias(&self) -> bool {
         let [key] = self.key.as_slice() else {
             return false;
@@ -112,7 +112,7 @@ impl Model {
         self.next
     }
 
-    /// Takes away what refers to what is not there, or cannot be.
+    /// Removes references to missing objects, and invalid ones.
     pub(super) fn clean(&mut self) {
         for table in &mut self.tables {
             let there: Vec<_> = table.columns.iter().map(|c| c.id).collect();
@@ -157,7 +157,7 @@ impl Model {
         }
     }
 
-    /// The text of a view, a trigger or an index; `None` if something is not there.
+    /// Returns the text of a view, a trigger or an index, or `None` if its references are missing.
     pub(super) fn text_of(&self, object: &Object) -> Option<String> {
         let mut text = object.text.replace("{n}", &quote(&object.name));
         if text.contains("{t}") {

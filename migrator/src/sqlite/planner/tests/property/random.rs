@@ -1,4 +1,4 @@
-//! Random schemas, random changes of them, and random rows.
+//! Random schemas, and random changes of them.
 
 use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
 use super::random_source::{
@@ -6,13 +6,13 @@ use super::random_source::{
     TRIGGERS, TYPES, VIEW, VIEWS,
 };
 
-fn fresh(chance: &mut RandomSource, pool: &[&str], taken: &[String]) -> Option<String> {
+fn fresh(random: &mut RandomSource, pool: &[&str], taken: &[String]) -> Option<String> {
     let free = |name: &&&str| !taken.iter().any(|t| t.eq_ignore_ascii_case(name));
     let free: Vec<_> = pool.iter().filter(free).collect();
-    (!free.is_empty()).then(|| (*chance.of(&free)).to_string())
+    (!free.is_empty()).then(|| (*random.pick(&free)).to_string())
 }
 
-/// The names that tables, indexes and views share.
+/// Returns the names that tables, indexes and views share.
 fn taken(model: &Model) -> Vec<String> {
     let indexes = model
         .tables
@@ -24,23 +24,23 @@ fn taken(model: &Model) -> Vec<String> {
     tables.chain(views).chain(indexes).cloned().collect()
 }
 
-pub(super) fn schema(chance: &mut RandomSource) -> Model {
+pub(super) fn schema(random: &mut RandomSource) -> Model {
     let mut model = Model {
-        style: chance.below(30),
+        style: random.below(30),
         ..Model::default()
     };
-    for _ in 0..=chance.below(3) {
-        add_table(&mut model, chance);
+    for _ in 0..=random.below(3) {
+        add_table(&mut model, random);
     }
-    for _ in 0..chance.below(7) {
-        change_around(&mut model, chance);
+    for _ in 0..random.below(7) {
+        change_around(&mut model, random);
     }
     model.clean();
     model
 }
 
-fn add_table(model: &mut Model, chance: &mut RandomSource) {
-    let Some(name) = fresh(chance, &TABLES, &taken(model)) else {
+fn add_table(model: &mut Model, random: &mut RandomSource) {
+    let Some(name) = fresh(random, &TABLES, &taken(model)) else {
         return;
     };
     let mut table = Table {
@@ -49,65 +49,65 @@ fn add_table(model: &mut Model, chance: &mut RandomSource) {
         columns: Vec::new(),
         key: Vec::new(),
         autoincrement: false,
-        strict: chance.one_in(3),
+        strict: random.one_in(3),
         without_rowid: false,
         uniques: Vec::new(),
         checks: Vec::new(),
         references: Vec::new(),
         indexes: Vec::new(),
     };
-    for _ in 0..=chance.below(4) {
-        add_column(model, &mut table, chance);
+    for _ in 0..=random.below(4) {
+        add_column(model, &mut table, random);
     }
     let first = &mut table.columns[0];
-    match chance.below(6) {
+    match random.below(6) {
         0 => {}
         1 | 2 => {
             first.type_name = "integer";
             first.not_null = "";
             first.default = "";
             table.key = vec![first.id];
-            table.autoincrement = chance.one_in(2);
+            table.autoincrement = random.one_in(2);
         }
         3 => table.key = vec![first.id],
         _ => {
             table.key = table.columns.iter().take(2).map(|c| c.id).collect();
-            table.without_rowid = chance.one_in(2);
+            table.without_rowid = random.one_in(2);
         }
     }
     model.tables.push(table);
     let last = model.tables.len() - 1;
-    for _ in 0..chance.below(4) {
-        change_constraint(model, last, chance);
+    for _ in 0..random.below(4) {
+        change_constraint(model, last, random);
     }
     model.clean();
 }
 
-fn default_of(type_name: &str, chance: &mut RandomSource) -> &'static str {
+fn default_of(type_name: &str, random: &mut RandomSource) -> &'static str {
     match type_name {
-        "integer" | "int" => chance.of(&["", "1", "-1", "(1 + 2)", "null", "true"]),
-        "text" | "varchar(10)" => chance.of(&["", "'a'", "''", "'it''s'", "current_timestamp"]),
-        "real" => chance.of(&["", "1.5", "+.5", "(2)"]),
-        "blob" => chance.of(&["", "x'00'"]),
-        _ => chance.of(&["", "7", "'a'", "(abs(-3))", "x'01'"]),
+        "integer" | "int" => random.pick(&["", "1", "-1", "(1 + 2)", "null", "true"]),
+        "text" | "varchar(10)" => random.pick(&["", "'a'", "''", "'it''s'", "current_timestamp"]),
+        "real" => random.pick(&["", "1.5", "+.5", "(2)"]),
+        "blob" => random.pick(&["", "x'00'"]),
+        _ => random.pick(&["", "7", "'a'", "(abs(-3))", "x'01'"]),
     }
 }
 
-fn add_column(model: &mut Model, table: &mut Table, chance: &mut RandomSource) {
+fn add_column(model: &mut Model, table: &mut Table, random: &mut RandomSource) {
     let names: Vec<_> = table.columns.iter().map(|c| c.name.clone()).collect();
-    let Some(name) = fresh(chance, &COLUMNS, &names) else {
+    let Some(name) = fresh(random, &COLUMNS, &names) else {
         return;
     };
     let type_name = if table.strict {
-        chance.of(&STRICT)
+        random.pick(&STRICT)
     } else {
-        chance.of(&TYPES)
+        random.pick(&TYPES)
     };
-    let default = default_of(type_name, chance);
-    let not_null = if default.is_empty() && !chance.one_in(6) {
+    let default = default_of(type_name, random);
+    let not_null = if default.is_empty() && !random.one_in(6) {
         ""
     } else {
-        chance.of(&["", "", " not null", " constraint n not null"])
+        random.pick(&["", "", " not null", " constraint n not null"])
     };
     let base = table
         .columns
@@ -120,7 +120,7 @@ fn add_column(model: &mut Model, table: &mut Table, chance: &mut RandomSource) {
         type_name,
         not_null,
         default,
-        collation: chance.of(&[
+        collation: random.pick(&[
             "",
             "",
             "",
@@ -129,35 +129,35 @@ fn add_column(model: &mut Model, table: &mut Table, chance: &mut RandomSource) {
             " collate binary",
         ]),
         generated: base
-            .filter(|_| chance.one_in(6))
-            .map(|base| (base, chance.of(&GENERATED))),
+            .filter(|_| random.one_in(6))
+            .map(|base| (base, random.pick(&GENERATED))),
     });
 }
 
-fn some_columns(table: &Table, chance: &mut RandomSource) -> Vec<Id> {
-    let a = chance.of(&table.columns).id;
-    let b = chance.of(&table.columns).id;
-    if a == b || chance.one_in(2) {
+fn some_columns(table: &Table, random: &mut RandomSource) -> Vec<Id> {
+    let a = random.pick(&table.columns).id;
+    let b = random.pick(&table.columns).id;
+    if a == b || random.one_in(2) {
         vec![a]
     } else {
         vec![a, b]
     }
 }
 
-/// Adds a constraint, or takes one away.
-fn change_constraint(model: &mut Model, at: usize, chance: &mut RandomSource) {
-    let parent = chance.of(&model.tables);
+/// Adds or removes a constraint.
+fn change_constraint(model: &mut Model, at: usize, random: &mut RandomSource) {
+    let parent = random.pick(&model.tables);
     let table = &mut model.tables[at];
-    let columns = some_columns(table, chance);
-    let inline = chance.one_in(2);
-    let removes = chance.one_in(3);
-    match chance.below(3) {
+    let columns = some_columns(table, random);
+    let inline = random.one_in(2);
+    let removes = random.one_in(3);
+    match random.below(3) {
         0 if removes => drop(table.checks.pop()),
         1 if removes => drop(table.uniques.pop()),
         2 if removes => drop(table.references.pop()),
         0 => table.checks.push(Constraint {
             columns,
-            text: chance.of(&CHECKS),
+            text: random.pick(&CHECKS),
             inline,
         }),
         1 => {
@@ -165,7 +165,7 @@ fn change_constraint(model: &mut Model, at: usize, chance: &mut RandomSource) {
             if !table.uniques.iter().any(same) && table.key != columns {
                 table.uniques.push(Constraint {
                     columns,
-                    text: chance.of(&CONFLICTS),
+                    text: random.pick(&CONFLICTS),
                     inline,
                 });
             }
@@ -173,43 +173,43 @@ fn change_constraint(model: &mut Model, at: usize, chance: &mut RandomSource) {
         _ => table.references.push(Reference {
             columns,
             table: parent.id,
-            text: chance.of(&ACTIONS),
+            text: random.pick(&ACTIONS),
             inline,
-            implicit: chance.one_in(2),
+            implicit: random.one_in(2),
         }),
     }
 }
 
-/// Adds an index, a view or a trigger, or takes one away.
-fn change_around(model: &mut Model, chance: &mut RandomSource) {
+/// Adds or removes an index, a view or a trigger.
+fn change_around(model: &mut Model, random: &mut RandomSource) {
     let names = taken(model);
-    let table = chance.of(&model.tables);
-    let other = chance.of(&model.tables);
+    let table = random.pick(&model.tables);
+    let other = random.pick(&model.tables);
     let mut object = Object {
         name: String::new(),
         text: "",
         table: table.id,
-        columns: some_columns(&table, chance),
-        other: (other.id, chance.of(&other.columns).id),
+        columns: some_columns(&table, random),
+        other: (other.id, random.pick(&other.columns).id),
         view: String::new(),
     };
     if !model.views.is_empty() {
-        object.view = chance.of(&model.views).name;
+        object.view = random.pick(&model.views).name;
     }
-    let removes = chance.one_in(4);
-    let kind = chance.below(3);
+    let removes = random.one_in(4);
+    let kind = random.below(3);
     let (pool, texts) = match kind {
         0 => (&INDEXES[..], &INDEX[..]),
         1 => (&VIEWS[..], &VIEW[..]),
         _ => (&TRIGGERS[..], &TRIGGER[..]),
     };
-    object.text = chance.of(texts);
+    object.text = random.pick(texts);
     // SQLite takes an index that names a column twice for the key that a reference means.
     if object.columns.len() == 1 && object.text.ends_with("({a}, {b})") {
         object.text = "create unique index {n} on {t} ({a})";
     }
     let triggers: Vec<_> = model.triggers.iter().map(|t| t.name.clone()).collect();
-    let Some(name) = fresh(chance, pool, if kind == 2 { &triggers } else { &names }) else {
+    let Some(name) = fresh(random, pool, if kind == 2 { &triggers } else { &names }) else {
         return;
     };
     object.name = name;
@@ -229,31 +229,31 @@ fn change_around(model: &mut Model, chance: &mut RandomSource) {
     model.clean();
 }
 
-/// A schema that is another one changed a few times. New names are none that `before` has,
-/// so a rename can be told.
-pub(super) fn changed(before: &Model, chance: &mut RandomSource) -> Model {
+/// Returns a schema with a few random changes. Its new names do not occur in `before`, so that a
+/// rename is unambiguous.
+pub(super) fn changed(before: &Model, random: &mut RandomSource) -> Model {
     let mut model = before.clone();
-    for _ in 0..=chance.below(4) {
-        change(&mut model, before, chance);
+    for _ in 0..=random.below(4) {
+        change(&mut model, before, random);
         model.clean();
     }
-    if chance.one_in(4) {
-        model.style = chance.below(30);
+    if random.one_in(4) {
+        model.style = random.below(30);
     }
     model
 }
 
-fn change(model: &mut Model, before: &Model, chance: &mut RandomSource) {
-    let what = chance.below(17);
+fn change(model: &mut Model, before: &Model, random: &mut RandomSource) {
+    let what = random.below(17);
     if model.tables.is_empty() || what == 0 {
-        return add_table(model, chance);
+        return add_table(model, random);
     }
-    let at = chance.below(model.tables.len());
+    let at = random.below(model.tables.len());
     let mut table = model.tables[at].clone();
-    let column = chance.below(table.columns.len());
+    let column = random.below(table.columns.len());
     let in_key = table.key.contains(&table.columns[column].id);
     match what {
-        1 | 2 => add_column(model, &mut table, chance),
+        1 | 2 => add_column(model, &mut table, random),
         3 if table.columns.len() > 1
             && table
                 .columns
@@ -271,36 +271,36 @@ fn change(model: &mut Model, before: &Model, chance: &mut RandomSource) {
                 .iter()
                 .chain(was.iter().flat_map(|t| &t.columns));
             let names: Vec<_> = columns.map(|c| c.name.clone()).collect();
-            if let Some(name) = fresh(chance, &COLUMNS, &names) {
+            if let Some(name) = fresh(random, &COLUMNS, &names) {
                 table.columns[column].name = name;
             }
         }
         6 => {
             let names: Vec<_> = taken(model).into_iter().chain(taken(before)).collect();
-            if let Some(name) = fresh(chance, &TABLES, &names) {
+            if let Some(name) = fresh(random, &TABLES, &names) {
                 table.name = name;
             }
         }
-        7 => table.columns[column].type_name = chance.of(&STRICT),
-        8 => table.columns[column].default = default_of(table.columns[column].type_name, chance),
+        7 => table.columns[column].type_name = random.pick(&STRICT),
+        8 => table.columns[column].default = default_of(table.columns[column].type_name, random),
         9 if !in_key => {
             let nullable = table.columns[column].not_null.is_empty();
             table.columns[column].not_null = if nullable { " not null" } else { "" };
         }
-        10 => table.columns[column].collation = chance.of(&["", " collate nocase"]),
+        10 => table.columns[column].collation = random.pick(&["", " collate nocase"]),
         11 => table.strict = !table.strict,
         12 if table.has_alias() => table.autoincrement = !table.autoincrement,
         12 => table.without_rowid = !table.without_rowid,
         13 => {
             model.tables.remove(at);
             if model.tables.is_empty() {
-                add_table(model, chance);
+                add_table(model, random);
             }
             return;
         }
         14 => table.columns.rotate_left(column),
-        15 => return change_constraint(model, at, chance),
-        _ => return change_around(model, chance),
+        15 => return change_constraint(model, at, random),
+        _ => return change_around(model, random),
     }
     model.tables[at] = table;
 }

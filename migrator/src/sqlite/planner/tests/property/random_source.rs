@@ -1,7 +1,7 @@
-//! What random schemas are made from.
+//! The source of randomness of the schemas.
 
-/// Where chance comes from: numbers, and zeros when they are used up, so that fewer and
-/// smaller numbers make a simpler case.
+/// A list of numbers, with zeros after its end, so that fewer and smaller numbers make a simpler
+/// case when proptest shrinks it.
 pub(super) struct RandomSource {
     numbers: std::vec::IntoIter<u16>,
 }
@@ -12,7 +12,7 @@ impl RandomSource {
         Self { numbers }
     }
 
-    /// Below `count`.
+    /// Returns a number below `count`.
     pub(super) fn below(&mut self, count: usize) -> usize {
         usize::from(self.numbers.next().unwrap_or_default()) % count.max(1)
     }
@@ -21,7 +21,7 @@ impl RandomSource {
         self.below(count) == count - 1
     }
 
-    pub(super) fn of<T: Clone>(&mut self, items: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())].clone()
     }
 }

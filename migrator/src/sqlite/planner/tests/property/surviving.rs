@@ -1,4 +1,4 @@
-//! What both schemas have, and what of it is the same after the way there and back.
+//! The columns that both schemas have, and those whose values survive the round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,7 @@ use crate::sqlite::{
     schema::{Column, Schema, Table},
 };
 
-/// A table that both schemas have, and which columns of it are the same: from the name in
-/// `after` to that in `before`.
+/// A table that both schemas have, with its common columns: old names by new ones.
 pub(super) struct Pair<'a> {
     pub(super) before: &'a Table,
     pub(super) after: &'a Table,
@@ -40,12 +39,12 @@ pub(super) fn pairs<'a>(from: &'a Schema, to: &'a Schema, renames: &Renames) -> 
     to.tables.values().filter_map(pair).collect()
 }
 
-/// The columns whose values are the same before, after, and after the way back.
+/// The columns whose values are equal before, after the up, and after the down migration.
 pub(super) struct Surviving<'a> {
     pairs: Vec<(&'a Pair<'a>, Vec<Name>)>,
-    /// Whether these are all.
+    /// Whether these are all columns.
     pub(super) all: bool,
-    /// Whether the plans warn, or rows were changed in ways that keys may not stand.
+    /// Whether the plans warn, or values changed in a way that may violate a key.
     pub(super) may_fail: bool,
 }
 
@@ -89,11 +88,11 @@ impl<'a> Surviving<'a> {
                 surviving.may_fail |= nullability_changed;
             }
             surviving.all &= names.len() == pair.before.columns.len();
-            // What came back is not what was there.
+            // A column that was dropped and added again has lost its values.
             let back = |name: &Name| !pair.columns.values().any(|old| old == name);
             let lost = pair.before.columns.iter().filter(|c| back(&c.name));
             for column in lost {
-                // A check, or the type of what is computed from it, may not stand that.
+                // A check, or the type of a generated column, may reject the new value.
                 let checks = pair.before.checks.iter().map(|check| &check.expression);
                 let columns = pair.before.columns.iter();
                 let generated = columns.filter_map(|c| c.generated.as_ref());
