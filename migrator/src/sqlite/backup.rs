@@ -52,7 +52,7 @@ pub struct Backups {
     keep: NonZeroUsize,
     /// The backup that is being restored, which is not pruned.
     protected: Option<PathBuf>,
-    /// Whether each backup is discarded once it is verified: the database is a [`TrialCopy`].
+    /// True if each backup is discarded once it is verified: the database is a [`TrialCopy`].
     discard: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Restored {
     /// The backup of the previous content; `None` if the database was empty.
     #[serde(rename = "rescue")]
     pub pre_restore: Option<Backup>,
-    /// Whether the rows and the schema were compared with the backup afterwards. They are not
+    /// True if the rows and the schema were compared with the backup afterwards. They are not
     /// compared if another process writes right after the commit; the file is checked for
     /// damage even then.
     pub compared: bool,
@@ -143,10 +143,10 @@ impl Backups {
     /// [`Error`]; no file is left behind.
     pub async fn copy_locked(
         &self,
-        why: &str,
+        reason: &str,
         progress: &Progress,
     ) -> Result<UnverifiedBackup, Error> {
-        let taken = copy::copy_locked(self, None, why, progress).await;
+        let taken = copy::copy_locked(self, None, reason, progress).await;
         self.prune_after(taken)
     }
 
@@ -160,11 +160,11 @@ impl Backups {
     pub async fn back_up(
         &self,
         file: Option<&Path>,
-        why: &str,
+        reason: &str,
         lock_timeout: Duration,
         progress: &Progress,
     ) -> Result<Backup, Error> {
-        let taken = copy::lock_and_copy(self, file, why, lock_timeout, progress).await;
+        let taken = copy::lock_and_copy(self, file, reason, lock_timeout, progress).await;
         self.prune_after(taken)?.verify(progress).await
     }
 

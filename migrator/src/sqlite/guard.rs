@@ -54,7 +54,7 @@ struct Rule {
     owner: String,
     owners: Owners,
     policy: Policy,
-    /// Whether the migrator's own statements run, which are always allowed.
+    /// True if the migrator's own statements run, which are always allowed.
     trusted: AtomicBool,
     record: Mutex<StatementRecord>,
 }

@@ -158,7 +158,7 @@ pub(crate) struct ForeignKey {
     pub(crate) references: Vec<Name>,
     pub(crate) on_update: ReferentialAction,
     pub(crate) on_delete: ReferentialAction,
-    /// Whether the reference is checked at COMMIT and not at the end of the statement.
+    /// True if the reference is checked at COMMIT and not at the end of the statement.
     pub(crate) deferred: bool,
 }
 

@@ -38,7 +38,7 @@ pub struct UnverifiedBackup {
     partial: PartialBackup,
     /// Holds a read transaction that began under the write lock.
     source: SqliteConnection,
-    why: String,
+    reason: String,
     time: DateTime<Utc>,
 }
 
@@ -74,7 +74,7 @@ impl TrialCopy {
 pub(super) async fn copy_locked(
     backups: &Backups,
     file: Option<&Path>,
-    why: &str,
+    reason: &str,
     progress: &Progress,
 ) -> Result<UnverifiedBackup, Error> {
     let time = Utc::now();
@@ -97,7 +97,7 @@ pub(super) async fn copy_locked(
         backups: backups.clone(),
         partial,
         source,
-        why: why.to_owned(),
+        reason: reason.to_owned(),
         time,
     })
 }
@@ -106,7 +106,7 @@ pub(super) async fn copy_locked(
 pub(super) async fn lock_and_copy(
     backups: &Backups,
     file: Option<&Path>,
-    why: &str,
+    reason: &str,
     lock_timeout: Duration,
     progress: &Progress,
 ) -> Result<UnverifiedBackup, Error> {
@@ -121,7 +121,7 @@ pub(super) async fn lock_and_copy(
         .map_err(of_session)?;
     let taken = match holder.begin().await {
         Ok(()) => match reject_foreign(holder.connection(), database).await {
-            Ok(()) => copy_locked(backups, file, why, progress).await,
+            Ok(()) => copy_locked(backups, file, reason, progress).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(of_session(error)),
@@ -195,7 +195,7 @@ impl UnverifiedBackup {
             Ok(found) => match expected.difference(&found) {
                 Some(what) => Err(differs(what)),
                 None => Ok(
-                    preliminary_manifest(database, self.why.clone(), self.time, sqlite)
+                    preliminary_manifest(database, self.reason.clone(), self.time, sqlite)
                         .with_summary(found),
                 ),
             },
@@ -219,7 +219,7 @@ impl UnverifiedBackup {
 /// recoverable by hand. The caller holds the write lock.
 pub(super) async fn copy_damaged(
     backups: &Backups,
-    why: &str,
+    reason: &str,
     progress: &Progress,
 ) -> Result<Backup, Error> {
     let time = Utc::now();
@@ -238,7 +238,7 @@ pub(super) async fn copy_damaged(
     drop(copy.finish().map_err(failed)?);
 
     let preliminary_manifest =
-        preliminary_manifest(&backups.database, why.to_owned(), time, sqlite);
+        preliminary_manifest(&backups.database, reason.to_owned(), time, sqlite);
     publish(
         backups.clone(),
         partial,
@@ -277,8 +277,8 @@ async fn vacuum(
     })?;
     let task = progress.start("copying the database", total);
     let mut copying = Box::pin(summary::vacuum_into(source, path));
-    let mut looks = interval(PROGRESS_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = interval(PROGRESS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             biased;
@@ -287,7 +287,7 @@ async fn vacuum(
                 task.finish();
                 return Ok(());
             }
-            _ = looks.tick() => {
+            _ = ticks.tick() => {
                 if let Ok(file) = fs::metadata(partial.path()) {
                     task.advance(file.len());
                 }
@@ -299,13 +299,13 @@ async fn vacuum(
 /// Returns the manifest without what only the finished file can tell.
 fn preliminary_manifest(
     database: &Path,
-    why: String,
+    reason: String,
     time: DateTime<Utc>,
     sqlite: String,
 ) -> Manifest {
     Manifest {
         when: time.to_rfc3339_opts(SecondsFormat::Millis, true),
-        why,
+        why: reason,
         database: database.display().to_string(),
         version: 0,
         bytes: 0,

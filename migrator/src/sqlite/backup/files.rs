@@ -199,14 +199,14 @@ impl PartialBackup {
     }
 
     /// Gives the backup its name, and writes its manifest beside it.
-    pub(super) fn publish(self, record: &[u8]) -> Result<PathBuf, Error> {
-        self.try_publish(record)
+    pub(super) fn publish(self, manifest: &[u8]) -> Result<PathBuf, Error> {
+        self.try_publish(manifest)
             .map_err(|error| write_error(&self.target, error))?;
         Ok(self.target.clone())
     }
 
     /// Writes the manifest first, so that each visible backup has one.
-    fn try_publish(&self, record: &[u8]) -> io::Result<()> {
+    fn try_publish(&self, manifest: &[u8]) -> io::Result<()> {
         let target = manifest_path(&self.target);
         let partial = with_suffix(&target, PARTIAL_SUFFIX);
         let mut file = OpenOptions::new()
@@ -215,7 +215,7 @@ impl PartialBackup {
             .truncate(true)
             .mode(0o600)
             .open(&partial)?;
-        file.write_all(record)?;
+        file.write_all(manifest)?;
         file.sync_all()?;
         fs::rename(&partial, &target)?;
         if let Err(error) = fs::rename(&self.path, &self.target) {
@@ -263,9 +263,9 @@ pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
 fn remove_partial(path: &Path) {
     let name = path.as_os_str().to_string_lossy();
     let target = PathBuf::from(name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(&name));
-    let record = with_suffix(&manifest_path(&target), PARTIAL_SUFFIX);
+    let manifest = with_suffix(&manifest_path(&target), PARTIAL_SUFFIX);
     let beside = ["-journal", "-wal", "-shm"].map(|end| with_suffix(path, end));
-    for file in beside.into_iter().chain([record, path.to_owned()]) {
+    for file in beside.into_iter().chain([manifest, path.to_owned()]) {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(file = %file.display(), %error, "partial backup was not removed");

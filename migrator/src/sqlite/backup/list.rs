@@ -66,25 +66,29 @@ pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
     let found = retention::backups(&backups.folder, &backups.stem)?;
     Ok(Listing {
         folder: backups.folder.clone(),
-        backups: found.into_iter().filter_map(look).collect(),
+        backups: found.into_iter().filter_map(describe).collect(),
     })
 }
 
 /// Describes one backup, or returns `None` if it was removed in the meantime.
-fn look(path: PathBuf) -> Option<ListedBackup> {
+fn describe(path: PathBuf) -> Option<ListedBackup> {
     let bytes = fs::metadata(&path).ok()?.len();
-    let record = Manifest::read(&path).unwrap_or_else(|error| {
+    let manifest = Manifest::read(&path).unwrap_or_else(|error| {
         tracing::debug!(%error, "manifest cannot be read");
         None
     });
-    let state = match &record {
+    let state = match &manifest {
         None => BackupState::NoManifest,
-        Some(record) if record.bytes != bytes => BackupState::SizeDiffers,
-        Some(record) if !record.verified => BackupState::Damaged,
+        Some(manifest) if manifest.bytes != bytes => BackupState::SizeDiffers,
+        Some(manifest) if !manifest.verified => BackupState::Damaged,
         Some(_) => BackupState::Verified,
     };
-    let (when, version, why) = match record {
-        Some(record) => (Some(record.when), Some(record.version), Some(record.why)),
+    let (when, version, why) = match manifest {
+        Some(manifest) => (
+            Some(manifest.when),
+            Some(manifest.version),
+            Some(manifest.why),
+        ),
         None => (None, None, None),
     };
     Some(ListedBackup {

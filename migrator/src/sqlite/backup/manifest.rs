@@ -29,7 +29,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// The SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
-    /// Whether the backup was compared with the database. A damaged database is copied page by
+    /// True if the backup was compared with the database. A damaged database is copied page by
     /// page and cannot be compared.
     pub verified: bool,
     /// The SHA-256 of the schema; empty if it was not compared.

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The reason in the manifest of the backup of the previous content.
-const PRE_RESTORE: &str = "rescue before restore";
+const PRE_RESTORE: &str = "before restore";
 
 /// A backup that may be restored.
 struct VerifiedBackup {
@@ -132,8 +132,9 @@ async fn verify_backup(
     if let Some(manifest) = Manifest::read(file)? {
         compare_with_manifest(file, &manifest).await?;
     }
-    let looked = read_backup(file).await;
-    let checked = looked.map_err(|error| backup_file_error(file, error))??;
+    let checked = read_backup(file)
+        .await
+        .map_err(|error| backup_file_error(file, error))??;
     reject_unknown_version(file, checked.summary.version, known)?;
     task.finish();
     Ok(checked)
@@ -306,8 +307,8 @@ async fn back_up_and_copy(
     let pre_restore = match verified? {
         None if before != PreRestoreState::Empty => {
             // It cannot be backed up, so its pages are copied as they are.
-            let why = format!("{PRE_RESTORE}, damaged");
-            Some(copy::copy_damaged(backups, &why, progress).await?)
+            let reason = format!("{PRE_RESTORE}, damaged");
+            Some(copy::copy_damaged(backups, &reason, progress).await?)
         }
         pre_restore => pre_restore,
     };

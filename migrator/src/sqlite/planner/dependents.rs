@@ -129,10 +129,10 @@ impl DependentObjects {
                 drop("index", &index.name, after.is_none());
             }
         }
-        let why = "-- Blocks a later step, or changes: recreated below.";
+        let comment = "-- Blocks a later step, or changes: recreated below.";
         vec![
             Step::new(dropped),
-            Step::new(recreated).with_comments(vec![why.to_owned()]),
+            Step::new(recreated).with_comments(vec![comment.to_owned()]),
         ]
     }
 

@@ -22,18 +22,18 @@ pub(super) fn steps(
     let (old, new) = (&before.name, &new);
     let losses = losses(before, after);
 
-    let mut why = vec![format!(
+    let mut comments = vec![format!(
         "-- SQLite cannot make this change to {} in place: it is rebuilt, and its rows are copied.",
         after.name.quoted()
     )];
     if transition.direction == Direction::Up && !copy.null_replaced.is_empty() {
-        why.push(format!(
+        comments.push(format!(
             "-- Rows without a value get the default: {}.",
             list(&copy.null_replaced)
         ));
     }
-    why.extend(cautions(transition, before, after, &copy));
-    let create = Step::new(vec![create_table(after, new)]).with_comments(why);
+    comments.extend(cautions(transition, before, after, &copy));
+    let create = Step::new(vec![create_table(after, new)]).with_comments(comments);
 
     let (columns, values): (Vec<_>, Vec<_>) = copy.columns.into_iter().unzip();
     let order = row_copy::order(before, after);

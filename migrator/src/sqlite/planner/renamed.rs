@@ -66,7 +66,7 @@ struct Rewriter {
     old_table: Name,
     table: Name,
     columns: BTreeMap<Name, Name>,
-    /// Whether a token may or may not be one of the renamed names.
+    /// True if a token is ambiguous: it may or may not be a renamed name.
     unsure: bool,
     changed: bool,
 }

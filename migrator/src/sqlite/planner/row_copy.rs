@@ -90,15 +90,15 @@ enum ValueSource {
 )]
 struct ColumnTraits {
     direction: Direction,
-    /// Whether the column existed before.
+    /// True if the column existed before.
     was_there: bool,
-    /// Whether the column allowed NULL before.
+    /// True if the column allowed NULL before.
     was_empty: bool,
-    /// Whether the column rejects NULL now.
+    /// True if the column rejects NULL now.
     is_needed: bool,
     is_rowid: bool,
     is_in_primary_key: bool,
-    /// Whether a unique key may cover its values.
+    /// True if a unique key may cover its values.
     is_keyed: bool,
     has_default: bool,
 }

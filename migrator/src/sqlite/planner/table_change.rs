@@ -76,7 +76,7 @@ struct AlterAttempt<'a> {
     to: &'a Schema,
     after: &'a Table,
     direction: Direction,
-    /// Whether the dropped columns were added by ALTER, so that no comment precedes them.
+    /// True if the dropped columns were added by ALTER, so that no comment precedes them.
     added_in_place: bool,
 }
 

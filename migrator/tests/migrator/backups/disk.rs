@@ -330,8 +330,8 @@ async fn a_killed_restore_is_atomic() {
         assert!(done || after == before, "round {round}: {after}");
         assert!(done || !text(&output).contains(DONE), "round {round}");
         if done {
-            let rescue = &dir.backups().list().unwrap().backups[0];
-            assert_eq!(query_in(&rescue.path, COUNTS).await, [before]);
+            let pre_restore = &dir.backups().list().unwrap().backups[0];
+            assert_eq!(query_in(&pre_restore.path, COUNTS).await, [before]);
         }
         *ends.entry(done).or_default() += 1;
     }

@@ -45,7 +45,7 @@ async fn assert_untouched(
     assert_eq!(
         dir.backups().list().unwrap().backups.len(),
         1,
-        "a rescue was left"
+        "a backup was left"
     );
 }
 

@@ -41,12 +41,12 @@ async fn a_restore_and_its_pre_restore_backup_bring_back_each_state() {
     assert_eq!(dir.counts().await, "10 10");
     assert_eq!(dir.ledger().status().await.unwrap().version, 2);
     assert_eq!(dir.query("pragma journal_mode").await, ["wal"]);
-    let rescue = restored.pre_restore.unwrap();
-    assert_eq!(rescue.manifest.why, "rescue before restore");
-    assert_eq!(rescue.manifest.version, 1);
-    assert_eq!(query_in(&rescue.path, COUNTS).await, ["5010 5010"]);
+    let pre_restore = restored.pre_restore.unwrap();
+    assert_eq!(pre_restore.manifest.why, "before restore");
+    assert_eq!(pre_restore.manifest.version, 1);
+    assert_eq!(query_in(&pre_restore.path, COUNTS).await, ["5010 5010"]);
 
-    let restored = dir.restore(&rescue.path).await.unwrap();
+    let restored = dir.restore(&pre_restore.path).await.unwrap();
 
     assert_eq!(restored.version, 1);
     assert_eq!(dir.counts().await, "5010 5010");
@@ -159,7 +159,7 @@ async fn readers_and_writers_continue_during_a_restore() {
         let restored = dir.restore(&backup.path).await.unwrap();
         println!("compared: {}", restored.compared);
         let rescued = restored.pre_restore.unwrap().manifest.rows["debits"];
-        assert!(rescued > 20_000, "what was written is in the rescue");
+        assert!(rescued > 20_000, "the writes are in the pre-restore backup");
         writer.goes_on().await;
     }
     stop.store(true, Ordering::Release);
@@ -202,14 +202,14 @@ async fn a_damaged_database_is_copied_and_then_replaced() {
 
     assert_eq!(dir.counts().await, "2000 2000");
     assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
-    let rescue = restored.pre_restore.unwrap();
-    assert_eq!(rescue.manifest.why, "rescue before restore, damaged");
-    assert!(!rescue.manifest.verified);
+    let pre_restore = restored.pre_restore.unwrap();
+    assert_eq!(pre_restore.manifest.why, "before restore, damaged");
+    assert!(!pre_restore.manifest.verified);
     assert_eq!(
         dir.backups().list().unwrap().backups[0].state,
         BackupState::Damaged
     );
-    let refusal = dir.restore(&rescue.path).await.unwrap_err();
+    let refusal = dir.restore(&pre_restore.path).await.unwrap_err();
     assert!(matches!(refusal, Error::Corrupt { .. }), "{refusal}");
 }
 

@@ -288,8 +288,8 @@ async fn a_rebuild_keeps_the_autoincrement_sequence() {
         for script in [up.script(), down.script(), up.script()] {
             done(&mut database, &script).await;
 
-            let mark = "select cast(seq as text) from sqlite_sequence";
-            assert_eq!(rows(&mut database, mark).await, expected, "{script}");
+            let sequence = "select cast(seq as text) from sqlite_sequence";
+            assert_eq!(rows(&mut database, sequence).await, expected, "{script}");
         }
         done(&mut database, "insert into users (name) values ('next')").await;
         let next = rows(

@@ -42,9 +42,9 @@ pub(super) fn pairs<'a>(from: &'a Schema, to: &'a Schema, renames: &Renames) -> 
 /// The columns whose values are equal before, after the up, and after the down migration.
 pub(super) struct Surviving<'a> {
     pairs: Vec<(&'a Pair<'a>, Vec<Name>)>,
-    /// Whether these are all columns.
+    /// True if these are all columns.
     pub(super) all: bool,
-    /// Whether the plans warn, or values changed in a way that may violate a key.
+    /// True if the plans warn, or values changed in a way that may violate a key.
     pub(super) may_fail: bool,
 }
 
