@@ -1,9 +1,8 @@
-//! The access log: every kind of end of a call leaves one entry.
+//! The access log: every call leaves one entry, however it ends.
 
 use super::{log::Log, *};
 
-/// A call by HTTP/2, and how it ends: its path, its headers besides those of gRPC, its body,
-/// its code and its reason.
+/// A call over HTTP/2 and its end: path, additional headers, body, code and reason.
 type Case = (
     &'static str,
     &'static [(&'static str, &'static str)],
@@ -63,9 +62,9 @@ const ENDS: [Case; 15] = [
         "INVALID_ARGUMENT",
         Some("INVALID_TIMEOUT"),
     ),
-    ("/test.v1.Test/Pieces", &[], EMPTY_MESSAGE, "OK", None),
+    ("/test.v1.Test/PreEncoded", &[], EMPTY_MESSAGE, "OK", None),
     (
-        "/test.v1.Test/PiecesThatFail",
+        "/test.v1.Test/PreEncodedFails",
         &[],
         EMPTY_MESSAGE,
         "DATA_LOSS",
@@ -109,9 +108,9 @@ const ENDS: [Case; 15] = [
 ];
 
 impl Log {
-    /// Waits for the entry whose `field` is `value`, which must be the only one.
+    /// Waits for the entry whose `field` is `value`, and asserts that it is the only one.
     async fn entry(&self, field: &str, value: &str) -> serde_json::Value {
-        let mut entries = soon(async {
+        let mut entries = within_timeout(async {
             loop {
                 let mut lines = self.lines_with(value);
                 lines.retain(|line| line["message"] == "call finished" && line[field] == value);
@@ -126,7 +125,7 @@ impl Log {
         entries.remove(0)
     }
 
-    /// Asserts that the call with this request id left one entry, and what it says.
+    /// Asserts that the call with this request id left one entry, with these fields.
     async fn assert_entry(&self, id: &str, method: &str, code: &str, reason: Option<&str>) {
         let entry = self.entry("request_id", id).await;
         assert_eq!(entry["rpc.method"], method);
@@ -136,7 +135,8 @@ impl Log {
     }
 }
 
-/// The headers of a gRPC request with a request id and others, which may replace them.
+/// Returns the headers of a gRPC request with a request id, and others, which may replace the
+/// content type.
 fn headers<'a>(id: &'a str, others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut headers = vec![(request_id::HEADER, id)];
     if others.iter().all(|(name, _)| *name != "content-type") {
@@ -154,7 +154,7 @@ async fn every_response_leaves_one_entry() {
 
     for (index, (path, others, body, code, reason)) in ENDS.into_iter().enumerate() {
         let id = format!("call-{index:02}");
-        server.raw(path, &headers(&id, others), body).await;
+        server.send_raw(path, &headers(&id, others), body).await;
 
         log.assert_entry(&id, path, code, reason).await;
     }
@@ -172,13 +172,13 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
     let echo = path("Echo");
 
     server
-        .raw(&echo, &headers("too-early", &[]), EMPTY_MESSAGE)
+        .send_raw(&echo, &headers("too-early", &[]), EMPTY_MESSAGE)
         .await;
-    server.be_ready(Ok(())).await;
+    server.set_ready(Ok(())).await;
     let client = server.client().await;
     let running = server.spawn_wait(&client).await;
     server
-        .raw(&echo, &headers("too-many", &[]), EMPTY_MESSAGE)
+        .send_raw(&echo, &headers("too-many", &[]), EMPTY_MESSAGE)
         .await;
     running.abort();
 
@@ -199,7 +199,7 @@ async fn a_call_that_its_client_cancels_leaves_one_entry() {
     request.metadata_mut().insert(request_id::HEADER, id);
 
     let call = tokio::spawn(async move { client.send(&path("Wait"), request).await });
-    server.wait_begins().await;
+    server.wait_started().await;
     call.abort();
 
     log.assert_entry("cancelled", &path("Wait"), "CANCELLED", None)
@@ -213,9 +213,9 @@ async fn a_stream_that_the_server_ends_leaves_one_entry() {
     let server = TestServer::start(settings()).await;
 
     let mut stream = server.client().await.stream("Follow", None).await;
-    soon(stream.message()).await.unwrap();
+    within_timeout(stream.message()).await.unwrap();
     server.shutdown.cancel();
-    soon(stream.message()).await.unwrap_err();
+    within_timeout(stream.message()).await.unwrap_err();
 
     let entry = log.entry("rpc.method", &path("Follow")).await;
     assert_eq!(entry["rpc.status_code"], "UNAVAILABLE");
@@ -229,12 +229,14 @@ async fn a_request_over_http_1_leaves_one_entry() {
     let server = TestServer::start(settings()).await;
     let origin = ("origin", "https://other.example");
 
-    server.web("Echo", &[(request_id::HEADER, "web")], "").await;
     server
-        .web("Echo", &[(request_id::HEADER, "page"), origin], "")
+        .call_web("Echo", &[(request_id::HEADER, "web")], "")
         .await;
     server
-        .ask("GET /", &[(request_id::HEADER, "browser")], b"")
+        .call_web("Echo", &[(request_id::HEADER, "page"), origin], "")
+        .await;
+    server
+        .send_http1("GET /", &[(request_id::HEADER, "browser")], b"")
         .await;
 
     let echo = path("Echo");

@@ -1,9 +1,9 @@
-//! What surrounds a call: its id, its deadline, its place among the others.
+//! Request ids, deadlines and admission of calls.
 
 use super::*;
 
 #[tokio::test]
-async fn a_request_id_is_known_to_the_handler_and_returned() {
+async fn a_request_id_is_passed_to_the_handler_and_returned() {
     let server = TestServer::start(settings()).await;
     let mut request = tonic::Request::new(String::new());
     request
@@ -55,28 +55,30 @@ async fn a_failure_returns_the_request_id_too() {
         (request_id::HEADER, "order-7"),
     ];
 
-    let (_, headers) = server.raw(&path("Missing"), &headers, EMPTY_MESSAGE).await;
+    let (_, headers) = server
+        .send_raw(&path("Missing"), &headers, EMPTY_MESSAGE)
+        .await;
 
     assert_eq!(headers[request_id::HEADER], "order-7");
 }
 
 #[tokio::test]
-async fn a_call_that_outlasts_its_client_is_ended() {
+async fn a_call_is_ended_at_the_deadline_of_the_client() {
     let server = TestServer::start(settings()).await;
 
     let status = server
-        .raw_call(&path("Wait"), &[("grpc-timeout", "20m")], EMPTY_MESSAGE)
+        .send_raw_call(&path("Wait"), &[("grpc-timeout", "20m")], EMPTY_MESSAGE)
         .await;
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
 }
 
 #[tokio::test]
-async fn a_call_whose_time_is_over_does_not_begin() {
+async fn a_call_with_a_passed_deadline_does_not_start() {
     let server = TestServer::start(settings()).await;
 
     let status = server
-        .raw_call(&path("Wait"), &[("grpc-timeout", "0S")], EMPTY_MESSAGE)
+        .send_raw_call(&path("Wait"), &[("grpc-timeout", "0S")], EMPTY_MESSAGE)
         .await;
 
     assert_refused(&status, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
@@ -84,18 +86,18 @@ async fn a_call_whose_time_is_over_does_not_begin() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_is_none_is_refused() {
+async fn a_malformed_timeout_is_rejected() {
     let server = TestServer::start(settings()).await;
 
     let status = server
-        .raw_call(&path("Echo"), &[("grpc-timeout", "soon")], EMPTY_MESSAGE)
+        .send_raw_call(&path("Echo"), &[("grpc-timeout", "soon")], EMPTY_MESSAGE)
         .await;
 
     assert_refused(&status, Code::InvalidArgument, "INVALID_TIMEOUT");
 }
 
 #[tokio::test]
-async fn a_call_without_a_deadline_has_the_servers() {
+async fn a_call_without_a_deadline_gets_the_call_timeout() {
     let call_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
         call_timeout,
@@ -109,7 +111,7 @@ async fn a_call_without_a_deadline_has_the_servers() {
 }
 
 #[tokio::test]
-async fn a_handler_knows_how_much_time_is_left() {
+async fn a_handler_can_read_the_remaining_time() {
     let call_timeout = Duration::from_secs(3000);
     let server = TestServer::start(ServerSettings {
         call_timeout,
@@ -138,7 +140,7 @@ async fn a_handler_knows_how_much_time_is_left() {
 }
 
 #[tokio::test]
-async fn a_stream_has_the_clients_deadline_alone() {
+async fn a_stream_has_only_the_deadline_of_the_client() {
     let call_timeout = Duration::from_millis(1);
     let server = TestServer::start(ServerSettings {
         call_timeout,
@@ -149,9 +151,9 @@ async fn a_stream_has_the_clients_deadline_alone() {
 
     for method in ["Follow", "Busy"] {
         let mut stream = client.stream(method, Some(Duration::from_secs(1))).await;
-        let first = soon(stream.message()).await.unwrap();
+        let first = within_timeout(stream.message()).await.unwrap();
         let status = loop {
-            match soon(stream.message()).await {
+            match within_timeout(stream.message()).await {
                 Ok(message) => assert!(message.is_some()),
                 Err(status) => break status,
             }
@@ -163,7 +165,7 @@ async fn a_stream_has_the_clients_deadline_alone() {
 }
 
 #[tokio::test]
-async fn a_call_too_many_is_refused_until_another_ends() {
+async fn a_call_above_the_limit_is_rejected_until_another_ends() {
     let max_concurrent_calls = NonZeroUsize::MIN;
     let server = TestServer::start(ServerSettings {
         max_concurrent_calls,
@@ -177,27 +179,24 @@ async fn a_call_too_many_is_refused_until_another_ends() {
     let health = healthcheck(server.address, NAME).await;
     let streamed = client.stream("Follow", None).await.message().await;
     server.handlers.done.cancel();
-    let first = soon(first).await.unwrap();
+    let first = within_timeout(first).await.unwrap();
     let next = client.call("Echo", "x").await;
 
     assert_refused(&status, Code::Unavailable, "OVERLOADED");
     assert!(status.get_details_retry_info().is_some());
-    assert!(
-        health.is_ok(),
-        "health is asked of a server that has much to do, too"
-    );
+    assert!(health.is_ok(), "the health check was rejected");
     assert_eq!(streamed.unwrap().as_deref(), Some("first"));
     assert_eq!(first.unwrap(), "done");
     assert_eq!(next.unwrap(), "x");
 }
 
 #[tokio::test]
-async fn until_the_server_is_ready_calls_are_refused() {
+async fn calls_are_rejected_until_the_server_is_ready() {
     let mut server = TestServer::start_unready(settings()).await;
     let client = server.client().await;
 
     let early = client.call("Echo", "x").await.unwrap_err();
-    server.be_ready(Ok(())).await;
+    server.set_ready(Ok(())).await;
     let then = client.call("Echo", "x").await;
 
     assert_refused(&early, Code::Unavailable, "NOT_READY");

@@ -1,4 +1,4 @@
-//! Connections that do not behave.
+//! The limits of connections.
 
 use futures::{FutureExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,12 +10,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Waits until the server closes the connection.
 async fn closed(mut stream: TcpStream) {
     let mut read = Vec::new();
-    // A reset is an end, too.
-    let _ = soon(stream.read_to_end(&mut read)).await;
+    // A reset closes the connection, too.
+    let _ = within_timeout(stream.read_to_end(&mut read)).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_speak_in_time_is_closed() {
+async fn a_connection_without_a_timely_preface_is_closed() {
     let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
         header_read_timeout,
@@ -23,16 +23,16 @@ async fn a_connection_that_does_not_speak_in_time_is_closed() {
     })
     .await;
 
-    for said in [&[], &PREFACE[..1], &PREFACE[..PREFACE.len() - 1]] {
+    for sent in [&[], &PREFACE[..1], &PREFACE[..PREFACE.len() - 1]] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(said).await.unwrap();
+        stream.write_all(sent).await.unwrap();
 
         closed(stream).await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_has_spoken_stays_open() {
+async fn a_connection_with_a_preface_stays_open() {
     let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
         header_read_timeout,
@@ -41,18 +41,18 @@ async fn a_connection_that_has_spoken_stays_open() {
     .await;
     let client = server.client().await;
     let mut stream = client.stream("Follow", None).await;
-    soon(stream.message()).await.unwrap();
+    within_timeout(stream.message()).await.unwrap();
 
-    // This one is closed after the other's time was over.
+    // A silent connection that was opened later is closed at its timeout.
     closed(TcpStream::connect(server.address).await.unwrap()).await;
 
-    // The client would connect again, but its stream would have ended.
+    // A new connection would serve the call, too, but the stream would have ended.
     assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
     assert!(poll!(stream.message().boxed()).is_pending());
 }
 
 #[tokio::test]
-async fn a_connection_that_follows_a_stream_over_http_1_stays_open() {
+async fn a_connection_with_a_stream_over_http_1_stays_open() {
     let header_read_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
         header_read_timeout,
@@ -63,19 +63,24 @@ async fn a_connection_that_follows_a_stream_over_http_1_stays_open() {
     let headers = [("content-type", "application/grpc-web")];
     let call = request(&format!("POST {}", path("Follow")), &headers, EMPTY_MESSAGE);
     follower.write_all(&call).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.windows(5).any(|five| five == b"first") {
-        assert!(soon(follower.read_buf(&mut answer)).await.unwrap() > 0);
+    let mut response = Vec::new();
+    while !response.windows(5).any(|five| five == b"first") {
+        assert!(
+            within_timeout(follower.read_buf(&mut response))
+                .await
+                .unwrap()
+                > 0
+        );
     }
 
-    // This one is closed after the other's time was over.
+    // A silent connection that was opened later is closed at its timeout.
     closed(TcpStream::connect(server.address).await.unwrap()).await;
 
     assert!(poll!(follower.read_u8().boxed()).is_pending());
 }
 
 #[tokio::test]
-async fn a_connection_that_speaks_another_protocol_is_closed() {
+async fn a_connection_of_another_protocol_is_closed() {
     let server = TestServer::start(settings()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
 
@@ -88,7 +93,7 @@ async fn a_connection_that_speaks_another_protocol_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_waits_until_another_closes() {
+async fn a_connection_above_the_limit_waits_until_another_closes() {
     let max_connections = NonZeroUsize::MIN;
     let mut server = TestServer::start_unready(ServerSettings {
         max_connections,
@@ -104,17 +109,17 @@ async fn a_connection_too_many_waits_until_another_closes() {
     let mut second = TcpStream::connect(server.address).await.unwrap();
     second.write_all(PREFACE).await.unwrap();
     first.call("Echo", "x").await.unwrap();
-    // The server speaks first on a connection that it has accepted.
+    // The server sends its SETTINGS first on an accepted connection.
     let early = second.try_read(&mut [0]);
     drop(first);
-    let then = soon(second.read_u8()).await;
+    let then = within_timeout(second.read_u8()).await;
 
     assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert!(then.is_ok());
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
+async fn an_address_in_use_is_a_configuration_error() {
     let server = TestServer::start(settings()).await;
 
     let failure = listen(server.address).await.unwrap_err();
@@ -124,7 +129,7 @@ async fn an_address_that_is_taken_is_a_setting_that_cannot_work() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
+async fn an_address_of_another_machine_is_a_configuration_error() {
     let elsewhere = "192.0.2.1:0".parse().unwrap();
 
     let failure = listen(elsewhere).await.unwrap_err();
@@ -133,7 +138,7 @@ async fn an_address_of_another_machine_is_a_setting_that_cannot_work() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_stream_is_not() {
+async fn a_stalled_client_is_disconnected_and_an_idle_stream_is_not() {
     let server = TestServer::start(ServerSettings {
         call_timeout: Duration::from_millis(500),
         max_concurrent_calls: NonZeroUsize::MIN,
@@ -142,15 +147,15 @@ async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_st
     .await;
     let client = server.client().await;
     let mut stream = client.stream("Follow", None).await;
-    soon(stream.message()).await.unwrap();
-    let deaf = TcpStream::connect(server.address).await.unwrap();
-    let (asking, connection) = h2::client::Builder::new()
+    within_timeout(stream.message()).await.unwrap();
+    let non_reading = TcpStream::connect(server.address).await.unwrap();
+    let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(0)
-        .handshake::<_, Bytes>(deaf)
+        .handshake::<_, Bytes>(non_reading)
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let mut asking = asking.ready().await.unwrap();
+    let mut sender = sender.ready().await.unwrap();
 
     let request = Request::builder()
         .method("POST")
@@ -158,17 +163,17 @@ async fn a_client_that_does_not_read_its_answer_is_cut_and_one_that_follows_a_st
         .header("content-type", "application/grpc")
         .body(())
         .unwrap();
-    let (answer, mut body) = asking.send_request(request, false).unwrap();
+    let (response, mut body) = sender.send_request(request, false).unwrap();
     body.send_data(Bytes::from_static(EMPTY_MESSAGE), true)
         .unwrap();
-    let answer = soon(answer).await.unwrap();
-    // Nothing of it is read, and the call takes the only place.
-    let meanwhile = client.call("Echo", "x").await;
-    // It ends, although the client keeps its side of it.
-    let _ = soon(connection).await.unwrap();
-    drop((asking, answer));
+    let response = within_timeout(response).await.unwrap();
+    // The response is not read, so its call keeps the only permit.
+    let second = client.call("Echo", "x").await;
+    // The server closes the connection, although the client keeps it open.
+    let _ = within_timeout(connection).await.unwrap();
+    drop((sender, response));
 
-    assert_eq!(meanwhile.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(second.unwrap_err().code(), Code::Unavailable);
     while client.call("Echo", "x").await.is_err() {
         tokio::task::yield_now().await;
     }

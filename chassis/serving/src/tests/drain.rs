@@ -1,4 +1,4 @@
-//! The end of a server, whatever its clients do.
+//! The drain of a server: it ends whatever the clients do.
 
 use tokio::io::AsyncWriteExt;
 
@@ -6,21 +6,21 @@ use super::*;
 use crate::health::v1::{HealthCheckRequest, health_client::HealthClient};
 
 #[tokio::test]
-async fn a_drain_waits_for_the_calls_that_run() {
+async fn a_drain_waits_for_running_calls() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let call = server.spawn_wait(&client).await;
 
     server.shutdown.cancel();
-    soon(server.draining.cancelled()).await;
+    within_timeout(server.draining.cancelled()).await;
     server.handlers.done.cancel();
 
-    assert_eq!(soon(call).await.unwrap().unwrap(), "done");
+    assert_eq!(within_timeout(call).await.unwrap().unwrap(), "done");
     assert!(server.end().await.is_ok());
 }
 
 #[tokio::test]
-async fn a_drain_does_not_wait_for_open_watches_and_streams() {
+async fn a_drain_ends_open_streams_and_health_watches() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let mut stream = client.stream("Follow", None).await;
@@ -35,17 +35,17 @@ async fn a_drain_does_not_wait_for_open_watches_and_streams() {
     server.shutdown.cancel();
 
     assert!(server.end().await.is_ok());
-    let status = soon(stream.message()).await.unwrap_err();
+    let status = within_timeout(stream.message()).await.unwrap_err();
     assert_refused(&status, Code::Unavailable, "SHUTTING_DOWN");
 }
 
 #[tokio::test]
-async fn a_drain_does_not_wait_for_connections_that_do_not_speak() {
+async fn a_drain_does_not_wait_for_unidentified_connections() {
     let server = TestServer::start(settings()).await;
     let silent = TcpStream::connect(server.address).await.unwrap();
     let mut hesitant = TcpStream::connect(server.address).await.unwrap();
     hesitant.write_all(b"PRI").await.unwrap();
-    // Accepted after the others, so they are accepted by now.
+    // This connection is accepted after the others, so those are accepted now.
     server.client().await.call("Echo", "x").await.unwrap();
 
     server.shutdown.cancel();
@@ -55,7 +55,7 @@ async fn a_drain_does_not_wait_for_connections_that_do_not_speak() {
 }
 
 #[tokio::test]
-async fn a_drain_cuts_what_runs_after_its_limit() {
+async fn a_drain_aborts_running_calls_at_its_timeout() {
     let drain_timeout = Duration::from_millis(20);
     let server = TestServer::start(ServerSettings {
         drain_timeout,
@@ -68,27 +68,27 @@ async fn a_drain_cuts_what_runs_after_its_limit() {
     server.shutdown.cancel();
 
     assert!(server.end().await.is_ok());
-    assert!(soon(call).await.unwrap().is_err());
+    assert!(within_timeout(call).await.unwrap().is_err());
 }
 
 #[tokio::test]
-async fn a_drained_server_accepts_no_connection() {
+async fn a_draining_server_accepts_no_connection() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let call = server.spawn_wait(&client).await;
 
     server.shutdown.cancel();
-    soon(server.draining.cancelled()).await;
+    within_timeout(server.draining.cancelled()).await;
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
 
     server.handlers.done.cancel();
-    assert!(soon(call).await.unwrap().is_ok());
+    assert!(within_timeout(call).await.unwrap().is_ok());
 }
 
 #[tokio::test]
-async fn while_it_pauses_a_draining_server_serves() {
+async fn a_draining_server_serves_during_the_drain_delay() {
     let drain_delay = Duration::from_secs(3600);
     let server = TestServer::start(ServerSettings {
         drain_delay,
@@ -108,7 +108,7 @@ async fn while_it_pauses_a_draining_server_serves() {
 }
 
 #[tokio::test]
-async fn a_server_without_connections_does_not_pause() {
+async fn a_server_without_connections_skips_the_drain_delay() {
     let drain_delay = Duration::from_secs(3600);
     let server = TestServer::start_unready(ServerSettings {
         drain_delay,
@@ -122,25 +122,25 @@ async fn a_server_without_connections_does_not_pause() {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_get_ready_ends_the_server_with_its_failure() {
+async fn a_database_that_never_becomes_ready_ends_the_server() {
     let mut server = TestServer::start_unready(settings()).await;
     let _client = server.client().await;
 
     server
-        .be_ready(Err(ExitError::TempFail("not migrated".into())))
+        .set_ready(Err(ExitError::TempFail("not migrated".into())))
         .await;
 
     let failure = server.end().await.unwrap_err();
-    assert!(matches!(failure, ExitError::TempFail(said) if said == "not migrated"));
+    assert!(matches!(failure, ExitError::TempFail(error) if error == "not migrated"));
 }
 
 #[tokio::test]
-async fn a_server_that_is_dropped_leaves_no_connection() {
+async fn dropping_a_server_aborts_its_connections() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let call = server.spawn_wait(&client).await;
 
     server.running.abort();
 
-    assert!(soon(call).await.unwrap().is_err());
+    assert!(within_timeout(call).await.unwrap().is_err());
 }

@@ -1,10 +1,9 @@
-//! Failures that no handler meant: each has its code, its details, and its one line in
-//! the log.
+//! Failures outside of handlers: each has its code, its error details and one log line.
 
 use super::{log::Log, *};
 
 #[tokio::test]
-async fn a_panic_is_internal_for_that_call_alone() {
+async fn a_panic_fails_only_its_call_with_internal() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let other = server.spawn_wait(&client).await;
@@ -23,11 +22,11 @@ async fn a_panic_is_internal_for_that_call_alone() {
     assert!(status.message().contains(id), "{}", status.message());
     assert!(!status.message().contains("deliberate"));
     assert_eq!(next.unwrap(), "x");
-    assert_eq!(soon(other).await.unwrap().unwrap(), "done");
+    assert_eq!(within_timeout(other).await.unwrap().unwrap(), "done");
 }
 
 #[tokio::test]
-async fn handlers_that_panic_before_there_is_anything_to_wait_for_fail_that_call_alone() {
+async fn a_panic_before_the_first_poll_fails_only_its_call() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
 
@@ -43,8 +42,8 @@ async fn a_panic_in_a_stream_ends_it_with_internal() {
     let client = server.client().await;
     let mut stream = client.stream("PanicInStream", None).await;
 
-    let first = soon(stream.message()).await.unwrap();
-    let status = soon(stream.message()).await.unwrap_err();
+    let first = within_timeout(stream.message()).await.unwrap();
+    let status = within_timeout(stream.message()).await.unwrap_err();
 
     assert_eq!(first.as_deref(), Some("first"));
     assert_refused(&status, Code::Internal, "INTERNAL");
@@ -52,7 +51,7 @@ async fn a_panic_in_a_stream_ends_it_with_internal() {
 }
 
 #[tokio::test]
-async fn a_method_that_does_not_exist_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
 
@@ -70,7 +69,7 @@ async fn a_method_that_does_not_exist_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_refused_with_the_limit() {
+async fn a_message_above_the_limit_is_rejected_with_the_limit() {
     let server = TestServer::start(settings()).await;
     let client = server.client().await;
     let large = "x".repeat(MAX_MESSAGE_BYTES);
@@ -106,7 +105,7 @@ async fn a_message_of_another_type_is_malformed() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_malformed() {
+async fn invalid_bytes_are_a_malformed_message() {
     let server = TestServer::start(settings()).await;
 
     let nothing = [];
@@ -119,19 +118,19 @@ async fn bytes_that_are_no_message_are_malformed() {
         &unknown_flag,
         &compressed_with_nothing,
     ] {
-        let status = server.raw_call(&path("Echo"), &[], body).await;
+        let status = server.send_raw_call(&path("Echo"), &[], body).await;
 
         assert_refused(&status, Code::InvalidArgument, "MALFORMED_MESSAGE");
     }
 }
 
 #[tokio::test]
-async fn a_compression_that_is_not_supported_is_unimplemented() {
+async fn an_unsupported_compression_is_unimplemented() {
     let server = TestServer::start(settings()).await;
     let headers = [("grpc-encoding", "gzip")];
 
     let status = server
-        .raw_call(&path("Echo"), &headers, EMPTY_MESSAGE)
+        .send_raw_call(&path("Echo"), &headers, EMPTY_MESSAGE)
         .await;
 
     assert_refused(&status, Code::Unimplemented, "UNIMPLEMENTED");
@@ -142,7 +141,7 @@ async fn a_compression_that_is_not_supported_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_grpc_is_refused_as_http_refuses_it() {
+async fn a_request_that_is_not_grpc_is_rejected_with_http_415() {
     let server = TestServer::start(settings()).await;
 
     for content_type in [
@@ -152,7 +151,7 @@ async fn a_request_that_is_no_grpc_is_refused_as_http_refuses_it() {
         "application/json",
     ] {
         let headers = [("content-type", content_type)];
-        let (http, headers) = server.raw(&path("Echo"), &headers, b"{}").await;
+        let (http, headers) = server.send_raw(&path("Echo"), &headers, b"{}").await;
 
         assert_eq!(http, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         let status = Status::from_header_map(&headers).unwrap();
@@ -161,22 +160,23 @@ async fn a_request_that_is_no_grpc_is_refused_as_http_refuses_it() {
 }
 
 #[tokio::test]
-async fn a_failed_call_leaves_one_line_without_its_contents() {
+async fn a_failed_call_is_logged_once_without_its_message() {
     let log = Log::default();
     let server = TestServer::start(settings()).await;
-    // A line that is first written in the thread of another test, which has no log, would
-    // count as one that nobody wants.
-    server.raw_call(&path("Missing"), &[], EMPTY_MESSAGE).await;
+    // Registers the event with tracing before the subscriber is set: see `Log::subscriber`.
+    server
+        .send_raw_call(&path("Missing"), &[], EMPTY_MESSAGE)
+        .await;
     let _guard = tracing::subscriber::set_default(log.subscriber());
     let headers = [(request_id::HEADER, "order-7")];
 
     server
-        .raw_call(&path("Missing"), &headers, b"\0\0\0\0\x08\x0a\x06secret")
+        .send_raw_call(&path("Missing"), &headers, b"\0\0\0\0\x08\x0a\x06secret")
         .await;
 
     let lines = log.lines_with("order-7");
     let [line] = lines.as_slice() else {
-        panic!("not one line: {lines:?}");
+        panic!("expected one line: {lines:?}");
     };
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["rpc.method"], "/test.v1.Test/Missing");
@@ -187,16 +187,16 @@ async fn a_failed_call_leaves_one_line_without_its_contents() {
 }
 
 #[tokio::test]
-async fn a_stream_that_its_client_drops_was_cancelled() {
+async fn a_stream_that_its_client_drops_is_logged_as_cancelled() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());
     let server = TestServer::start(settings()).await;
 
     let mut stream = server.client().await.stream("Follow", None).await;
-    soon(stream.message()).await.unwrap();
+    within_timeout(stream.message()).await.unwrap();
     drop(stream);
 
-    let lines = soon(async {
+    let lines = within_timeout(async {
         loop {
             let lines = log.lines_with("/Follow");
             if !lines.is_empty() {

@@ -1,4 +1,4 @@
-//! Health and reflection, as load balancers and grpcurl ask for them.
+//! Health checking and reflection.
 
 use futures::{FutureExt, poll};
 use tonic_reflection::pb::v1::{
@@ -12,7 +12,7 @@ use crate::health::v1::{
     health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-async fn ask(server: &TestServer) -> HealthClient<Channel> {
+async fn health_client(server: &TestServer) -> HealthClient<Channel> {
     HealthClient::new(server.client().await.0)
 }
 
@@ -22,22 +22,22 @@ fn about(service: &str) -> HealthCheckRequest {
     }
 }
 
-/// The next status of a Watch.
+/// Returns the next status of a Watch.
 async fn next(watch: &mut Streaming<HealthCheckResponse>) -> Result<ServingStatus, Status> {
-    let response = soon(watch.message()).await?;
-    Ok(response.expect("it ended").status())
+    let response = within_timeout(watch.message()).await?;
+    Ok(response.expect("the stream ended").status())
 }
 
 #[tokio::test]
-async fn the_server_and_its_service_have_one_health() {
+async fn the_server_and_its_service_have_the_same_health() {
     let mut server = TestServer::start_unready(settings()).await;
-    let mut health = ask(&server).await;
+    let mut health = health_client(&server).await;
 
     for name in ["", NAME] {
         let early = health.check(about(name)).await.unwrap().into_inner();
         assert_eq!(early.status(), ServingStatus::NotServing);
     }
-    server.be_ready(Ok(())).await;
+    server.set_ready(Ok(())).await;
     for name in ["", NAME] {
         let then = health.check(about(name)).await.unwrap().into_inner();
         assert_eq!(then.status(), ServingStatus::Serving);
@@ -45,10 +45,10 @@ async fn the_server_and_its_service_have_one_health() {
 }
 
 #[tokio::test]
-async fn the_health_of_a_service_that_is_not_there_is_not_found() {
+async fn the_health_of_an_unknown_service_is_not_found() {
     let server = TestServer::start(settings()).await;
 
-    let status = ask(&server)
+    let status = health_client(&server)
         .await
         .check(about("missing.v1.X"))
         .await
@@ -58,10 +58,10 @@ async fn the_health_of_a_service_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn every_name_is_listed() {
+async fn list_returns_the_health_of_every_name() {
     let server = TestServer::start(settings()).await;
 
-    let list = ask(&server)
+    let list = health_client(&server)
         .await
         .list(HealthListRequest {})
         .await
@@ -79,13 +79,13 @@ async fn every_name_is_listed() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_the_health_and_each_change() {
+async fn a_watch_streams_the_health_and_each_change() {
     let mut server = TestServer::start_unready(settings()).await;
-    let mut health = ask(&server).await;
+    let mut health = health_client(&server).await;
     let mut watch = health.watch(about(NAME)).await.unwrap().into_inner();
 
     assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::NotServing);
-    server.be_ready(Ok(())).await;
+    server.set_ready(Ok(())).await;
     assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::Serving);
     server.shutdown.cancel();
     assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::NotServing);
@@ -94,9 +94,9 @@ async fn a_watch_tells_the_health_and_each_change() {
 }
 
 #[tokio::test]
-async fn a_watch_on_a_service_that_is_not_there_stays_open() {
+async fn a_watch_of_an_unknown_service_stays_open() {
     let mut server = TestServer::start_unready(settings()).await;
-    let mut health = ask(&server).await;
+    let mut health = health_client(&server).await;
     let mut watch = health
         .watch(about("missing.v1.X"))
         .await
@@ -107,25 +107,25 @@ async fn a_watch_on_a_service_that_is_not_there_stays_open() {
         next(&mut watch).await.unwrap(),
         ServingStatus::ServiceUnknown
     );
-    server.be_ready(Ok(())).await;
-    // On the same connection: whatever the change made the Watch say has come by now.
+    server.set_ready(Ok(())).await;
+    // The response on the same connection follows any message that the change caused.
     health.check(about(NAME)).await.unwrap();
     assert!(poll!(watch.message().boxed()).is_pending());
 }
 
 #[tokio::test]
-async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
+async fn a_healthcheck_succeeds_only_on_a_serving_server() {
     let mut server = TestServer::start_unready(settings()).await;
 
     let early = healthcheck(server.address, NAME).await.unwrap_err();
-    server.be_ready(Ok(())).await;
+    server.set_ready(Ok(())).await;
     let then = healthcheck(server.address, NAME).await;
     let unknown = healthcheck(server.address, "missing.v1.X")
         .await
         .unwrap_err();
 
     assert!(
-        matches!(&early, ExitError::Failed(said) if said.ends_with("NOT_SERVING")),
+        matches!(&early, ExitError::Failed(error) if error.ends_with("NOT_SERVING")),
         "{early}"
     );
     assert!(then.is_ok());
@@ -133,7 +133,7 @@ async fn a_healthcheck_succeeds_on_a_server_that_is_serving_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_healthcheck_fails_where_nobody_listens_or_answers() {
+async fn a_healthcheck_fails_without_a_listener_or_a_response() {
     let silent = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let silent_address = silent.local_addr().unwrap();
     let closed = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -141,26 +141,28 @@ async fn a_healthcheck_fails_where_nobody_listens_or_answers() {
     drop(closed);
 
     for address in [silent_address, closed_address] {
-        let failure = soon(healthcheck(address, NAME)).await.unwrap_err();
+        let failure = within_timeout(healthcheck(address, NAME))
+            .await
+            .unwrap_err();
 
         assert!(matches!(failure, ExitError::Failed(_)));
     }
 }
 
-/// What reflection answers to one question.
-async fn reflected(server: &TestServer, question: MessageRequest) -> MessageResponse {
+/// Returns the response of reflection to one request.
+async fn reflected(server: &TestServer, message: MessageRequest) -> MessageResponse {
     let mut client = ServerReflectionClient::new(server.client().await.0);
     let request = ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(question),
+        message_request: Some(message),
     };
     let requests = stream::iter([request]);
-    let mut answers = client
+    let mut responses = client
         .server_reflection_info(requests)
         .await
         .unwrap()
         .into_inner();
-    soon(answers.message())
+    within_timeout(responses.message())
         .await
         .unwrap()
         .unwrap()
@@ -169,13 +171,13 @@ async fn reflected(server: &TestServer, question: MessageRequest) -> MessageResp
 }
 
 #[tokio::test]
-async fn reflection_lists_what_is_served_and_nothing_else() {
+async fn reflection_lists_exactly_the_served_services() {
     let server = TestServer::start_unready(settings()).await;
 
-    let answer = reflected(&server, MessageRequest::ListServices(String::new())).await;
+    let response = reflected(&server, MessageRequest::ListServices(String::new())).await;
 
-    let MessageResponse::ListServicesResponse(list) = answer else {
-        panic!("not a list: {answer:?}");
+    let MessageResponse::ListServicesResponse(list) = response else {
+        panic!("not a list: {response:?}");
     };
     let mut names: Vec<_> = list
         .service
@@ -195,7 +197,7 @@ async fn reflection_lists_what_is_served_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn reflection_knows_every_service_and_the_details_of_failures() {
+async fn reflection_describes_every_service_and_the_error_details() {
     let server = TestServer::start(settings()).await;
 
     for symbol in [
@@ -204,11 +206,11 @@ async fn reflection_knows_every_service_and_the_details_of_failures() {
         "grpc.reflection.v1alpha.ServerReflection",
         "google.rpc.ErrorInfo",
     ] {
-        let question = MessageRequest::FileContainingSymbol(symbol.to_owned());
-        let answer = reflected(&server, question).await;
+        let message = MessageRequest::FileContainingSymbol(symbol.to_owned());
+        let response = reflected(&server, message).await;
 
         assert!(
-            matches!(answer, MessageResponse::FileDescriptorResponse(_)),
+            matches!(response, MessageResponse::FileDescriptorResponse(_)),
             "{symbol}"
         );
     }

@@ -1,18 +1,18 @@
-//! HTTP/1.1 by hand: what goes over the wire, and what comes back.
+//! A minimal HTTP/1.1 client: writes requests and parses responses.
 
 use super::*;
 
-/// An answer over HTTP/1.1.
+/// A response over HTTP/1.1.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// The body, in the pieces in which it was sent.
-    pub(super) pieces: Vec<Vec<u8>>,
+    /// The chunks of the body.
+    pub(super) chunks: Vec<Vec<u8>>,
 }
 
-impl Answer {
-    pub(super) fn parsed(bytes: &[u8]) -> Self {
+impl HttpResponse {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let end = bytes
             .windows(4)
             .position(|four| four == b"\r\n\r\n")
@@ -31,7 +31,7 @@ impl Answer {
         Self {
             status: status.parse().unwrap(),
             headers,
-            pieces: if chunked {
+            chunks: if chunked {
                 chunks(body)
             } else {
                 vec![body.to_vec()]
@@ -43,11 +43,10 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The messages, and what stands in the trailers; or in the headers, where there is no
-    /// more than that.
+    /// Returns the messages, and the headers and trailers together.
     pub(super) fn parts(&self) -> (Vec<String>, HeaderMap) {
         let (mut messages, mut trailers) = (Vec::new(), self.headers.clone());
-        let body = self.pieces.concat();
+        let body = self.chunks.concat();
         let mut rest = body.as_slice();
         while let [flag, a, b, c, d, data @ ..] = rest {
             let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
@@ -66,20 +65,20 @@ impl Answer {
         (messages, trailers)
     }
 
-    /// The messages of a call that succeeded.
+    /// Asserts that the call succeeded, and returns its messages.
     pub(super) fn messages(&self) -> Vec<String> {
         let (messages, trailers) = self.parts();
         assert_eq!(trailers["grpc-status"], "0", "{self:?}");
         messages
     }
 
-    /// The failure of a call that failed.
+    /// Returns the status of a call that failed.
     pub(super) fn failure(&self) -> Status {
         Status::from_header_map(&self.parts().1).unwrap()
     }
 }
 
-/// The chunks of a body, without their lengths.
+/// Parses a chunked body.
 fn chunks(mut chunked: &[u8]) -> Vec<Vec<u8>> {
     let mut chunks = Vec::new();
     while let Some(end) = chunked.windows(2).position(|two| two == b"\r\n") {
@@ -91,7 +90,7 @@ fn chunks(mut chunked: &[u8]) -> Vec<Vec<u8>> {
     chunks
 }
 
-/// A request over HTTP/1.1.
+/// Returns the bytes of a request.
 pub(super) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut request = format!("{line} HTTP/1.1\r\nhost: test\r\n");
     for (name, value) in headers {

@@ -1,14 +1,14 @@
-//! Server streams whose messages are encoded once.
+//! Pre-encoded server streams.
 
 use super::*;
 
 #[tokio::test]
-async fn messages_that_were_framed_together_come_one_by_one() {
+async fn messages_of_one_batch_are_received_one_by_one() {
     let server = TestServer::start(settings()).await;
-    let mut stream = server.client().await.stream("Pieces", None).await;
+    let mut stream = server.client().await.stream("PreEncoded", None).await;
 
     let mut messages = Vec::new();
-    while let Some(message) = soon(stream.message()).await.unwrap() {
+    while let Some(message) = within_timeout(stream.message()).await.unwrap() {
         messages.push(message);
     }
 
@@ -22,15 +22,15 @@ async fn messages_that_were_framed_together_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn pieces_that_fail_end_the_stream_with_the_failure() {
+async fn a_failed_batch_ends_the_stream_with_its_status() {
     let server = TestServer::start(settings()).await;
-    let mut stream = server.client().await.stream("PiecesThatFail", None).await;
+    let mut stream = server.client().await.stream("PreEncodedFails", None).await;
 
     let mut messages = Vec::new();
     let status = loop {
-        match soon(stream.message()).await {
+        match within_timeout(stream.message()).await {
             Ok(Some(message)) => messages.push(message),
-            Ok(None) => panic!("it ended well"),
+            Ok(None) => panic!("the stream succeeded"),
             Err(status) => break status,
         }
     };
@@ -41,8 +41,8 @@ async fn pieces_that_fail_end_the_stream_with_the_failure() {
 }
 
 #[tokio::test]
-async fn another_server_sends_encoded_messages_one_by_one() {
-    let batches = Test::pieces("PiecesThatFail").unwrap();
+async fn another_server_decodes_the_messages_of_a_batch() {
+    let batches = TestHandlers::batches("PreEncodedFails").unwrap();
     let mut stream = stream_response::<String>(stream::iter(batches)).into_inner();
 
     let mut messages = Vec::new();

@@ -1,4 +1,4 @@
-//! The server from outside, over connections of its own, with a small service in it.
+//! Tests of the server over TCP, with a small service behind it.
 
 use std::{
     convert::Infallible,
@@ -53,41 +53,41 @@ const NAME: &str = "test.v1.Test";
 const DOMAIN: &str = "test.v1";
 const MAX_MESSAGE_BYTES: usize = 1000;
 
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that a passing test waits for anything.
+const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `future` gives, which must not take long.
-async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+/// Returns the output of `future`, or panics at the timeout.
+async fn within_timeout<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(TEST_TIMEOUT, future)
         .await
-        .expect("it takes too long")
+        .expect("timed out")
 }
 
-/// Defaults, but without the pause that suits load balancers, and with limits so far off
-/// that a test that needs one to end does not end.
+/// Returns settings without a noticeable drain delay, and with timeouts that no test reaches: a test
+/// that depends on a timeout sets its own.
 fn settings() -> ServerSettings {
     ServerSettings {
         drain_delay: Duration::from_millis(1),
         drain_timeout: Duration::from_secs(3600),
         header_read_timeout: Duration::from_secs(3600),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
-        // What a test wants to see logged it sees in its own thread only.
+        // The subscriber of a test sees only the log lines of its own thread.
         worker_threads: NonZeroUsize::MIN,
         ..ServerSettings::default()
     }
 }
 
-/// The handlers, whose messages are strings.
+/// The handlers of the service. Requests and responses are strings.
 #[derive(Clone, Debug)]
-struct Test {
-    /// One permit for each call of Wait that has begun.
+struct TestHandlers {
+    /// Gets a permit for each call of Wait that starts.
     waiting: Arc<Semaphore>,
-    /// Cancelled to let the calls of Wait end.
+    /// Cancelled to let the calls of Wait return.
     done: CancellationToken,
 }
 
-impl Test {
-    async fn answer(
+impl TestHandlers {
+    async fn respond(
         self,
         method: String,
         request: tonic::Request<String>,
@@ -100,7 +100,7 @@ impl Test {
                 let left = call_context::remaining().unwrap();
                 Ok(left.as_secs().to_string())
             }
-            // More than a connection takes that nobody reads.
+            // More than the buffers of a connection hold.
             "Large" => Ok("x".repeat(20_000_000)),
             "Wait" => {
                 self.waiting.add_permits(1);
@@ -111,21 +111,21 @@ impl Test {
         }
     }
 
-    /// What a stream says in pieces, of several messages each.
-    fn pieces(method: &str) -> Option<Vec<Result<PrefixedMessages, Status>>> {
-        let piece = |messages: &[&str]| {
+    /// Returns the batches of a pre-encoded stream.
+    fn batches(method: &str) -> Option<Vec<Result<PrefixedMessages, Status>>> {
+        let batch = |messages: &[&str]| {
             let encoded = |message: &&str| (*message).to_owned().encode_to_vec();
             PrefixedMessages::encode(&messages.iter().map(encoded).collect::<Vec<_>>())
         };
-        let (first, second) = (piece(&["one", "", "two"]), piece(&["three"]));
+        let (first, second) = (batch(&["one", "", "two"]), batch(&["three"]));
         match method {
-            "Pieces" => Some(vec![first, second]),
-            "PiecesThatFail" => Some(vec![first, Err(Status::data_loss("torn")), second]),
+            "PreEncoded" => Some(vec![first, second]),
+            "PreEncodedFails" => Some(vec![first, Err(Status::data_loss("torn")), second]),
             _ => None,
         }
     }
 
-    /// Not at once: what a stream has ready goes out in one piece.
+    /// Panics in the second poll, so that the first message is sent before.
     async fn panic_later() -> Result<String, Status> {
         tokio::task::yield_now().await;
         panic!("a deliberate panic")
@@ -141,11 +141,11 @@ impl Test {
     }
 }
 
-impl NamedService for Test {
+impl NamedService for TestHandlers {
     const NAME: &'static str = NAME;
 }
 
-impl tower::Service<Request<Body>> for Test {
+impl tower::Service<Request<Body>> for TestHandlers {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -162,24 +162,24 @@ impl tower::Service<Request<Body>> for Test {
         let mut grpc = tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Box::pin(async move {
             if STREAMING.contains(&method.as_str()) {
-                if let Some(said) = Self::pieces(&method) {
-                    let pieces = tower::service_fn(move |_: tonic::Request<String>| {
+                if let Some(batches) = Self::batches(&method) {
+                    let encoded = tower::service_fn(move |_: tonic::Request<String>| {
                         std::future::ready(Ok(stream_response::<String>(stream::iter(
-                            said.clone(),
+                            batches.clone(),
                         ))))
                     });
-                    return Ok(grpc.server_streaming(pieces, request).await);
+                    return Ok(grpc.server_streaming(encoded, request).await);
                 }
                 let stream = tower::service_fn(move |_: tonic::Request<String>| {
                     std::future::ready(Ok(Response::new(Self::stream(&method))))
                 });
                 return Ok(grpc.server_streaming(stream, request).await);
             }
-            let answer = tower::service_fn(move |request: tonic::Request<String>| {
-                let answer = this.clone().answer(method.clone(), request);
-                async { answer.await.map(Response::new) }
+            let unary = tower::service_fn(move |request: tonic::Request<String>| {
+                let response = this.clone().respond(method.clone(), request);
+                async { response.await.map(Response::new) }
             });
-            Ok(grpc.unary(answer, request).await)
+            Ok(grpc.unary(unary, request).await)
         })
     }
 }
@@ -188,8 +188,8 @@ const STREAMING: [&str; 5] = [
     "Follow",
     "Busy",
     "PanicInStream",
-    "Pieces",
-    "PiecesThatFail",
+    "PreEncoded",
+    "PreEncodedFails",
 ];
 
 fn descriptor_set() -> Vec<u8> {
@@ -212,11 +212,11 @@ fn descriptor_set() -> Vec<u8> {
     FileDescriptorSet { file: vec![file] }.encode_to_vec()
 }
 
-/// A server that runs.
+/// A running server.
 struct TestServer {
     address: SocketAddr,
-    handlers: Test,
-    /// Says that the database is there.
+    handlers: TestHandlers,
+    /// Makes the server ready, or fails its readiness.
     ready: Option<oneshot::Sender<Result<(), ExitError>>>,
     shutdown: CancellationToken,
     draining: CancellationToken,
@@ -224,18 +224,18 @@ struct TestServer {
 }
 
 impl TestServer {
-    /// One that is ready.
+    /// Starts a server that is ready.
     async fn start(settings: ServerSettings) -> Self {
         let mut server = Self::start_unready(settings).await;
-        server.be_ready(Ok(())).await;
+        server.set_ready(Ok(())).await;
         server
     }
 
-    /// One that waits for its database.
+    /// Starts a server that is not ready.
     async fn start_unready(settings: ServerSettings) -> Self {
         let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let handlers = Test {
+        let handlers = TestHandlers {
             waiting: Arc::new(Semaphore::new(0)),
             done: CancellationToken::new(),
         };
@@ -262,8 +262,8 @@ impl TestServer {
         }
     }
 
-    /// Says that the database is there, or why not, and waits until the server knows.
-    async fn be_ready(&mut self, ready: Result<(), ExitError>) {
+    /// Makes the server ready, or fails its readiness, and waits until it is serving.
+    async fn set_ready(&mut self, ready: Result<(), ExitError>) {
         let succeeds = ready.is_ok();
         self.ready.take().unwrap().send(ready).unwrap();
         while succeeds && healthcheck(self.address, NAME).await.is_err() {
@@ -271,9 +271,9 @@ impl TestServer {
         }
     }
 
-    /// Waits until the handler of another call of Wait runs.
-    async fn wait_begins(&self) {
-        soon(self.handlers.waiting.acquire())
+    /// Waits until the handler of one more call of Wait runs.
+    async fn wait_started(&self) {
+        within_timeout(self.handlers.waiting.acquire())
             .await
             .unwrap()
             .forget();
@@ -283,24 +283,24 @@ impl TestServer {
     async fn spawn_wait(&self, client: &Client) -> JoinHandle<Result<String, Status>> {
         let client = client.clone();
         let call = tokio::spawn(async move { client.call("Wait", "").await });
-        self.wait_begins().await;
+        self.wait_started().await;
         call
     }
 
-    /// How the server ended, which it must do now.
+    /// Waits until the server has ended, and returns its result.
     async fn end(self) -> Result<(), ExitError> {
-        soon(self.running).await.unwrap()
+        within_timeout(self.running).await.unwrap()
     }
 
-    /// A new connection.
+    /// Opens a connection.
     async fn client(&self) -> Client {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
         Client(endpoint.connect().await.unwrap())
     }
 
-    /// Sends a request as no gRPC client would, and gives the HTTP status, and headers and
-    /// trailers together.
-    async fn raw(
+    /// Sends a request that a gRPC client would not send. Returns the HTTP status, and the headers
+    /// and trailers together.
+    async fn send_raw(
         &self,
         path: &str,
         headers: &[(&str, &str)],
@@ -321,23 +321,23 @@ impl TestServer {
         sending
             .send_data(Bytes::copy_from_slice(body), true)
             .unwrap();
-        let (head, mut body) = soon(response).await.unwrap().into_parts();
+        let (head, mut body) = within_timeout(response).await.unwrap().into_parts();
         while body.data().await.is_some() {}
         let mut headers = head.headers;
         headers.extend(body.trailers().await.unwrap().unwrap_or_default());
         (head.status, headers)
     }
 
-    /// The same with what every gRPC request has; gives the call's status.
-    async fn raw_call(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Status {
+    /// Sends a request with the content type of gRPC, and returns the status of the call.
+    async fn send_raw_call(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Status {
         let headers = [&[("content-type", "application/grpc")], headers].concat();
-        let (http, headers) = self.raw(path, &headers, body).await;
+        let (http, headers) = self.send_raw(path, &headers, body).await;
         assert_eq!(http, StatusCode::OK);
         Status::from_header_map(&headers).unwrap()
     }
 }
 
-/// A message as gRPC frames it, of nothing.
+/// The length-prefixed message of an empty string.
 const EMPTY_MESSAGE: &[u8] = &[0, 0, 0, 0, 0];
 
 fn path(method: &str) -> String {
@@ -349,7 +349,7 @@ fn path(method: &str) -> String {
 struct Client(Channel);
 
 impl Client {
-    /// Calls a method that takes and gives a string.
+    /// Calls a unary method.
     async fn call(&self, method: &str, text: &str) -> Result<String, Status> {
         let response = self
             .send(&path(method), tonic::Request::new(text.to_owned()))
@@ -365,10 +365,10 @@ impl Client {
         let mut grpc = tonic::client::Grpc::new(self.0.clone());
         grpc.ready().await.unwrap();
         let path = PathAndQuery::try_from(path).unwrap();
-        soon(grpc.unary(request, path, ProstCodec::<M, String>::default())).await
+        within_timeout(grpc.unary(request, path, ProstCodec::<M, String>::default())).await
     }
 
-    /// Calls a method that gives a stream of strings.
+    /// Calls a server streaming method.
     async fn stream(&self, method: &str, timeout: Option<Duration>) -> Streaming<String> {
         let mut grpc = tonic::client::Grpc::new(self.0.clone());
         grpc.ready().await.unwrap();
@@ -378,19 +378,17 @@ impl Client {
             request.set_timeout(timeout);
         }
         let codec = ProstCodec::<String, String>::default();
-        soon(grpc.server_streaming(request, path, codec))
+        within_timeout(grpc.server_streaming(request, path, codec))
             .await
             .unwrap()
             .into_inner()
     }
 }
 
-/// Asserts the code and the reason of a failure, and that it has the server's domain.
+/// Asserts the code, the reason and the domain of a failure.
 #[track_caller]
 fn assert_refused(status: &Status, code: Code, reason: &str) {
-    let info = status
-        .get_details_error_info()
-        .expect("it has no ErrorInfo");
+    let info = status.get_details_error_info().expect("no ErrorInfo");
     assert_eq!(
         (status.code(), info.reason.as_str()),
         (code, reason),
