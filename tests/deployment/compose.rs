@@ -1,5 +1,5 @@
-//! The compose file, as the engine will understand it: with its anchors merged, and with
-//! the defaults in the place of variables.
+//! Reads the compose file as the engine does, with merged anchors and the defaults of its variables, and
+//! checks it by the rules of [`rules`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{SERVICES, rules, settings, tree::read};
 
-/// The compose file.
+/// Returns the compose file.
 pub fn compose() -> Value {
     parse(&read("docker-compose.yml"))
 }
@@ -16,7 +16,7 @@ fn parse(text: &str) -> Value {
     resolved(serde_saphyr::from_str(text).unwrap())
 }
 
-/// The same with `${NAME:-default}` replaced by what it is where nobody sets anything.
+/// Replaces each `${NAME:-default}` in a value by its default.
 fn resolved(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(with_defaults(&text)),
@@ -44,7 +44,7 @@ fn with_defaults(text: &str) -> String {
     whole + rest
 }
 
-/// What a container is given of an environment.
+/// Returns the environment variables of a container.
 pub fn environment(service: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -57,16 +57,15 @@ pub fn environment(service: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A time as compose writes it.
+/// Parses a duration in compose syntax.
 pub fn duration(value: &Value) -> Option<Duration> {
     chassis::process::settings::duration_or_zero(value.as_str()?).ok()
 }
 
-/// The fields of a service that a rule is about, each with the services that need it. A
-/// field of a field is written with a dot.
-const ROWS: [(&[&str], &[&str]); 5] = [
+/// Services, and the fields that they need because a rule checks them. A dot separates nested fields.
+const FIELDS: [(&[&str], &[&str]); 5] = [
     (
-        // Whatever is in it.
+        // All containers.
         &[
             "user-service",
             "post-service",
@@ -117,30 +116,30 @@ const ROWS: [(&[&str], &[&str]); 5] = [
 ];
 
 #[test]
-fn every_row_of_the_compose_file_is_there() {
+fn compose_file_keeps_all_rules() {
     assert_eq!(rules::broken(&compose()), [""; 0]);
 }
 
 #[test]
-fn a_row_that_goes_missing_is_noticed() {
+fn removing_a_field_breaks_a_rule() {
     let whole = compose();
 
-    for (services, rows) in ROWS {
+    for (services, fields) in FIELDS {
         for service in services {
-            for row in rows {
-                let path = format!("/services/{service}/{}", row.replace('.', "/"));
+            for field in fields {
+                let path = format!("/services/{service}/{}", field.replace('.', "/"));
                 let (parent, field) = path.rsplit_once('/').unwrap();
                 let mut without = whole.clone();
                 let fields = without.pointer_mut(parent).and_then(Value::as_object_mut);
                 let removed = fields.and_then(|fields| fields.remove(field));
 
-                assert!(removed.is_some(), "{path} is not there");
+                assert!(removed.is_some(), "{path} is missing");
                 let broken = rules::broken(&without);
                 assert!(
                     broken
                         .iter()
                         .any(|rule| rule.starts_with(&format!("{service}: "))),
-                    "nobody misses {path}: {broken:?}"
+                    "no rule needs {path}: {broken:?}"
                 );
             }
         }
@@ -148,7 +147,7 @@ fn a_row_that_goes_missing_is_noticed() {
 }
 
 #[test]
-fn a_row_that_says_something_else_is_noticed() {
+fn changing_a_field_breaks_a_rule() {
     let whole = compose();
 
     for (path, value) in [
@@ -205,12 +204,12 @@ fn a_row_that_says_something_else_is_noticed() {
 
         let broken = rules::broken(&changed);
 
-        assert!(!broken.is_empty(), "nobody minds {path}: {value}");
+        assert!(!broken.is_empty(), "no rule forbids {path}: {value}");
     }
 }
 
 #[test]
-fn the_published_ports_are_those_of_the_architecture() {
+fn services_publish_their_ports_on_loopback() {
     let compose = compose();
 
     for (service, port) in SERVICES {
@@ -224,7 +223,7 @@ fn the_published_ports_are_those_of_the_architecture() {
 }
 
 #[test]
-fn a_service_is_given_the_time_to_wait_for_the_database_before_it_is_unhealthy() {
+fn start_period_covers_the_database_startup_timeout() {
     let compose = compose();
 
     for (name, _) in SERVICES {
@@ -239,7 +238,7 @@ fn a_service_is_given_the_time_to_wait_for_the_database_before_it_is_unhealthy()
 }
 
 #[test]
-fn a_variable_is_replaced_by_its_default() {
+fn variables_are_replaced_by_their_defaults() {
     assert_eq!(
         with_defaults("127.0.0.1:${PORT:-50051}:50051"),
         "127.0.0.1:50051:50051"

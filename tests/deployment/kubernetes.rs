@@ -1,5 +1,5 @@
-//! The Kubernetes manifest, which stands in `docs/kubernetes.md`: against the types of the
-//! API, the compose file and the settings of the programs.
+//! Checks the Kubernetes manifest in `docs/kubernetes.md` against the types of the API, the compose file
+//! and the settings of the programs.
 
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     tree::read,
 };
 
-/// The blocks of YAML on the page, each with its documents.
+/// Returns the YAML blocks of the page, each with its documents.
 fn blocks() -> Vec<Vec<Value>> {
     let page = read("docs/kubernetes.md");
     let blocks = page.split("```yaml\n").skip(1);
@@ -36,7 +36,7 @@ fn pod() -> Value {
     manifest().1["spec"]["template"]["spec"].clone()
 }
 
-/// The container of that name.
+/// Returns the container with this name.
 fn container(name: &str) -> Value {
     let pod = pod();
     let all = ["initContainers", "containers"].map(|kind| pod[kind].as_array().unwrap().clone());
@@ -44,7 +44,7 @@ fn container(name: &str) -> Value {
     found.find(|container| container["name"] == name).unwrap()
 }
 
-/// The one that makes backups, which stands by itself.
+/// Returns the backup container, which has a separate block.
 fn backup() -> Value {
     blocks()[1][0].clone()
 }
@@ -65,8 +65,8 @@ fn environment(container: &Value) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
-/// Asserts that a value is one of a type, and has no field that the type does not have.
-fn assert_is<T>(value: &Value)
+/// Asserts that a value parses as the type and has no field that the type does not know.
+fn assert_parses_as<T>(value: &Value)
 where
     T: serde::de::DeserializeOwned + serde::Serialize + Debug,
 {
@@ -75,16 +75,16 @@ where
 }
 
 #[test]
-fn the_manifest_has_only_what_the_api_knows() {
+fn manifest_has_only_fields_of_the_api() {
     let (service, set) = manifest();
 
-    assert_is::<Service>(&service);
-    assert_is::<StatefulSet>(&set);
-    assert_is::<Container>(&backup());
+    assert_parses_as::<Service>(&service);
+    assert_parses_as::<StatefulSet>(&set);
+    assert_parses_as::<Container>(&backup());
 }
 
 #[test]
-fn there_is_one_pod_with_two_containers_after_the_migrator_on_one_volume_of_one_pod() {
+fn one_pod_runs_migrator_then_services_on_one_volume() {
     let (_, set) = manifest();
     let names = |kind: &str| -> Vec<_> {
         let containers = pod()[kind].as_array().unwrap().clone();
@@ -111,7 +111,7 @@ fn there_is_one_pod_with_two_containers_after_the_migrator_on_one_volume_of_one_
 }
 
 #[test]
-fn every_container_is_as_hard_as_with_compose() {
+fn containers_are_hardened_as_with_compose() {
     let (pod, compose) = (pod(), compose());
     let context = &pod["securityContext"];
 
@@ -147,7 +147,7 @@ fn every_container_is_as_hard_as_with_compose() {
 }
 
 #[test]
-fn every_variable_is_a_setting_and_says_what_it_says_with_compose() {
+fn variables_are_settings_with_the_values_of_compose() {
     let compose = compose();
 
     for container in containers() {
@@ -157,7 +157,7 @@ fn every_variable_is_a_setting_and_says_what_it_says_with_compose() {
 
         for (variable, value) in environment(&container) {
             assert!(settings::reads(program, &variable), "{name}: {variable}");
-            // The addresses of the services are others.
+            // The service address differs.
             if variable != "USER_SERVICE_URL" {
                 assert_eq!(Some(&value), other.get(&variable), "{name}: {variable}");
             }
@@ -166,7 +166,7 @@ fn every_variable_is_a_setting_and_says_what_it_says_with_compose() {
 }
 
 #[test]
-fn the_probes_ask_the_port_that_the_service_listens_on_for_the_service_that_it_is() {
+fn probes_use_the_port_and_name_of_the_service() {
     let names = [user_service::NAME, post_service::NAME];
 
     for ((service, port), full_name) in SERVICES.into_iter().zip(names) {
@@ -191,7 +191,7 @@ fn the_probes_ask_the_port_that_the_service_listens_on_for_the_service_that_it_i
 }
 
 #[test]
-fn the_kubelet_is_as_patient_as_the_services_need() {
+fn kubelet_timeouts_cover_startup_and_drain() {
     let pod = pod();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
 
@@ -208,7 +208,7 @@ fn the_kubelet_is_as_patient_as_the_services_need() {
 }
 
 #[test]
-fn both_services_are_published_on_their_ports() {
+fn services_are_published_on_their_ports() {
     let (service, set) = manifest();
     let labels = &set["spec"]["template"]["metadata"]["labels"];
 
@@ -223,7 +223,7 @@ fn both_services_are_published_on_their_ports() {
 }
 
 #[test]
-fn what_the_containers_are_told_is_what_they_are_told_with_compose() {
+fn container_arguments_match_compose() {
     let compose = compose();
 
     for container in [container("migrator"), backup()] {

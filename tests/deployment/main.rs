@@ -1,8 +1,7 @@
-//! What the system is deployed with, as far as it can be checked without an engine: the
-//! compose file, the Dockerfile, the Kubernetes manifest and the page for operators, each
-//! row that makes the deployment safe by itself, and against the settings of the programs.
+//! Checks the compose file, the Dockerfile, the Kubernetes manifest and `docs/operations.md` without a
+//! container engine: their security options, and their values against the settings of the programs.
 //!
-//! `tests/containers/run` checks the same on containers that run.
+//! `tests/containers/run` checks running containers.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
@@ -18,8 +17,8 @@ mod rules;
 mod scripts;
 mod settings;
 
-/// The user of every container.
+/// User id of all containers.
 const UID: i64 = 65532;
 
-/// The services, each with its port.
+/// The services and their ports.
 const SERVICES: [(&str, u64); 2] = [("user-service", 50051), ("post-service", 50052)];

@@ -1,4 +1,5 @@
-//! `docs/operations.md`: what it names is there. `tests/containers/run` runs its commands.
+//! Checks that the commands, variables, services and links in `docs/operations.md` exist.
+//! `tests/containers/run` runs its commands.
 
 use std::{path::PathBuf, process::Command};
 
@@ -8,8 +9,8 @@ use crate::{
     tree::{read, root},
 };
 
-/// Names that are neither a setting of a program nor in the compose file.
-const OTHERS: [&str; 5] = [
+/// Names in capitals that are neither settings nor variables of the compose file.
+const OTHER_NAMES: [&str; 5] = [
     "COMPOSE_PROFILES",
     "EX_CONFIG",
     "EX_TEMPFAIL",
@@ -21,7 +22,7 @@ fn page() -> String {
     read("docs/operations.md")
 }
 
-/// The commands of its blocks, each in one line.
+/// Returns the commands of its blocks, each in one line.
 fn commands() -> Vec<String> {
     let page = page().replace("\\\n", " ");
     let blocks = page.split("```console\n").skip(1);
@@ -32,15 +33,15 @@ fn commands() -> Vec<String> {
         .collect()
 }
 
-/// What the migrator says for `arguments`.
+/// Returns the standard output of the migrator for `arguments`.
 fn migrator(arguments: &[&str]) -> String {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name("migrator");
-    let said = Command::new(path).args(arguments).output().unwrap();
-    String::from_utf8(said.stdout).unwrap()
+    let output = Command::new(path).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn each_subcommand_and_flag_of_the_migrator_that_it_names_exists() {
+fn named_migrator_subcommands_and_flags_exist() {
     let mut found = 0;
     for command in commands() {
         let words: Vec<_> = command.split_whitespace().collect();
@@ -61,7 +62,7 @@ fn each_subcommand_and_flag_of_the_migrator_that_it_names_exists() {
         let usage = format!("migrator {}", after[at + 1]);
         assert!(help.contains(&usage), "{command}: {help}");
         for flag in after[at + 2..].iter().filter(|word| word.starts_with("--")) {
-            assert!(help.contains(flag), "{command}: there is no {flag}");
+            assert!(help.contains(flag), "{command}: unknown {flag}");
         }
         found += 1;
     }
@@ -69,8 +70,8 @@ fn each_subcommand_and_flag_of_the_migrator_that_it_names_exists() {
 }
 
 #[test]
-fn each_variable_that_it_names_is_a_setting_or_of_the_compose_file() {
-    // Without what the commands print.
+fn named_variables_are_settings_or_compose_variables() {
+    // Without the output of the commands.
     let page = page();
     let text: String = page
         .split("```")
@@ -92,15 +93,15 @@ fn each_variable_that_it_names_is_a_setting_or_of_the_compose_file() {
             .any(|program| settings::reads(program, name));
         let compose = file.contains(&format!("${{{name}:-"));
 
-        assert!(setting || compose || OTHERS.contains(&name), "{name}");
+        assert!(setting || compose || OTHER_NAMES.contains(&name), "{name}");
     }
 }
 
 #[test]
-fn each_service_and_profile_that_it_names_is_in_the_compose_file() {
+fn named_services_and_profiles_are_in_the_compose_file() {
     let compose = compose();
     let services = compose["services"].as_object().unwrap();
-    let (mut about, mut profiles) = (0, 0);
+    let (mut found, mut profiles) = (0, 0);
     for command in commands() {
         let words: Vec<_> = command.split_whitespace().collect();
         let verb = words
@@ -112,7 +113,7 @@ fn each_service_and_profile_that_it_names_is_in_the_compose_file() {
                 after.any(|word| services.contains_key(word.trim_end_matches(';'))),
                 "{command}"
             );
-            about += 1;
+            found += 1;
         }
         let set = command.split("COMPOSE_PROFILES=").skip(1);
         for set in set.filter(|set| !set.starts_with('.')) {
@@ -124,11 +125,11 @@ fn each_service_and_profile_that_it_names_is_in_the_compose_file() {
             }
         }
     }
-    assert!(about > 10 && profiles == 3, "{about} and {profiles} found");
+    assert!(found > 10 && profiles == 3, "{found} and {profiles} found");
 }
 
 #[test]
-fn the_exit_codes_are_those_of_the_migrator() {
+fn exit_codes_match_the_help_of_the_migrator() {
     let codes = |text: &str, indent: &str, end: &str| -> Vec<u8> {
         let rows = text.lines().filter_map(|line| line.strip_prefix(indent));
         rows.filter_map(|row| row.split_once(end)?.0.parse().ok())
@@ -146,7 +147,7 @@ fn the_exit_codes_are_those_of_the_migrator() {
 }
 
 #[test]
-fn what_it_links_to_is_there() {
+fn links_have_targets() {
     let page = page();
     let links = page.split("](").skip(1);
     let links = links.filter_map(|link| Some(link.split_once(')')?.0));

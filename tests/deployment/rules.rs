@@ -1,4 +1,4 @@
-//! What has to hold of a compose file, each as a sentence that says what is wrong.
+//! The rules for the compose file. A broken rule is reported as the requirement that is not met.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     settings,
 };
 
-/// Parts of the names of variables whose values are nobody's business.
+/// Parts of the names of variables that hold secrets.
 const SECRETS: [&str; 4] = ["PASSWORD", "SECRET", "TOKEN", "KEY"];
 
-/// Ways in which a container could have more of the host than it needs.
-const DOORS: [&str; 8] = [
+/// Fields that give a container more access to the host than it needs.
+const HOST_ACCESS: [&str; 8] = [
     "privileged",
     "cap_add",
     "pid",
@@ -25,35 +25,35 @@ const DOORS: [&str; 8] = [
     "env_file",
 ];
 
-/// The rules that a compose file breaks, each with the service it is about.
+/// Returns the requirements that a compose file does not meet, each with the name of the service.
 pub fn broken(compose: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let Some(services) = compose["services"].as_object() else {
-        return vec!["there are no services".into()];
+        return vec!["must have services".into()];
     };
     for (name, service) in services {
-        let mut say = |what: &str| found.push(format!("{name}: {what}"));
-        hardening(service, &mut say);
-        limits(service, &mut say);
-        surroundings(compose, service, &mut say);
-        variables(name, service, &mut say);
+        let mut report = |rule: &str| found.push(format!("{name}: {rule}"));
+        hardening(service, &mut report);
+        limits(service, &mut report);
+        volumes_and_networks(compose, service, &mut report);
+        variables(name, service, &mut report);
         match name.as_str() {
-            "migrator" => migrator(service, &mut say),
-            "backup" => backup(service, &mut say),
+            "migrator" => migrator(service, &mut report),
+            "backup" => backup(service, &mut report),
             "litestream" if service["profiles"] != array(&["litestream"]) => {
-                say("it has a profile of its own");
+                report("must be in the profile litestream");
             }
             _ => {}
         }
         if name != "migrator" {
-            after_migrator(service, &mut say);
+            after_migrator(service, &mut report);
         }
     }
     for (name, port) in SERVICES {
-        let mut say = |what: &str| found.push(format!("{name}: {what}"));
-        served(compose, name, port, &mut say);
+        let mut report = |rule: &str| found.push(format!("{name}: {rule}"));
+        grpc_service(compose, name, port, &mut report);
     }
-    found.extend(whole(compose));
+    found.extend(shared_parts(compose));
     found
 }
 
@@ -61,7 +61,7 @@ fn array(items: &[&str]) -> Value {
     items.iter().copied().collect()
 }
 
-/// The program that is in a container, unless it is none of ours.
+/// Returns the program of a container, or `None` if it is a third-party program.
 fn program(name: &str) -> Option<&str> {
     match name {
         "backup" => Some("migrator"),
@@ -70,9 +70,9 @@ fn program(name: &str) -> Option<&str> {
     }
 }
 
-fn hardening(service: &Value, say: &mut impl FnMut(&str)) {
+fn hardening(service: &Value, report: &mut impl FnMut(&str)) {
     if service["read_only"] != true {
-        say("its root file system is read-only");
+        report("must have a read-only root file system");
     }
     let tmpfs = service["tmpfs"].as_array();
     let has_tmp = |mount: &Value| {
@@ -81,43 +81,43 @@ fn hardening(service: &Value, say: &mut impl FnMut(&str)) {
             .is_some_and(|m| m == "/tmp" || m.starts_with("/tmp:"))
     };
     if !tmpfs.is_some_and(|mounts| mounts.iter().any(has_tmp)) {
-        say("its /tmp is in memory");
+        report("must have /tmp in memory");
     }
     if service["cap_drop"] != array(&["ALL"]) {
-        say("it has no capability");
+        report("must drop all capabilities");
     }
     let options = service["security_opt"].as_array();
     let only = |options: &Vec<Value>| options == &["no-new-privileges:true"];
     if !options.is_some_and(only) {
-        say("it can gain no privileges, and keeps the engine's own confinement");
+        report("must set only no-new-privileges, which keeps the default seccomp profile");
     }
     if service["user"] != format!("{UID}:{UID}") {
-        say("it runs as the one user that the database belongs to");
+        report("must run as the owner of the database");
     }
-    for door in DOORS {
-        if !service[door].is_null() {
-            say(&format!("it has no `{door}`"));
+    for field in HOST_ACCESS {
+        if !service[field].is_null() {
+            report(&format!("must not have `{field}`"));
         }
     }
     if !service["network_mode"].is_null() && service["network_mode"] != "none" {
-        say("it has a network of its own, or none");
+        report("must not use a network of the host or of another container");
     }
 }
 
-fn limits(service: &Value, say: &mut impl FnMut(&str)) {
+fn limits(service: &Value, report: &mut impl FnMut(&str)) {
     if service["mem_limit"].as_str().is_none() || service["memswap_limit"] != service["mem_limit"] {
-        say("its memory is limited, with its swap");
+        report("must limit memory, including swap");
     }
     let above_zero = |value: &Value| value.as_f64().is_some_and(|number| number > 0.0);
     if !above_zero(&service["pids_limit"]) {
-        say("its processes and threads are limited");
+        report("must limit processes and threads");
     }
     if !above_zero(&service["cpus"]) {
-        say("its share of the processors is limited");
+        report("must limit CPU time");
     }
     let files = &service["ulimits"]["nofile"];
     if !above_zero(&files["soft"]) || !above_zero(&files["hard"]) {
-        say("its open files are limited");
+        report("must limit open files");
     }
     let log = &service["logging"];
     let options = &log["options"];
@@ -125,157 +125,160 @@ fn limits(service: &Value, say: &mut impl FnMut(&str)) {
         && options["max-size"].is_string()
         && options["max-file"].is_string();
     if !rotates {
-        say("its log is rotated");
+        report("must rotate its log");
     }
 }
 
-/// Its disk and its network.
-fn surroundings(compose: &Value, service: &Value, say: &mut impl FnMut(&str)) {
+/// Checks the mounts, the published ports and the networks of a container.
+fn volumes_and_networks(compose: &Value, service: &Value, report: &mut impl FnMut(&str)) {
     let mounts = service["volumes"].as_array();
     let named: Vec<_> = mounts
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        // What is read from the source tree is read only.
+        // Read-only mounts of files in the source tree are allowed.
         .filter(|mount| !(mount.starts_with("./") && mount.ends_with(":ro")))
         .collect();
     if named != ["data:/data"] {
-        say("the one volume is mounted at /data, and nothing else that can be written");
+        report("must mount the volume at /data as its only writable mount");
     }
     for port in service["ports"].as_array().into_iter().flatten() {
         if !port
             .as_str()
             .is_some_and(|port| port.starts_with("127.0.0.1:"))
         {
-            say(&format!("{port} is published on 127.0.0.1 only"));
+            report(&format!("must publish {port} on 127.0.0.1 only"));
         }
     }
     let networks = service["networks"].as_object().map(Map::keys);
     for network in networks.into_iter().flatten() {
         if compose["networks"].get(network).is_none() {
-            say(&format!("there is a network {network}"));
+            report(&format!("must use a declared network instead of {network}"));
         }
     }
 }
 
-fn variables(name: &str, service: &Value, say: &mut impl FnMut(&str)) {
+fn variables(name: &str, service: &Value, report: &mut impl FnMut(&str)) {
     let environment = environment(service);
     for (variable, value) in &environment {
         if let Some(program) = program(name)
             && !settings::reads(program, variable)
         {
-            say(&format!("{variable} is a setting of {program}"));
+            report(&format!(
+                "must set only settings of {program}, not {variable}"
+            ));
         }
         let file = variable.ends_with("_FILE");
         if !file && !value.is_empty() && SECRETS.iter().any(|part| variable.contains(part)) {
-            say(&format!("{variable} holds no secret"));
+            report(&format!("must not set the secret {variable}"));
         }
     }
     if program(name).is_some() && environment.get("LOG_FORMAT").is_none_or(|f| f != "json") {
-        say("its log is JSON");
+        report("must log JSON");
     }
     if program(name).is_some_and(|program| service["build"]["target"] != program) {
-        say("it is built from the target of its program");
+        report("must be built from the target of its program");
     }
 }
 
-fn migrator(service: &Value, say: &mut impl FnMut(&str)) {
+fn migrator(service: &Value, report: &mut impl FnMut(&str)) {
     if service["command"] != array(&["upgrade"]) {
-        say("it upgrades the database");
+        report("must upgrade the database");
     }
     if service["restart"] != "no" {
-        say("it runs once");
+        report("must run once");
     }
     if service["network_mode"] != "none" {
-        say("it has no network");
+        report("must have no network");
     }
 }
 
-fn backup(service: &Value, say: &mut impl FnMut(&str)) {
+fn backup(service: &Value, report: &mut impl FnMut(&str)) {
     let command = service["command"].as_array();
-    let begins = |command: &Vec<Value>| command.len() == 3 && command[..2] == ["backup", "--every"];
-    if !command.is_some_and(begins) {
-        say("it backs up again and again");
+    let repeats =
+        |command: &Vec<Value>| command.len() == 3 && command[..2] == ["backup", "--every"];
+    if !command.is_some_and(repeats) {
+        report("must back up at an interval");
     }
     if service["profiles"] != array(&["backup"]) {
-        say("it has a profile of its own");
+        report("must be in the profile backup");
     }
     if service["network_mode"] != "none" {
-        say("it has no network");
+        report("must have no network");
     }
 }
 
-/// What runs on, once the migrator has done its work.
-fn after_migrator(service: &Value, say: &mut impl FnMut(&str)) {
+/// Checks the containers that start after the migrator and keep running.
+fn after_migrator(service: &Value, report: &mut impl FnMut(&str)) {
     if service["depends_on"]["migrator"]["condition"] != "service_completed_successfully" {
-        say("it starts after the migrator has succeeded");
+        report("must start after the migrator has succeeded");
     }
     if !matches!(
         service["restart"].as_str(),
         Some("unless-stopped" | "always")
     ) {
-        say("it is started again, whatever ended it");
+        report("must restart after any exit");
     }
     if duration(&service["stop_grace_period"]).is_none() {
-        say("it has the time to end in order");
+        report("must set stop_grace_period");
     }
 }
 
-/// What serves calls.
-fn served(compose: &Value, name: &str, port: u64, say: &mut impl FnMut(&str)) {
+/// Checks the drain time, the health check, the port and the network of a service.
+fn grpc_service(compose: &Value, name: &str, port: u64, report: &mut impl FnMut(&str)) {
     let service = &compose["services"][name];
     let environment = environment(service);
     let grace = duration(&service["stop_grace_period"]).unwrap_or_default();
     if grace <= settings::drain(name, &environment) {
-        say("the grace of a stop is longer than a drain");
+        report("must have a stop_grace_period longer than its drain");
     }
     let check = &service["healthcheck"];
     let test = check["test"].as_array().map(Vec::as_slice);
     let path = format!("/usr/local/bin/{name}");
     if test.is_none_or(|test| test != ["CMD", path.as_str(), "healthcheck"]) {
-        say("its health is asked for by its own subcommand, without a shell");
+        report("must check its health by its subcommand, without a shell");
     }
-    // A second of its own, and what it takes to start it.
+    // The check's own limit of 1 s, and the start of its process.
     let timeout = duration(&check["timeout"]).unwrap_or_default();
     if timeout < Duration::from_secs(2) {
-        say("its health check is given more time than it needs");
+        report("must give its health check at least 2 s");
     }
     let set = |field: &str| duration(&check[field]).is_some();
     if !set("interval") || !set("start_period") || check["retries"].as_u64().is_none() {
-        say("its health is asked for regularly, and not held against it at once");
+        report("must set interval, start_period and retries of its health check");
     }
     let ports = service["ports"].as_array().map(Vec::as_slice);
     let published = format!("127.0.0.1:{port}:{port}");
     if ports.is_none_or(|ports| ports != [published.as_str()]) {
-        say("it is published on its port");
+        report("must publish its port");
     }
     let variable = name.replace('-', "_").to_uppercase() + "_LISTEN";
     let listens = format!("0.0.0.0:{port}");
     if environment.get(&variable).is_none_or(|set| *set != listens) {
-        say("it listens on its port, on every address of the container");
+        report("must listen on its port on all addresses of the container");
     }
     if service["networks"].get("internal").is_none() {
-        say("it is on the network between the services");
+        report("must be on the internal network");
     }
 }
 
-/// What is not about one service.
-fn whole(compose: &Value) -> Vec<String> {
+/// Checks networks, volumes and other parts that are shared by containers.
+fn shared_parts(compose: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let mut say = |what: &str| found.push(what.to_owned());
+    let mut report = |rule: &str| found.push(rule.to_owned());
     if compose["networks"]["internal"]["internal"] != true {
-        say("the network between the services leads nowhere else");
+        report("the internal network must be isolated");
     }
     let volumes = compose["volumes"].as_object();
     if volumes.is_none_or(|volumes| !volumes.keys().eq(["data"])) {
-        say("there is one volume");
+        report("must have exactly one volume");
     }
     for field in ["secrets", "configs"] {
         if !compose[field].is_null() {
-            say("the file needs no others beside it");
+            report("must not need other files");
         }
     }
-    // Under an alias that nothing but that network knows.
+    // The alias exists only on that network.
     let url = &compose["services"]["post-service"]["environment"]["USER_SERVICE_URL"];
     let aliases = &compose["services"]["user-service"]["networks"]["internal"]["aliases"];
     let aliases = aliases.as_array().into_iter().flatten();
@@ -284,7 +287,7 @@ fn whole(compose: &Value) -> Vec<String> {
         .map(|alias| format!("http://{alias}:50051"))
         .collect();
     if !urls.iter().any(|known| url == known) && url != "http://user-service:50051" {
-        say("the post service asks the user service over the network between them");
+        report("post-service must call user-service over the internal network");
     }
     found
 }

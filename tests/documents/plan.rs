@@ -48,13 +48,13 @@ const fn part(heading: &'static str, setup: Setup, blocks: &'static [Execution])
 use self::{Execution::*, Setup::*};
 
 const README: &[Part] = &[
-    part("Microblog", Empty, &[DRAWING]),
+    part("Microblog", Empty, &[DIAGRAM]),
     part("Quick start", Same, &[Run, Banner, Elsewhere(".ci/run")]),
     part("First call", Same, &[Run, Run, Run]),
     part("Deploy", Empty, &[Elsewhere("tests/containers/run"), Run]),
 ];
 
-const DRAWING: Execution = Not("it is a drawing");
+const DIAGRAM: Execution = Not("a diagram");
 
 const MIGRATIONS: &[Part] = &[part(
     "Changing the schema",
@@ -70,8 +70,8 @@ const MIGRATIONS: &[Part] = &[part(
     ],
 )];
 
-/// It takes minutes, and a machine that does nothing else.
-const MEASURED: Execution = Not("it measures, and tells of this machine alone");
+/// Benchmarks take minutes and need an otherwise idle machine.
+const MEASURED: Execution = Not("benchmark figures depend on the machine");
 
 const PERFORMANCE: &[Part] = &[
     part("Performance", Same, &[MEASURED]),
@@ -111,7 +111,7 @@ const API: &[Part] = &[
     part("The end of them", Same, &[Run]),
 ];
 
-const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[DRAWING])];
+const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[DIAGRAM])];
 
 const CLIENTS: &[Part] = &[
     part("The first call", Same, &[Elsewhere("clients/run"); 2]),

@@ -20,7 +20,7 @@ use crate::{
     blocks::{Block, blocks},
     normalize::normalize,
     plan::{self, Execution, Setup},
-    process::{Process, TestDir, run},
+    process::{Process, TestDir, run, within_timeout},
     tools,
     tree::{read, root},
     updates_documents,
@@ -241,7 +241,8 @@ impl Session {
         }
         self.running.push(system);
         for service in ["user-service", "post-service"] {
-            while !self.run(&format!("{service} healthcheck")).await.1 {}
+            let healthcheck = format!("{service} healthcheck");
+            within_timeout(async { while !self.run(&healthcheck).await.1 {} }).await;
         }
     }
 
