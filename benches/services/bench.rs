@@ -1,5 +1,5 @@
-//! What all measurements of a run share: how long they are, the databases they begin with,
-//! and the numbers of the requests.
+//! The parts that all measurements of a run share: the plan, the seeded databases and the request
+//! numbers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,27 +15,27 @@ use crate::{
     load::{Load, Measured, Slice},
     rounds::{self, Plan},
     seed,
-    system::{Pair, Variant},
+    system::{ServicePair, Variant},
 };
 
-/// A run of the bench.
+/// One run of the bench.
 #[derive(Debug)]
 pub struct Bench {
     folder: PathBuf,
-    /// The usual plan.
+    /// The default plan.
     pub plan: Plan,
-    /// How many posts there are at first.
+    /// Number of posts in a database at the start.
     pub posts: u64,
-    /// How the services are started, if no measurement says otherwise.
+    /// The default variant of the services.
     pub variant: Variant,
-    /// No request has a number twice.
+    /// The next request number. No number is used twice.
     pub numbers: Rc<Cell<u64>>,
     seeds: RefCell<HashMap<u64, PathBuf>>,
     databases: Cell<u32>,
 }
 
 impl Bench {
-    /// A run whose databases stand in `folder`.
+    /// Creates a run with its databases in `folder`.
     pub fn new(folder: &Path, plan: Plan, posts: u64, variant: Variant) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -48,7 +48,7 @@ impl Bench {
         }
     }
 
-    /// A fresh database with so many posts.
+    /// Creates a database with this number of posts.
     pub async fn database(&self, posts: u64) -> PathBuf {
         let known = self.seeds.borrow().get(&posts).cloned();
         let seed = if let Some(seed) = known {
@@ -67,23 +67,23 @@ impl Bench {
         database
     }
 
-    /// A folder for what else a measurement needs.
+    /// Returns the directory for other files of a measurement.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The services, on a fresh database of the usual size.
-    pub async fn pair(&self, variant: &Variant) -> Pair {
-        Pair::services(&self.database(self.posts).await, variant)
+    /// Starts the services on a new database of the default size.
+    pub async fn pair(&self, variant: &Variant) -> ServicePair {
+        ServicePair::services(&self.database(self.posts).await, variant)
     }
 
-    /// A call by its name.
+    /// Returns a call by its name.
     pub fn call(&self, name: &str) -> Call {
         let mut all = calls::all(self.posts).into_iter();
         all.find(|call| call.name == name).unwrap()
     }
 
-    /// The plan with rounds that are shorter, for measurements that have many.
+    /// Returns the plan with slices of at most 400 ms, for measurements with many loads.
     pub fn shorter(&self) -> Plan {
         let slice = Slice {
             measured: self.plan.slice.measured.min(Duration::from_millis(400)),
@@ -92,11 +92,11 @@ impl Bench {
         Plan { slice, ..self.plan }
     }
 
-    /// What the loads measured in the rounds of a plan.
+    /// Runs the loads in the rounds of a plan, and returns the measurements by load and round.
     ///
     /// # Panics
     ///
-    /// If a call was refused, or an answer is wrong: a failure may be faster than what was asked.
+    /// If a call fails or a response is wrong: a failure may be faster than a success.
     pub async fn interleave(&self, loads: &[Load], plan: Plan) -> Vec<Vec<Measured>> {
         let measured = rounds::interleave(loads, plan.slice, plan.rounds, &self.numbers).await;
         for (load, rounds) in loads.iter().zip(&measured) {

@@ -1,5 +1,4 @@
-//! The calls that are measured: what is asked, what has to be answered, and what is to be
-//! reached.
+//! The measured calls: their requests, the checks of their responses, and their targets.
 
 use std::rc::Rc;
 
@@ -17,42 +16,41 @@ use proto::{
 };
 
 use crate::{
-    goals::Bound,
     load::{Check, Requests},
     seed::AUTHORS,
+    targets::Bound,
     wire::prefixed,
 };
 
-/// How many items a page or a batch of reads has.
+/// Number of items in a page and in a batch of reads.
 const PAGE: usize = 50;
 
-/// How many posts one `CommitPosts` creates.
+/// Number of posts that one `CommitPosts` creates.
 pub const COMMIT: usize = 100;
 
-/// Which service a call is of.
+/// The service of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     Users,
     Posts,
 }
 
-/// A call, as it is measured.
+/// A measured call.
 #[derive(Clone)]
 pub struct Call {
-    /// Its name on the command line and in the table.
+    /// Name on the command line and in the table.
     pub name: &'static str,
-    /// What it is, for people.
+    /// Title in tables.
     pub title: &'static str,
-    /// Which service it is of.
     pub service: Service,
-    /// The method.
+    /// The method as `/package.Service/Method`.
     pub path: &'static str,
-    /// What is asked.
+    /// Builds the requests.
     pub requests: Requests,
-    /// What has to be answered.
+    /// Checks a response.
     pub check: Check,
-    /// What is to be reached.
-    pub goals: Vec<Bound>,
+    /// The targets of its ratios.
+    pub targets: Vec<Bound>,
 }
 
 impl Call {
@@ -75,17 +73,17 @@ impl Call {
             path,
             requests: Rc::new(move |number| prefixed(&message(number))),
             check,
-            goals: Vec::new(),
+            targets: Vec::new(),
         }
     }
 
-    fn reaching(self, bounds: &[Bound]) -> Self {
-        let goals = bounds.to_vec();
-        Self { goals, ..self }
+    fn with_targets(self, bounds: &[Bound]) -> Self {
+        let targets = bounds.to_vec();
+        Self { targets, ..self }
     }
 }
 
-/// All calls, on a database with so many posts.
+/// Returns all calls for a database with this number of posts.
 pub fn all(posts: u64) -> Vec<Call> {
     let mut calls = users().to_vec();
     calls.extend(posts_read(posts));
@@ -100,14 +98,14 @@ fn users() -> [Call; 3] {
             "GetUser",
             "/microblog.user.v1.UserService/GetUser",
             |n| GetUserRequest { id: author(n) },
-            |answer| {
-                let user = decoded::<GetUserResponse>(answer)?.user;
+            |response| {
+                let user = decoded::<GetUserResponse>(response)?.user;
                 stored_user(&user.unwrap_or_default())
             },
         )
-        .reaching(&[
+        .with_targets(&[
             Bound::OfEcho(0.7),
-            Bound::OfNaive(3.3),
+            Bound::OfBaseline(3.3),
             Bound::P99OfEcho(2.0),
         ]),
         Call::new(
@@ -118,13 +116,13 @@ fn users() -> [Call; 3] {
                 ids: several(n, PAGE),
                 allow_missing: false,
             },
-            |answer| {
-                let users = decoded::<BatchGetUsersResponse>(answer)?.users;
+            |response| {
+                let users = decoded::<BatchGetUsersResponse>(response)?.users;
                 expect(users.len() == PAGE, || format!("{} users", users.len()))?;
                 users.iter().try_for_each(stored_user)
             },
         )
-        .reaching(&[Bound::OfEcho(0.3), Bound::P99OfEcho(2.0)]),
+        .with_targets(&[Bound::OfEcho(0.3), Bound::P99OfEcho(2.0)]),
         Call::new(
             "create_user",
             "CreateUser",
@@ -137,12 +135,12 @@ fn users() -> [Call; 3] {
                 }),
                 ..CreateUserRequest::default()
             },
-            |answer| {
-                let user = decoded::<CreateUserResponse>(answer)?.user;
+            |response| {
+                let user = decoded::<CreateUserResponse>(response)?.user;
                 stored_user(&user.unwrap_or_default())
             },
         )
-        .reaching(&[Bound::OfNaive(9.0), Bound::P99OfEcho(8.0)]),
+        .with_targets(&[Bound::OfBaseline(9.0), Bound::P99OfEcho(8.0)]),
     ]
 }
 
@@ -156,14 +154,14 @@ fn posts_read(posts: u64) -> [Call; 3] {
                 id: below(n, posts),
                 view: 0,
             },
-            |answer| {
-                let post = decoded::<GetPostResponse>(answer)?.post;
+            |response| {
+                let post = decoded::<GetPostResponse>(response)?.post;
                 shown_post(&post.unwrap_or_default())
             },
         )
-        .reaching(&[
+        .with_targets(&[
             Bound::OfEcho(0.6),
-            Bound::OfNaive(6.0),
+            Bound::OfBaseline(6.0),
             Bound::P99OfEcho(2.0),
         ]),
         Call::new(
@@ -173,7 +171,7 @@ fn posts_read(posts: u64) -> [Call; 3] {
             |_| ListPostsRequest::default(),
             page,
         )
-        .reaching(&[Bound::OfNaive(40.0), Bound::P99OfEcho(2.0)]),
+        .with_targets(&[Bound::OfBaseline(40.0), Bound::P99OfEcho(2.0)]),
         Call::new(
             "list_posts_of_author",
             "ListPosts, 50 of one author",
@@ -197,12 +195,12 @@ fn posts_written() -> [Call; 2] {
                 post: Some(new_post(n)),
                 ..CreatePostRequest::default()
             },
-            |answer| {
-                let post = decoded::<CreatePostResponse>(answer)?.post;
+            |response| {
+                let post = decoded::<CreatePostResponse>(response)?.post;
                 shown_post(&post.unwrap_or_default())
             },
         )
-        .reaching(&[Bound::OfNaive(9.0), Bound::P99OfEcho(8.0)]),
+        .with_targets(&[Bound::OfBaseline(9.0), Bound::P99OfEcho(8.0)]),
         Call::new(
             "commit_posts",
             "CommitPosts of 100",
@@ -217,18 +215,18 @@ fn posts_written() -> [Call; 2] {
                     ..CommitPostsRequest::default()
                 }
             },
-            |answer| {
-                let results = decoded::<CommitPostsResponse>(answer)?.results;
+            |response| {
+                let results = decoded::<CommitPostsResponse>(response)?.results;
                 let stored = results.iter().filter_map(|result| result.post.as_ref());
                 let stored = stored.filter(|post| post.id > 0).count();
                 expect(stored == COMMIT, || format!("{stored} posts"))
             },
         )
-        .reaching(&[Bound::P99OfEcho(8.0)]),
+        .with_targets(&[Bound::P99OfEcho(8.0)]),
     ]
 }
 
-/// A post that is not there yet.
+/// Returns a new post for a request number.
 pub fn new_post(number: u64) -> Post {
     Post {
         body: format!(
@@ -243,7 +241,7 @@ fn author(number: u64) -> i64 {
     below(number, AUTHORS)
 }
 
-/// An id from 1 to `most` that looks as if it were chosen by chance.
+/// Returns a pseudo-random id from 1 to `most`.
 pub fn below(number: u64, most: u64) -> i64 {
     // SplitMix64.
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -252,7 +250,7 @@ pub fn below(number: u64, most: u64) -> i64 {
     i64::try_from((z ^ (z >> 31)) % most).unwrap() + 1
 }
 
-/// Ids of different authors.
+/// Returns ids of different authors.
 fn several(number: u64, count: usize) -> Vec<i64> {
     let authors = i64::try_from(AUTHORS).unwrap();
     let first = author(number);
@@ -260,8 +258,8 @@ fn several(number: u64, count: usize) -> Vec<i64> {
     ids.take(count).collect()
 }
 
-fn decoded<M: Message + Default>(answer: &[u8]) -> Result<M, String> {
-    M::decode(answer).map_err(|error| error.to_string())
+fn decoded<M: Message + Default>(response: &[u8]) -> Result<M, String> {
+    M::decode(response).map_err(|error| error.to_string())
 }
 
 fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
@@ -281,8 +279,8 @@ fn shown_post(post: &Post) -> Result<(), String> {
     })
 }
 
-fn page(answer: &[u8]) -> Result<(), String> {
-    let page = decoded::<ListPostsResponse>(answer)?;
+fn page(response: &[u8]) -> Result<(), String> {
+    let page = decoded::<ListPostsResponse>(response)?;
     let ok = page.posts.len() == PAGE && !page.next_page_token.is_empty();
     expect(ok, || format!("{} posts", page.posts.len()))?;
     page.posts.iter().try_for_each(shown_post)

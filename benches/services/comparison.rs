@@ -1,71 +1,69 @@
-//! A call, measured for each contender, and the ratios between them.
+//! Measures one call for each contender, and the ratios between them.
 
 use std::{cell::Cell, rc::Rc};
 
 use crate::{
     calls::Call,
     figure::Figure,
-    goals::Ratios,
     load::Measured,
-    rounds::{Plan, compared, interleave, median},
+    rounds::{Plan, interleave, median, median_ratio},
     system::Contender,
+    targets::Ratios,
     testbed::Testbed,
 };
 
 /// The order of the slices in a round.
-pub const CONTENDERS: [Contender; 3] = [Contender::Echo, Contender::Naive, Contender::System];
+pub const CONTENDERS: [Contender; 3] = [Contender::Echo, Contender::Baseline, Contender::System];
 
-/// A share of the time from which on the generator counts as what limits the rate.
-const LIMIT: f64 = 0.95;
+/// From this share of busy time on, the load generator limits the rate.
+const SATURATED: f64 = 0.95;
 
 /// The medians of one contender.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Who.
     pub contender: Contender,
-    /// Calls a second.
+    /// Calls per second.
     pub rate: f64,
-    /// In microseconds.
+    /// Microseconds.
     pub p50: f64,
-    /// In microseconds.
+    /// Microseconds.
     pub p99: f64,
-    /// What the servers took for a call, in microseconds.
+    /// CPU time of the servers per call, in microseconds.
     pub server_cpu: f64,
-    /// What the generator took for a call, in microseconds.
+    /// CPU time of the load generator per call, in microseconds.
     pub generator_cpu: f64,
-    /// The share of the time in which the generator had something to do.
+    /// Share of the time in which the load generator was runnable.
     pub busy: f64,
-    /// Calls that were refused, and answers that were not what they have to be, of all rounds.
+    /// Failed calls and wrong responses in all rounds.
     pub failed: u64,
-    /// What was wrong first.
+    /// The first wrong response.
     pub wrong: Option<String>,
 }
 
 impl Line {
-    /// Whether they are the services, and calls failed: what they did a second is no rate then.
-    pub fn counts_for_nothing(&self) -> bool {
+    /// Reports whether calls of the services failed, so that their rate is meaningless.
+    pub fn is_invalid(&self) -> bool {
         self.contender == Contender::System && self.failed > 0
     }
 
-    /// Whether the generator was what limited the rate.
+    /// Reports whether the load generator limited the rate.
     pub fn limited(&self) -> bool {
-        self.busy >= LIMIT
+        self.busy >= SATURATED
     }
 }
 
-/// A call, measured.
+/// The measurement of one call.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its name.
     pub name: &'static str,
-    /// What it is, for people.
+    /// Title in tables.
     pub title: &'static str,
-    /// The contenders.
+    /// Medians of each contender.
     pub lines: Vec<Line>,
-    /// The services, compared: the medians of the ratios of each round.
+    /// Ratios of the services: medians of the ratios of each round.
     pub ratios: Ratios,
-    /// What was to be reached.
-    pub goals: Vec<Figure>,
+    /// The ratios with their targets.
+    pub targets: Vec<Figure>,
 }
 
 /// Measures a call.
@@ -79,14 +77,14 @@ pub async fn measure(testbed: &Testbed, call: &Call, plan: Plan, numbers: &Rc<Ce
         eprintln!("{}: {line}", call.title);
     }
     let ratios = ratios(&measured);
-    let goals = call
-        .goals
+    let targets = call
+        .targets
         .iter()
-        .map(|bound| bound.held_against(call.title, ratios));
+        .map(|bound| bound.compare(call.title, ratios));
     Row {
         name: call.name,
         title: call.title,
-        goals: goals.collect(),
+        targets: targets.collect(),
         lines: CONTENDERS.into_iter().zip(&measured).map(line).collect(),
         ratios,
     }
@@ -107,12 +105,12 @@ fn line((contender, rounds): (Contender, &Vec<Measured>)) -> Line {
 }
 
 fn ratios(measured: &[Vec<Measured>]) -> Ratios {
-    let [echo, naive, system] = measured else {
-        unreachable!("as many as contenders")
+    let [echo, baseline, system] = measured else {
+        unreachable!("one measurement for each contender")
     };
     Ratios {
-        echo: compared(system, echo, Measured::rate),
-        naive: compared(system, naive, Measured::rate),
-        p99: compared(system, echo, |m| m.quantile(0.99)),
+        echo: median_ratio(system, echo, Measured::rate),
+        baseline: median_ratio(system, baseline, Measured::rate),
+        p99: median_ratio(system, echo, |m| m.quantile(0.99)),
     }
 }

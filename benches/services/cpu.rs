@@ -1,14 +1,13 @@
-//! What processes and threads took of the processors, to the nanosecond, as Linux tells it
-//! in `schedstat`.
+//! CPU times of processes and threads in nanoseconds, from `schedstat` of Linux.
 
 use std::{fs, ops::Sub, time::Duration};
 
 /// Time on a processor, and time spent waiting for one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
-    /// On a processor.
+    /// Time on a processor.
     pub ran: Duration,
-    /// Ready to run, while others did.
+    /// Time in the run queue.
     pub waited: Duration,
 }
 
@@ -23,9 +22,9 @@ impl Sub for Cpu {
     }
 }
 
-/// What all threads of a process took since they began. Those that ended are missing:
-/// what is measured here ends none while it is measured.
-pub fn of_process(id: u32) -> Cpu {
+/// Returns the times of all live threads of a process. Ended threads are missing: no measured process
+/// ends threads during a measurement.
+pub fn process_time(id: u32) -> Cpu {
     let mut all = Cpu::default();
     let threads = fs::read_dir(format!("/proc/{id}/task"));
     for thread in threads.into_iter().flatten().flatten() {
@@ -36,8 +35,8 @@ pub fn of_process(id: u32) -> Cpu {
     all
 }
 
-/// What this thread took since it began.
-pub fn of_this_thread() -> Cpu {
+/// Returns the times of this thread.
+pub fn thread_time() -> Cpu {
     read("/proc/thread-self/schedstat".as_ref())
 }
 

@@ -1,7 +1,7 @@
-//! A bare tonic server that answers bytes that it was given: the limit of the transport.
+//! A bare tonic server that returns prepared bytes: the limit of the transport.
 //!
-//! It has no layer, it looks at no request, and it encodes nothing. Its connections are dealt out
-//! to loops of their own, as many as the services have.
+//! It has no layer, ignores requests and encodes nothing. Like the services, it distributes connections
+//! to single-threaded worker runtimes.
 
 use std::{
     collections::HashMap,
@@ -28,17 +28,17 @@ use tonic::{
     transport::Server,
 };
 
-use crate::{children, raw::Raw};
+use crate::{processes, raw::Raw};
 
-/// The answers, by the path of the method.
+/// The prepared responses, by the path of the method.
 #[derive(Clone, Debug)]
-struct Answers(Arc<HashMap<String, Bytes>>);
-
-#[derive(Clone, Debug)]
-struct UserEcho(Answers);
+struct Responses(Arc<HashMap<String, Bytes>>);
 
 #[derive(Clone, Debug)]
-struct PostEcho(Answers);
+struct UserEcho(Responses);
+
+#[derive(Clone, Debug)]
+struct PostEcho(Responses);
 
 impl NamedService for UserEcho {
     const NAME: &'static str = user_service::NAME;
@@ -48,7 +48,7 @@ impl NamedService for PostEcho {
     const NAME: &'static str = post_service::NAME;
 }
 
-/// One answer, whatever the request.
+/// Returns this response to any request.
 struct Always(Bytes);
 
 impl UnaryService<Bytes> for Always {
@@ -60,16 +60,17 @@ impl UnaryService<Bytes> for Always {
     }
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+type ResponseFuture =
+    Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
-impl Answers {
-    fn call(&self, request: http::Request<Body>) -> Answered {
-        let answer = self.0.get(request.uri().path()).cloned();
+impl Responses {
+    fn call(&self, request: http::Request<Body>) -> ResponseFuture {
+        let response = self.0.get(request.uri().path()).cloned();
         Box::pin(async move {
-            let Some(answer) = answer else {
-                return Ok(Status::unimplemented("no answer for it").into_http());
+            let Some(response) = response else {
+                return Ok(Status::unimplemented("no response for this method").into_http());
             };
-            Ok(Grpc::new(Raw).unary(Always(answer), request).await)
+            Ok(Grpc::new(Raw).unary(Always(response), request).await)
         })
     }
 }
@@ -79,13 +80,13 @@ macro_rules! service {
         impl Service<http::Request<Body>> for $echo {
             type Response = http::Response<Body>;
             type Error = Infallible;
-            type Future = Answered;
+            type Future = ResponseFuture;
 
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
                 Poll::Ready(Ok(()))
             }
 
-            fn call(&mut self, request: http::Request<Body>) -> Answered {
+            fn call(&mut self, request: http::Request<Body>) -> ResponseFuture {
                 self.0.call(request)
             }
         }
@@ -95,14 +96,14 @@ macro_rules! service {
 service!(UserEcho);
 service!(PostEcho);
 
-/// Where the answer of a method stands, below the folder of all answers.
-pub fn file_of(path: &str) -> String {
+/// Returns the file name of the response of a method.
+pub fn file_name(path: &str) -> String {
     path.trim_start_matches('/').replace('/', "+")
 }
 
-/// Answers what stands in `folder`, with so many threads, until it is killed.
+/// Serves the responses in `folder` with this number of threads until the process is killed.
 pub fn run(folder: &Path, threads: usize) {
-    let answers = fs::read_dir(folder).unwrap().map(|entry| {
+    let responses = fs::read_dir(folder).unwrap().map(|entry| {
         let entry = entry.unwrap();
         let path = entry.file_name().into_string().unwrap().replace('+', "/");
         (
@@ -110,24 +111,24 @@ pub fn run(folder: &Path, threads: usize) {
             Bytes::from(fs::read(entry.path()).unwrap()),
         )
     });
-    let answers = Answers(Arc::new(answers.collect()));
+    let responses = Responses(Arc::new(responses.collect()));
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    children::say_serving(listener.local_addr().unwrap());
-    let loops: Vec<_> = (0..threads)
+    processes::report_serving(listener.local_addr().unwrap());
+    let workers: Vec<_> = (0..threads)
         .map(|_| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let answers = answers.clone();
-            thread::spawn(move || serve(answers, receiver));
+            let responses = responses.clone();
+            thread::spawn(move || serve(responses, receiver));
             sender
         })
         .collect();
-    for (stream, next) in listener.incoming().zip(loops.iter().cycle()) {
+    for (stream, next) in listener.incoming().zip(workers.iter().cycle()) {
         next.send(stream.unwrap()).unwrap();
     }
 }
 
-/// One loop.
-fn serve(answers: Answers, mut connections: mpsc::UnboundedReceiver<TcpStream>) {
+/// Serves the connections of one worker.
+fn serve(responses: Responses, mut connections: mpsc::UnboundedReceiver<TcpStream>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -138,7 +139,7 @@ fn serve(answers: Answers, mut connections: mpsc::UnboundedReceiver<TcpStream>) 
             stream.set_nonblocking(true)?;
             tokio::net::TcpStream::from_std(stream)
         });
-        let routes = Routes::new(UserEcho(answers.clone())).add_service(PostEcho(answers));
+        let routes = Routes::new(UserEcho(responses.clone())).add_service(PostEcho(responses));
         Server::builder()
             .add_routes(routes)
             .serve_with_incoming(incoming)

@@ -1,55 +1,53 @@
-//! A figure: what was measured, and what it is held against.
+//! A measured figure with its target.
 
 use serde_json::{Value, json};
 
-/// One of them.
+/// A measured value and its target.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// What was measured.
+    /// Description of the quantity.
     pub about: String,
-    /// What was to be reached, for people.
-    pub goal: Option<String>,
-    /// What was.
+    /// The target in words. `None` for an informational figure.
+    pub target: Option<String>,
     pub value: f64,
-    /// What it counts.
     pub unit: &'static str,
-    /// Whether that is enough. Nothing is asked of a figure without a goal.
+    /// True if the value reaches the target. Always true without a target.
     pub enough: bool,
 }
 
 impl Figure {
-    /// A figure of which nothing is asked.
-    pub fn told(about: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    /// Creates a figure without a target.
+    pub fn informational(about: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self {
             about: about.into(),
-            goal: None,
+            target: None,
             value,
             unit,
             enough: true,
         }
     }
 
-    /// A figure that is to be at least this.
+    /// Creates a figure with a lower bound.
     pub fn at_least(least: f64, about: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self {
-            goal: Some(format!("at least {}", with_unit(least, unit))),
+            target: Some(format!("at least {}", with_unit(least, unit))),
             enough: value >= least,
-            ..Self::told(about, value, unit)
+            ..Self::informational(about, value, unit)
         }
     }
 
-    /// A figure that is to be at most this.
+    /// Creates a figure with an upper bound.
     pub fn at_most(most: f64, about: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self {
-            goal: Some(format!("at most {}", with_unit(most, unit))),
+            target: Some(format!("at most {}", with_unit(most, unit))),
             enough: value <= most,
-            ..Self::told(about, value, unit)
+            ..Self::informational(about, value, unit)
         }
     }
 
-    /// Its row of the table.
+    /// Returns its row of the table.
     pub fn row(&self) -> String {
-        let mark = match (&self.goal, self.enough) {
+        let mark = match (&self.target, self.enough) {
             (None, _) => "",
             (_, true) => "yes",
             (_, false) => "**no**",
@@ -57,16 +55,16 @@ impl Figure {
         format!(
             "| {} | {} | {} | {mark} |",
             self.about,
-            self.goal.as_deref().unwrap_or_default(),
+            self.target.as_deref().unwrap_or_default(),
             format_args!("{}{}", significant(self.value), after(self.unit)),
         )
     }
 
-    /// The same, for programs.
+    /// Returns the figure as JSON.
     pub fn json(&self) -> Value {
         json!({
             "about": self.about,
-            "goal": self.goal,
+            "target": self.target,
             "value": self.value,
             "unit": self.unit,
             "reached": self.enough,
@@ -74,8 +72,8 @@ impl Figure {
     }
 }
 
-/// The heads of the columns of [`Figure::row`].
-pub const HEAD: &str = "| what | to reach | reached | |\n|---|---|---|---|";
+/// Column headings of [`Figure::row`].
+pub const HEAD: &str = "| figure | target | measured | |\n|---|---|---|---|";
 
 fn with_unit(value: f64, unit: &str) -> String {
     format!("{value}{}", after(unit))
@@ -89,7 +87,7 @@ fn after(unit: &str) -> String {
     }
 }
 
-/// A number with three digits that count, or all before the point.
+/// Formats a number with three significant digits, or with all digits before the point.
 pub fn significant(value: f64) -> String {
     let digits = match value {
         v if v >= 100.0 => 0,

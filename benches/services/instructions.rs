@@ -1,9 +1,9 @@
-//! How many instructions a call takes in its service, counted by callgrind: a figure that the
-//! noise of a machine does not touch.
+//! Counts the instructions of a call in its service with callgrind. The count does not depend on the
+//! noise of the machine.
 //!
-//! A service runs under valgrind twice, for a few calls and for more of them; the difference,
-//! divided, is what one call takes. What the service does by itself now and then is turned
-//! off, and there is one caller, so that nothing depends on the time.
+//! A service runs under valgrind twice, with few and with more calls. The difference divided by the
+//! number of additional calls is the count of one call. Periodic work is turned off, and only one caller
+//! runs, so that the count does not depend on time.
 
 use std::{
     collections::BTreeMap,
@@ -18,28 +18,28 @@ use clap::ValueEnum;
 use crate::{
     bench::Bench,
     calls::{Call, Service},
-    children::Server,
+    processes::Server,
     system::Variant,
-    wire::{Answer, Connection},
+    wire::{Connection, Event},
 };
 
-/// What is recorded: a call, and its instructions.
+/// The record: a call and its instructions in each line.
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.tsv");
 
-/// How much more or less than recorded is nothing. Two runs of one program differ by a
-/// hundredth; another compiler or C library makes more of a difference.
+/// Tolerated difference from the record. Two runs of one program differ by 1 %. Another compiler or C
+/// library makes a larger difference.
 const TOLERANCE: f64 = 0.05;
 
-/// What is done with what is counted.
+/// The use of the counts.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instructions {
-    /// It is compared with what is recorded.
+    /// Compare them with the record.
     Check,
-    /// It is recorded.
+    /// Write the record.
     Record,
 }
 
-/// The calls, and how many each of the two runs makes.
+/// The counted calls, and the number of additional calls in the second run.
 const CALLS: [(&str, u64); 7] = [
     ("get_user", 400),
     ("batch_get_users", 200),
@@ -50,26 +50,26 @@ const CALLS: [(&str, u64); 7] = [
     ("commit_posts", 20),
 ];
 
-/// The first calls fill caches: each run makes as many before.
-const REPEATED: u64 = 50;
+/// Number of calls in the first run, which also fill the caches.
+const WARM_UP: u64 = 50;
 
-/// What is turned off.
-const STILL: [&str; 3] = [
+/// Arguments that turn off periodic work.
+const QUIET: [&str; 3] = [
     "--drain-delay=0s",
     "--slow-call-threshold=1h",
     "--call-timeout=10m",
 ];
 
-/// What is turned off in the post service only.
-const STILL_POSTS: [&str; 4] = [
+/// Arguments that turn off periodic work of the post service.
+const QUIET_POSTS: [&str; 4] = [
     "--watch-poll-interval=1h",
     "--author-ttl=1h",
     "--author-lookup-timeout=1m",
     "--user-service-timeout=1m",
 ];
 
-/// Counts, and compares with what is recorded or records it. Where valgrind is missing it
-/// says so and succeeds.
+/// Counts the instructions, and compares them with the record or writes it. Succeeds with a message if
+/// valgrind is not installed.
 pub async fn run(bench: &Bench, what: Instructions) -> ExitCode {
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("skipped: instructions are counted by valgrind, which is not installed");
@@ -80,7 +80,7 @@ pub async fn run(bench: &Bench, what: Instructions) -> ExitCode {
     let mut kept = true;
     println!("| call | instructions | recorded | |\n|---|---|---|---|");
     for (name, calls) in CALLS {
-        let count = of_call(bench, &bench.call(name), calls).await;
+        let count = instructions_per_call(bench, &bench.call(name), calls).await;
         let _ = writeln!(counted, "{name}\t{count}");
         let before = recorded.get(name).copied();
         let verdict = before.map_or("not recorded", |before| verdict(count, before));
@@ -92,7 +92,7 @@ pub async fn run(bench: &Bench, what: Instructions) -> ExitCode {
         fs::write(RECORD, counted).unwrap();
     } else if !kept {
         eprintln!(
-            "error: a call takes more instructions; if it has to, run with --instructions=record"
+            "error: a call takes more instructions; if intended, run with --instructions=record"
         );
         return ExitCode::FAILURE;
     }
@@ -116,32 +116,32 @@ fn verdict(count: u64, before: u64) -> &'static str {
     }
 }
 
-/// The instructions of one call.
-async fn of_call(bench: &Bench, call: &Call, calls: u64) -> u64 {
-    let few = of_service(bench, call, REPEATED).await;
-    let more = of_service(bench, call, REPEATED + calls).await;
+/// Returns the instructions of one call.
+async fn instructions_per_call(bench: &Bench, call: &Call, calls: u64) -> u64 {
+    let few = instructions_of_run(bench, call, WARM_UP).await;
+    let more = instructions_of_run(bench, call, WARM_UP + calls).await;
     more.saturating_sub(few) / calls
 }
 
-/// The instructions of a service from its start to its end, with so many calls between.
-async fn of_service(bench: &Bench, call: &Call, calls: u64) -> u64 {
+/// Returns the instructions of a service from its start to its end, with this number of calls.
+async fn instructions_of_run(bench: &Bench, call: &Call, calls: u64) -> u64 {
     let database = bench.database(bench.posts).await;
     let counts = bench.folder().join("callgrind");
     let variant = Variant {
-        arguments: STILL.map(str::to_owned).to_vec(),
-        of_posts: STILL_POSTS.map(str::to_owned).to_vec(),
+        arguments: QUIET.map(str::to_owned).to_vec(),
+        post_arguments: QUIET_POSTS.map(str::to_owned).to_vec(),
         ..Variant::default()
     };
-    let of_users = variant.users(&database);
+    let users = variant.users(&database);
     let (counted, _peer) = match call.service {
-        Service::Users => (Server::of(under_valgrind(&of_users, &counts)), None),
+        Service::Users => (Server::spawn(under_valgrind(&users, &counts)), None),
         Service::Posts => {
-            let users = Server::of(of_users);
+            let users = Server::spawn(users);
             let posts = under_valgrind(&variant.posts(&database, &users.url()), &counts);
-            (Server::of(posts), Some(users))
+            (Server::spawn(posts), Some(users))
         }
     };
-    one_by_one(&counted, call, calls).await;
+    call_sequentially(&counted, call, calls).await;
     counted.terminate();
     let counts = fs::read_to_string(counts).unwrap();
     let total = counts
@@ -160,20 +160,19 @@ fn under_valgrind(command: &Command, counts: &Path) -> Command {
     valgrind
 }
 
-/// Makes calls, each after the answer to the one before. Reads ask for the same few again and
-/// again.
-async fn one_by_one(server: &Server, call: &Call, calls: u64) {
+/// Makes calls one after the other. Reads repeat the requests of the warm-up.
+async fn call_sequentially(server: &Server, call: &Call, calls: u64) {
     let mut connection = Connection::open(server.address, call.path).await.unwrap();
     let reads = !call.name.contains("create") && !call.name.contains("commit");
     for number in 0..calls {
-        let number = if reads { number % REPEATED } else { number };
-        connection.begin(0, (call.requests)(number), true);
+        let number = if reads { number % WARM_UP } else { number };
+        connection.start_call(0, (call.requests)(number), true);
         while connection.running() > 0 {
-            let turn = connection.turn(|_, answer| match answer {
-                Answer::Message(_, Some(message)) => (call.check)(message).unwrap(),
-                answer => panic!("{}: {answer:?}", call.name),
+            let progress = connection.poll(|_, event| match event {
+                Event::Message(_, Some(message)) => (call.check)(message).unwrap(),
+                event => panic!("{}: {event:?}", call.name),
             });
-            turn.await.unwrap();
+            progress.await.unwrap();
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The load generator: some callers over some connections, each of whom makes the next
-//! call as soon as the one before is answered.
+//! The load generator: callers on a few connections, each of which sends its next call after the
+//! response to the last one.
 //!
-//! It is one thread. It counts what is answered in a slice of time, after a moment in which
-//! the server warms up, and takes the processors' time of the servers at both ends of it.
+//! It runs in one thread. After a warm-up it counts the responses in a slice of time, and reads the CPU
+//! times of the servers at the start and the end of the slice.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,81 +16,80 @@ use tokio::task::LocalSet;
 
 use crate::{
     cpu::{self, Cpu},
-    wire::{Answer, Connection},
+    wire::{Connection, Event},
 };
 
-/// How many times as long a slice lasts at the most, if there are callers who have no answer yet.
-const LONGEST: u32 = 8;
+/// A slice is extended until each caller has a response, up to this multiple of its length.
+const MAX_SLICE_FACTOR: u32 = 8;
 
-/// How long the calls may take that still run when a slice is over.
-const REST: Duration = Duration::from_secs(20);
+/// Upper bound of the time for calls that are still running at the end of a slice.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of so many answers one is looked into.
-const LOOKED_INTO: u64 = 61;
+/// One of this number of responses is checked.
+const CHECK_EVERY: u64 = 61;
 
-/// The requests of a method: the one with a number, with its prefix.
+/// Builds the request with a number, including its gRPC prefix.
 pub type Requests = Rc<dyn Fn(u64) -> Bytes>;
 
-/// Says what is wrong with an answer.
+/// Checks a response, and describes an error in it.
 pub type Check = fn(&[u8]) -> Result<(), String>;
 
-/// What to call, and how.
+/// A method to call, and the callers.
 #[derive(Clone)]
 pub struct Load {
-    /// Where.
     pub address: SocketAddr,
-    /// The method, as `/package.Service/Method`.
+    /// The method as `/package.Service/Method`.
     pub path: &'static str,
-    /// What is sent.
+    /// Builds the requests.
     pub requests: Requests,
-    /// What an answer has to be.
+    /// Checks the responses.
     pub check: Check,
-    /// How many callers there are.
+    /// Number of callers.
     pub callers: usize,
-    /// Over how many connections.
+    /// Number of connections.
     pub connections: usize,
-    /// The processes whose time is taken.
+    /// Processes whose CPU time is measured.
     pub servers: Vec<u32>,
 }
 
-/// How long to measure.
+/// The duration of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
-    /// The moment before, which does not count.
+    /// Time before the measurement.
     pub warm_up: Duration,
-    /// What counts.
+    /// Time of the measurement.
     pub measured: Duration,
 }
 
-/// What was measured in one slice.
+/// The measurement of one slice.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// How long it was.
+    /// Actual duration.
     pub time: Duration,
-    /// How long each call took that was answered in it, in nanoseconds, in ascending order.
+    /// Latencies of the finished calls in nanoseconds, sorted.
     pub latencies: Vec<u64>,
-    /// Calls that were refused.
+    /// Number of failed calls.
     pub refused: u64,
-    /// What was wrong with answers that were looked into: how many, and the first.
+    /// Number of wrong responses, and the first error.
     pub wrong: (u64, Option<String>),
-    /// What the servers took.
+    /// CPU time of the servers.
     pub servers: Cpu,
-    /// What this generator took.
+    /// CPU time of the load generator.
     pub generator: Cpu,
 }
 
 impl Measured {
-    /// Calls that were refused, and answers that were not what they have to be.
+    /// Returns the number of failed calls and wrong responses.
     pub fn failed(&self) -> u64 {
         self.refused + self.wrong.0
     }
 
-    /// Calls a second.
+    /// Returns the calls per second.
     pub fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.time.as_secs_f64()
     }
 
-    /// How long all but this share of the calls took at the most, in microseconds.
+    /// Returns a quantile of the latencies in microseconds.
     pub fn quantile(&self, share: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         #[expect(
@@ -103,18 +102,18 @@ impl Measured {
         Duration::from_nanos(nanos).as_secs_f64() * 1e6
     }
 
-    /// What the servers took for a call, in microseconds.
+    /// Returns the CPU time of the servers per call in microseconds.
     pub fn server_cpu(&self) -> f64 {
         self.servers.ran.as_secs_f64() * 1e6 / count(self.latencies.len().max(1))
     }
 
-    /// What the generator took for a call, in microseconds.
+    /// Returns the CPU time of the load generator per call in microseconds.
     pub fn generator_cpu(&self) -> f64 {
         self.generator.ran.as_secs_f64() * 1e6 / count(self.latencies.len().max(1))
     }
 
-    /// The share of the time in which the generator had something to do, whether it got a
-    /// processor for it or not. Near 1, it is what limits the rate.
+    /// Returns the share of the time in which the load generator was runnable, with or without a
+    /// processor. Near 1, the generator limits the rate.
     pub fn busy(&self) -> f64 {
         (self.generator.ran + self.generator.waited).as_secs_f64() / self.time.as_secs_f64()
     }
@@ -125,7 +124,7 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// What the connections of one slice share.
+/// The state that the connections of one slice share.
 struct Run {
     load: Load,
     numbers: Rc<Cell<u64>>,
@@ -140,8 +139,8 @@ enum Phase {
     Over,
 }
 
-/// Makes calls for a slice of time. `numbers` goes on where the last slice stopped, so that
-/// no request comes twice.
+/// Makes calls for a slice of time. `numbers` continues after the last slice, so that no request is sent
+/// twice.
 pub async fn run(load: Load, slice: Slice, numbers: Rc<Cell<u64>>) -> Measured {
     let run = Rc::new(Run {
         load,
@@ -159,20 +158,22 @@ pub async fn run(load: Load, slice: Slice, numbers: Rc<Cell<u64>>) -> Measured {
                 })
                 .collect();
             tokio::time::sleep(slice.warm_up).await;
-            let (servers, generator, began) = run.now();
+            let (servers, generator, start) = run.now();
             run.phase.set(Phase::Measuring);
             tokio::time::sleep(slice.measured).await;
-            while run.count() < run.load.callers && began.elapsed() < slice.measured * LONGEST {
+            while run.count() < run.load.callers
+                && start.elapsed() < slice.measured * MAX_SLICE_FACTOR
+            {
                 tokio::time::sleep(slice.measured / 10).await;
             }
             run.phase.set(Phase::Over);
-            let (servers_after, generator_after, ended) = run.now();
+            let (servers_after, generator_after, end) = run.now();
             for task in tasks {
-                let ended = tokio::time::timeout(REST, task).await;
-                ended.expect("calls end").unwrap();
+                let ended = tokio::time::timeout(TAIL_TIMEOUT, task).await;
+                ended.expect("calls must end").unwrap();
             }
             let mut measured = run.measured.take();
-            measured.time = ended - began;
+            measured.time = end - start;
             measured.servers = servers_after - servers;
             measured.generator = generator_after - generator;
             measured.latencies.sort_unstable();
@@ -185,14 +186,14 @@ impl Run {
     fn now(&self) -> (Cpu, Cpu, Instant) {
         let mut servers = Cpu::default();
         for id in &self.load.servers {
-            let one = cpu::of_process(*id);
+            let one = cpu::process_time(*id);
             servers.ran += one.ran;
             servers.waited += one.waited;
         }
-        (servers, cpu::of_this_thread(), Instant::now())
+        (servers, cpu::thread_time(), Instant::now())
     }
 
-    /// How many calls were answered, of those that count.
+    /// Returns the number of calls measured so far.
     fn count(&self) -> usize {
         self.measured.borrow().latencies.len()
     }
@@ -202,27 +203,27 @@ impl Run {
         self.numbers.set(number + 1);
         (
             (self.load.requests)(number),
-            number.is_multiple_of(LOOKED_INTO),
+            number.is_multiple_of(CHECK_EVERY),
         )
     }
 
-    fn answered(&self, began: Instant, answer: Answer<'_>) {
+    fn record(&self, start: Instant, event: Event<'_>) {
         if self.phase.get() != Phase::Measuring {
             return;
         }
         let mut measured = self.measured.borrow_mut();
-        match answer {
-            Answer::Message(_, message) => {
-                let took = u64::try_from(began.elapsed().as_nanos()).unwrap();
+        match event {
+            Event::Message(_, message) => {
+                let took = u64::try_from(start.elapsed().as_nanos()).unwrap();
                 measured.latencies.push(took);
                 if let Some(Err(wrong)) = message.map(|message| (self.load.check)(message)) {
                     measured.wrong.0 += 1;
                     measured.wrong.1.get_or_insert(wrong);
                 }
             }
-            Answer::Refused => measured.refused += 1,
-            // No stream is called for here.
-            Answer::Begun => {}
+            Event::Failed => measured.refused += 1,
+            // The load generator starts no streams.
+            Event::StreamStarted => {}
         }
     }
 }
@@ -232,22 +233,22 @@ async fn drive(run: Rc<Run>, callers: usize) {
     let mut connection = Connection::open(run.load.address, run.load.path)
         .await
         .unwrap();
-    let mut began = vec![Instant::now(); callers];
+    let mut starts = vec![Instant::now(); callers];
     let mut free: Vec<usize> = (0..callers).collect();
     loop {
         if run.phase.get() != Phase::Over {
             for slot in free.drain(..) {
                 let (message, keep) = run.next();
-                began[slot] = Instant::now();
-                connection.begin(slot, message, keep);
+                starts[slot] = Instant::now();
+                connection.start_call(slot, message, keep);
             }
         }
         if connection.running() == 0 {
             return;
         }
         connection
-            .turn(|slot, answer| {
-                run.answered(began[slot], answer);
+            .poll(|slot, event| {
+                run.record(starts[slot], event);
                 free.push(slot);
             })
             .await

@@ -1,5 +1,5 @@
-//! What the services do a second, beside the limit of the transport and beside what most
-//! people would write: one table, on standard output.
+//! Measures the services over the wire, and prints tables that compare them with a bare transport and a
+//! baseline implementation.
 //!
 //! ```console
 //! $ cargo bench
@@ -8,36 +8,36 @@
 //! $ cargo bench -- --instructions
 //! ```
 //!
-//! Each contender is a process of its own: this program again, in a role. They are measured
-//! over the wire, one after the other, in rounds; machines are shared and noisy, so only what
-//! stands in the same round is compared, and the median of the rounds is what counts.
+//! Each contender runs in a separate process: this program in another role. The contenders take turns in
+//! rounds. Machines are shared and noisy, so ratios are taken within a round, and the table shows the
+//! median of the rounds.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that fails measures nothing"
+    reason = "a failed measurement must stop the run"
 )]
 
+mod baseline;
 mod bench;
 mod calls;
-mod children;
 mod comparison;
 mod cpu;
 mod echo;
 mod figure;
-mod floors;
-mod goals;
 mod instructions;
 mod load;
-mod naive;
 mod plot;
+mod processes;
 mod raw;
 mod rounds;
 mod scenarios;
 mod seed;
 mod system;
 mod table;
+mod targets;
 mod testbed;
+mod thresholds;
 mod wire;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
@@ -65,54 +65,52 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures the services over the wire.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Only these calls and measurements.
+    /// Run only these calls and scenarios.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Only what has a floor, for less than two minutes; exits with 1 if something is below.
+    /// Measure only calls with thresholds, for less than two minutes. Exits with 1 if a ratio is below.
     #[arg(long, conflicts_with_all = ["only", "rounds", "slice"])]
     quick: bool,
-    /// Only how many instructions the calls take, under valgrind; exits with 1 if they are
-    /// more than is recorded.
+    /// Count only the instructions of the calls, under valgrind. Exits with 1 if they exceed the record.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "check")]
     instructions: Option<Instructions>,
-    /// How many rounds.
+    /// Number of rounds.
     #[arg(long, default_value = "7")]
     rounds: usize,
-    /// How many milliseconds of each contender count in a round.
+    /// Measured milliseconds of each contender in a round.
     #[arg(long, default_value = "700")]
     slice: u64,
-    /// How many callers.
+    /// Number of concurrent callers.
     #[arg(long, default_value = "64")]
     callers: usize,
-    /// Over how many connections.
+    /// Number of connections.
     #[arg(long, default_value = "4")]
     connections: usize,
-    /// How many posts there are at first.
+    /// Number of posts in the database at the start.
     #[arg(long, default_value = "100000")]
     posts: u64,
-    /// How many threads serve in the services, and how many in the echo; if it is not said, as
-    /// many as there are processors.
+    /// Number of worker threads in the services and in the echo [default: number of processors].
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     more: More,
-    /// A further argument for both services, such as `--with=--max-write-batch=64`.
+    /// Another argument for both services, such as `--with=--max-write-batch=64`.
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     with: Vec<String>,
-    /// Draws rate and p99 over the number of callers, as SVG.
+    /// Draw rate and p99 over the number of callers as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Where to write the figures as JSON.
+    /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// What cargo says to every benchmark.
+    /// Passed by cargo to each benchmark.
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
     role: Option<Role>,
 }
 
-/// What a process of the bench is.
+/// The role of a process of the bench.
 #[derive(Debug, Subcommand)]
 #[command(hide = true)]
 enum Role {
@@ -120,15 +118,15 @@ enum Role {
     PostService(Box<PostService>),
     Echo {
         #[arg(long)]
-        answers: PathBuf,
+        responses: PathBuf,
         #[arg(long)]
         threads: usize,
     },
-    NaiveUsers {
+    BaselineUsers {
         #[arg(long)]
         database: PathBuf,
     },
-    NaivePosts {
+    BaselinePosts {
         #[arg(long)]
         database: PathBuf,
         #[arg(long)]
@@ -140,11 +138,11 @@ enum Role {
 fn main() -> ExitCode {
     let mut options = Options::parse();
     if let Some(role) = options.role.take() {
-        children::die_with_parent();
-        return play(role);
+        processes::die_with_parent();
+        return run_role(role);
     }
     if options.quick {
-        (options.rounds, options.slice, options.only) = (5, 300, floors::calls());
+        (options.rounds, options.slice, options.only) = (5, 300, thresholds::calls());
     }
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let variant = Variant {
@@ -165,19 +163,19 @@ fn main() -> ExitCode {
     runtime.block_on(measure(&options, &bench))
 }
 
-fn play(role: Role) -> ExitCode {
-    // As `#[tokio::main]` has it.
+fn run_role(role: Role) -> ExitCode {
+    // The runtime of `#[tokio::main]`.
     let runtime = || runtime::Runtime::new().unwrap();
     match role {
         Role::UserService(service) => return service.run(),
         Role::PostService(service) => return service.run(),
-        Role::Echo { answers, threads } => echo::run(&answers, threads),
-        Role::NaiveUsers { database } => runtime().block_on(naive::users(&database)),
-        Role::NaivePosts {
+        Role::Echo { responses, threads } => echo::run(&responses, threads),
+        Role::BaselineUsers { database } => runtime().block_on(baseline::users(&database)),
+        Role::BaselinePosts {
             database,
             user_service_url,
-        } => runtime().block_on(naive::posts(&database, user_service_url)),
-        Role::Watchers(watchers) => scenarios::be_watchers(&watchers),
+        } => runtime().block_on(baseline::posts(&database, user_service_url)),
+        Role::Watchers(watchers) => scenarios::run_watchers(&watchers),
     }
     ExitCode::SUCCESS
 }
@@ -205,7 +203,10 @@ async fn measure(options: &Options, bench: &Bench) -> ExitCode {
     let names = calls.iter().map(|call| call.name);
     let names: Vec<_> = names.chain(Scenario::ALL.map(Scenario::name)).collect();
     if let Some(unknown) = options.only.iter().find(|o| !names.contains(&o.as_str())) {
-        eprintln!("error: {unknown} is none of {}", names.join(", "));
+        eprintln!(
+            "error: unknown name {unknown}; known are {}",
+            names.join(", ")
+        );
         return ExitCode::from(2);
     }
     let chosen: Vec<_> = calls
@@ -214,9 +215,9 @@ async fn measure(options: &Options, bench: &Bench) -> ExitCode {
         .collect();
     let rows = table_of_calls(options, bench, &chosen).await;
     let mut figures: Vec<_> = if options.quick {
-        floors::held_against(&rows)
+        thresholds::compare(&rows)
     } else {
-        rows.iter().flat_map(|row| row.goals.clone()).collect()
+        rows.iter().flat_map(|row| row.targets.clone()).collect()
     };
     println!("\n{}", figure::HEAD);
     for figure in &figures {
@@ -239,18 +240,18 @@ async fn measure(options: &Options, bench: &Bench) -> ExitCode {
         plot::measure(bench, file).await;
     }
     let mut lines = rows.iter().flat_map(|row| &row.lines);
-    if lines.any(Line::counts_for_nothing) {
+    if lines.any(Line::is_invalid) {
         eprintln!("error: calls of the services failed");
         return ExitCode::FAILURE;
     }
     if options.quick && !figures.iter().all(|figure| figure.enough) {
-        eprintln!("error: a ratio is below its floor");
+        eprintln!("error: a ratio is below its threshold");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// Measures the calls beside the echo and the naive pair, and prints the table.
+/// Measures the calls of all contenders, and prints the table.
 async fn table_of_calls(options: &Options, bench: &Bench, calls: &[Call]) -> Vec<Row> {
     if calls.is_empty() {
         return Vec::new();
@@ -271,11 +272,11 @@ async fn table_of_calls(options: &Options, bench: &Bench, calls: &[Call]) -> Vec
         let measure = || comparison::measure(&testbed, call, bench.plan, &bench.numbers);
         let mut row = measure().await;
         println!("{}", table::rows(&row));
-        for _ in 0..floors::AGAIN {
-            if !options.quick || floors::hold(&row) {
+        for _ in 0..thresholds::RETRIES {
+            if !options.quick || thresholds::is_met(&row) {
                 break;
             }
-            println!("below a floor, so once more:");
+            println!("below a threshold, measuring again:");
             row = measure().await;
             println!("{}", table::rows(&row));
         }

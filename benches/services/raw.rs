@@ -1,5 +1,4 @@
-//! gRPC messages as bytes, to be sent and received without being understood: for the echo,
-//! and for single calls of any method.
+//! A codec that passes gRPC messages as bytes, for the echo and for single calls of any method.
 
 use std::net::SocketAddr;
 
@@ -12,7 +11,7 @@ use tonic::{
     transport::Endpoint,
 };
 
-/// Leaves messages as they are.
+/// Encodes and decodes messages as their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Raw;
 
@@ -50,7 +49,7 @@ impl Decoder for Raw {
     }
 }
 
-/// Makes one call, with a message without its prefix.
+/// Makes one call with a message without its gRPC prefix.
 pub async fn call(
     address: SocketAddr,
     path: &'static str,

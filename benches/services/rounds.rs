@@ -1,29 +1,29 @@
-//! Interleaved rounds: each contender for a slice of time, again and again, so that what
-//! the machine does meanwhile befalls all of them.
+//! Interleaves the contenders in rounds of short slices, so that noise of the machine affects all of
+//! them.
 
 use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use crate::{
     calls::Call,
     load::{self, Load, Measured, Slice},
-    system::Pair,
+    system::ServicePair,
 };
 
-/// How a call is measured.
+/// The parameters of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How many rounds.
+    /// Number of rounds.
     pub rounds: usize,
-    /// How long each slice is.
+    /// Duration of each slice.
     pub slice: Slice,
-    /// How many callers.
+    /// Number of callers.
     pub callers: usize,
-    /// Over how many connections.
+    /// Number of connections.
     pub connections: usize,
 }
 
 impl Plan {
-    /// A call at an address, as this plan has it.
+    /// Returns the load of a call at an address.
     pub fn load(self, call: &Call, address: SocketAddr, servers: Vec<u32>) -> Load {
         Load {
             address,
@@ -36,8 +36,8 @@ impl Plan {
         }
     }
 
-    /// A call of the services of a pair, as this plan has it.
-    pub fn load_of(self, call: &Call, pair: &Pair) -> Load {
+    /// Returns the load of a call of a pair of services.
+    pub fn load_of(self, call: &Call, pair: &ServicePair) -> Load {
         self.load(
             call,
             pair.address(call.service),
@@ -46,8 +46,7 @@ impl Plan {
     }
 }
 
-/// Lets each of the loads run for a slice, one after the other, in so many rounds: what each
-/// of them measured in each.
+/// Runs each load for a slice in each round, and returns the measurements by load and round.
 pub async fn interleave(
     loads: &[Load],
     slice: Slice,
@@ -55,7 +54,7 @@ pub async fn interleave(
     numbers: &Rc<Cell<u64>>,
 ) -> Vec<Vec<Measured>> {
     let mut measured = vec![Vec::new(); loads.len()];
-    // One round more than counts: the first fills caches.
+    // The first round fills caches and is not counted.
     for round in 0..=rounds {
         for (load, measured) in loads.iter().zip(&mut measured) {
             let one = load::run(load.clone(), slice, numbers.clone()).await;
@@ -67,13 +66,17 @@ pub async fn interleave(
     measured
 }
 
-/// The median of how one compares with another, in each round.
-pub fn compared(one: &[Measured], other: &[Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
+/// Returns the median over the rounds of the ratio of a figure of `one` to that of `other`.
+pub fn median_ratio(
+    one: &[Measured],
+    other: &[Measured],
+    figure: impl Fn(&Measured) -> f64,
+) -> f64 {
     let ratios = one.iter().zip(other);
     median(ratios.map(|(one, other)| figure(one) / figure(other)))
 }
 
-/// The one in the middle.
+/// Returns the median, or NaN of no values.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);

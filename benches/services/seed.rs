@@ -1,4 +1,4 @@
-//! A database as it is when the bench begins: a thousand authors and their posts.
+//! Fills a database for the bench: 1000 authors and their posts.
 
 use std::{path::Path, time::Duration};
 
@@ -7,11 +7,11 @@ use chrono::Utc;
 use migrator::{Migrator, Run};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-/// How many authors there are.
+/// Number of authors.
 pub const AUTHORS: u64 = 1000;
 
-/// Makes a database with `posts` posts of 70 characters. Neighbours have different authors:
-/// each page of 50 has 50 of them.
+/// Creates a database with `posts` posts of 70 characters. Adjacent posts have different authors: a page
+/// of 50 posts has 50 authors.
 pub async fn fill(path: &Path, posts: u64) {
     let url = DatabaseUrl::from_path(path);
     let upgrade = Run {
@@ -30,8 +30,8 @@ pub async fn fill(path: &Path, posts: u64) {
         .await
         .unwrap();
     let posts = i64::try_from(posts).unwrap();
-    // A microsecond for each post, and the last one now.
-    let begun = Utc::now().timestamp_micros() - posts - 1_000_000;
+    // Creation times are 1 µs apart and end 1 s ago.
+    let start = Utc::now().timestamp_micros() - posts - 1_000_000;
     let authors = i64::try_from(AUTHORS).unwrap();
     sqlx::query(
         "with recursive n (i) as (select 1 union all select i + 1 from n where i < ?2)
@@ -41,7 +41,7 @@ pub async fn fill(path: &Path, posts: u64) {
              'author' || i || '@example.com', 0, ?1 + i, ?1 + i, 1
          from n",
     )
-    .bind(begun - authors)
+    .bind(start - authors)
     .bind(authors)
     .execute(&mut connection)
     .await
@@ -53,7 +53,7 @@ pub async fn fill(path: &Path, posts: u64) {
              1 + i * 7919 % ?3
          from n",
     )
-    .bind(begun)
+    .bind(start)
     .bind(posts)
     .bind(authors)
     .execute(&mut connection)

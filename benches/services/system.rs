@@ -1,4 +1,4 @@
-//! What is compared: the services, the naive pair and the echo, as processes.
+//! The contenders as processes: the services, the baseline and the echo.
 
 use std::{
     net::SocketAddr,
@@ -10,9 +10,9 @@ use std::{
 use chassis::{process, program::Program};
 use clap::Args;
 
-use crate::{calls::Service, children::Server};
+use crate::{calls::Service, processes::Server};
 
-/// The user service, as its own `main` takes it.
+/// The user service with the command line of its program.
 #[derive(Args, Debug)]
 pub struct UserService {
     #[arg(long = "listen", default_value = "127.0.0.1:0")]
@@ -21,7 +21,7 @@ pub struct UserService {
     program: Program<user_service::Settings>,
 }
 
-/// The post service, as its own `main` takes it.
+/// The post service with the command line of its program.
 #[derive(Args, Debug)]
 pub struct PostService {
     #[arg(long = "listen", default_value = "127.0.0.1:0")]
@@ -31,7 +31,7 @@ pub struct PostService {
 }
 
 impl UserService {
-    /// Does what the service's `main` does.
+    /// Runs the service as its `main` does.
     pub fn run(self) -> ExitCode {
         let Self { listen, program } = self;
         let logs = program.logs.clone();
@@ -41,7 +41,7 @@ impl UserService {
 }
 
 impl PostService {
-    /// Does what the service's `main` does.
+    /// Runs the service as its `main` does.
     pub fn run(self) -> ExitCode {
         let Self { listen, program } = self;
         let logs = program.logs.clone();
@@ -50,35 +50,35 @@ impl PostService {
     }
 }
 
-/// Who is compared.
+/// A measured implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     Echo,
-    Naive,
+    Baseline,
     System,
 }
 
 impl Contender {
-    /// Its name in the table.
+    /// Returns the name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
-            Self::Naive => "naive",
+            Self::Baseline => "baseline",
             Self::System => "services",
         }
     }
 }
 
-/// The services in a way that differs from the usual one.
+/// The arguments and the program with which the services are started.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// How many threads of each serve, if the arguments say nothing else.
+    /// Number of worker threads of each service, unless the arguments set it.
     pub threads: NonZeroUsize,
-    /// Further arguments for both.
+    /// More arguments of both services.
     pub arguments: Vec<String>,
-    /// Further arguments for the post service.
-    pub of_posts: Vec<String>,
-    /// A library that is loaded before all others.
+    /// More arguments of the post service.
+    pub post_arguments: Vec<String>,
+    /// A library for `LD_PRELOAD`.
     pub preload: Option<PathBuf>,
     /// Another build of this program.
     pub program: Option<PathBuf>,
@@ -89,7 +89,7 @@ impl Default for Variant {
         Self {
             threads: NonZeroUsize::MIN,
             arguments: Vec::new(),
-            of_posts: Vec::new(),
+            post_arguments: Vec::new(),
             preload: None,
             program: None,
         }
@@ -97,16 +97,16 @@ impl Default for Variant {
 }
 
 impl Variant {
-    /// The user service, yet to be started.
+    /// Returns the command of the user service.
     pub fn users(&self, database: &Path) -> Command {
         self.service("user-service", database)
     }
 
-    /// The post service, yet to be started.
+    /// Returns the command of the post service.
     pub fn posts(&self, database: &Path, users_url: &str) -> Command {
         let mut command = self.service("post-service", database);
         command.args(["--user-service-url", users_url]);
-        command.args(&self.of_posts);
+        command.args(&self.post_arguments);
         command
     }
 
@@ -118,7 +118,11 @@ impl Variant {
         command.args([role, "--database-url", &url, "--log-format", "json"]);
         command.args(&self.arguments);
         let threads = "--worker-threads";
-        if !self.arguments.iter().any(|said| said.starts_with(threads)) {
+        if !self
+            .arguments
+            .iter()
+            .any(|argument| argument.starts_with(threads))
+        {
             command.args([threads, &self.threads.to_string()]);
         }
         if let Some(library) = &self.preload {
@@ -130,26 +134,26 @@ impl Variant {
 
 /// A user service and a post service.
 #[derive(Debug)]
-pub struct Pair {
+pub struct ServicePair {
     users: Server,
     posts: Server,
 }
 
-impl Pair {
+impl ServicePair {
     /// The services.
     pub fn services(database: &Path, variant: &Variant) -> Self {
-        let users = Server::of(variant.users(database));
-        let posts = Server::of(variant.posts(database, &users.url()));
+        let users = Server::spawn(variant.users(database));
+        let posts = Server::spawn(variant.posts(database, &users.url()));
         Self { users, posts }
     }
 
-    /// The naive pair.
-    pub fn naive(database: &Path) -> Self {
+    /// Starts the baseline services on a database.
+    pub fn baseline(database: &Path) -> Self {
         let database = database.to_str().unwrap();
-        let users = Server::start(&["naive-users", "--database", database]);
+        let users = Server::start(&["baseline-users", "--database", database]);
         let url = users.url();
         let posts = Server::start(&[
-            "naive-posts",
+            "baseline-posts",
             "--database",
             database,
             "--user-service-url",
@@ -158,17 +162,17 @@ impl Pair {
         Self { users, posts }
     }
 
-    /// What they warned of.
+    /// Returns the new warnings of both services.
     pub fn warnings(&self) -> Vec<String> {
         [self.users.warnings(), self.posts.warnings()].concat()
     }
 
-    /// Their processes: of the user service, and of the post service.
+    /// Returns the process ids of the user service and of the post service.
     pub fn ids(&self) -> [u32; 2] {
         [self.users.id(), self.posts.id()]
     }
 
-    /// Where a service is.
+    /// Returns the address of a service.
     pub fn address(&self, service: Service) -> SocketAddr {
         match service {
             Service::Users => self.users.address,
@@ -176,7 +180,7 @@ impl Pair {
         }
     }
 
-    /// The processes that work for a call of a service.
+    /// Returns the processes that take part in a call of a service.
     pub fn processes(&self, service: Service) -> Vec<u32> {
         match service {
             Service::Users => vec![self.users.id()],

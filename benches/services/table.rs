@@ -1,4 +1,4 @@
-//! The table, for people, and the same as JSON.
+//! Formats the measured calls as a Markdown table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -7,19 +7,19 @@ use crate::{
     figure::{Figure, significant},
 };
 
-/// The heads of the columns.
+/// Column headings.
 pub const HEAD: &str = "\
-| call | of | calls/s | p50 ms | p99 ms | server CPU µs | of echo | of naive | p99 of echo | generator CPU µs | busy |
+| call | of | calls/s | p50 ms | p99 ms | server CPU µs | of echo | of baseline | p99 of echo | generator CPU µs | busy |
 |---|---|---|---|---|---|---|---|---|---|---|";
 
-/// What the marks mean.
+/// Explanation of the columns.
 pub const LEGEND: &str = "\
-calls/s, p50, p99 and CPU are medians of the rounds; the ratios are medians of the ratios of each
-round. \"server CPU\" is what all processes took that worked for a call. \"generator CPU\" is the
-load generator's own for a call, and \"busy\" the share of the time in which it had something to
-do: a row marked * was limited by it.";
+calls/s, p50, p99 and CPU are medians of the rounds. The ratios are medians of the ratios of each
+round. \"server CPU\" is the CPU time per call of all processes that take part in it. \"generator
+CPU\" is the CPU time of the load generator per call, and \"busy\" is the share of the time in which
+it was runnable. In a row marked *, the load generator limited the rate.";
 
-/// The rows of one call.
+/// Returns the rows of one call.
 pub fn rows(row: &Row) -> String {
     let lines = row.lines.iter().map(|line| one(row, line));
     lines.collect::<Vec<_>>().join("\n")
@@ -48,7 +48,7 @@ fn one(row: &Row, line: &Line) -> String {
         0 => String::new(),
         failed => format!(
             " {failed} FAILED: {}",
-            line.wrong.as_deref().unwrap_or("refused")
+            line.wrong.as_deref().unwrap_or("error status")
         ),
     };
     format!(
@@ -58,13 +58,13 @@ fn one(row: &Row, line: &Line) -> String {
         significant(p50 / 1000.0),
         significant(p99 / 1000.0),
         ratio(row.ratios.echo),
-        ratio(row.ratios.naive),
+        ratio(row.ratios.baseline),
         ratio(row.ratios.p99),
         if line.limited() { " *" } else { "" },
     )
 }
 
-/// All of it, for programs.
+/// Returns all measurements as JSON.
 pub fn json(rows: &[Row], figures: &[Figure]) -> Value {
     let rows = rows.iter().map(|row| {
         let lines = row.lines.iter().map(|line| {
@@ -84,7 +84,7 @@ pub fn json(rows: &[Row], figures: &[Figure]) -> Value {
             "call": row.name,
             "lines": lines.collect::<Vec<_>>(),
             "of_echo": row.ratios.echo,
-            "of_naive": row.ratios.naive,
+            "of_baseline": row.ratios.baseline,
             "p99_of_echo": row.ratios.p99,
         })
     });

@@ -1,4 +1,4 @@
-//! The processes that are compared in one run, each with a database of its own.
+//! Starts the contenders of one run, each with its own database.
 
 use std::{fs, net::SocketAddr};
 
@@ -7,76 +7,78 @@ use bytes::Bytes;
 use crate::{
     bench::Bench,
     calls::{Call, Service},
-    children::Server,
-    echo, raw,
-    system::{Contender, Pair},
+    echo,
+    processes::Server,
+    raw,
+    system::{Contender, ServicePair},
 };
 
-/// The services, the naive pair and the echo. Their databases begin as copies of the same.
+/// The services, the baseline and the echo. Their databases are copies of one seed.
 #[derive(Debug)]
 pub struct Testbed {
-    system: Pair,
-    naive: Pair,
+    system: ServicePair,
+    baseline: ServicePair,
     echo: Server,
 }
 
 impl Testbed {
-    /// Makes the databases, and starts everything.
+    /// Creates the databases and starts all contenders. Panics if their responses are wrong.
     pub async fn start(bench: &Bench, calls: &[Call]) -> Self {
         let system = bench.pair(&bench.variant).await;
-        let naive = Pair::naive(&bench.database(bench.posts).await);
-        let answers = bench.folder().join("answers");
-        fs::create_dir_all(&answers).unwrap();
+        let baseline = ServicePair::baseline(&bench.database(bench.posts).await);
+        let responses = bench.folder().join("responses");
+        fs::create_dir_all(&responses).unwrap();
         for (number, call) in (u64::MAX / 1000..).zip(calls) {
             let address = system.address(call.service);
-            let answer = answer(call, address, number).await;
-            answer.map_or_else(
+            let response = response(call, address, number).await;
+            response.map_or_else(
                 |wrong| panic!("{} of the services: {wrong}", call.name),
-                |answer| fs::write(answers.join(echo::file_of(call.path)), answer).unwrap(),
+                |body| fs::write(responses.join(echo::file_name(call.path)), body).unwrap(),
             );
-            if let Err(wrong) = self::answer(call, naive.address(call.service), number).await {
-                panic!("{} of the naive pair: {wrong}", call.name);
+            let address = baseline.address(call.service);
+            if let Err(wrong) = self::response(call, address, number).await {
+                panic!("{} of the baseline: {wrong}", call.name);
             }
         }
         let threads = bench.variant.threads.to_string();
-        let answers = answers.to_str().unwrap();
-        let echo = Server::start(&["echo", "--answers", answers, "--threads", &threads]);
+        let responses = responses.to_str().unwrap();
+        let echo = Server::start(&["echo", "--responses", responses, "--threads", &threads]);
         Self {
             system,
-            naive,
+            baseline,
             echo,
         }
     }
 
-    /// Where a contender serves a service.
+    /// Returns the address of a contender's service.
     pub fn address(&self, contender: Contender, service: Service) -> SocketAddr {
         match contender {
             Contender::Echo => self.echo.address,
-            Contender::Naive => self.naive.address(service),
+            Contender::Baseline => self.baseline.address(service),
             Contender::System => self.system.address(service),
         }
     }
 
-    /// What the services warned of.
+    /// Returns the new warnings of the services.
     pub fn warnings(&self) -> Vec<String> {
         self.system.warnings()
     }
 
-    /// The processes that work for its calls.
+    /// Returns the processes that take part in the calls of a service.
     pub fn processes(&self, contender: Contender, service: Service) -> Vec<u32> {
         match contender {
             Contender::Echo => vec![self.echo.id()],
-            Contender::Naive => self.naive.processes(service),
+            Contender::Baseline => self.baseline.processes(service),
             Contender::System => self.system.processes(service),
         }
     }
 }
 
-/// What a server answers to one call, if it is what it has to be.
-async fn answer(call: &Call, address: SocketAddr, number: u64) -> Result<Bytes, String> {
+/// Makes one call and checks its response.
+async fn response(call: &Call, address: SocketAddr, number: u64) -> Result<Bytes, String> {
     let message = (call.requests)(number).slice(5..);
-    let answer = raw::call(address, call.path, message).await;
-    let answer = answer.map_err(|status| status.to_string())?;
-    (call.check)(&answer)?;
-    Ok(answer)
+    let response = raw::call(address, call.path, message).await;
+    let response = response.map_err(|status| status.to_string())?;
+    (call.check)(&response)?;
+    Ok(response)
 }

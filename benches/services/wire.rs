@@ -1,11 +1,10 @@
-//! A gRPC client of one method over one HTTP/2 connection that costs next to nothing, so
-//! that the load generator is not what is measured.
+//! A minimal gRPC client of one method over one HTTP/2 connection, so that the load generator costs as
+//! little CPU time as possible.
 //!
-//! It knows frames (RFC 9113) and the prefix of a gRPC message, and nothing of what the
-//! messages mean. Its headers go into the server's dynamic table once, as those of any
-//! client do, and are six bytes from then on. It reads no header of an answer: a call has
-//! succeeded if one whole message came before the stream ended, since a refused call has
-//! none.
+//! It implements frames (RFC 9113) and the prefix of gRPC messages, and does not decode messages. Its
+//! request headers enter the server's dynamic table once and take six bytes afterwards, as those of any
+//! client. It ignores response headers: a call has succeeded if one complete message arrived before the
+//! end of the stream, because a failed call has none.
 
 use std::{
     io::{self, ErrorKind},
@@ -20,18 +19,17 @@ use tokio::{
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The length of a frame's head, in bytes.
+/// Length of a frame header in bytes.
 const HEAD: usize = 9;
 
-/// The length of the prefix of a gRPC message, in bytes: whether it is compressed, and its
-/// length.
+/// Length of the prefix of a gRPC message in bytes: compression flag and message length.
 pub const PREFIX: usize = 5;
 
-/// What a stream or a connection may send before the other side allows more, in bytes.
-const FIRST_WINDOW: i64 = 65_535;
+/// Initial flow-control window of a stream or a connection in bytes.
+const INITIAL_WINDOW: i64 = 65_535;
 
-/// What this side allows the connection to send at first, and again when half is used.
-const OUR_WINDOW: u32 = 1 << 30;
+/// Receive window of the connection in bytes. It is replenished when half is used.
+const RECEIVE_WINDOW: u32 = 1 << 30;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -46,32 +44,31 @@ const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
-/// What became of one call.
+/// An event of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// The length of the message that came, and the message itself if the call was begun
-    /// with the wish to have it.
+pub enum Event<'a> {
+    /// A message arrived: its length, and its bytes if the call keeps them.
     Message(usize, Option<&'a [u8]>),
-    /// None came: the call was refused.
-    Refused,
-    /// A stream of messages has begun, which may take its time.
-    Begun,
+    /// The call ended without a message.
+    Failed,
+    /// The server accepted a streaming call.
+    StreamStarted,
 }
 
-/// One call that runs.
+/// A running call.
 #[derive(Debug)]
 struct Call {
     stream: u32,
     slot: usize,
-    /// The prefix of the message, as far as it came.
+    /// The received part of the message prefix.
     prefix: [u8; PREFIX],
     received: usize,
     kept: Option<Vec<u8>>,
-    /// Whether messages are handed on as they come, rather than one at the end.
+    /// Reports each message of the stream on arrival.
     streams: bool,
 }
 
-/// A connection, and the calls that run on it.
+/// A connection with its running calls.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -81,20 +78,20 @@ pub struct Connection {
     written: usize,
     next: u32,
     calls: Vec<Call>,
-    /// How much the server lets this connection send, in bytes.
+    /// Send window of the connection in bytes.
     window: i64,
-    /// Messages that wait for it.
+    /// Messages that wait for the send window.
     waiting: Vec<(u32, Bytes)>,
     received: u32,
 }
 
 impl Connection {
-    /// Opens a connection for calls of the method at `path`, as `/package.Service/Method`.
+    /// Opens a connection for calls of the method `path`, as `/package.Service/Method`.
     pub async fn open(address: SocketAddr, path: &'static str) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut outbox = PREFACE.to_vec();
-        // ENABLE_PUSH 0, INITIAL_WINDOW_SIZE as large as can be.
+        // ENABLE_PUSH 0, INITIAL_WINDOW_SIZE with its maximum.
         frame(
             &mut outbox,
             SETTINGS,
@@ -102,7 +99,13 @@ impl Connection {
             0,
             &[0, 2, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff],
         );
-        frame(&mut outbox, WINDOW_UPDATE, 0, 0, &OUR_WINDOW.to_be_bytes());
+        frame(
+            &mut outbox,
+            WINDOW_UPDATE,
+            0,
+            0,
+            &RECEIVE_WINDOW.to_be_bytes(),
+        );
         Ok(Self {
             stream,
             path,
@@ -111,20 +114,20 @@ impl Connection {
             written: 0,
             next: 1,
             calls: Vec::new(),
-            window: FIRST_WINDOW,
+            window: INITIAL_WINDOW,
             waiting: Vec::new(),
             received: 0,
         })
     }
 
-    /// How many calls run.
+    /// Returns the number of running calls.
     pub fn running(&self) -> usize {
         self.calls.len()
     }
 
-    /// Begins a call with a message that already has its prefix. It is sent by the next
-    /// [`Connection::turn`]. `slot` comes back with its answer.
-    pub fn begin(&mut self, slot: usize, message: Bytes, keep: bool) {
+    /// Starts a call with a message that includes its prefix. The next [`Connection::poll`] sends it.
+    /// Its events carry `slot`.
+    pub fn start_call(&mut self, slot: usize, message: Bytes, keep: bool) {
         let stream = self.next;
         self.next += 2;
         let mut head = Vec::with_capacity(128);
@@ -152,9 +155,9 @@ impl Connection {
         self.send(stream, message);
     }
 
-    /// Begins a call that is answered by a stream: each message of it comes with `slot`.
-    pub fn begin_stream(&mut self, slot: usize, message: Bytes) {
-        self.begin(slot, message, true);
+    /// Starts a server-streaming call. Each message is an event with `slot`.
+    pub fn start_stream(&mut self, slot: usize, message: Bytes) {
+        self.start_call(slot, message, true);
         if let Some(call) = self.calls.last_mut() {
             call.streams = true;
         }
@@ -163,8 +166,8 @@ impl Connection {
     fn send(&mut self, stream: u32, message: Bytes) {
         let length = i64::try_from(message.len()).unwrap();
         assert!(
-            length < FIRST_WINDOW,
-            "a request larger than a first window"
+            length < INITIAL_WINDOW,
+            "a request larger than the initial window"
         );
         if self.window < length || !self.waiting.is_empty() {
             self.waiting.push((stream, message));
@@ -179,9 +182,9 @@ impl Connection {
         frame(&mut self.outbox, DATA, END_STREAM, stream, rest);
     }
 
-    /// Sends what has been begun, and waits for something to come; `answered` is told of
-    /// each call that ended, with its slot.
-    pub async fn turn(&mut self, mut answered: impl FnMut(usize, Answer<'_>)) -> io::Result<()> {
+    /// Sends started calls and waits for frames. Calls `on_event` for each event, with the slot of its
+    /// call.
+    pub async fn poll(&mut self, mut on_event: impl FnMut(usize, Event<'_>)) -> io::Result<()> {
         self.flush()?;
         if self.written < self.outbox.len() {
             let either = Interest::READABLE | Interest::WRITABLE;
@@ -192,7 +195,7 @@ impl Connection {
         if self.stream.read_buf(&mut self.inbox).await? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        self.take(&mut answered)
+        self.take(&mut on_event)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -208,8 +211,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes the whole frames from what was read.
-    fn take(&mut self, answered: &mut impl FnMut(usize, Answer<'_>)) -> io::Result<()> {
+    /// Processes the complete frames in the receive buffer.
+    fn take(&mut self, on_event: &mut impl FnMut(usize, Event<'_>)) -> io::Result<()> {
         let inbox = std::mem::take(&mut self.inbox);
         let mut at = 0;
         while inbox.len() - at >= HEAD {
@@ -220,7 +223,7 @@ impl Connection {
                 break;
             };
             let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            self.frame(head[3], head[4], stream, payload, answered)?;
+            self.frame(head[3], head[4], stream, payload, on_event)?;
             at += HEAD + length;
         }
         self.inbox = inbox;
@@ -234,25 +237,25 @@ impl Connection {
         flags: u8,
         stream: u32,
         payload: &[u8],
-        answered: &mut impl FnMut(usize, Answer<'_>),
+        on_event: &mut impl FnMut(usize, Event<'_>),
     ) -> io::Result<()> {
         match kind {
             DATA => {
-                self.data(flags, stream, payload, answered);
+                self.data(flags, stream, payload, on_event);
                 if flags & END_STREAM != 0 {
-                    self.end(stream, answered);
+                    self.end(stream, on_event);
                 }
             }
-            HEADERS if flags & END_STREAM != 0 => self.end(stream, answered),
+            HEADERS if flags & END_STREAM != 0 => self.end(stream, on_event),
             HEADERS => {
                 let streams = |call: &&Call| call.stream == stream && call.streams;
                 if let Some(call) = self.calls.iter().find(streams) {
-                    answered(call.slot, Answer::Begun);
+                    on_event(call.slot, Event::StreamStarted);
                 }
             }
             RST_STREAM => {
                 if let Some(at) = self.calls.iter().position(|call| call.stream == stream) {
-                    answered(self.calls.swap_remove(at).slot, Answer::Refused);
+                    on_event(self.calls.swap_remove(at).slot, Event::Failed);
                 }
             }
             SETTINGS if flags & ACK == 0 => frame(&mut self.outbox, SETTINGS, ACK, 0, &[]),
@@ -269,11 +272,11 @@ impl Connection {
         flags: u8,
         stream: u32,
         payload: &[u8],
-        answered: &mut impl FnMut(usize, Answer<'_>),
+        on_event: &mut impl FnMut(usize, Event<'_>),
     ) {
-        assert!(flags & PADDED == 0, "no server here pads");
+        assert!(flags & PADDED == 0, "padded frames are not supported");
         self.received += u32::try_from(payload.len()).unwrap();
-        if self.received > OUR_WINDOW / 2 {
+        if self.received > RECEIVE_WINDOW / 2 {
             frame(
                 &mut self.outbox,
                 WINDOW_UPDATE,
@@ -286,14 +289,14 @@ impl Connection {
         let Some(call) = self.calls.iter_mut().find(|call| call.stream == stream) else {
             return;
         };
-        if let (true, Some(begun)) = (call.streams, &mut call.kept) {
-            if begun.is_empty() {
-                let taken = hand_on(call.slot, payload, answered);
-                begun.extend(&payload[taken..]);
+        if let (true, Some(partial)) = (call.streams, &mut call.kept) {
+            if partial.is_empty() {
+                let taken = emit_messages(call.slot, payload, on_event);
+                partial.extend(&payload[taken..]);
             } else {
-                begun.extend(payload);
-                let taken = hand_on(call.slot, begun, answered);
-                begun.drain(..taken);
+                partial.extend(payload);
+                let taken = emit_messages(call.slot, partial, on_event);
+                partial.drain(..taken);
             }
             return;
         }
@@ -310,7 +313,7 @@ impl Connection {
         call.received += payload.len();
     }
 
-    fn end(&mut self, stream: u32, answered: &mut impl FnMut(usize, Answer<'_>)) {
+    fn end(&mut self, stream: u32, on_event: &mut impl FnMut(usize, Event<'_>)) {
         let Some(at) = self.calls.iter().position(|call| call.stream == stream) else {
             return;
         };
@@ -318,12 +321,12 @@ impl Connection {
         let [compressed, length @ ..] = call.prefix;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap();
         let whole = compressed == 0 && call.received == PREFIX + length;
-        let answer = if whole {
-            Answer::Message(length, call.kept.as_deref().map(|kept| &kept[PREFIX..]))
+        let event = if whole {
+            Event::Message(length, call.kept.as_deref().map(|kept| &kept[PREFIX..]))
         } else {
-            Answer::Refused
+            Event::Failed
         };
-        answered(call.slot, answer);
+        on_event(call.slot, event);
     }
 
     fn allow(&mut self, payload: &[u8]) {
@@ -336,7 +339,7 @@ impl Connection {
     }
 }
 
-/// A message with its prefix, as [`Connection::begin`] takes it.
+/// Encodes a message with its gRPC prefix.
 pub fn prefixed(message: &impl prost::Message) -> Bytes {
     let length = message.encoded_len();
     let mut bytes = Vec::with_capacity(PREFIX + length);
@@ -346,8 +349,12 @@ pub fn prefixed(message: &impl prost::Message) -> Bytes {
     bytes.into()
 }
 
-/// Hands on the whole messages in what came of a stream, and says how many bytes they are.
-fn hand_on(slot: usize, received: &[u8], answered: &mut impl FnMut(usize, Answer<'_>)) -> usize {
+/// Reports the complete messages in the received bytes of a stream, and returns their total length.
+fn emit_messages(
+    slot: usize,
+    received: &[u8],
+    on_event: &mut impl FnMut(usize, Event<'_>),
+) -> usize {
     let mut at = 0;
     while let Some((prefix, rest)) = received[at..].split_at_checked(PREFIX) {
         let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]);
@@ -355,7 +362,7 @@ fn hand_on(slot: usize, received: &[u8], answered: &mut impl FnMut(usize, Answer
         let Some(message) = rest.get(..length) else {
             break;
         };
-        answered(slot, Answer::Message(length, Some(message)));
+        on_event(slot, Event::Message(length, Some(message)));
         at += PREFIX + length;
     }
     at
@@ -369,7 +376,7 @@ fn frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     into.extend(payload);
 }
 
-/// A header whose name is in the static table, for the dynamic one.
+/// Appends a header whose name is in the static table, to be added to the dynamic table.
 fn literal(into: &mut Vec<u8>, name: u8, value: &str) {
     into.push(name);
     text(into, value);
@@ -377,7 +384,7 @@ fn literal(into: &mut Vec<u8>, name: u8, value: &str) {
 
 fn text(into: &mut Vec<u8>, text: &str) {
     let length = u8::try_from(text.len()).unwrap();
-    assert!(length < 127, "longer than one byte says");
+    assert!(length < 127, "the length must fit into 7 bits");
     into.push(length);
     into.extend(text.as_bytes());
 }

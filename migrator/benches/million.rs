@@ -1,18 +1,15 @@
-//! What the migrator costs on a database of a million posts, and how long a service that
-//! writes has to wait meanwhile: one table, on standard output.
+//! Measures the migrator on a database of a million posts, and the longest wait of a concurrent writer.
+//! Prints one table.
 //!
 //! ```console
 //! $ cargo bench -p migrator
 //! $ POSTS=200000 ROUNDS=5 cargo bench -p migrator
 //! ```
 //!
-//! Each figure is the median of some rounds, and stands beside what a plain copy of the
-//! file took in the same round, since machines are shared and disks differ.
+//! Each figure is the median of the rounds. Machines are shared and disks differ, so the table also shows
+//! its ratio to a plain copy of the file in the same round.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a measurement that fails measures nothing"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed measurement must stop the run")]
 
 use std::{
     future::Future,
@@ -57,7 +54,7 @@ const CREATED: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// The script of such a change.
+/// Builds the script that rebuilds the table with another condition.
 macro_rules! rebuild {
     ($condition:literal) => {
         concat!(
@@ -84,16 +81,16 @@ macro_rules! rebuild {
     };
 }
 
-/// A column more, which SQLite adds in place.
+/// Adds a column, which SQLite does in place.
 const ADD: (&str, &str) = (
     "alter table posts add column place text not null default '' check (length(place) <= 60);",
     "alter table posts drop column place;",
 );
 
-/// A condition that changes, for which the table is made anew.
+/// Changes a condition, which rebuilds the table.
 const REBUILD: (&str, &str) = (rebuild!("between 1 and 280"), rebuild!("between 1 and 140"));
 
-/// What the service does that writes meanwhile.
+/// The requirements of the concurrent writer.
 static REQUIREMENTS: Requirements = Requirements {
     access: &AccessPolicy {
         owned_tables: &["posts"],
@@ -103,13 +100,13 @@ static REQUIREMENTS: Requirements = Requirements {
     statements: Vec::new,
 };
 
-/// What one piece of work took.
+/// The measurement of one operation.
 #[derive(Clone, Copy, Debug)]
 struct Measured {
     took: Duration,
-    /// The longest that a write waited meanwhile.
+    /// The longest wait of a concurrent write.
     waited: Duration,
-    /// How many writes failed meanwhile.
+    /// Number of failed concurrent writes.
     failed: u64,
 }
 
@@ -126,7 +123,7 @@ async fn main() {
 
     let mut rows: Vec<(&str, Vec<(Measured, f64)>)> = Vec::new();
     for _ in 0..rounds {
-        let copy = copied(&path, &folder.path().join("copy.db"));
+        let copy = time_copy(&path, &folder.path().join("copy.db"));
         for (at, (name, measured)) in round(&url, &path).await.into_iter().enumerate() {
             if rows.len() == at {
                 rows.push((name, Vec::new()));
@@ -137,7 +134,9 @@ async fn main() {
         println!("a plain copy of the file: {} ms", copy.as_millis());
     }
 
-    println!("\n| what | ms | times a plain copy | longest wait of a write, ms | failed writes |");
+    println!(
+        "\n| operation | ms | times a plain copy | longest wait of a write, ms | failed writes |"
+    );
     println!("|---|---|---|---|---|");
     for (name, measured) in rows {
         let took = median(measured.iter().map(|(m, _)| m.took.as_secs_f64() * 1e3));
@@ -159,7 +158,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A migrator of the two tables and, if there is one, a change of them.
+/// Returns a migrator that creates the two tables and applies an optional change.
 fn migrator(url: &DatabaseUrl, change: Option<(&str, &str)>) -> Migrator {
     let change = change.into_iter().flat_map(|(up, down)| {
         [
@@ -171,7 +170,7 @@ fn migrator(url: &DatabaseUrl, change: Option<(&str, &str)>) -> Migrator {
     Migrator::with_migrations(url, Duration::from_secs(60), migrations)
 }
 
-/// A thousand users, and posts of 70 characters.
+/// Creates 1000 users, and posts of 70 characters.
 async fn fill(url: &DatabaseUrl, path: &Path, posts: u64) {
     migrator(url, None).run(Run::upgrade()).await.unwrap();
     let mut connection = SqliteConnectOptions::new()
@@ -200,18 +199,17 @@ async fn fill(url: &DatabaseUrl, path: &Path, posts: u64) {
     connection.close().await.unwrap();
 }
 
-/// How long a plain copy takes that is on the disk afterwards: what everything is compared
-/// with.
-fn copied(path: &Path, copy: &Path) -> Duration {
-    let began = Instant::now();
+/// Returns the duration of a plain copy of the file, including its sync to disk.
+fn time_copy(path: &Path, copy: &Path) -> Duration {
+    let start = Instant::now();
     std::fs::copy(path, copy).unwrap();
     std::fs::File::open(copy).unwrap().sync_all().unwrap();
-    let took = began.elapsed();
+    let took = start.elapsed();
     std::fs::remove_file(copy).unwrap();
     took
 }
 
-/// Everything once. The database is as it was afterwards.
+/// Runs each operation once. The database has the initial schema and content afterwards.
 async fn round(url: &DatabaseUrl, path: &Path) -> Vec<(&'static str, Measured)> {
     let bare = Run {
         no_backup: true,
@@ -229,29 +227,29 @@ async fn round(url: &DatabaseUrl, path: &Path) -> Vec<(&'static str, Measured)> 
     );
     let file = path.with_file_name("backup.db");
     let mut rows = Vec::new();
-    rows.push(("backup", beside(url, plain.back_up(Some(&file))).await));
-    rows.push(("add a column", beside(url, add.run(bare)).await));
-    rows.push(("drop it again", beside(url, add.run(back)).await));
+    rows.push(("backup", measure(url, plain.back_up(Some(&file))).await));
+    rows.push(("add a column", measure(url, add.run(bare)).await));
+    rows.push(("drop it again", measure(url, add.run(back)).await));
     rows.push((
         "add a column, with a backup",
-        beside(url, add.run(Run::upgrade())).await,
+        measure(url, add.run(Run::upgrade())).await,
     ));
     add.run(back).await.unwrap();
-    rows.push(("rebuild the table", beside(url, rebuild.run(bare)).await));
+    rows.push(("rebuild the table", measure(url, rebuild.run(bare)).await));
     rebuild.run(back).await.unwrap();
     rows.push((
         "rebuild the table, with a backup",
-        beside(url, rebuild.run(Run::upgrade())).await,
+        measure(url, rebuild.run(Run::upgrade())).await,
     ));
     rebuild.run(back).await.unwrap();
-    rows.push(("restore", beside(url, plain.restore(&file)).await));
+    rows.push(("restore", measure(url, plain.restore(&file)).await));
     std::fs::remove_file(file.with_extension("db.json")).unwrap();
     std::fs::remove_file(file).unwrap();
     rows
 }
 
-/// Does some work beside a service that writes one post after the other.
-async fn beside<T, E: std::fmt::Debug>(
+/// Runs an operation while a writer creates one post after the other.
+async fn measure<T, E: std::fmt::Debug>(
     url: &DatabaseUrl,
     work: impl Future<Output = Result<T, E>>,
 ) -> Measured {
@@ -274,18 +272,18 @@ async fn beside<T, E: std::fmt::Debug>(
         );
         async move {
             while !end.is_cancelled() {
-                let began = Instant::now();
+                let start = Instant::now();
                 if write(&database).await.is_err() {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
-                let waited = u64::try_from(began.elapsed().as_micros()).unwrap();
+                let waited = u64::try_from(start.elapsed().as_micros()).unwrap();
                 longest.fetch_max(waited, Ordering::Relaxed);
             }
         }
     });
-    let began = Instant::now();
+    let start = Instant::now();
     work.await.unwrap();
-    let took = began.elapsed();
+    let took = start.elapsed();
     end.cancel();
     writer.await.unwrap();
     database.close().await;

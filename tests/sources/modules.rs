@@ -21,7 +21,7 @@ const SQL: [&str; 4] = [
 ];
 
 /// Benchmark files that may contain SQL: the baseline services and the seed of the database.
-const SQL_OF_BENCHES: [&str; 2] = ["benches/services/naive", "benches/services/seed"];
+const SQL_OF_BENCHES: [&str; 2] = ["benches/services/baseline", "benches/services/seed"];
 
 /// Paths that may use gRPC crates. The crate `proto` holds the generated messages.
 const GRPC: [&str; 11] = [

@@ -1,4 +1,4 @@
-//! Panels with logarithmic axes, as SVG: it knows curves, and not how they were measured.
+//! Draws curves as SVG panels with logarithmic axes.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use crate::{comparison::CONTENDERS, system::Contender};
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 700.0;
 
-/// The area of one panel within its axes.
+/// Width and height of a panel within its axes.
 const PANEL: (f64, f64) = (360.0, 220.0);
 
-/// Where the first panel begins.
+/// Top left corner of the first panel.
 const ORIGIN: (f64, f64) = (80.0, 90.0);
 
-/// From one panel to the next.
+/// Distance between panels.
 const STEP: (f64, f64) = (450.0, 310.0);
 
 const STYLE: &str = "\
@@ -26,21 +26,21 @@ text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: #24292f }
 .curve { fill: none; stroke-width: 2.2; stroke-linejoin: round }
 ";
 
-/// The powers of ten that may be marked on an axis.
+/// Range of the powers of ten that may be marked on an axis.
 const LOWEST: i32 = -3;
 const HIGHEST: i32 = 6;
 
-/// One axis upwards and what is drawn along it.
+/// A diagram of one quantity.
 struct Panel<'a> {
     title: String,
     label: fn(f64) -> String,
     curves: &'a [Vec<f64>],
     at: (f64, f64),
-    /// The logarithms of its ends.
+    /// Logarithms of the lowest and the highest value of the axis.
     ends: (f64, f64),
 }
 
-/// The drawing: for each call a row, with its rate on the left and its p99 on the right.
+/// Returns the diagram. Each call has a row, with its rate on the left and its p99 on the right.
 pub fn svg(all: &[Curves]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
@@ -52,7 +52,7 @@ pub fn svg(all: &[Curves]) -> String {
     let mut top = ORIGIN.1;
     for curves in all {
         let columns = [
-            ("calls a second", rate as fn(f64) -> String, &curves.rates),
+            ("calls per second", rate as fn(f64) -> String, &curves.rates),
             ("p99", time, &curves.p99s),
         ];
         let mut left = ORIGIN.0;
@@ -78,7 +78,7 @@ fn legend(svg: &mut String) {
         let color = color(contender);
         let name = match contender {
             Contender::Echo => "echo (the limit of the transport)",
-            Contender::Naive => "naive pair",
+            Contender::Baseline => "baseline",
             Contender::System => "services",
         };
         line(svg, "curve", (x, 34.0), (x + 28.0, 34.0), color);
@@ -162,7 +162,7 @@ impl Panel<'_> {
     }
 }
 
-/// The logarithms of values a little below and above all of these.
+/// Returns the logarithms of values a little below and above all values.
 fn ends(curves: &[Vec<f64>]) -> (f64, f64) {
     let values = || curves.iter().flatten().copied();
     let lowest = values().fold(f64::INFINITY, f64::min);
@@ -170,7 +170,7 @@ fn ends(curves: &[Vec<f64>]) -> (f64, f64) {
     ((lowest / 1.3).log10(), (highest * 1.3).log10())
 }
 
-/// A number of calls a second, for people.
+/// Formats calls per second.
 fn rate(rate: f64) -> String {
     if rate < 1000.0 {
         format!("{rate}")
@@ -179,7 +179,7 @@ fn rate(rate: f64) -> String {
     }
 }
 
-/// A number of milliseconds, for people.
+/// Formats milliseconds.
 fn time(millis: f64) -> String {
     match millis {
         ..0.9 => format!("{:.0} µs", millis * 1000.0),
@@ -191,7 +191,7 @@ fn time(millis: f64) -> String {
 fn color(contender: Contender) -> &'static str {
     match contender {
         Contender::Echo => "#8c959f",
-        Contender::Naive => "#cf5a1b",
+        Contender::Baseline => "#cf5a1b",
         Contender::System => "#0b63c5",
     }
 }

@@ -1,4 +1,4 @@
-//! Rate and p99 over the number of callers: measured, and drawn as SVG.
+//! Measures rate and p99 over the number of callers, and draws them as SVG.
 
 mod draw;
 
@@ -12,23 +12,23 @@ use crate::{
     testbed::Testbed,
 };
 
-/// How many call at once.
+/// Numbers of concurrent callers.
 const CALLERS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// A read and a write.
 const CALLS: [&str; 2] = ["get_post", "create_post"];
 
-/// What is drawn of one call: a curve of its rate and one of its p99 for each contender.
+/// The curves of one call: rate and p99 of each contender.
 #[derive(Debug)]
 struct Curves {
     title: &'static str,
-    /// Calls a second, by contender and number of callers.
+    /// Calls per second, by contender and number of callers.
     rates: Vec<Vec<f64>>,
-    /// In milliseconds.
+    /// Milliseconds, by contender and number of callers.
     p99s: Vec<Vec<f64>>,
 }
 
-/// Measures, and writes the drawing to `file`.
+/// Measures the calls and writes the diagram to `file`.
 pub async fn measure(bench: &Bench, file: &Path) {
     let calls = CALLS.map(|name| bench.call(name));
     let testbed = Testbed::start(bench, &calls).await;

@@ -1,9 +1,8 @@
-//! What it costs that a write which is acknowledged is on the disk.
+//! Measures the cost of durable acknowledgements (`synchronous=FULL`).
 //!
-//! The services have no setting for less, so they are compared with themselves as they were with
-//! `synchronous=NORMAL`, under which a commit does not wait for the write-ahead log, and a
-//! checkpoint does: a library that is loaded before all others puts off what is asked of the log
-//! until the database file is next to be on the disk.
+//! The services have no setting for less durability. A preloaded library emulates `synchronous=NORMAL`,
+//! where a checkpoint syncs the write-ahead log and a commit does not: it delays each sync of the log
+//! until the next sync of the database file.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -11,12 +10,12 @@ use crate::{
     bench::Bench,
     figure::Figure,
     load::Measured,
-    rounds::{Plan, compared},
+    rounds::{Plan, median_ratio},
     system::Variant,
 };
 
-/// The log is on the disk after the pages that a checkpoint took from it, not before: that costs
-/// the same, and is wrong only when power is lost.
+/// Source of the library. It syncs the log after the pages of a checkpoint instead of before: the cost is
+/// the same, and the order matters only when power is lost.
 const SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -52,7 +51,7 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
     };
     let full = bench.pair(&bench.variant).await;
     let normal = bench.pair(&variant).await;
-    // The speed of a disk changes from one second to the next.
+    // More rounds, because the speed of a disk varies within seconds.
     let plan = Plan {
         rounds: 3 * bench.plan.rounds,
         ..bench.plan
@@ -62,26 +61,26 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
         let call = bench.call(name);
         let loads = [&full, &normal].map(|pair| plan.load_of(&call, pair));
         let measured = bench.interleave(&loads, plan).await;
-        let ratio = compared(&measured[0], &measured[1], Measured::rate);
+        let ratio = median_ratio(&measured[0], &measured[1], Measured::rate);
         let about = format!("{}: rate", call.title);
         figures.push(match name {
             "create_post" => Figure::at_least(0.9, about, ratio, "of that with synchronous=NORMAL"),
-            _ => Figure::told(about, ratio, "of that with synchronous=NORMAL"),
+            _ => Figure::informational(about, ratio, "of that with synchronous=NORMAL"),
         });
     }
     figures
 }
 
-/// The C compiler that SQLite needs makes it.
+/// Compiles the library with the C compiler that SQLite needs.
 fn library(bench: &Bench) -> PathBuf {
     let source = bench.folder().join("normal.c");
     let library = bench.folder().join("normal.so");
     fs::write(&source, SOURCE).unwrap();
-    let made = Command::new("cc")
+    let status = Command::new("cc")
         .args(["-shared", "-fPIC", "-O2", "-o"])
         .args([&library, &source])
         .status()
         .unwrap();
-    assert!(made.success(), "the C compiler makes no library");
+    assert!(status.success(), "the C compiler failed");
     library
 }

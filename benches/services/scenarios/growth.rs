@@ -1,4 +1,4 @@
-//! How much slower calls become as posts become more.
+//! Measures the slowdown of calls with a growing number of posts.
 
 use std::rc::Rc;
 
@@ -12,15 +12,15 @@ use crate::{
     figure::Figure,
     load::Measured,
     raw,
-    rounds::compared,
-    system::Pair,
+    rounds::median_ratio,
+    system::ServicePair,
     wire::prefixed,
 };
 
-/// How many posts there are.
+/// Numbers of posts.
 const SIZES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
-/// The calls, and how many times slower they may be with most posts.
+/// The calls, and the upper bound of their slowdown with the most posts.
 const CALLS: [(&str, f64); 4] = [
     ("list_posts", 1.2),
     ("random_page", 2.5),
@@ -30,13 +30,15 @@ const CALLS: [(&str, f64); 4] = [
 
 pub async fn measure(bench: &Bench, large: bool) -> Vec<Figure> {
     let sizes = if large { &SIZES[..] } else { &SIZES[..4] };
-    // First pages that are kept would be as fast of any number of posts.
+    // Cached first pages would be equally fast for any number of posts.
     let mut variant = bench.variant.clone();
-    variant.of_posts.push("--list-cache-capacity=0".to_owned());
+    variant
+        .post_arguments
+        .push("--list-cache-capacity=0".to_owned());
     let mut pairs = Vec::new();
     for size in sizes {
         let database = bench.database(*size).await;
-        pairs.push(Pair::services(&database, &variant));
+        pairs.push(ServicePair::services(&database, &variant));
     }
     let plan = bench.shorter();
     let mut figures = Vec::new();
@@ -48,13 +50,13 @@ pub async fn measure(bench: &Bench, large: bool) -> Vec<Figure> {
         }
         let measured = bench.interleave(&loads, plan).await;
         for (at, size) in sizes.iter().enumerate().skip(1) {
-            let slower = compared(&measured[0], &measured[at], Measured::rate);
+            let slower = median_ratio(&measured[0], &measured[at], Measured::rate);
             let about = format!("{}, {size} posts", title(name));
             let unit = "times the time of 1000";
             figures.push(if at + 1 == sizes.len() {
                 Figure::at_most(most, about, slower, unit)
             } else {
-                Figure::told(about, slower, unit)
+                Figure::informational(about, slower, unit)
             });
         }
     }
@@ -70,7 +72,7 @@ fn title(name: &str) -> &str {
     }
 }
 
-async fn call(name: &str, size: u64, pair: &Pair) -> Call {
+async fn call(name: &str, size: u64, pair: &ServicePair) -> Call {
     let of = |name| {
         let mut all = calls::all(size).into_iter();
         all.find(|call| call.name == name).unwrap()
@@ -81,7 +83,7 @@ async fn call(name: &str, size: u64, pair: &Pair) -> Call {
     let first = of("list_posts");
     check_tokens(&first, pair).await;
     let requests = Rc::new(move |number| {
-        // With a page before it and one behind it.
+        // A page that has a previous and a next page.
         let before = calls::below(number, size - 200) + 100;
         prefixed(&ListPostsRequest {
             page_token: token(before),
@@ -91,17 +93,17 @@ async fn call(name: &str, size: u64, pair: &Pair) -> Call {
     Call { requests, ..first }
 }
 
-/// The token of the page of posts before one, as the post service makes it.
+/// Returns the page token of the posts before an id, as the post service creates it.
 fn token(before: i64) -> String {
     let list = ("ListPosts", "newest_first", None::<i64>, "full", false);
     pagination::encode(&list, &before).unwrap()
 }
 
-/// No page is asked for with a token that the service would not have made itself.
-async fn check_tokens(first: &Call, pair: &Pair) {
+/// Asserts that the service creates the same tokens as [`token`].
+async fn check_tokens(first: &Call, pair: &ServicePair) {
     let request = (first.requests)(0).slice(5..);
-    let answer = raw::call(pair.address(first.service), first.path, request).await;
-    let page = ListPostsResponse::decode(answer.unwrap()).unwrap();
+    let response = raw::call(pair.address(first.service), first.path, request).await;
+    let page = ListPostsResponse::decode(response.unwrap()).unwrap();
     let last = page.posts.last().unwrap().id;
     assert_eq!(page.next_page_token, token(last), "tokens have changed");
 }

@@ -1,4 +1,4 @@
-//! What the services hold in memory: idle, under load, and after a while of it.
+//! Measures the resident memory of the services: idle, under load, and during a soak test.
 
 use std::{
     fs,
@@ -12,15 +12,14 @@ use crate::{
     load::{self, Slice},
 };
 
-/// How long a service that has just started is left alone: what it does in the background
-/// at first is done.
+/// Time after the start before the idle memory is read, so that startup work has finished.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// How long memory is watched under load, if it is asked for.
+/// Duration of the optional soak test.
 const SOAK: Duration = Duration::from_secs(10 * 60);
 
-/// A service that holds more than so many times what it held before grows.
-const FLAT: f64 = 1.1;
+/// Upper bound of memory after the soak test, relative to the memory after 1/5 of it.
+const MAX_GROWTH: f64 = 1.1;
 
 pub async fn measure(bench: &Bench, soak: bool) -> Vec<Figure> {
     let pair = bench.pair(&bench.variant).await;
@@ -53,26 +52,26 @@ pub async fn measure(bench: &Bench, soak: bool) -> Vec<Figure> {
         for ((name, before), (_, after)) in before.iter().zip(&after) {
             let about = format!("{name}, after {} s of reads and writes", SOAK.as_secs());
             let unit = "of its memory after a fifth of them";
-            figures.push(Figure::at_most(FLAT, about, after / before, unit));
+            figures.push(Figure::at_most(MAX_GROWTH, about, after / before, unit));
         }
     }
     figures
 }
 
-/// Reads and writes of both services for that long, and what they hold then.
+/// Loads both services for `time`, and returns their memory in MB.
 async fn soak_for(
     bench: &Bench,
-    pair: &crate::system::Pair,
+    pair: &crate::system::ServicePair,
     time: Duration,
     services: [(&'static str, u32); 2],
 ) -> Vec<(&'static str, f64)> {
-    let began = Instant::now();
+    let start = Instant::now();
     let calls: Vec<_> = calls::all(bench.posts)
         .into_iter()
-        // It would fill the disk rather than the memory.
+        // CommitPosts would fill the disk.
         .filter(|call| call.name != "commit_posts")
         .collect();
-    while began.elapsed() < time {
+    while start.elapsed() < time {
         for service in [Service::Users, Service::Posts] {
             for call in calls.iter().filter(|call| call.service == service) {
                 let load = bench.plan.load_of(call, pair);
@@ -85,7 +84,7 @@ async fn soak_for(
         .to_vec()
 }
 
-/// A size that Linux tells of a process, in MB.
+/// Reads a memory size of a process in MB from `/proc`.
 fn resident(id: u32, which: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(which));

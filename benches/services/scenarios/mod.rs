@@ -1,102 +1,102 @@
-//! The measurements beside the table of calls: each compares the services with themselves
-//! under another condition, in rounds that take turns, and yields figures.
+//! The scenarios: measurements in addition to the table of calls. Most compare the services with
+//! themselves under another condition, in interleaved rounds.
 
-mod alone;
+mod ablation;
+mod both_services;
 mod bulk;
 mod durability;
 mod growth;
 mod memory;
-mod once;
+mod request_id;
+mod single_caller;
 mod sizes;
 mod start;
-mod switches;
-mod together;
 mod watch;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-pub use self::watch::{Watchers, be_watchers};
+pub use self::watch::{Watchers, run_watchers};
 use crate::{bench::Bench, figure::Figure};
 
-/// One of them.
+/// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    Alone,
+    SingleCaller,
     Bulk,
-    Once,
+    RequestId,
     Durability,
-    Together,
+    BothServices,
     Growth,
     Start,
     Memory,
     Watch,
     Sizes,
-    Switches,
+    Ablation,
 }
 
-/// What some of them are told.
+/// Options of single scenarios.
 #[derive(Args, Clone, Debug)]
 pub struct More {
-    /// Growth goes on to ten million posts, which takes 6 GB of disk.
+    /// Extend `growth` to ten million posts, which take 6 GB of disk space.
     #[arg(long)]
     large: bool,
-    /// The memory is watched under load, for ten minutes.
+    /// Extend `memory` by ten minutes of load.
     #[arg(long)]
     long: bool,
-    /// Another build of this program, with which `switches` compares this one, and nothing else.
+    /// Make `ablation` compare this build only with another build of this program.
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
 }
 
 impl Scenario {
-    /// All of them, in their order.
+    /// All scenarios in order.
     pub const ALL: [Self; 11] = [
-        Self::Alone,
+        Self::SingleCaller,
         Self::Bulk,
-        Self::Once,
+        Self::RequestId,
         Self::Durability,
-        Self::Together,
+        Self::BothServices,
         Self::Growth,
         Self::Start,
         Self::Memory,
         Self::Watch,
         Self::Sizes,
-        Self::Switches,
+        Self::Ablation,
     ];
 
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Alone => "alone",
+            Self::SingleCaller => "single_caller",
             Self::Bulk => "bulk",
-            Self::Once => "once",
+            Self::RequestId => "request_id",
             Self::Durability => "durability",
-            Self::Together => "together",
+            Self::BothServices => "both_services",
             Self::Growth => "growth",
             Self::Start => "start",
             Self::Memory => "memory",
             Self::Watch => "watch",
             Self::Sizes => "sizes",
-            Self::Switches => "switches",
+            Self::Ablation => "ablation",
         }
     }
 
-    /// Measures it.
+    /// Runs the scenario.
     pub async fn measure(self, bench: &Bench, more: &More) -> Vec<Figure> {
         match self {
-            Self::Alone => alone::measure(bench).await,
+            Self::SingleCaller => single_caller::measure(bench).await,
             Self::Bulk => bulk::measure(bench).await,
-            Self::Once => once::measure(bench).await,
+            Self::RequestId => request_id::measure(bench).await,
             Self::Durability => durability::measure(bench).await,
-            Self::Together => together::measure(bench).await,
+            Self::BothServices => both_services::measure(bench).await,
             Self::Growth => growth::measure(bench, more.large).await,
             Self::Start => start::measure(bench).await,
             Self::Memory => memory::measure(bench, more.long).await,
             Self::Watch => watch::measure(bench).await,
             Self::Sizes => sizes::measure(),
-            Self::Switches => switches::measure(bench, more.against.as_deref()).await,
+            Self::Ablation => ablation::measure(bench, more.against.as_deref()).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How large the programs are, stripped, if they are built as they are delivered.
+//! Measures the sizes of the stripped release programs.
 
 use crate::figure::Figure;
 

@@ -1,17 +1,17 @@
-//! How long a service takes from its start until it serves, with the database there.
+//! Measures the time from the start of a service until it serves, on an existing database.
 
-use crate::{bench::Bench, children::Server, figure::Figure, rounds::median};
+use crate::{bench::Bench, figure::Figure, processes::Server, rounds::median};
 
-/// How often each is started: it takes little time.
+/// Number of starts of each service.
 const STARTS: usize = 15;
 
 pub async fn measure(bench: &Bench) -> Vec<Figure> {
     let database = bench.database(bench.posts).await;
     let (mut users, mut posts) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let user_service = Server::of(bench.variant.users(&database));
+        let user_service = Server::spawn(bench.variant.users(&database));
         let url = user_service.url();
-        let post_service = Server::of(bench.variant.posts(&database, &url));
+        let post_service = Server::spawn(bench.variant.posts(&database, &url));
         users.push(user_service.took);
         posts.push(post_service.took);
     }

@@ -1,9 +1,8 @@
-//! A thousand who watch, while posts are created as fast as can be: what the writers lose by
-//! it, and how long a post takes to those who watch.
+//! Measures 1000 watchers while posts are created: the loss of write rate, and the time until a watcher
+//! receives a post.
 //!
-//! Two crowds: one in which each watches another author, so that a post goes to one of them,
-//! and one in which all watch everything, so that it goes to all thousand. They are a process
-//! of their own, which shares the machine with the services and with the writers.
+//! In one group each watcher follows one author, so that a post goes to one watcher. In the other group
+//! all watchers follow all posts. The watchers run in a separate process on the same machine.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,33 +21,33 @@ use tokio::{sync::oneshot, task::LocalSet};
 use crate::{
     bench::Bench,
     calls::Service,
-    children::{self, Server},
     figure::Figure,
     load,
+    processes::{self, Server},
     rounds::median,
     seed::AUTHORS,
-    system::Pair,
-    wire::{Answer, Connection, prefixed},
+    system::ServicePair,
+    wire::{Connection, Event, prefixed},
 };
 
-/// How many watch.
+/// Number of watchers.
 const WATCHERS: u64 = 1000;
 
-/// Over how many connections. A server allows 128 streams on each.
+/// Number of connections. A server allows 128 streams on each.
 const CONNECTIONS: u64 = 10;
 
-/// Of so many messages one is looked into.
-const LOOKED_INTO: u64 = 16;
+/// One of this number of messages is decoded.
+const CHECK_EVERY: u64 = 16;
 
-/// How many rounds: each starts crowds of its own.
+/// Number of rounds. Each round starts new groups of watchers.
 const ROUNDS: usize = 5;
 
-/// A crowd, as a process.
+/// A group of watchers as a process.
 #[derive(Args, Debug)]
 pub struct Watchers {
     #[arg(long)]
     server: SocketAddr,
-    /// Whether each watches another author.
+    /// Each watcher follows one author.
     #[arg(long)]
     authors: bool,
 }
@@ -62,16 +61,16 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
     for _ in 0..ROUNDS {
         let unwatched = run().await.rate();
         for (at, authors) in [true, false].into_iter().enumerate() {
-            let crowd = crowd(&pair, authors);
+            let group = start_watchers(&pair, authors);
             rates[at].push(run().await.rate() / unwatched);
-            let said = crowd.last_words().unwrap_or_default();
-            let said: Value = serde_json::from_str(&said).unwrap_or_default();
-            waits[at].push(said["p99_ms"].as_f64().unwrap_or(f64::INFINITY));
+            let report = group.close_and_wait().unwrap_or_default();
+            let report: Value = serde_json::from_str(&report).unwrap_or_default();
+            waits[at].push(report["p99_ms"].as_f64().unwrap_or(f64::INFINITY));
         }
     }
     let about = [
         "1000 watchers, each of one author:",
-        "1000 watchers of everything:",
+        "1000 watchers of all posts:",
     ];
     let mut figures = Vec::new();
     for ((about, rates), waits) in about.into_iter().zip(rates).zip(waits) {
@@ -93,8 +92,8 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
     figures
 }
 
-/// Starts a crowd, and waits until all of them watch.
-fn crowd(pair: &Pair, authors: bool) -> Server {
+/// Starts a group, and waits until all its watchers are subscribed.
+fn start_watchers(pair: &ServicePair, authors: bool) -> Server {
     let server = pair.address(Service::Posts).to_string();
     let mut role = vec!["watchers", "--server", &server];
     if authors {
@@ -103,18 +102,18 @@ fn crowd(pair: &Pair, authors: bool) -> Server {
     Server::start(&role)
 }
 
-/// What the connections of a crowd share.
+/// The state that the connections of a group share.
 #[derive(Default)]
 struct Seen {
-    /// How many watch.
-    begun: Cell<u64>,
+    /// Number of subscribed watchers.
+    subscribed: Cell<u64>,
     messages: Cell<u64>,
-    /// How long messages took from the creation of their post, in milliseconds.
+    /// Times from the creation of a post to its arrival, in milliseconds.
     waits: RefCell<Vec<f64>>,
 }
 
-/// Watches until the standard input ends, and says what it saw.
-pub fn be_watchers(watchers: &Watchers) {
+/// Watches until standard input ends, and prints the measured times.
+pub fn run_watchers(watchers: &Watchers) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -144,7 +143,7 @@ pub fn be_watchers(watchers: &Watchers) {
     );
 }
 
-/// What the watchers of one connection ask for.
+/// Returns the requests of the watchers of one connection.
 fn requests(watchers: &Watchers, connection: u64) -> Vec<WatchPostsRequest> {
     (0..WATCHERS)
         .filter(|watcher| watcher % CONNECTIONS == connection)
@@ -161,25 +160,25 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
     let path = "/microblog.post.v1.PostService/WatchPosts";
     let mut connection = Connection::open(server, path).await.unwrap();
     for (slot, request) in requests.iter().enumerate() {
-        connection.begin_stream(slot, prefixed(request));
+        connection.start_stream(slot, prefixed(request));
     }
     let mut refused = Vec::new();
     loop {
-        let turn = connection.turn(|slot, answer| match answer {
-            Answer::Begun => {
-                seen.begun.set(seen.begun.get() + 1);
-                if seen.begun.get() == WATCHERS {
-                    children::say_serving(server);
+        let progress = connection.poll(|slot, event| match event {
+            Event::StreamStarted => {
+                seen.subscribed.set(seen.subscribed.get() + 1);
+                if seen.subscribed.get() == WATCHERS {
+                    processes::report_serving(server);
                 }
             }
-            Answer::Message(_, message) => seen.note(message.unwrap_or_default()),
-            // The places of the crowd before are not all free yet.
-            Answer::Refused if seen.begun.get() < WATCHERS => refused.push(slot),
-            Answer::Refused => panic!("a watch ended"),
+            Event::Message(_, message) => seen.note(message.unwrap_or_default()),
+            // The server may still hold streams of the previous group.
+            Event::Failed if seen.subscribed.get() < WATCHERS => refused.push(slot),
+            Event::Failed => panic!("a watch ended"),
         });
-        turn.await.unwrap();
+        progress.await.unwrap();
         for slot in refused.drain(..) {
-            connection.begin_stream(slot, prefixed(&requests[slot]));
+            connection.start_stream(slot, prefixed(&requests[slot]));
         }
     }
 }
@@ -187,7 +186,7 @@ async fn watch(server: SocketAddr, requests: Vec<WatchPostsRequest>, seen: Rc<Se
 impl Seen {
     fn note(&self, message: &[u8]) {
         let number = self.messages.replace(self.messages.get() + 1);
-        if !number.is_multiple_of(LOOKED_INTO) {
+        if !number.is_multiple_of(CHECK_EVERY) {
             return;
         }
         let response = WatchPostsResponse::decode(message).unwrap();

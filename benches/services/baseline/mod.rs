@@ -1,9 +1,9 @@
-//! The naive pair: what most people would write with tonic and sqlx, on the same schema and
-//! with the same durability. One statement and one transaction for each call, a pool as it
-//! comes, and one call to the user service for each author.
+//! The baseline: a straightforward implementation with tonic and sqlx, on the same schema and with the
+//! same durability. Each call runs one statement in one transaction, on a default pool, and calls the
+//! user service once for each author.
 //!
-//! It checks less than the services do: no limits, no page-token signatures, no request ids.
-//! It is what the bench compares with, and nothing else may use it.
+//! It checks less than the services do: no limits, no page token signatures, no request ids. Only the
+//! bench may use it.
 
 mod posts;
 mod users;
@@ -26,9 +26,9 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use crate::children;
+use crate::processes;
 
-/// Serves users until it is killed.
+/// Serves users until the process is killed.
 pub async fn users(database: &Path) {
     let users = users::Users::new(pool(database).await);
     let (incoming, server) = listen().await;
@@ -40,7 +40,7 @@ pub async fn users(database: &Path) {
         .unwrap();
 }
 
-/// Serves posts until it is killed.
+/// Serves posts until the process is killed.
 pub async fn posts(database: &Path, user_service_url: String) {
     let posts = posts::Posts::new(pool(database).await, user_service_url);
     let (incoming, server) = listen().await;
@@ -54,12 +54,12 @@ pub async fn posts(database: &Path, user_service_url: String) {
 
 async fn listen() -> (TcpIncoming, Server) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    children::say_serving(listener.local_addr().unwrap());
+    processes::report_serving(listener.local_addr().unwrap());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     (incoming, Server::builder())
 }
 
-/// Ten connections, as sqlx has them.
+/// Creates a pool of 10 connections, the default of sqlx.
 async fn pool(database: &Path) -> SqlitePool {
     let options = SqliteConnectOptions::new()
         .filename(database)
@@ -72,7 +72,7 @@ async fn pool(database: &Path) -> SqlitePool {
 
 fn failed(error: sqlx::Error) -> Status {
     match error {
-        sqlx::Error::RowNotFound => Status::not_found("there is none"),
+        sqlx::Error::RowNotFound => Status::not_found("not found"),
         error => Status::internal(error.to_string()),
     }
 }

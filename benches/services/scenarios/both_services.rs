@@ -1,4 +1,4 @@
-//! Both services writing to the one database as fast as they can, each for 64 callers.
+//! Measures concurrent writes of both services to the database, each with its own callers.
 
 use crate::{
     bench::Bench,
@@ -15,10 +15,10 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
     let run = |load: &load::Load| load::run(load.clone(), plan.slice, numbers.clone());
     let mut rounds = Vec::new();
     for round in 0..=plan.rounds {
-        let alone = [run(&users).await, run(&posts).await];
+        let single = [run(&users).await, run(&posts).await];
         let (users, posts) = tokio::join!(run(&users), run(&posts));
         if round > 0 {
-            rounds.push((alone, [users, posts]));
+            rounds.push((single, [users, posts]));
         }
     }
     let p99 = |one: &Measured| one.quantile(0.99);
@@ -26,7 +26,7 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
     for (at, name) in ["CreateUser", "CreatePost"].into_iter().enumerate() {
         let ratio = |figure: fn(&Measured) -> f64| {
             let ratios = rounds.iter();
-            median(ratios.map(|(alone, both)| figure(&both[at]) / figure(&alone[at])))
+            median(ratios.map(|(single, both)| figure(&both[at]) / figure(&single[at])))
         };
         let longest = median(rounds.iter().map(|(_, both)| p99(&both[at]) / 1000.0));
         let about = format!("{name}, both services writing:");
@@ -36,16 +36,20 @@ pub async fn measure(bench: &Bench) -> Vec<Figure> {
             ratio(|one| one.quantile(0.99)),
             "times that of one alone",
         ));
-        figures.push(Figure::told(format!("{about} p99"), longest, "ms"));
+        figures.push(Figure::informational(format!("{about} p99"), longest, "ms"));
         let rate = ratio(Measured::rate);
-        figures.push(Figure::told(format!("{about} rate"), rate, "of that alone"));
+        figures.push(Figure::informational(
+            format!("{about} rate"),
+            rate,
+            "of that alone",
+        ));
     }
     let failed: u64 = rounds
         .iter()
         .flat_map(|(_, both)| both)
         .map(Measured::failed)
         .sum();
-    let about = "both services writing: calls refused, for whatever reason";
+    let about = "both services writing: failed calls";
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     figures.push(Figure::at_most(0.0, about, failed as f64, ""));
     figures

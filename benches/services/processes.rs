@@ -1,4 +1,4 @@
-//! Processes of the bench: this program again, in another role, killed when it ends.
+//! Starts processes of the bench: this program in another role. They are killed when the bench ends.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -8,24 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than any process takes to serve.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Upper bound of the time until a process serves.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The text before the address in the line with which a process says that it serves.
+/// The text before the address in the line that reports that a process serves.
 const ADDRESS: &str = r#""address":""#;
 
-/// A process that serves, and is killed when this is dropped.
+/// A serving process. It is killed on drop.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// Where it serves.
     pub address: SocketAddr,
-    /// How long it took until it did.
+    /// Time from the start until it served.
     pub took: Duration,
     lines: mpsc::Receiver<String>,
 }
 
-/// This program in a role, yet to be started.
+/// Returns the command of this program in a role.
 pub fn program(role: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env_clear().args(role);
@@ -35,13 +34,13 @@ pub fn program(role: &[&str]) -> Command {
 impl Server {
     /// Starts this program in a role, and waits until it serves.
     pub fn start(role: &[&str]) -> Self {
-        Self::of(program(role))
+        Self::spawn(program(role))
     }
 
     /// Starts a program, and waits until it serves.
-    pub fn of(mut command: Command) -> Self {
-        let began = Instant::now();
-        let (sender, lines) = mpsc::channel();
+    pub fn spawn(mut command: Command) -> Self {
+        let start = Instant::now();
+        let (sender, receiver) = mpsc::channel();
         let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -51,36 +50,36 @@ impl Server {
             child,
             address: SocketAddr::from(([0; 4], 0)),
             took: Duration::ZERO,
-            lines,
+            lines: receiver,
         };
         let stdout = server.child.stdout.take().unwrap();
-        // It reads to the end, so that the process never waits for its log to be read.
+        // Reads to the end: a full pipe would block the process.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let _ = sender.send(line);
             }
         });
-        let mut said = Vec::new();
+        let mut lines = Vec::new();
         loop {
-            let Ok(line) = server.lines.recv_timeout(PATIENCE) else {
-                panic!("{command:?} does not serve: {said:#?}");
+            let Ok(line) = server.lines.recv_timeout(STARTUP_TIMEOUT) else {
+                panic!("{command:?} does not serve: {lines:#?}");
             };
             if line.contains(r#""message":"serving""#) {
                 let (_, rest) = line.split_once(ADDRESS).unwrap();
-                server.took = began.elapsed();
+                server.took = start.elapsed();
                 server.address = rest.split('"').next().unwrap().parse().unwrap();
                 return server;
             }
-            said.push(line);
+            lines.push(line);
         }
     }
 
-    /// The number of the process.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it warned of since it was asked last: the first line of each kind.
+    /// Returns the warnings since the last call of this function: the first line of each kind.
     pub fn warnings(&self) -> Vec<String> {
         let mut kinds = Vec::new();
         let mut is_new = |line: &String| {
@@ -99,21 +98,21 @@ impl Server {
             .collect()
     }
 
-    /// Closes its standard input, as which it ends by itself; gives what it said last.
-    pub fn last_words(mut self) -> Option<String> {
+    /// Closes its standard input, waits until it exits, and returns its last line.
+    pub fn close_and_wait(mut self) -> Option<String> {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
         self.lines.iter().last()
     }
 
-    /// Has it end in order, as a service does on SIGTERM.
+    /// Sends SIGTERM and waits until the process has drained.
     pub fn terminate(mut self) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         let _ = self.child.wait();
     }
 
-    /// Where it serves, as a URL.
+    /// Returns the URL of its address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -126,14 +125,14 @@ impl Drop for Server {
     }
 }
 
-/// Has this process killed when the one that started it ends, however it does.
+/// Makes the kernel kill this process when its parent ends in any way.
 pub fn die_with_parent() {
     let signal = rustix::process::Signal::KILL;
     rustix::process::set_parent_process_death_signal(Some(signal)).unwrap();
 }
 
-/// Says to the process that started this one that it serves, as the services say it.
-pub fn say_serving(address: SocketAddr) {
+/// Reports to the parent process that this process serves, in the log format of the services.
+pub fn report_serving(address: SocketAddr) {
     let mut stdout = std::io::stdout();
     writeln!(stdout, r#"{{"message":"serving",{ADDRESS}{address}"}}"#).unwrap();
     stdout.flush().unwrap();

@@ -1,4 +1,4 @@
-//! The posts of the naive pair.
+//! The post service of the baseline.
 
 use proto::{
     Encoded,
@@ -192,7 +192,7 @@ impl PostService for Posts {
         let mut creations = Vec::new();
         for mutation in mutations {
             let Some(Mutation::Create(post)) = mutation.mutation else {
-                return Err(Status::unimplemented("only creations are measured"));
+                return Err(Status::unimplemented("only creates are measured"));
             };
             self.author(post.author_id).await?;
             creations.push(post);
@@ -213,21 +213,21 @@ impl PostService for Posts {
         &self,
         _: Request<UpdatePostRequest>,
     ) -> Result<Response<UpdatePostResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn delete_post(
         &self,
         _: Request<DeletePostRequest>,
     ) -> Result<Response<DeletePostResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn purge_posts(
         &self,
         _: Request<PurgePostsRequest>,
     ) -> Result<Response<PurgePostsResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     type WatchPostsStream = futures::stream::Empty<Result<WatchPostsResponse, Status>>;
@@ -236,6 +236,6 @@ impl PostService for Posts {
         &self,
         _: Request<WatchPostsRequest>,
     ) -> Result<Response<Self::WatchPostsStream>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 }

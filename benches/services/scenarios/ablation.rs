@@ -1,27 +1,27 @@
-//! What single decisions gain: the services as they are, and without one of them; or another build
-//! of them.
+//! Measures the gain of single optimizations: compares the services with a variant without one of them,
+//! or with another build.
 
 use std::path::Path;
 
-use crate::{bench::Bench, figure::Figure, load::Measured, rounds::compared, system::Variant};
+use crate::{bench::Bench, figure::Figure, load::Measured, rounds::median_ratio, system::Variant};
 
-/// A decision that a setting takes back.
-struct Switch {
-    /// What it is.
-    decision: &'static str,
-    /// The argument that goes without it.
+/// An optimization that a setting turns off.
+struct Ablation {
+    /// Description of the optimization.
+    optimization: &'static str,
+    /// The argument that turns it off.
     without: &'static str,
-    /// Whether only the post service knows that argument.
-    of_posts: bool,
-    /// The calls that it is for.
+    /// True if only the post service has this argument.
+    post_service_only: bool,
+    /// The calls that it speeds up.
     calls: &'static [&'static str],
 }
 
-const SWITCHES: [Switch; 5] = [
-    Switch {
-        decision: "reads in the thread of the call",
+const ABLATIONS: [Ablation; 5] = [
+    Ablation {
+        optimization: "inline reads",
         without: "--inline-reads=false",
-        of_posts: false,
+        post_service_only: false,
         calls: &[
             "get_user",
             "batch_get_users",
@@ -30,28 +30,28 @@ const SWITCHES: [Switch; 5] = [
             "list_posts_of_author",
         ],
     },
-    Switch {
-        decision: "first pages kept while nothing is committed",
+    Ablation {
+        optimization: "first pages cached until the next commit",
         without: "--list-cache-capacity=0",
-        of_posts: true,
+        post_service_only: true,
         calls: &["list_posts", "list_posts_of_author"],
     },
-    Switch {
-        decision: "authors remembered for a second",
+    Ablation {
+        optimization: "authors cached for 1 s",
         without: "--author-ttl=0s",
-        of_posts: true,
+        post_service_only: true,
         calls: &["get_post", "list_posts", "create_post"],
     },
-    Switch {
-        decision: "writes committed together",
+    Ablation {
+        optimization: "group commit",
         without: "--max-write-batch=1",
-        of_posts: false,
+        post_service_only: false,
         calls: &["create_user", "create_post"],
     },
-    Switch {
-        decision: "a loop for each of two processors",
+    Ablation {
+        optimization: "one worker runtime per processor (2)",
         without: "--worker-threads=1",
-        of_posts: false,
+        post_service_only: false,
         calls: &[
             "get_user",
             "get_post",
@@ -62,7 +62,7 @@ const SWITCHES: [Switch; 5] = [
     },
 ];
 
-/// The calls that two builds are compared by.
+/// The calls that compare two builds.
 const BUILDS: [&str; 7] = [
     "get_user",
     "batch_get_users",
@@ -82,16 +82,16 @@ pub async fn measure(bench: &Bench, against: Option<&Path>) -> Vec<Figure> {
         return compare(bench, "this build, not the other", &other, &BUILDS).await;
     }
     let mut figures = Vec::new();
-    for switch in SWITCHES {
+    for ablation in ABLATIONS {
         let mut without = bench.variant.clone();
-        let arguments = if switch.of_posts {
-            &mut without.of_posts
+        let arguments = if ablation.post_service_only {
+            &mut without.post_arguments
         } else {
             &mut without.arguments
         };
-        arguments.push(switch.without.to_owned());
-        let gained = format!("{}, not {}", switch.decision, switch.without);
-        figures.extend(compare(bench, &gained, &without, switch.calls).await);
+        arguments.push(ablation.without.to_owned());
+        let gained = format!("{}, not {}", ablation.optimization, ablation.without);
+        figures.extend(compare(bench, &gained, &without, ablation.calls).await);
     }
     figures
 }
@@ -104,11 +104,15 @@ async fn compare(bench: &Bench, gained: &str, without: &Variant, calls: &[&str])
     for call in calls.iter().map(|call| bench.call(call)) {
         let loads = [&ours, &theirs].map(|pair| plan.load_of(&call, pair));
         let measured = bench.interleave(&loads, plan).await;
-        let rate = compared(&measured[0], &measured[1], Measured::rate);
-        let p99 = compared(&measured[0], &measured[1], |one| one.quantile(0.99));
+        let rate = median_ratio(&measured[0], &measured[1], Measured::rate);
+        let p99 = median_ratio(&measured[0], &measured[1], |one| one.quantile(0.99));
         let about = format!("{gained}: {}", call.title);
-        figures.push(Figure::told(format!("{about}, rate"), rate, "times"));
-        figures.push(Figure::told(format!("{about}, p99"), p99, "times"));
+        figures.push(Figure::informational(
+            format!("{about}, rate"),
+            rate,
+            "times",
+        ));
+        figures.push(Figure::informational(format!("{about}, p99"), p99, "times"));
     }
     figures
 }

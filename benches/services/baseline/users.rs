@@ -1,4 +1,4 @@
-//! The users of the naive pair.
+//! The user service of the baseline.
 
 use proto::user::v1::{
     BatchGetUsersRequest, BatchGetUsersResponse, CommitUsersRequest, CommitUsersResponse,
@@ -133,41 +133,41 @@ impl UserService for Users {
         &self,
         _: Request<LookupUserRequest>,
     ) -> Result<Response<LookupUserResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn list_users(
         &self,
         _: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn update_user(
         &self,
         _: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn delete_user(
         &self,
         _: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn commit_users(
         &self,
         _: Request<CommitUsersRequest>,
     ) -> Result<Response<CommitUsersResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn purge_users(
         &self,
         _: Request<PurgeUsersRequest>,
     ) -> Result<Response<PurgeUsersResponse>, Status> {
-        Err(Status::unimplemented("it is not measured"))
+        Err(Status::unimplemented("not measured"))
     }
 }
