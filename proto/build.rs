@@ -1,4 +1,4 @@
-//! Compiles the contract with protox, so that no protoc is needed.
+//! Compiles the contract with protox, so that the build does not need protoc.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -7,7 +7,7 @@ use prost_build::{Config, Method, Service, ServiceGenerator};
 use protox::Compiler;
 use tonic_prost_build::{Builder, FileDescriptorSet};
 
-/// The services, each with the name of its descriptor set.
+/// The `.proto` file of each service, and the file name of its descriptor set.
 const SERVICES: [(&str, &str); 2] = [
     ("microblog/user/v1/user_service.proto", "user_service.binpb"),
     ("microblog/post/v1/post_service.proto", "post_service.binpb"),
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for (proto, descriptor_set) in SERVICES {
         let mut compiler = Compiler::new(["."])?;
-        // The comments of the contract are what `grpcurl describe` shows.
+        // `grpcurl describe` shows the comments of the contract.
         compiler.include_source_info(true).include_imports(true);
         compiler.open_file(proto)?;
         let encoded = compiler.encode_file_descriptor_set();

@@ -1,7 +1,7 @@
-//! The whole system in one process: the migrator first, then both services.
+//! The whole system in one process: runs the migrator, then both services.
 //!
-//! It only puts together what the services offer, and so do the tests of `tests/`: the
-//! two services talk to each other over TCP here as they do when they are apart.
+//! It only combines the public functions of the crates, as the tests in `tests/` do. The services
+//! communicate over TCP, as in separate processes.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ use post_service::{AuthorSettings, PageSettings, WatchSettings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long the migrator waits for other processes that write.
+/// The time that the migrator waits for the write lock of the database.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The settings of the whole system. Those of the server hold for each service.
+/// The settings of the whole system. The server settings apply to each service.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// The database, which is created if it is missing.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// The limits of each server.
+    /// The settings of each server.
     #[command(flatten)]
     pub server: ServerSettings,
-    /// Which pages the post service keeps in memory.
+    /// The list cache of the post service.
     #[command(flatten)]
     pub pages: PageSettings,
-    /// How authors are resolved.
+    /// The resolution of authors.
     #[command(flatten)]
     pub authors: AuthorSettings,
-    /// How new posts are sent.
+    /// The feed of new posts.
     #[command(flatten)]
     pub watch: WatchSettings,
 }
@@ -46,7 +46,7 @@ impl Default for Settings {
     }
 }
 
-/// The whole system on given listeners.
+/// The whole system, with a migrated database and open listeners.
 #[derive(Debug)]
 pub struct System {
     database: DatabaseSettings,
@@ -57,8 +57,8 @@ pub struct System {
 }
 
 impl System {
-    /// Creates the database, if it is missing, and upgrades it; then the services can
-    /// [run](Self::run). The user service will be on `users_listener`, the post service on `posts_listener`.
+    /// Creates the database if it is missing, and upgrades it. Then [`run`](Self::run) serves the
+    /// user service on `users_listener` and the post service on `posts_listener`.
     ///
     /// # Errors
     ///
@@ -89,8 +89,8 @@ impl System {
         })
     }
 
-    /// Serves until `shutdown`, then drains: the post service first, which needs the user
-    /// service for the calls that still run. If one service fails, the other ends too.
+    /// Serves until `shutdown`, then drains. The post service drains first, since its running calls
+    /// need the user service. If one service fails, the other one drains, too.
     ///
     /// # Errors
     ///
@@ -128,10 +128,12 @@ impl System {
     }
 }
 
-/// Where a listener of this process is reached from this process.
+/// Returns the URL at which this process reaches its own listener.
 fn url_of(listener: &TcpListener) -> Result<Uri, ExitError> {
     let failed = |error: &dyn std::error::Error| {
-        ExitError::Failed(format!("the user service has no address: {error}"))
+        ExitError::Failed(format!(
+            "the listener of the user service has no address: {error}"
+        ))
     };
     let address = listener.local_addr().map_err(|error| failed(&error))?;
     format!("http://{}", loopback_for_unspecified(address))

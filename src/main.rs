@@ -1,4 +1,4 @@
-//! `cargo run`: the whole system, on an embedded database.
+//! The program of `cargo run`: the whole system on an embedded database.
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
@@ -21,10 +21,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {
-    /// The address of the user service.
+    /// Address on which the user service listens.
     #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     user_service_listen: SocketAddr,
-    /// The address of the post service.
+    /// Address on which the post service listens.
     #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50052")]
     post_service_listen: SocketAddr,
     #[command(flatten)]
@@ -46,7 +46,7 @@ async fn run(line: CommandLine) -> Result<(), ExitError> {
     let database = line.system.database.database_url.clone();
     let system = tokio::select! {
         system = System::prepare(line.system, users, posts) => system?,
-        // It may wait for another process that uses the database.
+        // The migrator may be waiting for the lock of the database.
         () = shutdown.cancelled() => return Ok(()),
     };
     let banner = format!(
@@ -66,9 +66,9 @@ Try it, in another terminal:
 
 Ctrl-C ends it."
     );
-    // Who reads JSON finds the addresses in the log.
+    // With JSON logs, standard output is for programs, which find the addresses in the log.
     if line.logs.log_format == LogFormat::Text {
-        // A reader who went away is no reason not to serve.
+        // A closed standard output must not stop the services.
         let _ = writeln!(std::io::stdout(), "{banner}");
     }
     Box::pin(system.run(Clock::system(), shutdown)).await
@@ -77,5 +77,5 @@ Ctrl-C ends it."
 fn address(listener: &TcpListener) -> Result<SocketAddr, ExitError> {
     listener
         .local_addr()
-        .map_err(|error| ExitError::Failed(format!("a service has no address: {error}")))
+        .map_err(|error| ExitError::Failed(format!("a listener has no address: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Compiles the health protocol with protox, so that no protoc is needed.
+//! Compiles the health protocol with protox, so that the build does not need protoc.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
     let mut compiler = Compiler::new(["proto"])?;
-    // The comments of the protocol are what `grpcurl describe` shows.
+    // `grpcurl describe` shows the comments of the protocol.
     compiler.include_source_info(true).include_imports(true);
     compiler.open_file("grpc/health/v1/health.proto")?;
     let encoded = compiler.encode_file_descriptor_set();

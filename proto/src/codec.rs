@@ -1,4 +1,4 @@
-//! How messages get into the buffers of a call and out of them.
+//! A Protobuf codec for tonic with small buffers.
 
 use std::marker::PhantomData;
 
@@ -9,17 +9,17 @@ use tonic::{
 };
 use tonic_prost::ProstDecoder;
 
-/// How large a buffer is at first, in bytes: most messages are smaller. A larger one gets what
-/// it needs, and in one piece.
+/// The initial size of a buffer, in bytes. Most messages are smaller; for a larger one the encoder
+/// reserves its exact size.
 const INITIAL_BUFFER_BYTES: usize = 512;
 
-/// From how many bytes on the messages of a stream that are there at once are sent in pieces.
+/// The number of buffered bytes at which a stream sends the messages that are ready so far.
 const YIELD_THRESHOLD: usize = 32 * 1024;
 
-/// Sends `T` and receives `U`, as prost encodes them.
+/// A codec that sends `T` and receives `U`, encoded by prost.
 ///
-/// It differs from the codec that comes with tonic in its buffers alone, of which that one
-/// allocates 16 KiB for each call.
+/// It differs from tonic's codec only in the size of its buffers: tonic's allocates 16 KiB for each
+/// call.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Encodes `T`.
+/// An encoder of `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder<T>(PhantomData<T>);
 

@@ -1,4 +1,4 @@
-//! Responses that are encoded before they are returned, so that a handler can cache the bytes.
+//! Encoded responses, whose bytes a handler can cache.
 
 use std::{fmt, marker::PhantomData};
 
@@ -50,7 +50,7 @@ impl<M> Default for Encoded<M> {
     }
 }
 
-/// Lets tonic send it. Decoding skips every field: it is never received.
+/// Implemented so that tonic can send it. Decoding skips every field, since it is never received.
 impl<M> Message for Encoded<M> {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
         buffer.put_slice(&self.bytes);
@@ -81,7 +81,7 @@ mod tests {
     use crate::user::v1::BatchGetUsersResponse;
 
     #[test]
-    fn an_encoded_message_is_sent_as_the_message_would_be() {
+    fn an_encoded_message_has_the_encoding_of_its_message() {
         let message = BatchGetUsersResponse {
             users: vec![],
             missing_ids: vec![7],

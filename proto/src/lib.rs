@@ -1,8 +1,7 @@
-//! The wire: the messages and services of the contract, their descriptor sets, and how what
-//! is stored gets into them.
+//! The contract: code generated from the `.proto` files, and their descriptor sets.
 //!
-//! What is not generated from the `.proto` files beside it knows how Protobuf encodes, and
-//! how times travel, and nothing of what is said.
+//! The code that is not generated encodes Protobuf and converts timestamps. It must not name a
+//! message of the contract.
 
 pub mod codec;
 mod encoded;
@@ -17,7 +16,7 @@ pub mod user {
     pub mod v1 {
         tonic::include_proto!("microblog.user.v1");
 
-        /// The compiled contract of the user service, imports and comments included: an
+        /// The compiled contract of the user service, with imports and comments: an
         /// encoded `google.protobuf.FileDescriptorSet`.
         pub const FILE_DESCRIPTOR_SET: &[u8] =
             include_bytes!(concat!(env!("OUT_DIR"), "/user_service.binpb"));
@@ -31,7 +30,7 @@ pub mod post {
     pub mod v1 {
         tonic::include_proto!("microblog.post.v1");
 
-        /// The compiled contract of the post service, imports and comments included: an
+        /// The compiled contract of the post service, with imports and comments: an
         /// encoded `google.protobuf.FileDescriptorSet`.
         pub const FILE_DESCRIPTOR_SET: &[u8] =
             include_bytes!(concat!(env!("OUT_DIR"), "/post_service.binpb"));

@@ -148,7 +148,7 @@ fn api_reference_has_an_example_of_every_method() {
 #[test]
 fn api_reference_matches_the_contract() {
     let document = read("docs/api.md");
-    let generated = reference::renewed(&document).unwrap();
+    let generated = reference::with_reference(&document).unwrap();
 
     assert!(
         generated == document,

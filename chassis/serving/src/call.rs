@@ -1,6 +1,6 @@
 //! The path of a call through the server, around its handler.
 //!
-//! One tower service replaces seven layers, so that a call costs one boxed future and one body. The
+//! A single tower service replaces seven layers, so that a call costs one boxed future and one body. The
 //! steps, from the outside to the inside:
 //!
 //! 1. the request id, which all later steps log or return;
@@ -97,7 +97,7 @@ impl<S: Handlers> CallService<S> {
         let server = Arc::clone(&self.server);
         let method = server.methods.info(request.uri().path());
         let now = Instant::now();
-        let guards = CallGuards::begin(&server, method, now, request.headers());
+        let guards = CallGuards::new(&server, method, now, request.headers());
         let context = CallContext {
             id: RequestId::from_headers(request.headers()),
             deadline: guards.as_ref().ok().and_then(|guards| guards.deadline),
@@ -121,7 +121,7 @@ impl<S: Handlers> CallService<S> {
                 None => match &mut guards {
                     Ok(guards) => {
                         let admitted = admit(&server, method, now, guards);
-                        match admitted.and_then(|()| target.begin(request, &server, &entry)) {
+                        match admitted.and_then(|()| target.start(request, &server, &entry)) {
                             Ok(handled) => {
                                 let handled = pin!(AssertUnwindSafe(handled).catch_unwind());
                                 let response = drive_handler(&server, handled, guards, &entry);
@@ -168,7 +168,7 @@ enum Target<S> {
 
 impl<S: Handlers> Target<S> {
     /// Calls [`Target::handle`], and turns a panic before the first poll into a status.
-    fn begin(
+    fn start(
         self,
         request: Request<Body>,
         server: &ServerContext,

@@ -101,7 +101,7 @@ impl FieldViolations {
     ///
     /// # Errors
     ///
-    /// The violations, if there are any.
+    /// The violations, if any.
     pub fn finish<T>(self, decoded: Option<T>) -> Result<T, Self> {
         match decoded {
             Some(value) if self.count == 0 => Ok(value),
@@ -193,11 +193,14 @@ mod tests {
     fn many_violations_fit_in_one_line() {
         let mut violations = FieldViolations::new();
         for index in 0..1000 {
-            violations.add(format!("ids[{index}]"), "0 is no id");
+            violations.add(format!("ids[{index}]"), "0 is not an id");
         }
 
         let text = violations.to_string();
 
-        assert!(text.ends_with("ids[2]: 0 is no id; and 997 more"), "{text}");
+        assert!(
+            text.ends_with("ids[2]: 0 is not an id; and 997 more"),
+            "{text}"
+        );
     }
 }

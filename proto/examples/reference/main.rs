@@ -1,5 +1,4 @@
-//! Makes the reference of the contract in `docs/api.md` anew, from the comments of the
-//! `.proto` files:
+//! Generates the API reference in `docs/api.md` from the comments of the `.proto` files:
 //!
 //! ```console
 //! $ cargo run -p proto --example reference
@@ -12,13 +11,13 @@ mod markdown;
 fn main() -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
     let document = fs::read_to_string(&path)?;
-    let renewed = markdown::renewed(&document)?;
-    let news = if renewed == document {
-        "is as the contract has it"
+    let generated = markdown::with_reference(&document)?;
+    let result = if generated == document {
+        "is up to date"
     } else {
-        fs::write(&path, renewed)?;
-        "is renewed"
+        fs::write(&path, generated)?;
+        "was updated"
     };
-    println!("docs/api.md {news}");
+    println!("docs/api.md {result}");
     Ok(())
 }

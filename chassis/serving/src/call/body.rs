@@ -29,8 +29,8 @@ pub(crate) struct GrpcResponseBody {
     context: CallContext,
     entry: AccessLogEntry,
     guards: CallGuards,
-    /// Whether the body was polled before. The first poll does not check the deadline: a response
-    /// that is ready then is in time.
+    /// Set by the first poll, which does not check the deadline: a response that is ready then is
+    /// in time.
     polled: bool,
     ended: bool,
 }

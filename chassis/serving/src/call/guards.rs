@@ -37,7 +37,7 @@ impl CallGuards {
     /// Creates the guards of a call that starts `now`.
     ///
     /// tonic's timer is not used. It returns `CANCELLED`, and ignores a malformed timeout.
-    pub(crate) fn begin(
+    pub(crate) fn new(
         server: &ServerContext,
         method: MethodInfo,
         now: Instant,

@@ -73,7 +73,7 @@ pub(crate) struct RequestMeta {
     pub(crate) kind: RequestKind,
     /// The HTTP method.
     pub(crate) method: Method,
-    /// Whether the request comes from a disallowed origin.
+    /// Set if the request comes from a disallowed origin.
     pub(crate) origin_rejected: bool,
 }
 
@@ -243,9 +243,13 @@ mod tests {
     #[test]
     fn a_preflight_has_an_origin_and_a_requested_method() {
         let origin = ("origin", "https://page.example");
-        let asks = ("access-control-request-method", "POST");
+        let requested_method = ("access-control-request-method", "POST");
 
-        let preflight = kind(Method::OPTIONS, Version::HTTP_11, &[origin, asks]);
+        let preflight = kind(
+            Method::OPTIONS,
+            Version::HTTP_11,
+            &[origin, requested_method],
+        );
         let plain = kind(Method::OPTIONS, Version::HTTP_11, &[origin]);
 
         assert_eq!(

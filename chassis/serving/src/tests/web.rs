@@ -245,13 +245,17 @@ async fn a_wildcard_allows_every_origin() {
 async fn a_preflight_lists_the_allowed_headers() {
     let server = server_for_page().await;
     let line = format!("OPTIONS {}", path("Echo"));
-    let asks = ("access-control-request-method", "POST");
+    let requested_method = ("access-control-request-method", "POST");
 
     let known = server
-        .send_http1(&line, &[asks, ("origin", PAGE)], b"")
+        .send_http1(&line, &[requested_method, ("origin", PAGE)], b"")
         .await;
     let foreign = server
-        .send_http1(&line, &[asks, ("origin", "https://evil.example")], b"")
+        .send_http1(
+            &line,
+            &[requested_method, ("origin", "https://evil.example")],
+            b"",
+        )
         .await;
 
     assert_eq!(known.status, 204);
