@@ -5,7 +5,8 @@ use std::{
     net::SocketAddr,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, CommandFactory, Subcommand};
+use clap_complete::Shell;
 use database::settings::DatabaseSettings;
 use process::{ExitError, clock::Clock, settings::LogSettings};
 use tokio::net::TcpListener;
@@ -32,6 +33,11 @@ enum Command {
     Healthcheck,
     /// Writes the compiled contract to standard output, as a file descriptor set for clients.
     Descriptor,
+    /// Prints a script that completes the arguments of this program in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// The contract of one service.
@@ -44,12 +50,13 @@ pub struct Contract {
 }
 
 impl<S: Args> Program<S> {
-    /// Executes the command. Without one, runs the service by `serve` until a signal.
+    /// Executes the command. Without one, runs the service by `serve` until a signal. `C` is the
+    /// whole command line, of which this is a part.
     ///
     /// # Errors
     ///
     /// The [`ExitError`] of the command or of `serve`.
-    pub async fn run(
+    pub async fn run<C: CommandFactory>(
         self,
         listen: SocketAddr,
         contract: Contract,
@@ -63,9 +70,8 @@ impl<S: Args> Program<S> {
     ) -> Result<(), ExitError> {
         match self.command {
             Some(Command::Healthcheck) => serving::healthcheck(listen, contract.name).await,
-            Some(Command::Descriptor) => stdout()
-                .write_all(contract.descriptor_set)
-                .map_err(|error| ExitError::Failed(format!("cannot write the contract: {error}"))),
+            Some(Command::Descriptor) => print(contract.descriptor_set),
+            Some(Command::Completions { shell }) => print(&completions::<C>(shell)),
             None => {
                 let shutdown = process::shutdown_on_signals()?;
                 let listener = serving::listen(listen).await?;
@@ -74,4 +80,20 @@ impl<S: Args> Program<S> {
             }
         }
     }
+}
+
+/// Returns the completion script of a command line for a shell.
+fn completions<C: CommandFactory>(shell: Shell) -> Vec<u8> {
+    let mut command = C::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    script
+}
+
+/// Writes the output of a command to standard output.
+fn print(output: &[u8]) -> Result<(), ExitError> {
+    stdout()
+        .write_all(output)
+        .map_err(|error| ExitError::Failed(format!("cannot write to standard output: {error}")))
 }

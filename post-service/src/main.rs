@@ -35,6 +35,6 @@ fn main() -> ExitCode {
 async fn run(line: CommandLine) -> Result<(), ExitError> {
     let CommandLine { listen, program } = line;
     program
-        .run(listen, post_service::CONTRACT, post_service::run)
+        .run::<CommandLine>(listen, post_service::CONTRACT, post_service::run)
         .await
 }

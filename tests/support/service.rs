@@ -293,6 +293,23 @@ async fn health_check_of_a_stopped_service_fails() {
     check.assert_refused(1, &[&address, "is not serving"]);
 }
 
+#[test]
+fn completions_print_a_script_without_a_database() {
+    let dir = TestDir::new();
+
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = command(&dir, &["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+
+        assert!(output.status.success(), "{shell}");
+        for word in ["healthcheck", "drain-timeout"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+    }
+    let unknown = command(&dir, &["completions", "tcsh"]).output().unwrap();
+    assert!(!unknown.status.success());
+}
+
 #[tokio::test]
 async fn descriptor_set_contains_comments_and_imports() {
     let dir = TestDir::new();

@@ -35,6 +35,6 @@ fn main() -> ExitCode {
 async fn run(line: CommandLine) -> Result<(), ExitError> {
     let CommandLine { listen, program } = line;
     program
-        .run(listen, user_service::CONTRACT, user_service::run)
+        .run::<CommandLine>(listen, user_service::CONTRACT, user_service::run)
         .await
 }
