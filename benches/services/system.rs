@@ -10,7 +10,7 @@ use std::{
 use chassis::{process, program::Program};
 use clap::Args;
 
-use crate::{calls::Service, processes::Server};
+use crate::{Options, calls::Service, processes::Server};
 
 /// The user service with the command line of its program.
 #[derive(Args, Debug)]
@@ -35,7 +35,7 @@ impl UserService {
     pub fn run(self) -> ExitCode {
         let Self { listen, program } = self;
         let logs = program.logs.clone();
-        let service = program.run(listen, user_service::CONTRACT, user_service::run);
+        let service = program.run::<Options>(listen, user_service::CONTRACT, user_service::run);
         process::start(&logs, NonZeroUsize::MIN, service)
     }
 }
@@ -45,7 +45,7 @@ impl PostService {
     pub fn run(self) -> ExitCode {
         let Self { listen, program } = self;
         let logs = program.logs.clone();
-        let service = program.run(listen, post_service::CONTRACT, post_service::run);
+        let service = program.run::<Options>(listen, post_service::CONTRACT, post_service::run);
         process::start(&logs, NonZeroUsize::MIN, service)
     }
 }
