@@ -218,7 +218,7 @@ async fn health_check_of_a_frozen_service_fails_within_its_timeout() {
     service.signal("CONT");
     let (thawed, _) = timed_healthcheck(&address).await;
 
-    frozen.assert_refused(1, &["no answer within 1s"]);
+    frozen.assert_refused(1, &["no response within 1s"]);
     assert!(took < HEALTH_BOUND, "{took:?}");
     assert_eq!(thawed.code, Some(0), "{thawed:?}");
 }
@@ -231,7 +231,7 @@ async fn health_check_of_a_silent_listener_fails_within_its_timeout() {
 
     let (run, took) = timed_healthcheck(&address).await;
 
-    run.assert_refused(1, &["no answer within 1s"]);
+    run.assert_refused(1, &["no response within 1s"]);
     assert!(took < HEALTH_BOUND, "{took:?}");
     assert!(accepted.join().unwrap().is_ok());
 }

@@ -78,7 +78,7 @@ async fn invalid_setting_is_named_in_one_line() {
 
     for (variable, value, says) in [
         ("DATABASE_URL", "postgres://x", "sqlite:data/microblog.db"),
-        ("DATABASE_URL", "sqlite:", "names no file"),
+        ("DATABASE_URL", "sqlite:", "does not name a file"),
         (PROGRAM.listen, "nonsense", "--listen"),
         (
             "DATABASE_STARTUP_TIMEOUT",
@@ -121,7 +121,7 @@ async fn address_in_use_is_named_in_one_line() {
 
     let run = run_with(&dir, PROGRAM.listen, &address).await;
 
-    run.assert_refused(78, &[&address, "taken", "another port"]);
+    run.assert_refused(78, &[&address, "in use", "another port"]);
 }
 
 #[tokio::test]
