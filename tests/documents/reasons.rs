@@ -135,7 +135,7 @@ fn exactly_the_metadata_keys_in_the_sources_are_documented() {
     let in_sources: BTreeSet<_> = sources
         .iter()
         .flat_map(|file| {
-            let calls = ["tell(\"", "metadata.insert(\""];
+            let calls = [" add(\"", "metadata.insert(\""];
             calls.map(|call| file.code().split(call).skip(1).collect::<Vec<_>>())
         })
         .flatten()
