@@ -128,12 +128,6 @@ impl Backups {
         }
     }
 
-    /// Returns the directory of the backups.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Copies the database while the caller holds its write lock on another connection. The copy
     /// leaves out the caller's uncommitted writes. The caller must hold the lock until this
     /// returns, and has checked that the database belongs to this system.

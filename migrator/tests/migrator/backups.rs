@@ -73,6 +73,10 @@ impl TestDir {
         .await;
     }
 
+    fn backup_dir(&self) -> PathBuf {
+        self.0.path().join("backups")
+    }
+
     fn backups(&self) -> Backups {
         self.backups_keeping(DEFAULT_KEEP)
     }
@@ -101,7 +105,7 @@ impl TestDir {
 
     /// Returns the file names in the backup directory.
     fn names(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.0.path().join("backups")) else {
+        let Ok(entries) = fs::read_dir(self.backup_dir()) else {
             return Vec::new();
         };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

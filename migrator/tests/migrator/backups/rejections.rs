@@ -64,6 +64,11 @@ async fn a_damaged_database_is_not_backed_up() {
 async fn a_foreign_or_missing_database_is_not_backed_up() {
     let dir = TestDir::new();
     assert_refused(dir.back_up().await, "DATABASE_NOT_FOUND", "does not exist");
+    let before_run = dir
+        .backups()
+        .copy_locked("upgrade", &Progress::noop())
+        .await;
+    assert_refused(before_run, "DATABASE_NOT_FOUND", "does not exist");
 
     dir.execute("create table theirs (id integer)").await;
     assert_refused(dir.back_up().await, "FOREIGN_DATABASE", "application id");
@@ -154,7 +159,7 @@ async fn a_backup_with_orphans_is_not_restored() {
         &dir,
         result,
         "BACKUP_DAMAGED",
-        "a row of credits refers to one of debits",
+        "a row of credits refers to a missing row of debits",
     )
     .await;
 }
@@ -167,13 +172,13 @@ async fn a_file_that_is_not_a_backup_is_not_restored() {
 
     let missing = dir.restore(&dir.0.path().join("missing.db")).await;
     let theirs = dir.restore(&other.path()).await;
-    let folder = dir.restore(dir.backups().folder()).await;
+    let folder = dir.restore(&dir.backup_dir()).await;
     let itself = dir.restore(&dir.path()).await;
     let into_theirs = other.restore(&file).await;
 
     assert_untouched(&dir, missing, "BACKUP_MISSING", "there is no file").await;
     assert_untouched(&dir, theirs, "NOT_A_BACKUP", "application id").await;
-    assert_untouched(&dir, folder, "NOT_A_BACKUP", "no file").await;
+    assert_untouched(&dir, folder, "NOT_A_BACKUP", "not a file").await;
     assert_untouched(&dir, itself, "BACKUP_IS_DATABASE", "the database itself").await;
     assert_refused(
         into_theirs,

@@ -15,8 +15,8 @@ async fn the_newest_backups_and_named_files_are_kept() {
     let dir = TestDir::with_rows(10).await;
     let backups = dir.backups_keeping(NonZeroUsize::new(2).unwrap());
     let noop = Progress::noop();
-    let mine = backups.folder().join("mine.db");
-    fs::create_dir(backups.folder()).unwrap();
+    let mine = dir.backup_dir().join("mine.db");
+    fs::create_dir(dir.backup_dir()).unwrap();
 
     backups
         .back_up(Some(&mine), "mine", PATIENCE, &noop)
@@ -52,7 +52,7 @@ async fn pruning_also_happens_after_a_failure() {
     for _ in 0..3 {
         dir.back_up().await.unwrap();
     }
-    let folder = dir.backups().folder().to_owned();
+    let folder = dir.backup_dir();
     fs::write(
         folder.join("microblog-20200101T000000.000Z-v0001.db.partial"),
         "",
