@@ -46,7 +46,7 @@ pub use self::{
     run::{data_loss::DataLoss, options::Run, plan::PlanError},
     sql::location::SourceLocation,
     sqlite::{
-        backup::{self, Backup, Backups, Listing, Restored},
+        backup::{self, Backup, Backups, Listing, RestoreReport},
         execute::ExecuteError,
         planner::Question,
     },

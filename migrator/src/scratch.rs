@@ -12,7 +12,7 @@ use crate::{
     project::migrations::{Direction, Migration, Migrations},
     sql::name::Name,
     sqlite::{
-        execute::{Denied, Failure, Script, execute, no_observer, try_prepare},
+        execute::{DeniedStatement, Script, StatementFailure, execute, no_observer, try_prepare},
         guard::Policy,
         history,
         schema::Schema,
@@ -37,8 +37,8 @@ pub(crate) struct ScriptRun<'a> {
     pub(crate) before: Arc<Schema>,
     /// Equal to `before` if the script failed.
     pub(crate) after: Arc<Schema>,
-    pub(crate) denials: Vec<Denied>,
-    pub(crate) failure: Option<Failure>,
+    pub(crate) denials: Vec<DeniedStatement>,
+    pub(crate) failure: Option<StatementFailure>,
     /// The existing views that no longer work. Empty unless the policy is [`Policy::Record`].
     pub(crate) broken_views: Vec<Name>,
 }
@@ -81,7 +81,10 @@ impl Scratch {
 
     /// Executes statements without checking ownership, such as a `schema.sql`. Stops at the first
     /// failure and returns it.
-    pub(crate) async fn declare(&mut self, script: &Script<'_>) -> Result<Option<Failure>, Error> {
+    pub(crate) async fn declare(
+        &mut self,
+        script: &Script<'_>,
+    ) -> Result<Option<StatementFailure>, Error> {
         let (owners, policy) = (Owners::default(), Policy::Trust);
         let executed = execute(&mut self.connection, script, &owners, policy, no_observer).await?;
         Ok(executed.failure)

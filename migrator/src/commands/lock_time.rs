@@ -11,7 +11,7 @@ use crate::{
     report::{RunReport, StepReport, progress::Progress},
     sql::location::SourceLocation,
     sqlite::{
-        execute::{ExecuteError, Failure},
+        execute::{ExecuteError, StatementFailure},
         guard::Denial,
         result_code::ResultCode,
     },
@@ -75,7 +75,7 @@ impl Migrator {
             Error::Execute(ExecuteError::Script {
                 location, source, ..
             }) => {
-                return Ok(Finding::refused(&Failure { location, source }));
+                return Ok(Finding::refused(&StatementFailure { location, source }));
             }
             Error::Run(RunError::Orphan { .. }) => "have each row refer to one that is there",
             Error::Run(RunError::NotReached { .. }) => "correct the script",

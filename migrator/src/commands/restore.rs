@@ -4,7 +4,9 @@ use std::path::Path;
 
 use database::sqlite::{sqlite_version, volume};
 
-use crate::{Migrator, error::Error, project::migrations::Migration, sqlite::backup::Restored};
+use crate::{
+    Migrator, error::Error, project::migrations::Migration, sqlite::backup::RestoreReport,
+};
 
 impl Migrator {
     /// Backs up the database and then replaces its contents with those of a backup. The services
@@ -13,7 +15,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`Error::Backup`].
-    pub async fn restore(&self, file: &Path) -> Result<Restored, Error> {
+    pub async fn restore(&self, file: &Path) -> Result<RestoreReport, Error> {
         sqlite_version::check_minimum().map_err(Error::Library)?;
         volume::check_new(&self.database)?;
         let known: Vec<_> = self.migrations.iter().map(Migration::number).collect();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     sql::location::SourceLocation,
     sqlite::{
-        execute::Failure,
+        execute::StatementFailure,
         guard::{Denial, MIGRATOR},
     },
 };
@@ -73,7 +73,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// M000.
-    pub(crate) fn refused(failure: &Failure) -> Self {
+    pub(crate) fn refused(failure: &StatementFailure) -> Self {
         Self::new(
             LintCode::Refused,
             &failure.location,

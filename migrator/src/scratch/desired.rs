@@ -13,7 +13,7 @@ use crate::{
         operation::created_object,
     },
     sqlite::{
-        execute::{Failure, Script},
+        execute::{Script, StatementFailure},
         schema::Schema,
     },
 };
@@ -41,7 +41,7 @@ impl DesiredSchema {
                 file: format!("{}/schema.sql", owner.name),
                 text: &owner.schema,
             };
-            if let Some(Failure { location, source }) = scratch.declare(&script).await? {
+            if let Some(StatementFailure { location, source }) = scratch.declare(&script).await? {
                 return Err(GenerateError::Declaration { location, source }.into());
             }
         }

@@ -70,7 +70,7 @@ pub struct Backup {
 
 /// The result of a restore.
 #[derive(Clone, Debug, Serialize)]
-pub struct Restored {
+pub struct RestoreReport {
     /// The name of the database.
     pub database: DatabaseName,
     /// The backup that was restored.
@@ -94,7 +94,7 @@ impl fmt::Display for Backup {
     }
 }
 
-impl fmt::Display for Restored {
+impl fmt::Display for RestoreReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(backup) = &self.pre_restore {
             writeln!(f, "{backup}")?;
@@ -208,7 +208,7 @@ impl Backups {
         known: &[i64],
         lock_timeout: Duration,
         progress: &Progress,
-    ) -> Result<Restored, Error> {
+    ) -> Result<RestoreReport, Error> {
         let backups = Self {
             protected: Some(file.to_owned()),
             ..self.clone()

@@ -49,26 +49,26 @@ pub(crate) struct Execution {
     /// The statements that succeeded, in order.
     pub(crate) statements: Vec<StatementReport>,
     /// The denials, in order: at most one for each statement.
-    pub(crate) denials: Vec<Denied>,
+    pub(crate) denials: Vec<DeniedStatement>,
     /// The statement that SQLite rejected: the last that was executed.
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<StatementFailure>,
 }
 
 /// A denied statement.
 #[derive(Clone, Debug)]
-pub(crate) struct Denied {
+pub(crate) struct DeniedStatement {
     pub(crate) location: SourceLocation,
     pub(crate) denial: Denial,
 }
 
 /// A statement that SQLite rejected.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct StatementFailure {
     pub(crate) location: SourceLocation,
     pub(crate) source: sqlx::Error,
 }
 
-impl Failure {
+impl StatementFailure {
     /// Returns SQLite's message.
     pub(crate) fn message(&self) -> String {
         sqlite_message(&self.source)
@@ -86,7 +86,7 @@ impl Execution {
         migration: &Migration,
         direction: Direction,
     ) -> Result<(), ExecuteError> {
-        if let Some(Denied { location, denial }) = self.denials.drain(..).next() {
+        if let Some(DeniedStatement { location, denial }) = self.denials.drain(..).next() {
             return Err(match denial {
                 Denial::NotOwned { operation, whose } => ExecuteError::Ownership {
                     location,
@@ -101,7 +101,7 @@ impl Execution {
             });
         }
         match self.failure.take() {
-            Some(Failure { location, source }) => Err(ExecuteError::Script {
+            Some(StatementFailure { location, source }) => Err(ExecuteError::Script {
                 location,
                 number: migration.number(),
                 name: migration.name().to_owned(),
@@ -195,7 +195,7 @@ pub(crate) async fn execute(
     let guard = Guard::new(script.owner, owners.clone(), policy);
     let rule = guard.clone();
     authorizer::install(connection, move |action| rule.allows(action)).await?;
-    let mut guarded = Guarded {
+    let mut guarded = GuardedScript {
         connection,
         script,
         guard,
@@ -211,13 +211,15 @@ pub(crate) async fn execute(
         let changed = before
             .iter()
             .find(|(table, at)| after.get(*table) != Some(*at));
-        execution.denials.extend(changed.map(|(table, _)| Denied {
-            location: sequence_statement(script),
-            denial: Denial::NotOwned {
-                operation: format!("change the AUTOINCREMENT sequence of {table}"),
-                whose: owners.owner(table).unwrap_or_default().to_owned(),
-            },
-        }));
+        execution
+            .denials
+            .extend(changed.map(|(table, _)| DeniedStatement {
+                location: sequence_statement(script),
+                denial: Denial::NotOwned {
+                    operation: format!("change the AUTOINCREMENT sequence of {table}"),
+                    whose: owners.owner(table).unwrap_or_default().to_owned(),
+                },
+            }));
     }
     Ok(execution)
 }
@@ -248,14 +250,14 @@ fn sequence_statement(script: &Script<'_>) -> SourceLocation {
 }
 
 /// A connection under a guard, with the script to execute.
-struct Guarded<'a> {
+struct GuardedScript<'a> {
     connection: &'a mut SqliteConnection,
     script: &'a Script<'a>,
     guard: Guard,
     policy: Policy,
 }
 
-impl Guarded<'_> {
+impl GuardedScript<'_> {
     async fn run(
         &mut self,
         mut observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
@@ -303,10 +305,12 @@ impl Guarded<'_> {
             }
         }
         let denied = denial.is_some();
-        execution.denials.extend(denial.map(|denial| Denied {
-            location: location.clone(),
-            denial,
-        }));
+        execution
+            .denials
+            .extend(denial.map(|denial| DeniedStatement {
+                location: location.clone(),
+                denial,
+            }));
         match result {
             Ok(_) => execution.statements.push(StatementReport {
                 line: location.line,
@@ -316,7 +320,7 @@ impl Guarded<'_> {
             }),
             // The authorizer rejected it: the denial is reported instead of the error.
             Err(_) if denied && self.policy == Policy::Enforce => {}
-            Err(source) => execution.failure = Some(Failure { location, source }),
+            Err(source) => execution.failure = Some(StatementFailure { location, source }),
         }
         Ok(())
     }

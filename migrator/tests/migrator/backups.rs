@@ -19,7 +19,7 @@ use std::{
 
 use migrator::{
     Migrator, Progress,
-    backup::{Backup, Backups, DEFAULT_KEEP, Error, Restored},
+    backup::{Backup, Backups, DEFAULT_KEEP, Error, RestoreReport},
 };
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::task::JoinHandle;
@@ -92,7 +92,7 @@ impl TestDir {
             .await
     }
 
-    async fn restore(&self, file: &Path) -> Result<Restored, Error> {
+    async fn restore(&self, file: &Path) -> Result<RestoreReport, Error> {
         let backups = self.backups();
         backups
             .restore(file, &KNOWN, PATIENCE, &Progress::noop())

@@ -83,7 +83,7 @@ pub(super) async fn copy_locked(
     let version = history::version(&mut source).await.map_err(unreadable)?;
     let size = summary::size(&mut source).await.map_err(unreadable)?;
     let partial = reserve(backups, file, time, version)?;
-    files::check_room(partial.target(), size.compacted_bytes())?;
+    files::check_free_space(partial.target(), size.compacted_bytes())?;
 
     vacuum(&mut source, &partial, size.compacted_bytes(), progress)
         .await

@@ -51,7 +51,7 @@ pub(super) fn create_dir(folder: &Path) -> Result<(), Error> {
 }
 
 /// Rejects a file that the disk has no room for, before anything is written.
-pub(super) fn check_room(file: &Path, needed: u64) -> Result<(), Error> {
+pub(super) fn check_free_space(file: &Path, needed: u64) -> Result<(), Error> {
     let folder = parent_dir(file);
     let disk = rustix::fs::statvfs(folder).map_err(|source| Error::Folder {
         folder: folder.to_owned(),

@@ -12,7 +12,7 @@ use database::sqlite::{
 use sqlx::SqliteConnection;
 
 use super::{
-    Backup, Backups, Restored,
+    Backup, Backups, RestoreReport,
     copy::{self, UnverifiedBackup, blocking},
     copy_pages,
     error::{Error, backup_file_error, restore_error, write_error},
@@ -59,7 +59,7 @@ pub(super) async fn restore(
     known: &[i64],
     lock_timeout: Duration,
     progress: &Progress,
-) -> Result<Restored, Error> {
+) -> Result<RestoreReport, Error> {
     let database = &backups.database;
     let checked = verify_backup(database, file, known, progress).await?;
     let version = checked.summary.version;
@@ -92,7 +92,7 @@ pub(super) async fn restore(
         what,
     })?;
     task.finish();
-    Ok(Restored {
+    Ok(RestoreReport {
         database: database.as_path().into(),
         file: file.to_owned(),
         version,
@@ -297,7 +297,7 @@ async fn back_up_and_copy(
         }
         PreRestoreState::Empty | PreRestoreState::Damaged => None,
     };
-    files::check_room(database, size.wal_bytes())?;
+    files::check_free_space(database, size.wal_bytes())?;
     let task = progress.start("restoring", pages.progress().total);
     let (verified, pages) = tokio::join!(
         verify_pre_restore_backup(taken, progress),

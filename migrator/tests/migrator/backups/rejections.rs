@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use migrator::{
     Progress,
-    backup::{Backup, Error, Restored},
+    backup::{Backup, Error, RestoreReport},
 };
 
 use super::{damage, manifest_path, overwrite};
@@ -36,7 +36,7 @@ async fn dir_with_backup() -> (TestDir, PathBuf) {
 
 async fn assert_untouched(
     dir: &TestDir,
-    restored: Result<Restored, Error>,
+    restored: Result<RestoreReport, Error>,
     reason: &str,
     says: &str,
 ) {

@@ -27,7 +27,7 @@ use self::{
     data::{dump, move_rows, sequences},
     random::changed,
     random_source::RandomSource,
-    surviving::{Pair, Surviving, pairs},
+    surviving::{Pair, SurvivingColumns, pairs},
 };
 use super::{declared, done, memory, run};
 use crate::sql::name::Name;
@@ -260,7 +260,7 @@ impl Case {
         let Plans {
             pairs, up, down, ..
         } = *plans;
-        let surviving = Surviving::new(pairs, up, down);
+        let surviving = SurvivingColumns::new(pairs, up, down);
         let must = !surviving.may_fail;
         let survivors = surviving.read(database, |pair| pair.before, false).await;
         let sequences_before = sequences(database, pairs, |pair| pair.before).await;

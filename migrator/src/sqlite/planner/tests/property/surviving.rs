@@ -40,7 +40,7 @@ pub(super) fn pairs<'a>(from: &'a Schema, to: &'a Schema, renames: &Renames) -> 
 }
 
 /// The columns whose values are equal before, after the up, and after the down migration.
-pub(super) struct Surviving<'a> {
+pub(super) struct SurvivingColumns<'a> {
     pairs: Vec<(&'a Pair<'a>, Vec<Name>)>,
     /// True if these are all columns.
     pub(super) all: bool,
@@ -48,7 +48,7 @@ pub(super) struct Surviving<'a> {
     pub(super) may_fail: bool,
 }
 
-impl<'a> Surviving<'a> {
+impl<'a> SurvivingColumns<'a> {
     pub(super) fn new(pairs: &'a [Pair<'a>], up: &Plan, down: &Plan) -> Self {
         let losses: Vec<_> = up.losses().chain(down.losses()).collect();
         let changed: BTreeSet<_> = losses
