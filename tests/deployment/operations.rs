@@ -3,11 +3,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use crate::{
-    compose::compose,
-    settings,
-    tree::{read, root},
-};
+use crate::{compose::compose, settings, tree::read};
 
 /// Names in capitals that are neither settings nor variables of the compose file.
 const OTHER_NAMES: [&str; 5] = [
@@ -144,31 +140,4 @@ fn exit_codes_match_the_help_of_the_migrator() {
 
     assert!(explained.len() > 8, "{explained:?}");
     assert_eq!(explained, codes(listed, "  ", " "));
-}
-
-#[test]
-fn links_have_targets() {
-    let page = page();
-    let links = page.split("](").skip(1);
-    let links = links.filter_map(|link| Some(link.split_once(')')?.0));
-    let headings: Vec<_> = page
-        .lines()
-        .filter_map(|line| {
-            Some(
-                line.trim_start_matches('#')
-                    .strip_prefix(' ')?
-                    .to_lowercase()
-                    .replace(' ', "-"),
-            )
-        })
-        .collect();
-
-    for link in links.filter(|link| !link.starts_with("https:")) {
-        let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-        if file.is_empty() {
-            assert!(headings.iter().any(|known| known == heading), "{link}");
-        } else {
-            assert!(root().join("docs").join(file).exists(), "{link}");
-        }
-    }
 }

@@ -12,6 +12,7 @@
 
 mod architecture;
 mod blocks;
+mod links;
 mod normalize;
 mod plan;
 #[path = "../support/process.rs"]
