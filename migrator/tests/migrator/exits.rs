@@ -56,7 +56,7 @@ async fn a_history_that_does_not_fit_exits_with_6() {
     for (edit, says) in [
         (
             "update _sqlx_migrations set checksum = x'00'; delete from _migrator_tokens",
-            "was changed after it had been applied",
+            "was changed after it was applied",
         ),
         (
             "update _sqlx_migrations set version = 99 where version = 2",

@@ -245,8 +245,8 @@ fn completions_need_no_project_and_no_database() {
         let run = dir.run(&["completions", shell]);
 
         assert_eq!(run.code, 0, "{run:?}");
-        assert!(run.stdout.contains(expected), "{run:?}");
-        assert!(run.stdout.contains("--allow-data-loss"), "{run:?}");
+        assert!(run.stdout.contains(expected), "{shell}");
+        assert!(run.stdout.contains("allow-data-loss"), "{shell}");
     }
     assert!(!dir.path().exists());
     let unknown = dir.run(&["completions", "tcsh"]);

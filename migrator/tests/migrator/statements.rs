@@ -200,7 +200,9 @@ async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
 
     assert_eq!(report.orphans, 2);
     assert!(
-        report.to_string().contains("2 rows that refer to rows"),
+        report
+            .to_string()
+            .contains("2 rows that refer to missing rows"),
         "{report}"
     );
     assert_eq!(

@@ -149,7 +149,7 @@ async fn m009_a_rebuild_keeps_what_belongs_to_the_table() {
             &REBUILD.replace(trigger, ""),
             "the trigger users_named is dropped",
         ),
-        (&away, "posts.user_id now refers to old"),
+        (&away, "posts.user_id now refers to the missing table old"),
     ] {
         let findings = found(up).await;
 
