@@ -71,7 +71,7 @@ impl Scripts {
             let file = pair.file.rsplit('/').next().unwrap_or_default();
             Finding::new(
                 LintCode::Pair,
-                &SourceLocation::beginning(&pair.other),
+                &SourceLocation::start_of(&pair.other),
                 format!("{file} is missing"),
                 "write it, or restore it".into(),
             )

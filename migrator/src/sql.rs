@@ -1,5 +1,4 @@
-//! SQL as text: its tokens, and the statements of a script with their places. Knows no
-//! database, and no table.
+//! SQL as text: tokens, and the statements of a script with their locations. Knows no database.
 
 pub(crate) mod cursor;
 pub(crate) mod destructive_change;
@@ -16,18 +15,18 @@ pub(crate) use self::{
     token::{Token, TokenKind, quoted, significant_tokens, tokens},
 };
 
-/// One statement of a script.
+/// A statement of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Statement<'a> {
-    /// Without the comments before it and without the semicolon.
+    /// The text without leading comments and without the semicolon.
     pub(crate) text: &'a str,
-    /// Where it begins in the script, in bytes.
+    /// The byte offset in the script.
     pub(crate) offset: usize,
-    /// The comments right before it, from the first to the last; empty if there are none.
+    /// The comments directly before the statement, or an empty text.
     pub(crate) comment: &'a str,
 }
 
-/// The statements of a script, in order. One without a word in it is none.
+/// Splits a script into its statements. Skips empty statements.
 pub(crate) fn statements(script: &str) -> Vec<Statement<'_>> {
     let mut statements = Vec::new();
     let mut comments: Option<(usize, usize)> = None;
@@ -46,13 +45,13 @@ pub(crate) fn statements(script: &str) -> Vec<Statement<'_>> {
     };
     for token in tokens(script) {
         if token.kind == TokenKind::Comment {
-            // What stands on the line on which a statement ends belongs to that one.
+            // A comment on the line of a semicolon belongs to the finished statement.
             let own_line = ended == 0 || script[ended..token.offset].contains('\n');
             if body.is_empty() && own_line {
                 let from = comments.map_or(token.offset, |(from, _)| from);
                 comments = Some((from, token.end()));
             }
-        } else if token.is_symbol(";") && ends(&body) {
+        } else if token.is_symbol(";") && ends_statement(&body) {
             finish(&mut body, &mut comments);
             ended = token.end();
         } else {
@@ -63,9 +62,9 @@ pub(crate) fn statements(script: &str) -> Vec<Statement<'_>> {
     statements
 }
 
-/// Whether a semicolon after these tokens ends the statement: in a trigger, only after
-/// the END that follows a semicolon.
-fn ends(body: &[Token<'_>]) -> bool {
+/// Reports whether a semicolon after these tokens ends the statement. In a trigger, only a
+/// semicolon after `; END` does.
+fn ends_statement(body: &[Token<'_>]) -> bool {
     let mut words = body.iter();
     let mut first = words.next();
     if first.is_some_and(|word| word.is("explain")) {
@@ -84,17 +83,17 @@ fn ends(body: &[Token<'_>]) -> bool {
     }
 }
 
-/// The same SQL for all of its spellings: without comments, letter case and blanks, which
-/// stand where they always stand.
+/// Returns the canonical spelling of SQL: without comments, in lower case, with normalised
+/// whitespace.
 pub(crate) fn normalised(sql: &str) -> String {
     join(&significant_tokens(sql))
 }
 
-/// Tokens as one text, in their canonical spelling.
+/// Joins tokens in their canonical spelling.
 pub(crate) fn join(tokens: &[Token<'_>]) -> String {
     let mut joined = String::new();
     for (at, token) in tokens.iter().enumerate() {
-        if at > 0 && apart(&tokens[..at], token) {
+        if at > 0 && needs_space(&tokens[..at], token) {
             joined.push(' ');
         }
         joined.push_str(&token.canonical());
@@ -102,8 +101,8 @@ pub(crate) fn join(tokens: &[Token<'_>]) -> String {
     joined
 }
 
-/// Whether a blank stands between a token and those before it.
-fn apart(before: &[Token<'_>], token: &Token<'_>) -> bool {
+/// Reports whether a space separates a token from the previous ones.
+fn needs_space(before: &[Token<'_>], token: &Token<'_>) -> bool {
     let [earlier @ .., before] = before else {
         return false;
     };
@@ -111,11 +110,11 @@ fn apart(before: &[Token<'_>], token: &Token<'_>) -> bool {
     let tight_before = [")", ",", ".", ";"]
         .iter()
         .any(|symbol| token.is_symbol(symbol));
-    // A function and its arguments.
+    // A function call.
     let named = matches!(before.kind, TokenKind::Word | TokenKind::Quoted)
         && !is_keyword(&before.canonical());
     let call = token.is_symbol("(") && named;
-    // A sign, not the operator between two operands.
+    // A sign rather than a binary operator.
     let operand = earlier.last().is_some_and(|earlier| {
         earlier.is_symbol(")")
             || (earlier.kind != TokenKind::Symbol && !is_keyword(&earlier.canonical()))
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_falls_into_its_statements() {
+    fn a_script_is_split_into_statements() {
         for (script, expected) in [
             ("", &[][..]),
             (" ; ;; -- nothing", &[]),
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_knows_its_place_and_the_comments_before_it() {
+    fn a_statement_has_its_location_and_leading_comments() {
         let script = "-- one\n-- two\nselect 1; -- of the first\n\n/* three */ select\n é, x;";
 
         let found = statements(script);
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_the_same_are_the_same() {
+    fn equal_statements_have_one_spelling() {
         for sql in [
             "create table a (b text check (length(b)<>0))",
             "CREATE TABLE  \"A\" ( [b] TEXT -- why\n CHECK(length (`B`) != 0) /* so */ )",
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stays_different() {
+    fn different_statements_have_different_spellings() {
         for (a, b) in [
             ("'a'", "'A'"),
             ("a", "'a'"),

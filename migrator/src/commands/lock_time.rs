@@ -144,7 +144,7 @@ fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Find
 /// Returns the beginning of the up script of a migration.
 fn begin(migration: Option<&Migration>) -> SourceLocation {
     let file = migration.map_or_else(String::new, |known| known.file(Direction::Up));
-    SourceLocation::beginning(&file)
+    SourceLocation::start_of(&file)
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
             if star(&significant_tokens(&recorded.query)).is_some() {
                 findings.push(all_columns(&SourceLocation {
                     line: recorded.line,
-                    ..SourceLocation::beginning(&recorded.file)
+                    ..SourceLocation::start_of(&recorded.file)
                 }));
             }
         }

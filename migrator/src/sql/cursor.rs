@@ -1,14 +1,14 @@
-//! A walk over the tokens of a statement, with its comments apart.
+//! A cursor over the tokens of a statement, without its comments.
 
 use super::{
     name::Name,
     token::{Token, TokenKind, tokens},
 };
 
-/// What is in the way of understanding a statement.
+/// The reason why a statement cannot be parsed.
 pub(crate) type ParseError = String;
 
-/// Where the walk is.
+/// A position among the tokens of a statement.
 pub(crate) struct Cursor<'a> {
     pub(crate) sql: &'a str,
     tokens: Vec<Token<'a>>,
@@ -33,22 +33,22 @@ impl<'a> Cursor<'a> {
         &self.comments
     }
 
-    /// The token that comes next.
+    /// Returns the next token.
     pub(crate) fn next(&self) -> Option<&Token<'a>> {
         self.tokens.get(self.at)
     }
 
-    /// The token after the next one.
+    /// Returns the token after the next one.
     pub(crate) fn second(&self) -> Option<&Token<'a>> {
         self.tokens.get(self.at + 1)
     }
 
-    /// Where the next token begins, in bytes.
+    /// Returns the byte offset of the next token.
     pub(crate) fn offset(&self) -> usize {
         self.next().map_or(self.sql.len(), |token| token.offset)
     }
 
-    /// Where the token before ends, in bytes.
+    /// Returns the byte offset of the end of the previous token.
     pub(crate) fn end(&self) -> usize {
         let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         before.map_or(0, Token::end)
@@ -58,7 +58,7 @@ impl<'a> Cursor<'a> {
         self.next().is_some_and(|token| token.is(keyword))
     }
 
-    /// Whether the two next ones are these keywords.
+    /// Reports whether the next two tokens are these keywords.
     pub(crate) fn peek_both(&self, first: &str, second: &str) -> bool {
         self.peek(first) && self.second().is_some_and(|token| token.is(second))
     }
@@ -67,18 +67,18 @@ impl<'a> Cursor<'a> {
         self.next().is_some_and(|token| token.is_symbol(symbol))
     }
 
-    /// Goes beyond a keyword, if it comes next.
+    /// Consumes a keyword if it is next.
     pub(crate) fn eat(&mut self, keyword: &str) -> bool {
-        let there = self.peek(keyword);
-        self.at += usize::from(there);
-        there
+        let is_next = self.peek(keyword);
+        self.at += usize::from(is_next);
+        is_next
     }
 
-    /// Goes beyond a symbol, if it comes next.
+    /// Consumes a symbol if it is next.
     pub(crate) fn eat_symbol(&mut self, symbol: &str) -> bool {
-        let there = self.peek_symbol(symbol);
-        self.at += usize::from(there);
-        there
+        let is_next = self.peek_symbol(symbol);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     pub(crate) fn expect(&mut self, keyword: &str) -> Result<(), ParseError> {
@@ -97,8 +97,8 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn unexpected(&self, wanted: &str) -> ParseError {
         match self.next() {
-            Some(token) => format!("`{}` stands where `{wanted}` is expected", token.text),
-            None => format!("it ends where `{wanted}` is expected"),
+            Some(token) => format!("found `{}` instead of `{wanted}`", token.text),
+            None => format!("found the end instead of `{wanted}`"),
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes beyond a name, with or without that of the database before it.
+    /// Consumes a name with an optional database name before it.
     pub(crate) fn qualified_name(&mut self) -> Result<Name, ParseError> {
         let name = self.name()?;
         if self.eat_symbol(".") {
@@ -122,7 +122,7 @@ impl<'a> Cursor<'a> {
         Ok(name)
     }
 
-    /// Goes beyond one token of whatever kind.
+    /// Consumes any token.
     pub(crate) fn any(&mut self) -> Result<Token<'a>, ParseError> {
         let token = self
             .next()
@@ -132,7 +132,7 @@ impl<'a> Cursor<'a> {
         Ok(token)
     }
 
-    /// Goes beyond `( … )`, and yields what is inside.
+    /// Consumes `( … )` and returns the tokens inside.
     pub(crate) fn parenthesised(&mut self) -> Result<&[Token<'a>], ParseError> {
         self.expect_symbol("(")?;
         let from = self.at;
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
         Ok(&self.tokens[from..self.at - 1])
     }
 
-    /// Goes to the first of these keywords that is in no parentheses, or to the end.
+    /// Consumes the tokens before the first of these keywords outside parentheses, or all.
     pub(crate) fn until(&mut self, keywords: &[&str]) -> &[Token<'a>] {
         let from = self.at;
         let rest = &self.tokens[from..];
@@ -157,13 +157,13 @@ impl<'a> Cursor<'a> {
         &self.tokens[from..self.at]
     }
 
-    /// Goes to the end.
+    /// Consumes the remaining tokens.
     pub(crate) fn rest(&mut self) -> &[Token<'a>] {
         self.until(&[])
     }
 }
 
-/// Where the first token is, of those in no parentheses, that fulfils a condition.
+/// Finds the first token outside parentheses that satisfies a condition.
 fn outside(tokens: &[Token<'_>], condition: impl Fn(&Token<'_>) -> bool) -> Option<usize> {
     let mut depth = 0;
     tokens.iter().position(|token| {
@@ -176,7 +176,7 @@ fn outside(tokens: &[Token<'_>], condition: impl Fn(&Token<'_>) -> bool) -> Opti
     })
 }
 
-/// The parts between the commas that are in no parentheses.
+/// Splits tokens at the commas outside parentheses.
 pub(crate) fn split<'t, 'a>(mut tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
     let mut parts = Vec::new();
     while let Some(comma) = outside(tokens, |token| token.is_symbol(",")) {
@@ -187,13 +187,13 @@ pub(crate) fn split<'t, 'a>(mut tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]>
     parts
 }
 
-/// The names in a list.
+/// Returns the names among tokens.
 pub(crate) fn names(tokens: &[Token<'_>]) -> Vec<Name> {
     let names = tokens.iter().filter(|token| token.is_name());
     names.map(|token| Name::new(&token.unquoted())).collect()
 }
 
-/// Whether each parenthesis has its counterpart.
+/// Reports whether the parentheses are balanced.
 pub(crate) fn is_balanced(tokens: &[Token<'_>]) -> bool {
     let mut depth = 0;
     for token in tokens {

@@ -1,26 +1,26 @@
-//! A change of a schema that destroys data. Knows no database.
+//! Changes that destroy data. Knows no database.
 
 use std::fmt;
 
 use super::{cursor::Cursor, name::Name};
 
-/// Data that a statement destroys. Printed and parsed as it stands after `@destroys`.
+/// The data that a statement destroys. Printed and parsed as the text after `@destroys`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DestructiveChange {
     /// A table with its rows.
     Table(Name),
-    /// Rows of a table that stays.
+    /// Rows of a table that is kept.
     Rows(Name),
     /// A column with its values.
     Column(Name, Name),
-    /// Values as they are: another type, or an expression, makes others of them.
+    /// Values of a column that another type or an expression converts.
     Values(Name, Name),
-    /// Which ids were in use once: those of deleted rows may be used again.
+    /// The AUTOINCREMENT sequence: ids of deleted rows may be assigned again.
     Sequence(Name),
 }
 
 impl DestructiveChange {
-    /// Reads a change as it is printed, in any letter case; `None` if it is none.
+    /// Parses a printed change in any letter case. Returns `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut cursor = Cursor::new(text);
         let kind = cursor.any().ok()?.text.to_ascii_lowercase();
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_read_as_it_is_printed() {
+    fn a_printed_change_can_be_parsed() {
         let (table, column) = (|| Name::new("Order"), || Name::new("a \"b\".c"));
         for change in [
             DestructiveChange::Table(table()),

@@ -1,15 +1,15 @@
-//! The directives in the comments of SQL, in one grammar for all who read or write them.
+//! The directives in SQL comments, in one grammar for all readers and writers.
 //!
 //! | directive | where | meaning |
 //! |---|---|---|
-//! | `@renamed from=old` | beside a declaration | it was called `old` before |
-//! | `@added` | beside a declaration | it is none of those that were there before |
-//! | `@irreversible reason` | in a down migration | nothing is undone, or not all of it |
-//! | `@destroys table users` | right above a statement | the loss is intended |
+//! | `@renamed from=old` | beside a declaration | the object was called `old` before |
+//! | `@added` | beside a declaration | the object is new rather than renamed |
+//! | `@irreversible reason` | in a down migration | the migration cannot be reverted completely |
+//! | `@destroys table users` | above a statement | the loss is intended |
 //!
-//! A directive is a word of a comment of either kind. Blanks, line breaks and commas part
-//! the words, and letter case does not count. `@irreversible` and `@destroys` take the rest
-//! of their comment; therefore they are its first word.
+//! A directive is a word of a comment of either kind. Whitespace and commas separate the words;
+//! letter case is ignored. `@irreversible` and `@destroys` extend to the end of the comment and must
+//! be its first word.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use super::{
 /// A directive of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Directive<'a> {
-    /// `None` if it does not say from what.
+    /// `None` without `from=`.
     Renamed {
         from: Option<Name>,
     },
@@ -31,30 +31,30 @@ pub(crate) enum Directive<'a> {
     Irreversible {
         reason: &'a str,
     },
-    /// `None` if it is no change that destroys something.
+    /// `None` if the text is not a destructive change.
     Destroys(Option<DestructiveChange>),
 }
 
 impl Directive<'_> {
-    /// Whether it is about the declaration beside it.
+    /// Reports whether the directive belongs to the declaration beside it.
     fn is_about_declaration(&self) -> bool {
         matches!(self, Self::Renamed { .. } | Self::Added)
     }
 }
 
-/// The comments at a declaration, and what they ask for.
+/// The comments and the directives of a declaration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directives {
-    /// The comments before it, one for each line; as they are written.
+    /// The lines of the comments before the declaration.
     pub(crate) lines: Vec<String>,
-    /// `@renamed from=old`: what it was called before.
+    /// The old name of `@renamed from=old`.
     pub(crate) renamed_from: Option<Name>,
-    /// `@added`: it is none of those that were there before.
+    /// Whether `@added` is present.
     pub(crate) added: bool,
 }
 
 impl Directives {
-    /// Reads the directives in some comments. The last of two renames counts.
+    /// Parses the directives of comments. The last of several renames wins.
     pub(crate) fn from_comments(comments: &[Token<'_>]) -> Self {
         let mut directives = Self::default();
         for directive in comments.iter().flat_map(|comment| parse(comment.text)) {
@@ -68,12 +68,12 @@ impl Directives {
     }
 }
 
-/// The directives of a comment, in order.
+/// Returns the directives of a comment in order.
 pub(crate) fn parse(comment: &str) -> impl Iterator<Item = Directive<'_>> {
     located(comment).into_iter().map(|(_, directive)| directive)
 }
 
-/// Why a down migration says that it cannot be undone, if it says so in a comment such as
+/// Returns the reason of `-- @irreversible` in a down migration, such as
 /// `-- @irreversible the old format is not kept`.
 pub(crate) fn irreversible(script: &str) -> Option<&str> {
     comments(script).find_map(|comment| match parse(comment.text).next() {
@@ -82,7 +82,7 @@ pub(crate) fn irreversible(script: &str) -> Option<&str> {
     })
 }
 
-/// The changes that some comments say are intended.
+/// Returns the intended changes of the `@destroys` directives in comments.
 pub(crate) fn destroys(text: &str) -> impl Iterator<Item = DestructiveChange> {
     let directives = comments(text).filter_map(|comment| parse(comment.text).next());
     directives.filter_map(|directive| match directive {
@@ -91,12 +91,12 @@ pub(crate) fn destroys(text: &str) -> impl Iterator<Item = DestructiveChange> {
     })
 }
 
-/// The comment that says that a change is intended.
+/// Returns the comment that marks a change as intended.
 pub(crate) fn destroys_comment(change: &DestructiveChange) -> String {
     format!("-- @destroys {change}")
 }
 
-/// A comment without the directives about its declaration; `None` if nothing is left.
+/// Removes the declaration directives from a comment. Returns `None` if nothing is left.
 pub(crate) fn without_directives(comment: &str) -> Option<String> {
     let spans = declaration_spans(comment);
     if spans.is_empty() {
@@ -109,8 +109,7 @@ pub(crate) fn without_directives(comment: &str) -> Option<String> {
     (!rest[body(&rest)].trim().is_empty()).then(|| rest.trim_end().to_owned())
 }
 
-/// A declaration without the directives in its comments, and without the lines on which
-/// nothing else stood.
+/// Removes the directives from the comments of a declaration, and the lines that become empty.
 pub(crate) fn declaration_without_directives(declaration: &str) -> String {
     let mut text = String::new();
     let mut copied = 0;
@@ -143,7 +142,7 @@ pub(crate) fn declaration_without_directives(declaration: &str) -> String {
     text
 }
 
-/// The blanks at the beginning of the line that a byte is on.
+/// Returns the range of the indentation of the line that contains a byte.
 fn line_indent(text: &str, offset: usize) -> Range<usize> {
     let line = text[..offset].rfind('\n').map_or(0, |at| at + 1);
     let rest = &text[line..];
@@ -155,14 +154,14 @@ fn comments(sql: &str) -> impl Iterator<Item = Token<'_>> {
     tokens.filter(|token| token.kind == TokenKind::Comment)
 }
 
-/// Where the directives about a declaration are in its comment.
+/// Returns the ranges of the declaration directives in a comment.
 fn declaration_spans(comment: &str) -> Vec<Range<usize>> {
     let directives = located(comment).into_iter();
     let about = directives.filter(|(_, directive)| directive.is_about_declaration());
     about.map(|(span, _)| span).collect()
 }
 
-/// The directives of a comment, each with the bytes that it takes.
+/// Returns the directives of a comment with their byte ranges.
 fn located(comment: &str) -> Vec<(Range<usize>, Directive<'_>)> {
     let body = body(comment);
     let text = &comment[..body.end];
@@ -202,7 +201,7 @@ fn located(comment: &str) -> Vec<(Range<usize>, Directive<'_>)> {
     found
 }
 
-/// What a comment says, without the marks around it.
+/// Returns the range of the text inside a comment.
 fn body(comment: &str) -> Range<usize> {
     let start = comment.len() - comment.trim_start_matches(['-', '/', '*']).len();
     let end = match comment.strip_suffix("*/") {
@@ -212,7 +211,7 @@ fn body(comment: &str) -> Range<usize> {
     start..end.max(start)
 }
 
-/// The next word from `from` on.
+/// Returns the range of the next word after `from`.
 fn word(text: &str, from: usize) -> Option<Range<usize>> {
     let parts = |c: char| c.is_whitespace() || c == ',';
     let rest = &text[from..];
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn one_grammar_holds_for_every_spelling_of_a_directive() {
+    fn every_spelling_of_a_directive_is_parsed() {
         let irreversible = |reason| Directive::Irreversible { reason };
         let destroys = |what| Directive::Destroys(DestructiveChange::parse(what));
         for (comment, expected) in [
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_down_migration_says_why_it_is_irreversible() {
+    fn the_reason_of_an_irreversible_migration_is_parsed() {
         for (script, why) in [
             (
                 "-- @irreversible it is gone\ndrop table a",
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_keeps_what_is_no_directive() {
+    fn a_comment_keeps_the_text_around_a_directive() {
         for (comment, expected) in [
             ("-- One.", Some("-- One.")),
             ("-- One. @renamed  from=x", Some("-- One.")),
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_leave_nothing_behind() {
+    fn removed_directives_leave_no_empty_lines() {
         for (declared, expected) in [
             ("a (\n  -- @added\n  b int\n)", "a (\n  b int\n)"),
             ("a (\n  b int -- @added\n)", "a (\n  b int\n)"),

@@ -1,9 +1,9 @@
-//! Statements that no migration may use, since they end the transaction of a run or reach
-//! beyond the database. Knows no database.
+//! Statements that no migration may contain, since they end the transaction of a run or reach
+//! outside the database. Knows no database.
 
 use super::token::{Token, significant_tokens};
 
-/// Returns what such a statement does, or `None` for any other.
+/// Returns the operation of a forbidden statement, or `None` for an allowed one.
 pub(crate) fn forbidden(sql: &str) -> Option<String> {
     let tokens = significant_tokens(sql);
     let first = tokens.first()?.text.to_ascii_uppercase();

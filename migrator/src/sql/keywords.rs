@@ -1,12 +1,12 @@
-//! The words that SQLite has a meaning of its own for.
+//! The keywords of SQLite.
 
-/// Whether SQLite has a meaning of its own for a word.
+/// Reports whether a word is a keyword, in any letter case.
 pub(crate) fn is_keyword(word: &str) -> bool {
     let mut keywords = KEYWORDS.split(' ');
     keywords.any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
-/// <https://sqlite.org/lang_keywords.html>, with a blank between each two.
+/// The keywords of <https://sqlite.org/lang_keywords.html>.
 const KEYWORDS: &str = "\
     abort action add after all alter always analyze and as asc attach autoincrement before \
     begin between by cascade case cast check collate column commit conflict constraint \
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keyword_is_found_in_any_letter_case_and_only_as_a_whole() {
+    fn a_keyword_matches_in_any_case_and_only_as_a_whole() {
         let keywords: Vec<_> = KEYWORDS.split(' ').collect();
 
         assert_eq!(keywords.len(), 148);

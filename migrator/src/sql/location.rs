@@ -1,34 +1,34 @@
-//! Places in files of SQL.
+//! Locations in files of SQL.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A place in a script.
+/// A location in a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceLocation {
-    /// As the repository has it, such as `post-service/migrations/0002_create_posts.up.sql`.
+    /// The path in the repository, such as `post-service/migrations/0002_create_posts.up.sql`.
     pub file: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 
 impl SourceLocation {
-    /// The place of the byte at `offset` of a file with this text.
+    /// Returns the location of the byte at `offset` in a file with this text.
     pub(crate) fn new(file: &str, text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            ..Self::beginning(file)
+            ..Self::start_of(file)
         }
     }
 
-    /// The beginning of a file.
-    pub(crate) fn beginning(file: &str) -> Self {
+    /// Returns the start of a file.
+    pub(crate) fn start_of(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             line: 1,

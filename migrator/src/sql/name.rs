@@ -1,10 +1,10 @@
-//! Names as SQLite compares them.
+//! Names, compared as SQLite does.
 
 use std::{cmp::Ordering, fmt};
 
 use super::token::{quoted, tokens};
 
-/// A name of a table, a column and so on. ASCII letter case does not count.
+/// The name of a table, a column or another object. Ignores ASCII letter case.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     spelled: String,
@@ -12,7 +12,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// The name that is written so, without quotes around it.
+    /// Creates a name from its unquoted spelling.
     pub(crate) fn new(spelled: &str) -> Self {
         Self {
             spelled: spelled.to_owned(),
@@ -20,23 +20,22 @@ impl Name {
         }
     }
 
-    /// As it was written, without quotes: what SQLite's own tables hold.
+    /// Returns the original spelling without quotes, as SQLite's own tables store it.
     pub(crate) fn spelled(&self) -> &str {
         &self.spelled
     }
 
-    /// As it was written, and in quotes where it has to be.
+    /// Returns the original spelling, quoted if necessary.
     pub(crate) fn quoted(&self) -> String {
         quoted(&self.spelled)
     }
 
-    /// In lower case, without quotes.
+    /// Returns the name in lower case, without quotes.
     pub(crate) fn folded(&self) -> &str {
         &self.folded
     }
 
-    /// Whether a normalised text names it anywhere: a table, a column, or whatever else is
-    /// called so.
+    /// Reports whether normalised SQL contains the name, for whatever kind of object.
     pub(crate) fn is_in(&self, normalised: &str) -> bool {
         tokens(normalised)
             .iter()
@@ -44,7 +43,7 @@ impl Name {
     }
 }
 
-/// In lower case, and in quotes where it has to be.
+/// Prints the name in lower case, quoted if necessary.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&quoted(&self.folded))
@@ -71,7 +70,7 @@ impl Ord for Name {
     }
 }
 
-/// What kind of object a statement creates.
+/// The kinds of objects in a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ObjectKind {
     Table,
@@ -81,7 +80,7 @@ pub(crate) enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// The keyword that stands for it in a statement.
+    /// Returns the keyword of the kind.
     pub(crate) fn keyword(self) -> &'static str {
         match self {
             Self::Table => "table",

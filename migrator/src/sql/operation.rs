@@ -1,4 +1,4 @@
-//! What a statement does, as far as its text says it. Knows no database.
+//! The operations of statements, classified by their text. Knows no database.
 
 use super::{
     cursor::{Cursor, ParseError, names, split},
@@ -6,7 +6,7 @@ use super::{
     token::Token,
 };
 
-/// What a statement does.
+/// The operation of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create(ObjectKind, Name),
@@ -27,14 +27,14 @@ pub(crate) enum Operation {
     AddColumn {
         table: Name,
         column: Name,
-        /// Where its declaration begins in the statement, in bytes.
+        /// The byte offset of the declaration in the statement.
         declaration: usize,
     },
     Insert {
         table: Name,
-        /// `None` stands for all of them.
+        /// `None` for all columns.
         columns: Option<Vec<Name>>,
-        /// Where what is inserted begins in the statement, in bytes.
+        /// The byte offset of VALUES or SELECT in the statement.
         source: usize,
     },
     Update {
@@ -43,7 +43,7 @@ pub(crate) enum Operation {
         everywhere: bool,
     },
     Delete(Name),
-    /// Nothing of the above.
+    /// Any other statement.
     Other,
 }
 
@@ -54,17 +54,16 @@ impl Operation {
     }
 }
 
-/// Returns the kind and the name of what a statement creates, or `None` if it creates nothing
-/// that a schema has.
+/// Returns the kind and the name of the object that a statement creates, if any.
 pub(crate) fn created_object(statement: &str) -> Option<(ObjectKind, Name)> {
     created(&mut Cursor::new(statement)).ok()
 }
 
-/// Goes beyond `create [temp] [unique] table [if not exists] name`, and says what is created.
+/// Consumes `create [temp] [unique] table [if not exists] name`. Returns the created object.
 ///
 /// # Errors
 ///
-/// [`ParseError`] if it creates nothing that a schema has.
+/// [`ParseError`] if the statement creates no object of a schema.
 pub(crate) fn created(cursor: &mut Cursor<'_>) -> Result<(ObjectKind, Name), ParseError> {
     cursor.expect("create")?;
     let _ = cursor.eat("temp") || cursor.eat("temporary");
@@ -106,7 +105,7 @@ fn parse(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
     Ok(Operation::Other)
 }
 
-/// `table`, `index` and so on.
+/// Consumes the keyword of an object kind.
 fn kind(cursor: &mut Cursor<'_>) -> Result<ObjectKind, ParseError> {
     let mut kinds = [
         ObjectKind::Table,
@@ -140,7 +139,7 @@ fn alter(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
     if !drops {
         cursor.expect("add")?;
     }
-    // COLUMN may be left out, and may be the column's name.
+    // The keyword COLUMN is optional, and a column may be named COLUMN.
     if cursor.peek("column") && cursor.second().is_some_and(Token::is_name) {
         cursor.any()?;
     }
@@ -158,7 +157,7 @@ fn alter(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
 }
 
 fn insert(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
-    // INSERT OR IGNORE and so on.
+    // Skip a conflict clause such as OR IGNORE.
     cursor.until(&["into"]);
     cursor.expect("into")?;
     let table = cursor.qualified_name()?;
@@ -179,7 +178,7 @@ fn insert(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
 }
 
 fn update(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
-    // UPDATE OR IGNORE and so on.
+    // Skip a conflict clause such as OR IGNORE.
     if cursor.eat("or") {
         cursor.any()?;
     }
@@ -199,12 +198,13 @@ fn update(cursor: &mut Cursor<'_>) -> Result<Operation, ParseError> {
         everywhere: !cursor.peek("where"),
     })
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_says_what_it_does() {
+    fn statements_are_classified() {
         let name = Name::new;
         for (sql, expected) in [
             (

@@ -1,22 +1,20 @@
-//! The tokens of SQL as SQLite has them. Knows the lexical rules, and no statement.
-//!
-//! The rules are those of SQLite's own tokenizer, see
+//! The tokenizer of SQL. Follows the lexical rules of SQLite's own tokenizer, see
 //! <https://sqlite.org/lang.html> and <https://sqlite.org/lang_keywords.html>.
 
 use super::keywords::is_keyword;
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
-    /// A keyword or a name without quotes.
+    /// A keyword or an unquoted name.
     Word,
-    /// A name in `"…"`, `` `…` `` or `[…]`.
+    /// A quoted name: `"…"`, `` `…` `` or `[…]`.
     Quoted,
-    /// A text in `'…'`.
+    /// A string literal: `'…'`.
     Text,
     /// A number.
     Number,
-    /// A blob, `x'…'`.
+    /// A blob literal: `x'…'`.
     Blob,
     /// A parameter, such as `?1` or `:name`.
     Parameter,
@@ -26,33 +24,33 @@ pub(crate) enum TokenKind {
     Comment,
 }
 
-/// A piece of SQL that has no smaller ones.
+/// A token of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) kind: TokenKind,
-    /// As it is written.
+    /// The original text.
     pub(crate) text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte offset of the start.
     pub(crate) offset: usize,
 }
 
 impl Token<'_> {
-    /// Where it ends, in bytes.
+    /// Returns the byte offset of the end.
     pub(crate) fn end(&self) -> usize {
         self.offset + self.text.len()
     }
 
-    /// Whether it is this keyword, given in lower case.
+    /// Reports whether the token is `keyword`, given in lower case.
     pub(crate) fn is(&self, keyword: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
-    /// Whether it is this operator or punctuation mark.
+    /// Reports whether the token is this operator or punctuation mark.
     pub(crate) fn is_symbol(&self, symbol: &str) -> bool {
         self.kind == TokenKind::Symbol && self.text == symbol
     }
 
-    /// Whether it can stand for a name. SQLite takes texts for names as well.
+    /// Reports whether the token can be a name. SQLite also accepts string literals.
     pub(crate) fn is_name(&self) -> bool {
         matches!(
             self.kind,
@@ -60,7 +58,7 @@ impl Token<'_> {
         )
     }
 
-    /// What it says, without its quotes.
+    /// Returns the text without quotes.
     pub(crate) fn unquoted(&self) -> String {
         let quote = match self.kind {
             TokenKind::Quoted | TokenKind::Text => self.text.chars().next(),
@@ -78,8 +76,8 @@ impl Token<'_> {
         inner.replace(&format!("{open}{open}"), &open.to_string())
     }
 
-    /// The same token in the one spelling that stands for all of its spellings: letter
-    /// case, quotes that are not needed, and the operators that SQLite has twice.
+    /// Returns the canonical spelling: lower case, without unnecessary quotes, and with one spelling
+    /// of each operator.
     pub(crate) fn canonical(&self) -> String {
         match self.kind {
             TokenKind::Word | TokenKind::Blob | TokenKind::Number => self.text.to_ascii_lowercase(),
@@ -94,8 +92,8 @@ impl Token<'_> {
     }
 }
 
-/// All tokens of `sql`, comments too, in order. What no token can begin with becomes a
-/// symbol of one character, which SQLite then refuses.
+/// Returns all tokens of `sql` in order, including comments. An invalid character becomes a symbol,
+/// which SQLite then rejects.
 pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut offset = 0;
@@ -116,14 +114,14 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// All tokens of `sql` but its comments, in order.
+/// Returns the tokens of `sql` in order, without comments.
 pub(crate) fn significant_tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = tokens(sql);
     tokens.retain(|token| token.kind != TokenKind::Comment);
     tokens
 }
 
-/// The kind and the length in bytes of the token that `rest` begins with.
+/// Returns the kind and the length in bytes of the first token of `rest`.
 fn first(rest: &str) -> (TokenKind, usize) {
     let bytes = rest.as_bytes();
     let second = bytes.get(1).copied().unwrap_or_default();
@@ -146,12 +144,12 @@ fn first(rest: &str) -> (TokenKind, usize) {
             TokenKind::Parameter,
             1 + word(&rest[1..]).max(digits(&bytes[1..])),
         ),
-        byte if begins_word(byte) => (TokenKind::Word, word(rest)),
+        byte if starts_word(byte) => (TokenKind::Word, word(rest)),
         _ => (TokenKind::Symbol, symbol(rest)),
     }
 }
 
-/// The length of what is in quotes, which stand for themselves when they are doubled.
+/// Returns the length of a quoted token. A doubled quote does not end it.
 fn closed(rest: &str, quote: u8) -> usize {
     let bytes = rest.as_bytes();
     let mut at = 1;
@@ -167,7 +165,7 @@ fn closed(rest: &str, quote: u8) -> usize {
     rest.len()
 }
 
-/// The length of a number: decimal with a point, an exponent and `_` between digits, or
+/// Returns the length of a number: decimal with a point, an exponent and `_` between digits, or
 /// hexadecimal.
 fn number(bytes: &[u8]) -> usize {
     if bytes[0] == b'0' && matches!(bytes.get(1), Some(b'x' | b'X')) {
@@ -193,13 +191,13 @@ fn digits(bytes: &[u8]) -> usize {
     bytes.iter().take_while(digit).count()
 }
 
-fn begins_word(byte: u8) -> bool {
+fn starts_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
-/// The length of a word, or 0.
+/// Returns the length of a word, or 0.
 fn word(rest: &str) -> usize {
-    let inside = |byte: &u8| begins_word(*byte) || byte.is_ascii_digit() || *byte == b'$';
+    let inside = |byte: &u8| starts_word(*byte) || byte.is_ascii_digit() || *byte == b'$';
     rest.bytes().take_while(inside).count()
 }
 
@@ -212,11 +210,10 @@ fn symbol(rest: &str) -> usize {
     )
 }
 
-/// A name as it has to be written: in quotes only where SQLite would not take it for one
-/// otherwise.
+/// Quotes a name if SQLite requires it.
 pub(crate) fn quoted(name: &str) -> String {
     let plain = word(name) == name.len()
-        && name.bytes().next().is_some_and(begins_word)
+        && name.bytes().next().is_some_and(starts_word)
         && name.is_ascii()
         && !is_keyword(name);
     if plain {
@@ -235,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_token_is_told_apart() {
+    fn each_kind_of_token_is_recognised() {
         for (sql, expected) in [
             ("users", TokenKind::Word),
             ("größe", TokenKind::Word),
@@ -263,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn tokens_need_no_blanks_between_them() {
+    fn tokens_need_no_whitespace_between_them() {
         let texts: Vec<_> = tokens("a<=b||'c'--d\n,1e").iter().map(|t| t.text).collect();
 
         assert_eq!(texts, ["a", "<=", "b", "||", "'c'", "--d", ",", "1", "e"]);
     }
 
     #[test]
-    fn no_text_makes_the_tokenizer_fail_or_lose_anything() {
+    fn malformed_text_is_tokenized_without_loss() {
         for sql in [
             "", "'", "\"", "[", "x'", "1e+", "0x", ".", "/*", "/*/", "?", "é'é", "-",
         ] {
@@ -281,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_quoted_only_where_it_has_to_be() {
+    fn a_name_is_quoted_only_if_necessary() {
         for (name, expected) in [
             ("users", "users"),
             ("order", "\"order\""),
