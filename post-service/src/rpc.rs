@@ -60,9 +60,9 @@ impl<S: PostStore> PostService for Rpc<S> {
         request: Request<CreatePostRequest>,
     ) -> Result<Response<CreatePostResponse>, Status> {
         let remaining = call_context::remaining();
-        let (draft, write) = decode::create(request.into_inner())?;
+        let (draft, options) = decode::create(request.into_inner())?;
         let author_ids = [draft.author_id];
-        let write = IdempotentWrite::create(draft, write, self.store.clock().now())?;
+        let write = IdempotentWrite::create(draft, options, self.store.clock().now())?;
 
         // A replay gets its saved response, even if the author can no longer be looked up.
         let authors = if self.store.is_replay(&write).await? {
@@ -149,8 +149,8 @@ impl<S: PostStore> PostService for Rpc<S> {
         request: Request<CommitPostsRequest>,
     ) -> Result<Response<CommitPostsResponse>, Status> {
         let remaining = call_context::remaining();
-        let (mutations, write) = decode::commit(request.into_inner())?;
-        let write = IdempotentWrite::commit(mutations, write, self.store.clock().now())?;
+        let (mutations, options) = decode::commit(request.into_inner())?;
+        let write = IdempotentWrite::commit(mutations, options, self.store.clock().now())?;
 
         if !self.store.is_replay(&write).await? {
             self.check_authors(write.payload(), remaining).await?;

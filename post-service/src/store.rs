@@ -160,14 +160,14 @@ pub trait PostStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// The errors that every method may return.
-    fn prune_requests(&self) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn prune_idempotency_records(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
 /// A write with an optional idempotency key. A replay of the key gets the saved response.
 #[derive(Debug)]
 pub struct IdempotentWrite<T> {
     payload: T,
-    write: WriteOptions,
+    options: WriteOptions,
     request: Option<KeyedRequest>,
 }
 
@@ -177,8 +177,12 @@ impl IdempotentWrite<NewPost> {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the draft cannot be serialized for its fingerprint.
-    pub fn create(draft: NewPost, write: WriteOptions, now: DateTime<Utc>) -> Result<Self, Error> {
-        Self::new("CreatePost", draft, write, now)
+    pub fn create(
+        draft: NewPost,
+        options: WriteOptions,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        Self::new("CreatePost", draft, options, now)
     }
 }
 
@@ -190,10 +194,10 @@ impl IdempotentWrite<Vec<Mutation>> {
     /// [`Error::Corrupt`] if the mutations cannot be serialized for their fingerprint.
     pub fn commit(
         mutations: Vec<Mutation>,
-        write: WriteOptions,
+        options: WriteOptions,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        Self::new("CommitPosts", mutations, write, now)
+        Self::new("CommitPosts", mutations, options, now)
     }
 }
 
@@ -201,13 +205,13 @@ impl<T: Serialize> IdempotentWrite<T> {
     fn new(
         method: &str,
         payload: T,
-        write: WriteOptions,
+        options: WriteOptions,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let request = KeyedRequest::from_payload(write.idempotency_key, method, &payload, now)?;
+        let request = KeyedRequest::from_payload(options.idempotency_key, method, &payload, now)?;
         Ok(Self {
             payload,
-            write,
+            options,
             request,
         })
     }

@@ -84,7 +84,7 @@ async fn serve(
         },
         database,
         background: vec![Box::pin(async move {
-            idempotency::prune(|| store.prune_requests()).await;
+            idempotency::prune(|| store.prune_idempotency_records()).await;
         })],
         shutdown,
     })

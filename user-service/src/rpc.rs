@@ -36,9 +36,9 @@ impl<S: UserStore> UserService for Rpc<S> {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let (draft, write) = decode::create(request.into_inner())?;
+        let (draft, options) = decode::create(request.into_inner())?;
 
-        let user = self.store.create(draft, write).await?;
+        let user = self.store.create(draft, options).await?;
 
         Ok(Response::new(CreateUserResponse {
             user: Some(user.into()),
@@ -129,9 +129,9 @@ impl<S: UserStore> UserService for Rpc<S> {
         &self,
         request: Request<CommitUsersRequest>,
     ) -> Result<Response<CommitUsersResponse>, Status> {
-        let (mutations, write) = decode::commit(request.into_inner())?;
+        let (mutations, options) = decode::commit(request.into_inner())?;
 
-        let users = self.store.commit(mutations, write).await?;
+        let users = self.store.commit(mutations, options).await?;
 
         Ok(Response::new(encode::results(users)))
     }

@@ -90,7 +90,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     fn create(
         &self,
         draft: NewUser,
-        write: WriteOptions,
+        options: WriteOptions,
     ) -> impl Future<Output = Result<User, Error>> + Send;
 
     /// Updates a user, and returns it as stored. If no value changes, the row, its times and its
@@ -122,7 +122,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     fn commit(
         &self,
         mutations: Vec<Mutation>,
-        write: WriteOptions,
+        options: WriteOptions,
     ) -> impl Future<Output = Result<Vec<Option<User>>, Error>> + Send;
 
     /// Deletes the users that match `filter`, and returns their number. Deletes all or none.
@@ -138,7 +138,7 @@ pub trait UserStore: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// The errors that every method may return.
-    fn prune_requests(&self) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn prune_idempotency_records(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
 /// A query for a page of users.

@@ -34,8 +34,8 @@ pub(super) fn create(request: CreatePostRequest) -> Result<(NewPost, WriteOption
     } = request;
     let mut violations = FieldViolations::new();
     let draft = violations.collect(new_post(post).map_err(|v| v.nested_under("post")));
-    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
-    Ok(violations.finish(draft.zip(write))?)
+    let options = WriteOptions::decode(&mut violations, &request_id, validate_only);
+    Ok(violations.finish(draft.zip(options))?)
 }
 
 pub(super) fn get(request: GetPostRequest) -> Result<(PostId, View), Error> {
@@ -109,10 +109,10 @@ pub(super) fn commit(request: CommitPostsRequest) -> Result<(Vec<Mutation>, Writ
         validate_only,
     } = request;
     let mut violations = FieldViolations::new();
-    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
+    let options = WriteOptions::decode(&mut violations, &request_id, validate_only);
     let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
-        .finish(Some(parsed).zip(write))
+        .finish(Some(parsed).zip(options))
         .map_err(|violations| {
             let error = Error::Invalid(violations);
             match first_wrong {

@@ -170,9 +170,9 @@ impl PostStore for SqliteStore {
         let creation = Creation {
             drafts: Drafts::Single(write.payload),
             request: write.request,
-            atomicity: write.write.atomicity(Atomicity::SingleStatement),
+            atomicity: write.options.atomicity(Atomicity::SingleStatement),
         };
-        if !write.write.validate_only {
+        if !write.options.validate_only {
             return single(self.creations.write(creation).await?);
         }
         let clock = self.clock.clone();
@@ -186,14 +186,14 @@ impl PostStore for SqliteStore {
     }
 
     async fn update(&self, update: PostUpdate, validate_only: bool) -> Result<Post, Error> {
-        let write = WriteOptions {
+        let options = WriteOptions {
             validate_only,
             ..WriteOptions::default()
         };
         let now = self.clock.now();
         self.database
             .write(
-                write.atomicity(Atomicity::SingleStatement),
+                options.atomicity(Atomicity::SingleStatement),
                 move |connection| Box::pin(write::update(connection, update, now)),
             )
             .await
@@ -213,11 +213,11 @@ impl PostStore for SqliteStore {
     ) -> Result<Vec<Option<Post>>, Error> {
         let IdempotentWrite {
             payload: mutations,
-            write,
+            options,
             request,
         } = write;
-        let atomicity = write.atomicity(Atomicity::Savepoint);
-        if !write.validate_only
+        let atomicity = options.atomicity(Atomicity::Savepoint);
+        if !options.validate_only
             && let Some(drafts) = as_creates(&mutations)
         {
             let creation = Creation {
@@ -242,7 +242,7 @@ impl PostStore for SqliteStore {
                 ))
             })
             .await?;
-        if write.validate_only {
+        if options.validate_only {
             for (post, created) in posts.iter_mut().zip(created) {
                 if let (Some(post), true) = (post, created) {
                     post.id = 0;
@@ -260,7 +260,7 @@ impl PostStore for SqliteStore {
             .await
     }
 
-    async fn prune_requests(&self) -> Result<bool, Error> {
+    async fn prune_idempotency_records(&self) -> Result<bool, Error> {
         let now = self.clock.now();
         self.database
             .write(Atomicity::SingleStatement, move |connection| {

@@ -40,8 +40,8 @@ pub(super) fn create(request: CreateUserRequest) -> Result<(NewUser, WriteOption
     } = request;
     let mut violations = FieldViolations::new();
     let draft = violations.collect(new_user(user).map_err(|v| v.nested_under("user")));
-    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
-    Ok(violations.finish(draft.zip(write))?)
+    let options = WriteOptions::decode(&mut violations, &request_id, validate_only);
+    Ok(violations.finish(draft.zip(options))?)
 }
 
 pub(super) fn get(request: GetUserRequest) -> Result<UserId, Error> {
@@ -146,10 +146,10 @@ pub(super) fn commit(request: CommitUsersRequest) -> Result<(Vec<Mutation>, Writ
         validate_only,
     } = request;
     let mut violations = FieldViolations::new();
-    let write = WriteOptions::decode(&mut violations, &request_id, validate_only);
+    let options = WriteOptions::decode(&mut violations, &request_id, validate_only);
     let (parsed, first_wrong) = repeated::decode(&mut violations, "mutations", mutations, mutation);
     violations
-        .finish(Some(parsed).zip(write))
+        .finish(Some(parsed).zip(options))
         .map_err(|violations| {
             let error = Error::Invalid(violations);
             match first_wrong {

@@ -142,16 +142,16 @@ impl UserStore for SqliteStore {
         Ok(read.await?)
     }
 
-    async fn create(&self, draft: NewUser, write: WriteOptions) -> Result<User, Error> {
+    async fn create(&self, draft: NewUser, options: WriteOptions) -> Result<User, Error> {
         let clock = self.clock.clone();
         let request =
-            KeyedRequest::from_payload(write.idempotency_key, "CreateUser", &draft, clock.now())?;
+            KeyedRequest::from_payload(options.idempotency_key, "CreateUser", &draft, clock.now())?;
         let creation = Creation {
             draft,
             request,
-            atomicity: write.atomicity(Atomicity::SingleStatement),
+            atomicity: options.atomicity(Atomicity::SingleStatement),
         };
-        if !write.validate_only {
+        if !options.validate_only {
             return self.creations.write(creation).await;
         }
         let user = self.database.write(creation.atomicity, move |connection| {
@@ -164,14 +164,14 @@ impl UserStore for SqliteStore {
     }
 
     async fn update(&self, update: UserUpdate, validate_only: bool) -> Result<User, Error> {
-        let write = WriteOptions {
+        let options = WriteOptions {
             validate_only,
             ..WriteOptions::default()
         };
         let now = self.clock.now();
         self.database
             .write(
-                write.atomicity(Atomicity::SingleStatement),
+                options.atomicity(Atomicity::SingleStatement),
                 move |connection| Box::pin(write::update(connection, update, now)),
             )
             .await
@@ -188,11 +188,11 @@ impl UserStore for SqliteStore {
     async fn commit(
         &self,
         mutations: Vec<Mutation>,
-        write: WriteOptions,
+        options: WriteOptions,
     ) -> Result<Vec<Option<User>>, Error> {
         let clock = self.clock.clone();
         let request = KeyedRequest::from_payload(
-            write.idempotency_key,
+            options.idempotency_key,
             "CommitUsers",
             &mutations,
             clock.now(),
@@ -200,7 +200,7 @@ impl UserStore for SqliteStore {
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
-            .write(write.atomicity(Atomicity::Savepoint), move |connection| {
+            .write(options.atomicity(Atomicity::Savepoint), move |connection| {
                 Box::pin(idempotency::once(
                     connection,
                     request,
@@ -210,7 +210,7 @@ impl UserStore for SqliteStore {
                 ))
             })
             .await?;
-        if write.validate_only {
+        if options.validate_only {
             for (user, created) in users.iter_mut().zip(created) {
                 if let (Some(user), true) = (user, created) {
                     user.id = 0;
@@ -228,7 +228,7 @@ impl UserStore for SqliteStore {
             .await
     }
 
-    async fn prune_requests(&self) -> Result<bool, Error> {
+    async fn prune_idempotency_records(&self) -> Result<bool, Error> {
         let now = self.clock.now();
         self.database
             .write(Atomicity::SingleStatement, move |connection| {

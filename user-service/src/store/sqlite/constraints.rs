@@ -30,7 +30,11 @@ fn violated(error: &sqlx::Error) -> Option<Constraint> {
 }
 
 /// Returns the error for a nickname or an email address that another user has.
-pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> WriteError<Error> {
+pub(super) fn map_unique_violation(
+    error: sqlx::Error,
+    nickname: &str,
+    email: &str,
+) -> WriteError<Error> {
     match violated(&error) {
         Some(Constraint::Nickname) => Error::NicknameTaken(nickname.into()).into(),
         Some(Constraint::Email) => Error::EmailTaken(email.into()).into(),
@@ -39,7 +43,10 @@ pub(super) fn taken(error: sqlx::Error, nickname: &str, email: &str) -> WriteErr
 }
 
 /// Returns the error for the deletion of users who have posts.
-pub(super) fn referenced(error: sqlx::Error, users: impl FnOnce() -> String) -> WriteError<Error> {
+pub(super) fn map_reference_violation(
+    error: sqlx::Error,
+    users: impl FnOnce() -> String,
+) -> WriteError<Error> {
     match violated(&error) {
         Some(Constraint::Reference) => Error::HasPosts(users()).into(),
         _ => WriteError::Database(error),

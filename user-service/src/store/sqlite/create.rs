@@ -8,7 +8,7 @@ use chassis::database::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
 
-use super::{constraints::taken, idempotency, row::role};
+use super::{constraints::map_unique_violation, idempotency, row::role};
 use crate::{
     error::Error,
     user::{NewUser, User},
@@ -191,7 +191,7 @@ async fn insert_one(
     )
     .fetch_one(connection)
     .await
-    .map_err(|error| taken(error, nickname, email))?;
+    .map_err(|error| map_unique_violation(error, nickname, email))?;
     let create_time = time(created.create_time).map_err(Error::Corrupt)?;
     Ok(user(created.id, draft, create_time))
 }

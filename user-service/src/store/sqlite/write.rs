@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    constraints::{referenced, taken},
+    constraints::{map_reference_violation, map_unique_violation},
     create::insert_sequence,
     read,
     row::role,
@@ -105,7 +105,7 @@ pub(super) async fn update(
     )
     .execute(connection)
     .await
-    .map_err(|error| taken(error, &changed.nickname, &changed.email))?;
+    .map_err(|error| map_unique_violation(error, &changed.nickname, &changed.email))?;
     Ok(changed)
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn delete(
     sqlx::query!("delete from users where id = ?1", id)
         .execute(connection)
         .await
-        .map_err(|error| referenced(error, || format!("user {id} is")))?;
+        .map_err(|error| map_reference_violation(error, || format!("user {id} is")))?;
     Ok(())
 }
 
@@ -141,6 +141,6 @@ pub(super) async fn purge(
     }
     .execute(connection)
     .await
-    .map_err(|error| referenced(error, || "some of these users are".into()))?;
+    .map_err(|error| map_reference_violation(error, || "some of these users are".into()))?;
     Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
 }
