@@ -1,13 +1,13 @@
-# Packages of Debian, unpacked into a folder: for what neither pip nor npm brings. Nothing is
-# installed into the system, and nobody needs to be root, but for `apt-get update`.
+# Unpacks Debian packages into a directory, for tools that neither pip nor npm has. It installs nothing
+# into the system, and only `apt-get update` needs root.
 
-unpack_debian() { # FOLDER PACKAGE…, with what is in them then under the folder
+unpack_debian() { # FOLDER PACKAGE…: unpacks the packages into the directory
     local folder=$1 archives=$1/archives archive
     shift
     [[ ! -f $folder/unpacked ]] || return 0
     command -v apt-get >/dev/null || return 1
     mkdir -p "$archives"
-    # A machine that is fresh knows no packages yet.
+    # A new machine has no package lists yet.
     download_debian "$archives" "$@" || { apt-get update -qq && download_debian "$archives" "$@"; } ||
         return 1
     for archive in "$archives"/*.deb; do

@@ -1,9 +1,9 @@
-# What proto/buf.gen.yaml is for: all of its languages by one `buf generate`.
+# Generates the code of all languages in proto/buf.gen.yaml by one `buf generate`.
 
-# Of Debian: protoc, and the plugins that no other registry has as programs.
+# Debian packages: protoc, and the plugins that no other registry has as programs.
 plugins=(protobuf-compiler protobuf-compiler-grpc protobuf-compiler-grpc-java-plugin protoc-gen-go protoc-gen-go-grpc)
 
-# What is generated, one file of each plugin.
+# One generated file of each plugin.
 generated=(
     python/microblog/user/v1/user_service_pb2.py
     python/microblog/user/v1/user_service_pb2.pyi
@@ -19,7 +19,7 @@ generate() {
     local folder=$work/generate file tool
     for tool in pip npm; do
         command -v "$tool" >/dev/null || {
-            echo "there is no $tool, which brings buf and plugins" >&2
+            echo "$tool is not installed; it provides buf and plugins" >&2
             return 77
         }
     done
@@ -27,12 +27,12 @@ generate() {
     copy typescript
     npm ci --silent --prefix "$copies/typescript"
     programs "$folder" || {
-        echo "protoc and the plugins for Python, Go and Java are packages of Debian, which is not reached" >&2
+        echo "protoc and the plugins for Python, Go and Java are Debian packages, which are not reachable" >&2
         return 77
     }
 
     rm -rf "$folder/gen"
-    # grpcio-tools is where proto/check has put it, and buf is one of the tools of npm.
+    # proto/check has installed grpcio-tools, and npm has installed buf.
     PYTHONPATH=$(printf '%s\n' "$root"/target/tools/grpcio-tools-* | sort -V | tail -n 1) \
         PATH=$folder/bin:$copies/typescript/node_modules/.bin:$PATH \
         buf generate proto --template proto/buf.gen.yaml --output "$folder"
@@ -44,8 +44,8 @@ generate() {
         "$("$folder/bin/protoc-gen-go" --version 2>&1)" >&2
 }
 
-# The programs of Debian under the names that buf looks for, with their libraries, whose packages
-# are called after their versions.
+# Provides the programs of Debian under the names that buf expects, with their libraries. The names of
+# the library packages contain their versions.
 programs() {
     local libraries name program found
     unpack_debian "$1/debian" "${plugins[@]}" || return 1

@@ -1,7 +1,7 @@
-# The services that a client is run against: the pair, on free ports and a new database.
+# Starts both services for a client, on free ports and a new database.
 
 binaries=${CARGO_TARGET_DIR:-target}/debug
-# Where they listen, once they do.
+# The addresses of the running services.
 users='' posts=''
 user_service='' post_service=''
 
@@ -9,7 +9,7 @@ build_system() {
     cargo build --quiet --workspace --bins --locked
 }
 
-start_system() { # for a client, after whom its files are named
+start_system() { # CLIENT: names its directory
     local folder=$work/system/$1
     rm -rf "$folder"
     mkdir -p "$folder"
@@ -25,7 +25,7 @@ start_system() { # for a client, after whom its files are named
     posts=$(address_in "$post_log")
 }
 
-start_posts() { # on an address
+start_posts() { # ADDRESS
     "$binaries/post-service" --listen "$1" 2>>"$post_log" &
     post_service=$!
 }
@@ -41,18 +41,18 @@ stop_system() {
     user_service=''
 }
 
-end() { # a process that we started, without a word to it
+end() { # PID: kills a process of this script
     [[ -n $1 ]] || return 0
     kill -KILL "$1" 2>/dev/null || true
     wait "$1" 2>/dev/null || true
 }
 
-# The address that a service says it serves on, in its log.
+# Reads the address of a service from its log.
 address_in() {
     local address limit=$((SECONDS + 30))
     until address=$(grep -soPm1 'serving .* address=\K\S+' "$1"); do
         if ((SECONDS > limit)); then
-            echo "it does not serve: $(cat "$1")" >&2
+            echo "the service is not serving: $(cat "$1")" >&2
             return 1
         fi
         sleep 0.05

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// connect makes a channel, which connects at its first call.
+// connect creates a channel, which connects on the first call.
 func connect(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
 	return grpc.NewClient(address, append(options, plain)...)

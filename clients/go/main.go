@@ -1,4 +1,4 @@
-// The story of the microblog, told by a client in Go.
+// The tutorial client of the microblog in Go.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	_ "google.golang.org/grpc/health" // It makes the channel ask for the health of its server.
+	_ "google.golang.org/grpc/health" // Makes the channel check the health of its server.
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -23,14 +23,14 @@ import (
 	userv1 "microblog.example/gen/go/microblog/user/v1"
 )
 
-// Retries, deadlines and health checking: the library does what stands there.
+// The configuration of retries, deadlines and health checking, which the library executes.
 const serviceConfig = "../service-config.json"
 
-// No stream is waited on for ever: a network that swallows everything looks like a quiet
-// evening. Minutes in earnest; so short here that the story goes on.
+// The deadline of a stream. Without one, a client cannot tell a broken network from a feed without
+// new posts. A real client uses minutes; this one is short so that the tutorial continues.
 const streamTimeout = 3 * time.Second
 
-// How a stream ends that can be opened again.
+// The codes after which a stream is opened again.
 var broken = []codes.Code{codes.Unavailable, codes.DeadlineExceeded}
 
 type microblog struct {
@@ -38,7 +38,7 @@ type microblog struct {
 	posts postv1.PostServiceClient
 }
 
-// reason is why the server refused, as it stands in the contract; empty if it was not the server.
+// reason returns the error reason of the contract, or "" if the error is not from the server.
 func reason(err error) string {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
@@ -48,11 +48,11 @@ func reason(err error) string {
 	return ""
 }
 
-// signUp creates a user, or finds the one who is there already.
+// signUp creates a user, or looks up the existing one.
 func (m *microblog) signUp(ctx context.Context, nickname, email string) (*userv1.User, error) {
 	created, err := m.users.CreateUser(ctx, &userv1.CreateUserRequest{
 		User: &userv1.User{Nickname: nickname, Email: email},
-		// With an id of its own, the library may send the request again: it is done once.
+		// With an idempotency key the library may retry the request: it is executed once.
 		RequestId: uuid.NewString(),
 	})
 	if err == nil {
@@ -73,7 +73,7 @@ func (m *microblog) signUp(ctx context.Context, nickname, email string) (*userv1
 	return found.User, nil
 }
 
-// write writes a post. Whoever saw no answer calls it again with the same request id.
+// write creates a post. A caller that got no response calls it again with the same request id.
 func (m *microblog) write(
 	ctx context.Context, author *userv1.User, body, requestID string,
 ) (*postv1.Post, error) {
@@ -84,8 +84,8 @@ func (m *microblog) write(
 	return response.GetPost(), err
 }
 
-// follow shows what was and is written after a post, until the stream breaks or the post until
-// was shown, which 0 is not. It returns the last one's id, to go on from there.
+// follow prints the posts after afterID, until the stream breaks or the post with the id until was
+// printed; 0 means no such post. It returns the last id, from which the next call continues.
 func (m *microblog) follow(ctx context.Context, afterID, until int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
@@ -109,7 +109,7 @@ func (m *microblog) follow(ctx context.Context, afterID, until int64) (int64, er
 	return last, err
 }
 
-// tell tells the story.
+// tell runs the tutorial.
 func (m *microblog) tell(ctx context.Context) error {
 	john, err := m.signUp(ctx, "john", "john@example.com")
 	if err != nil {
@@ -150,7 +150,7 @@ func (m *microblog) tell(ctx context.Context) error {
 	return m.live(ctx, john, first.Id-1)
 }
 
-// latest lists the latest posts, with their authors.
+// latest prints the latest posts with their authors.
 func (m *microblog) latest(ctx context.Context) error {
 	fmt.Println("the latest posts:")
 	list, err := m.posts.ListPosts(ctx, &postv1.ListPostsRequest{PageSize: 2})
@@ -161,7 +161,7 @@ func (m *microblog) latest(ctx context.Context) error {
 	return err
 }
 
-// live follows the posts after one, and writes another while the stream is broken.
+// live follows the posts after afterID, and creates another one while the stream is broken.
 func (m *microblog) live(ctx context.Context, author *userv1.User, afterID int64) error {
 	fmt.Println("following:")
 	last, err := m.follow(ctx, afterID, 0)
@@ -173,9 +173,9 @@ func (m *microblog) live(ctx context.Context, author *userv1.User, afterID int64
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s wrote meanwhile: %s\n", author.Nickname, third.Body)
+	fmt.Printf("%s wrote another post: %s\n", author.Nickname, third.Body)
 	for last != third.Id {
-		time.Sleep(100 * time.Millisecond) // As long as nobody answers, it asks again and again.
+		time.Sleep(100 * time.Millisecond) // Retries until the server is back.
 		if last, err = m.follow(ctx, last, third.Id); err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func run() error {
 	}
 	options := []grpc.DialOption{
 		grpc.WithDefaultServiceConfig(string(config)),
-		// A server that restarts is back within moments: look for it sooner than after a second.
+		// A restarting server is back quickly: reconnect sooner than after the default of 1 s.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second,

@@ -1,4 +1,4 @@
-"""The story of the microblog, told by a client in Python."""
+"""The tutorial client of the microblog in Python."""
 
 import os
 import sys
@@ -20,26 +20,26 @@ from microblog.post.v1.post_service_pb2_grpc import PostServiceStub
 from microblog.user.v1.user_service_pb2 import CreateUserRequest, LookupUserRequest, User
 from microblog.user.v1.user_service_pb2_grpc import UserServiceStub
 
-# Retries, deadlines and health checking: the library does what stands there.
+# The configuration of retries, deadlines and health checking, which the library executes.
 SERVICE_CONFIG = Path(__file__).parent.parent / "service-config.json"
 
 OPTIONS = [
     ("grpc.service_config", SERVICE_CONFIG.read_text()),
-    # A server that restarts is back within moments: look for it sooner than after a second.
+    # A restarting server is back quickly: reconnect sooner than after the default of 1 s.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
 ]
 
-# No stream is waited on for ever: a network that swallows everything looks like a quiet
-# evening. Minutes in earnest; so short here that the story goes on.
+# The deadline of a stream. Without one, a client cannot tell a broken network from a feed without
+# new posts. A real client uses minutes; this one is short so that the tutorial continues.
 STREAM_SECONDS = 3
 
-# How a stream ends that can be opened again.
+# The codes after which a stream is opened again.
 BROKEN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def reason(error: grpc.RpcError) -> str | None:
-    """Why the server refused, as it stands in the contract; None if it was not the server."""
+    """Returns the error reason of the contract, or None if the error is not from the server."""
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():
         info = ErrorInfo()
@@ -49,8 +49,8 @@ def reason(error: grpc.RpcError) -> str | None:
 
 
 def sign_up(users: UserServiceStub, nickname: str, email: str) -> User:
-    """Creates a user, or finds the one who is there already."""
-    # With an id of its own, the library may send the request again: it is done once.
+    """Creates a user, or looks up the existing one."""
+    # With an idempotency key the library may retry the request: it is executed once.
     request = CreateUserRequest(
         user=User(nickname=nickname, email=email), request_id=str(uuid.uuid4())
     )
@@ -67,14 +67,14 @@ def sign_up(users: UserServiceStub, nickname: str, email: str) -> User:
 
 
 def write(posts: PostServiceStub, author: User, body: str, request_id: str) -> Post:
-    """Writes a post. Whoever saw no answer calls it again with the same request id."""
+    """Creates a post. A caller that got no response calls it again with the same request id."""
     post = Post(author_id=author.id, body=body)
     return posts.CreatePost(CreatePostRequest(post=post, request_id=request_id)).post
 
 
 def follow(posts: PostServiceStub, after_id: int, until: int | None = None) -> int:
-    """Shows what was and is written after a post, until the stream breaks or the post `until`
-    was shown. Returns the last one's id, to go on from there."""
+    """Prints the posts after `after_id`, until the stream breaks or the post with the id `until`
+    was printed. Returns the last id, from which the next call continues."""
     request = WatchPostsRequest(after_id=after_id)
     stream = posts.WatchPosts(request, timeout=STREAM_SECONDS)
     try:
@@ -93,7 +93,7 @@ def follow(posts: PostServiceStub, after_id: int, until: int | None = None) -> i
 
 
 def tell(users: UserServiceStub, posts: PostServiceStub) -> None:
-    """The story."""
+    """Runs the tutorial."""
     john = sign_up(users, "john", "john@example.com")
     susan = sign_up(users, "susan", "susan@example.com")
     sign_up(users, "John", "another.john@example.com")
@@ -115,15 +115,15 @@ def tell(users: UserServiceStub, posts: PostServiceStub) -> None:
     last = follow(posts, first.id - 1)
     print("the stream broke")
     third = write(posts, john, "is anybody there?", str(uuid.uuid4()))
-    print(f"john wrote meanwhile: {third.body}")
+    print(f"john wrote another post: {third.body}")
     while last != third.id:
-        time.sleep(0.1)  # As long as nobody answers, it asks again and again.
+        time.sleep(0.1)  # Retries until the server is back.
         last = follow(posts, last, until=third.id)
     print("nothing was missed")
 
 
 def main() -> None:
-    # Lines as they are written, to a pipe too.
+    # Flush each line, even to a pipe.
     sys.stdout.reconfigure(line_buffering=True)
     users = os.environ.get("USER_SERVICE", "127.0.0.1:50051")
     posts = os.environ.get("POST_SERVICE", "127.0.0.1:50052")

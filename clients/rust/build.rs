@@ -1,4 +1,4 @@
-//! Generates the client from the contract alone. protox stands in for protoc.
+//! Generates the client from the contract, with protox instead of protoc.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-// Bundles the page, what serves it, and its test, into dist/.
+// Bundles the page, its server and its test into dist/.
 
 import { copyFile, mkdir, rm } from "node:fs/promises";
 import { build } from "esbuild";

@@ -1,4 +1,4 @@
-//! The story of the microblog, told by a client in Rust.
+//! The tutorial client of the microblog in Rust.
 
 mod service_config;
 
@@ -40,20 +40,20 @@ mod post {
     }
 }
 
-/// Deadlines, retries and whose health is asked.
+/// The configuration of deadlines, retries and health checking.
 const SERVICE_CONFIG: &str = include_str!("../../service-config.json");
 
 const USER_SERVICE: &str = "microblog.user.v1.UserService";
 const POST_SERVICE: &str = "microblog.post.v1.PostService";
 
-/// No stream is waited on for ever: a network that swallows everything looks like a quiet
-/// evening. Minutes in earnest; so short here that the story goes on.
+/// The deadline of a stream. Without one, a client cannot tell a broken network from a feed without
+/// new posts. A real client uses minutes; this one is short so that the tutorial continues.
 const STREAM_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long a server may take until it says that it serves.
+/// The longest time until a server reports that it is serving.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// Both services, and how they are called.
+/// The clients of both services, with their configuration.
 struct Microblog {
     config: ServiceConfig,
     users: UserServiceClient<Channel>,
@@ -70,7 +70,7 @@ impl Microblog {
         })
     }
 
-    /// Creates a user, or finds the one who is there already.
+    /// Creates a user, or looks up the existing one.
     async fn sign_up(&self, nickname: &str, email: &str) -> Result<User, Status> {
         let request = CreateUserRequest {
             user: Some(User {
@@ -78,7 +78,7 @@ impl Microblog {
                 email: email.into(),
                 ..User::default()
             }),
-            // With an id of its own the request may be sent again: it is done once.
+            // With an idempotency key the request may be retried: it is executed once.
             request_id: Uuid::new_v4().to_string(),
             ..CreateUserRequest::default()
         };
@@ -111,7 +111,7 @@ impl Microblog {
         Ok(found.await?.user.unwrap_or_default())
     }
 
-    /// Writes a post. Whoever saw no answer calls it again with the same request id.
+    /// Creates a post. A caller that got no response calls it again with the same request id.
     async fn write(&self, author: &User, body: &str, request_id: Uuid) -> Result<Post, Status> {
         let request = CreatePostRequest {
             post: Some(Post {
@@ -139,13 +139,17 @@ impl Microblog {
         Ok(listed.await?.posts)
     }
 
-    /// Shows what was and is written after a post, until the stream breaks or the post `until`
-    /// was shown. Returns the last one's id, to go on from there.
+    /// Prints the posts after `after_id`, until the stream breaks or the post with the id `until` was
+    /// printed. Returns the last id, from which the next call continues.
     async fn follow(&self, after_id: i64, until: Option<i64>) -> Result<i64, Status> {
         let mut last = after_id;
-        // tonic's own time-outs end with the head of an answer.
+        // The timeout of tonic covers only the response headers.
         let shown = timeout(STREAM_DEADLINE, self.show(&mut last, until)).await;
-        match shown.unwrap_or_else(|_| Err(Status::deadline_exceeded("the stream's time is up"))) {
+        match shown.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(
+                "the deadline of the stream has passed",
+            ))
+        }) {
             Err(status) if !code(&status).is_empty() => {
                 eprintln!("the stream broke: {}", code(&status));
                 Ok(last)
@@ -172,7 +176,7 @@ impl Microblog {
         Ok(())
     }
 
-    /// The story.
+    /// Runs the tutorial.
     async fn tell(&self) -> Result<(), Status> {
         let john = self.sign_up("john", "john@example.com").await?;
         let susan = self.sign_up("susan", "susan@example.com").await?;
@@ -204,9 +208,9 @@ impl Microblog {
         let third = self
             .write(&john, "is anybody there?", Uuid::new_v4())
             .await?;
-        println!("john wrote meanwhile: {}", third.body);
+        println!("john wrote another post: {}", third.body);
         while last != third.id {
-            // As long as nobody answers, it asks again and again.
+            // Retries until the server is back.
             sleep(Duration::from_millis(100)).await;
             last = self.follow(last, Some(third.id)).await?;
         }
@@ -215,7 +219,7 @@ impl Microblog {
     }
 }
 
-/// Why the server refused, as it stands in the contract; none if it was not the server.
+/// Returns the error reason of the contract, or `None` if the error is not from the server.
 fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
 }
@@ -224,11 +228,11 @@ fn author(post: &Post) -> &str {
     post.author.as_ref().map_or("", |author| &author.nickname)
 }
 
-/// A channel to a server, once it says that it serves.
+/// Returns a channel to a server once that reports that it is serving.
 async fn serving(config: &ServiceConfig, address: &str) -> Result<Channel, Box<dyn Error>> {
     timeout(START_LIMIT, healthy(config, address))
         .await
-        .map_err(|_| format!("{address} does not serve in time"))?
+        .map_err(|_| format!("{address} is not serving in time"))?
 }
 
 async fn healthy(config: &ServiceConfig, address: &str) -> Result<Channel, Box<dyn Error>> {
@@ -239,12 +243,12 @@ async fn healthy(config: &ServiceConfig, address: &str) -> Result<Channel, Box<d
     let mut health = config
         .call(method, HealthCheckRequest { service }, watch)
         .await?;
-    while let Some(answer) = health.message().await? {
-        if answer.status() == ServingStatus::Serving {
+    while let Some(response) = health.message().await? {
+        if response.status() == ServingStatus::Serving {
             return Ok(channel);
         }
     }
-    Err(format!("{address} does not serve").into())
+    Err(format!("{address} is not serving").into())
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,8 +1,9 @@
-//! What `service-config.json` says of calls: how long each may take, and when it is repeated.
+//! Executes the gRPC service config in `service-config.json`: deadlines, retries and the name for
+//! health checking.
 //!
-//! Other gRPC libraries have this built in, and tonic does not. Here are deadlines and retries
-//! by <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>, without their
-//! throttling, and the name that health is asked of. It knows nothing of the calls themselves.
+//! Other gRPC libraries implement it, but tonic does not. Retries follow
+//! <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>, without throttling. It must
+//! not know the calls themselves.
 
 use std::{error::Error, time::Duration};
 
@@ -10,11 +11,11 @@ use serde::{Deserialize, Deserializer, de};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Request, Response, Status};
 
-/// The part of the file that is made use of.
+/// The supported part of a service config.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceConfig {
-    /// Whose health is asked.
+    /// The health check.
     pub health_check_config: HealthCheckConfig,
     method_config: Vec<MethodConfig>,
 }
@@ -54,8 +55,8 @@ struct RetryPolicy {
 }
 
 impl ServiceConfig {
-    /// Makes a call as the file says: within its time-out, all attempts together, and again if
-    /// it fails with a code that stands there.
+    /// Makes a call: within the timeout of its method, which covers all attempts, and with retries
+    /// if it fails with a retryable code.
     pub async fn call<Q: Clone, A>(
         &self,
         (service, method): (&str, &str),
@@ -63,7 +64,7 @@ impl ServiceConfig {
         send: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
         let nothing = MethodConfig::default();
-        let config = self.of(service, method).unwrap_or(&nothing);
+        let config = self.method_config(service, method).unwrap_or(&nothing);
         let deadline = config.timeout.map(|timeout| Instant::now() + timeout);
         let mut failed = 0;
         loop {
@@ -87,8 +88,8 @@ impl ServiceConfig {
         }
     }
 
-    /// What is said of a method itself, else of its service.
-    fn of(&self, service: &str, method: &str) -> Option<&MethodConfig> {
+    /// Returns the config of a method or, if it has none, of its service.
+    fn method_config(&self, service: &str, method: &str) -> Option<&MethodConfig> {
         let find = |method: Option<&str>| {
             self.method_config.iter().find(|config| {
                 let mut names = config.name.iter();
@@ -100,7 +101,7 @@ impl ServiceConfig {
 }
 
 impl RetryPolicy {
-    /// How long to wait after so many failed attempts; none if that was the last one.
+    /// Returns the backoff after `failed` attempts, or `None` if the call must not be retried.
     fn pause(&self, status: &Status, failed: u32) -> Option<Duration> {
         let code = code(status);
         let again = self.retryable_status_codes.iter().any(|name| name == code);
@@ -119,24 +120,26 @@ impl RetryPolicy {
     }
 }
 
-/// The answer, or none at the deadline: tonic's own time-outs begin with a connection, and end
-/// with the head of an answer.
+/// Returns the response, or fails at the deadline. The timeout of tonic starts only with a connection,
+/// and covers only the response headers.
 async fn within<A>(
     deadline: Option<Instant>,
-    answer: impl Future<Output = Result<A, Status>>,
+    response: impl Future<Output = Result<A, Status>>,
 ) -> Result<A, Status> {
     match deadline {
-        None => answer.await,
-        Some(deadline) => timeout_at(deadline, answer)
-            .await
-            .unwrap_or_else(|_| Err(Status::deadline_exceeded("the time of the call is up"))),
+        None => response.await,
+        Some(deadline) => timeout_at(deadline, response).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(
+                "the deadline of the call has passed",
+            ))
+        }),
     }
 }
 
-/// The name of a code that may be repeated; empty for others.
+/// Returns the name of a code that may be retryable, or "" for other codes.
 ///
-/// What did not come from the server but from the connection is UNAVAILABLE, as it is in other
-/// libraries; tonic gives it various codes, and a source.
+/// Errors of the connection are UNAVAILABLE, as in other libraries. tonic uses various codes for
+/// them, and sets a source.
 pub fn code(status: &Status) -> &'static str {
     match status.code() {
         Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -146,14 +149,14 @@ pub fn code(status: &Status) -> &'static str {
     }
 }
 
-/// `1.5s`, as Protobuf writes durations in JSON.
+/// Decodes a duration in the JSON format of Protobuf, such as `1.5s`.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let seconds = text
         .strip_suffix('s')
         .and_then(|number| number.parse().ok());
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| de::Error::custom(format!("`{text}` is no duration")))
+    duration.ok_or_else(|| de::Error::custom(format!("`{text}` is not a duration")))
 }
 
 fn optional_duration<'de, D: Deserializer<'de>>(

@@ -1,4 +1,4 @@
-// The story of the microblog, told by a client in TypeScript.
+// The tutorial client of the microblog in TypeScript.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -20,37 +20,37 @@ import {
   UserServiceDefinition,
 } from "../gen/microblog/user/v1/user_service.js";
 
-// Retries and deadlines: the library does what stands there. Of health checking @grpc/grpc-js
-// knows nothing; a call to a server that drains fails with UNAVAILABLE, and is retried.
+// The configuration of retries and deadlines, which the library executes. @grpc/grpc-js does not
+// check health: a call to a draining server fails with UNAVAILABLE, and is retried.
 const serviceConfig = new URL("../../../service-config.json", import.meta.url);
 
 const options: ChannelOptions = {
   "grpc.service_config": readFileSync(serviceConfig, "utf8"),
-  // A server that restarts is back within moments: look for it sooner than after a second.
+  // A restarting server is back quickly: reconnect sooner than after the default of 1 s.
   "grpc.initial_reconnect_backoff_ms": 100,
 };
 
-// No stream is waited on for ever: a network that swallows everything looks like a quiet
-// evening. Minutes in earnest; so short here that the story goes on.
+// The deadline of a stream. Without one, a client cannot tell a broken network from a feed without
+// new posts. A real client uses minutes; this one is short so that the tutorial continues.
 const streamMs = 3_000;
 
-// How a stream ends that can be opened again.
+// The codes after which a stream is opened again.
 const broken = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED];
 
 type Users = UserServiceClient<DeadlineOptions>;
 type Posts = PostServiceClient<DeadlineOptions>;
 
-/** Why the server refused, as it stands in the contract; undefined if it was not the server. */
+/** Returns the error reason of the contract, or undefined if the error is not from the server. */
 function reason(error: unknown): string | undefined {
   if (!(error instanceof RichClientError)) return undefined;
   const info = error.extra.find((detail) => detail.$type === ErrorInfo.$type);
   return (info as ErrorInfo | undefined)?.reason;
 }
 
-/** Creates a user, or finds the one who is there already. */
+/** Creates a user, or looks up the existing one. */
 async function signUp(users: Users, nickname: string, email: string): Promise<User> {
   try {
-    // With an id of its own, the library may send the request again: it is done once.
+    // With an idempotency key the library may retry the request: it is executed once.
     const created = await users.createUser({ user: { nickname, email }, requestId: randomUUID() });
     const user = created.user!;
     console.log(`${user.nickname} signed up`);
@@ -64,15 +64,15 @@ async function signUp(users: Users, nickname: string, email: string): Promise<Us
   }
 }
 
-/** Writes a post. Whoever saw no answer calls it again with the same request id. */
+/** Creates a post. A caller that got no response calls it again with the same request id. */
 async function write(posts: Posts, author: User, body: string, requestId: string): Promise<Post> {
   const { post } = await posts.createPost({ post: { authorId: author.id, body }, requestId });
   return post!;
 }
 
 /**
- * Shows what was and is written after a post, until the stream breaks or the post `until` was
- * shown. Returns the last one's id, to go on from there.
+ * Prints the posts after `afterId`, until the stream breaks or the post with the id `until` was
+ * printed. Returns the last id, from which the next call continues.
  */
 async function follow(posts: Posts, afterId: bigint, until?: bigint): Promise<bigint> {
   try {
@@ -88,7 +88,7 @@ async function follow(posts: Posts, afterId: bigint, until?: bigint): Promise<bi
   return afterId;
 }
 
-/** The story. */
+/** Runs the tutorial. */
 async function tell(users: Users, posts: Posts): Promise<void> {
   const john = await signUp(users, "john", "john@example.com");
   const susan = await signUp(users, "susan", "susan@example.com");
@@ -114,9 +114,9 @@ async function tell(users: Users, posts: Posts): Promise<void> {
   let last = await follow(posts, first.id - 1n);
   console.log("the stream broke");
   const third = await write(posts, john, "is anybody there?", randomUUID());
-  console.log(`john wrote meanwhile: ${third.body}`);
+  console.log(`john wrote another post: ${third.body}`);
   while (last !== third.id) {
-    await sleep(100); // As long as nobody answers, it asks again and again.
+    await sleep(100); // Retries until the server is back.
     last = await follow(posts, last, third.id);
   }
   console.log("nothing was missed");

@@ -1,5 +1,5 @@
-// The files of the page over HTTP, with the headers that keep it to itself: it runs no
-// script but its own, and calls nobody but the two services.
+// Serves the files of the page over HTTP, with a content security policy: the page runs only its own
+// script, and calls only the two services.
 
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -14,7 +14,7 @@ const FILES = new Map([
   ["/page.js", ["page.js", "text/javascript; charset=utf-8"]],
 ]);
 
-/** The folder of the built files. */
+/** The directory of the built files. */
 const DIST = new URL(".", import.meta.url);
 
 function headers(addresses: Addresses) {
@@ -28,7 +28,7 @@ function headers(addresses: Addresses) {
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
-    // The browser itself refuses to make markup of text.
+    // The browser rejects inserting text as markup.
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
   ];
@@ -40,7 +40,7 @@ function headers(addresses: Addresses) {
   };
 }
 
-/** Serves the page on `port`, 0 for any free one; `addresses` may be known later. */
+/** Serves the page on `port`, or on a free port if it is 0. Calls `addresses` for each request. */
 export async function servePages(
   port: number,
   addresses: () => Addresses,
@@ -56,7 +56,7 @@ export async function servePages(
     const [name, type] = FILES.get(path) ?? [];
     if (!name) {
       response.writeHead(404, { ...common, "content-type": "text/plain" });
-      response.end("There is no such file.\n");
+      response.end("File not found.\n");
       return;
     }
     const file = await readFile(fileURLToPath(new URL(name, DIST)));

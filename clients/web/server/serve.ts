@@ -1,4 +1,4 @@
-// `npm start`: the page on this machine, for services that run already.
+// `npm start`: serves the page on this machine, for services that are already running.
 
 import { servePages } from "./pages.ts";
 
@@ -12,4 +12,4 @@ console.log(`The page is at ${origin}
   users  ${addresses.users}
   posts  ${addresses.posts}
 
-Both have to answer it: start them with CORS_ALLOWED_ORIGINS=${origin}`);
+Start both services with CORS_ALLOWED_ORIGINS=${origin}`);

@@ -1,24 +1,24 @@
-// The page: a form to sign up, one to write, and the timeline.
+// The page: a form to sign up, a form to post, and the timeline.
 
 import {
-  PATIENCE,
+  CALL_TIMEOUT_MS,
   connect,
-  refusal,
+  explain,
   write,
   type Addresses,
-  type Refusal,
+  type CallError,
   type Services,
 } from "./services.ts";
 import { follow } from "./timeline.ts";
 
-/** Who writes here. */
+/** The signed-up user. */
 interface Account {
   id: bigint;
   nickname: string;
 }
 
-/** Unicode code points in a post. */
-const LONGEST_BODY = 140;
+/** The maximum length of a post, in Unicode code points. */
+const MAX_BODY_LENGTH = 140;
 
 const signUp = element("sign-up", HTMLFormElement);
 const compose = element("compose", HTMLFormElement);
@@ -29,23 +29,23 @@ let account: Account | undefined;
 
 function element<T extends HTMLElement>(id: string, kind: new () => T): T {
   const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`there is no ${kind.name} #${id}`);
+  if (!(found instanceof kind)) throw new Error(`missing ${kind.name} #${id}`);
   return found;
 }
 
-/** Says what went wrong, at the field that it is about, if it is about one. */
-function complain(form: HTMLFormElement, wrong: Refusal | undefined) {
+/** Shows an error in a form, and marks the invalid field. */
+function showError(form: HTMLFormElement, error: CallError | undefined) {
   const alert = form.querySelector<HTMLElement>("[role=alert]")!;
-  alert.textContent = wrong?.text ?? "";
-  alert.dataset["reason"] = wrong?.reason ?? "";
+  alert.textContent = error?.text ?? "";
+  alert.dataset["reason"] = error?.reason ?? "";
   for (const input of form.querySelectorAll<HTMLElement>("[data-field]")) {
-    const blamed = wrong?.field !== undefined && input.dataset["field"] === wrong.field;
-    input.setAttribute("aria-invalid", String(blamed));
-    if (blamed) input.focus();
+    const invalid = error?.field !== undefined && input.dataset["field"] === error.field;
+    input.setAttribute("aria-invalid", String(invalid));
+    if (invalid) input.focus();
   }
 }
 
-/** Has `send` done when the form is sent, once at a time. */
+/** Calls `send` when the form is submitted, unless a call is running. */
 function onSubmit(form: HTMLFormElement, send: () => Promise<void>) {
   const button = form.querySelector("button")!;
   form.addEventListener("submit", async (event) => {
@@ -54,9 +54,9 @@ function onSubmit(form: HTMLFormElement, send: () => Promise<void>) {
     button.setAttribute("aria-disabled", "true");
     try {
       await send();
-      complain(form, undefined);
+      showError(form, undefined);
     } catch (error) {
-      complain(form, refusal(error));
+      showError(form, explain(error));
     } finally {
       button.removeAttribute("aria-disabled");
     }
@@ -70,10 +70,10 @@ function input(form: HTMLFormElement, name: string): string {
 function start(services: Services) {
   onSubmit(signUp, async () => {
     const user = { nickname: input(signUp, "nickname"), email: input(signUp, "email") };
-    const answer = await write((requestId) =>
-      services.users.createUser({ user, requestId }, { timeoutMs: PATIENCE }),
+    const response = await write((requestId) =>
+      services.users.createUser({ user, requestId }, { timeoutMs: CALL_TIMEOUT_MS }),
     );
-    account = { id: answer.user!.id, nickname: answer.user!.nickname };
+    account = { id: response.user!.id, nickname: response.user!.nickname };
     who.textContent = `You write as ${account.nickname}.`;
     signUp.hidden = true;
     compose.hidden = false;
@@ -83,7 +83,7 @@ function start(services: Services) {
     if (!account) return;
     const post = { authorId: account.id, body: input(compose, "body") };
     await write((requestId) =>
-      services.posts.createPost({ post, requestId }, { timeoutMs: PATIENCE }),
+      services.posts.createPost({ post, requestId }, { timeoutMs: CALL_TIMEOUT_MS }),
     );
     body.value = "";
     count();
@@ -95,9 +95,9 @@ function start(services: Services) {
   });
 }
 
-/** Tells how many more characters fit; the service has the last word. */
+/** Shows the number of remaining characters. The service checks the length, too. */
 function count() {
-  const rest = LONGEST_BODY - Array.from(body.value.normalize("NFC")).length;
+  const rest = MAX_BODY_LENGTH - Array.from(body.value.normalize("NFC")).length;
   left.textContent = rest < 0 ? `${-rest} too many` : `${rest} left`;
   left.dataset["over"] = String(rest < 0);
 }

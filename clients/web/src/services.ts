@@ -1,4 +1,4 @@
-// The two services as the page sees them, and what their failures mean to people.
+// The clients of both services, and the texts of their errors for people.
 
 import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
@@ -7,7 +7,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_detai
 import { PostService } from "../gen/microblog/post/v1/post_service_pb.ts";
 import { UserService } from "../gen/microblog/user/v1/user_service_pb.ts";
 
-/** Where the services are. */
+/** The URLs of the services. */
 export interface Addresses {
   users: string;
   posts: string;
@@ -18,11 +18,11 @@ export interface Services {
   posts: Client<typeof PostService>;
 }
 
-/** How long a call with a single answer may take, in milliseconds. */
-export const PATIENCE = 10_000;
+/** The timeout of a unary call, in milliseconds. */
+export const CALL_TIMEOUT_MS = 10_000;
 
-/** How often a write is sent that fails for the load of the moment. */
-const ATTEMPTS = 4;
+/** The maximum number of attempts of a write that fails with a transient error. */
+const MAX_ATTEMPTS = 4;
 
 export function connect(addresses: Addresses): Services {
   const transport = (baseUrl: string) => createGrpcWebTransport({ baseUrl });
@@ -32,20 +32,20 @@ export function connect(addresses: Addresses): Services {
   };
 }
 
-/** A failure as the page shows it. */
-export interface Refusal {
-  /** The stable reason, or the name of the code where there is none. */
+/** An error as the page shows it. */
+export interface CallError {
+  /** The stable reason or, if it is missing, the name of the code. */
   reason: string;
-  /** What is said to people. */
+  /** The text for people. */
   text: string;
-  /** The path of the field that is wrong, such as `user.nickname`, if it is one. */
+  /** The path of the invalid field, such as `user.nickname`, if a field is the cause. */
   field?: string;
-  /** Whether the same may work a little later. */
-  passing: boolean;
+  /** Set if a retry may succeed. */
+  transient: boolean;
 }
 
-/** What `error` means, told by its ErrorInfo: messages are for people and may change. */
-export function refusal(error: unknown): Refusal {
+/** Explains an error by the reason in its ErrorInfo. Its message is for people and may change. */
+export function explain(error: unknown): CallError {
   const failure = ConnectError.from(error);
   const info = failure.findDetails(ErrorInfoSchema)[0];
   const reason = info?.reason ?? Code[failure.code] ?? "UNKNOWN";
@@ -53,21 +53,21 @@ export function refusal(error: unknown): Refusal {
     case "NICKNAME_TAKEN": {
       const nickname = info?.metadata["nickname"] ?? "";
       const text = `The nickname “${nickname}” is taken. Choose another.`;
-      return { reason, text, field: "user.nickname", passing: false };
+      return { reason, text, field: "user.nickname", transient: false };
     }
     case "EMAIL_TAKEN":
       return {
         reason,
         text: "There is an account with this email address already.",
         field: "user.email",
-        passing: false,
+        transient: false,
       };
     case "AUTHOR_NOT_FOUND":
-      return { reason, text: "Your account is gone. Sign up again.", passing: false };
+      return { reason, text: "Your account is gone. Sign up again.", transient: false };
     case "INVALID_FIELD": {
-      const wrong = failure.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
-      const text = wrong?.description ?? failure.rawMessage;
-      return { reason, text: sentence(text), field: wrong?.field, passing: false };
+      const violation = failure.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
+      const text = violation?.description ?? failure.rawMessage;
+      return { reason, text: sentence(text), field: violation?.field, transient: false };
     }
     case "NOT_READY":
     case "DATABASE_BUSY":
@@ -75,18 +75,18 @@ export function refusal(error: unknown): Refusal {
     case "STORAGE_FULL":
     case "SHUTTING_DOWN":
     case "USER_SERVICE_UNAVAILABLE":
-      return { reason, text: "The service is busy. Try again in a moment.", passing: true };
+      return { reason, text: "The service is busy. Try again in a moment.", transient: true };
   }
   if (!info) {
-    // No answer of the service: it is not there, or it does not answer this page.
-    return { reason, text: "The service cannot be reached.", passing: true };
+    // The error is not from the service: it is unreachable, or it rejects the origin of this page.
+    return { reason, text: "The service cannot be reached.", transient: true };
   }
-  return { reason, text: sentence(failure.rawMessage), passing: false };
+  return { reason, text: sentence(failure.rawMessage), transient: false };
 }
 
 /**
- * A write, sent again while it fails for the load of the moment. `send` gets a request id,
- * the same each time: what was written, though its answer was lost, is not written twice.
+ * Sends a write, and retries it while it fails with a transient error. Every attempt has the same
+ * request id, so that a write whose response was lost is not executed twice.
  */
 export async function write<T>(send: (requestId: string) => Promise<T>): Promise<T> {
   const requestId = uuid();
@@ -94,19 +94,19 @@ export async function write<T>(send: (requestId: string) => Promise<T>): Promise
     try {
       return await send(requestId);
     } catch (error) {
-      if (attempt === ATTEMPTS || !refusal(error).passing) throw error;
+      if (attempt === MAX_ATTEMPTS || !explain(error).transient) throw error;
       await pause(100 * 2 ** attempt);
     }
   }
 }
 
-/** Half as long again at the most, so that not all come back at once. */
+/** Waits 1 to 1.5 times as long, at random, so that clients do not all return together. */
 export function pause(milliseconds: number): Promise<void> {
   const time = milliseconds * (1 + Math.random() / 2);
   return new Promise((resolve) => setTimeout(resolve, time));
 }
 
-/** `crypto.randomUUID` is there only on HTTPS and on this machine. */
+/** Generates a UUID. `crypto.randomUUID` exists only for HTTPS and localhost. */
 function uuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
@@ -116,6 +116,6 @@ function uuid(): string {
 }
 
 function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  const capitalized = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(capitalized) ? capitalized : `${capitalized}.`;
 }

@@ -1,28 +1,28 @@
-// The posts, newest first, as they are written: a page of those that are there, and then a
-// stream that is taken up again wherever it broke.
+// The timeline: lists the latest posts, then follows new posts by a stream, which it resumes after
+// the last post when it breaks.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { Author_State, type Post } from "../gen/microblog/post/v1/post_service_pb.ts";
-import { PATIENCE, pause, refusal, type Services } from "./services.ts";
+import { CALL_TIMEOUT_MS, pause, explain, type Services } from "./services.ts";
 
-/** How many posts stand on the page at the most: the oldest leave it. */
-const KEPT = 200;
+/** The maximum number of posts on the page. Older ones are removed. */
+const MAX_POSTS = 200;
 
-/** How many of those that are there already are shown. */
+/** The number of posts that are listed first. */
 const FIRST_PAGE = 50;
 
-/** How long to wait before a stream is taken up again, in milliseconds: at first, at most. */
-const [BACK_OFF, LONGEST_BACK_OFF] = [500, 10_000];
+/** The first and the longest delay before a stream is resumed, in milliseconds. */
+const [BACKOFF_MS, MAX_BACKOFF_MS] = [500, 10_000];
 
-/** Follows the posts for as long as the page is there. */
+/** Follows the posts until the page is closed. */
 export async function follow(
   services: Services,
   list: HTMLOListElement,
   tell: (state: string, live: boolean) => void,
 ): Promise<never> {
   let last: bigint | undefined;
-  let wait = BACK_OFF;
+  let wait = BACKOFF_MS;
   for (;;) {
     try {
       last ??= await firstPage(services, list);
@@ -34,28 +34,28 @@ export async function follow(
         if (!post) continue;
         show(list, post);
         last = post.id;
-        wait = BACK_OFF;
+        wait = BACKOFF_MS;
       }
     } catch (error) {
-      // A deadline or a drain ends streams as well: neither is worth an alarm.
+      // A deadline ends the stream regularly, so it is not shown as an error.
       const ended = ConnectError.from(error).code === Code.DeadlineExceeded;
-      if (!ended) tell(`${refusal(error).text} Connecting again…`, false);
+      if (!ended) tell(`${explain(error).text} Connecting again…`, false);
     }
     await pause(wait);
-    wait = Math.min(2 * wait, LONGEST_BACK_OFF);
+    wait = Math.min(2 * wait, MAX_BACKOFF_MS);
   }
 }
 
-/** Shows the newest posts; gives the id of the last of them, or 0. */
+/** Shows the latest posts. Returns the id of the newest one, or 0. */
 async function firstPage(services: Services, list: HTMLOListElement): Promise<bigint> {
   const request = { pageSize: FIRST_PAGE };
-  const { posts } = await services.posts.listPosts(request, { timeoutMs: PATIENCE });
+  const { posts } = await services.posts.listPosts(request, { timeoutMs: CALL_TIMEOUT_MS });
   list.replaceChildren();
   for (const post of posts.toReversed()) show(list, post);
   return posts[0]?.id ?? 0n;
 }
 
-/** Puts a post on top. What its author wrote is text, and never markup. */
+/** Inserts a post on top. `textContent` keeps markup in it from being executed. */
 function show(list: HTMLOListElement, post: Post) {
   const item = document.createElement("li");
   const article = document.createElement("article");
@@ -75,12 +75,12 @@ function show(list: HTMLOListElement, post: Post) {
   item.append(article);
   item.dataset["post"] = post.id.toString();
   list.prepend(item);
-  while (list.children.length > KEPT) list.lastElementChild?.remove();
+  while (list.children.length > MAX_POSTS) list.lastElementChild?.remove();
 }
 
-/** Who wrote it, as far as that is known now. */
+/** Returns the name of the author, as far as it was resolved. */
 function nameOf(post: Post): string {
   const author = post.author;
-  if (author?.state === Author_State.DELETED) return "somebody who is gone";
+  if (author?.state === Author_State.DELETED) return "deleted user";
   return author?.nickname || `user ${post.authorId}`;
 }

@@ -1,4 +1,4 @@
-// The page in a real browser, against the real services: one page writes, another sees it.
+// Tests the page in a real browser against the real services.
 //
 //   node dist/test.mjs PROGRAMS CHROMIUM
 
@@ -11,39 +11,39 @@ import { join } from "node:path";
 import { chromium, type BrowserContext, type Page } from "playwright-core";
 
 import { servePages } from "../server/pages.ts";
-import { Place, type Service } from "./services.ts";
+import { TestSystem, type Service } from "./services.ts";
 
 const [programs, executablePath] = process.argv.slice(2);
 if (!programs || !executablePath) throw new Error("usage: test.mjs PROGRAMS CHROMIUM");
 
-/** How long anything may take on the page, in milliseconds. */
-const PATIENCE = 15_000;
+/** The timeout of every step on the page, in milliseconds. */
+const TIMEOUT_MS = 15_000;
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const ANY = "127.0.0.1:0";
 
-/** All that a check needs. */
-interface Stage {
-  place: Place;
+/** The fixture of the tests. */
+interface Fixture {
+  system: TestSystem;
   browser: BrowserContext;
   origin: string;
   users: Service;
   posts: Service;
-  /** The page that writes, and the one that looks on. */
+  /** The page that posts, and another page. */
   writer: Page;
   reader: Page;
-  /** What the browser complained about. */
-  complaints: string[];
+  /** The errors that the browser logged. */
+  errors: string[];
 }
 
-/** A page that is live. */
-async function open(stage: Pick<Stage, "browser" | "complaints">, origin: string): Promise<Page> {
-  const page = await stage.browser.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  page.on("pageerror", (error) => stage.complaints.push(String(error)));
-  page.on("console", (said) => {
-    if (said.type() === "error") stage.complaints.push(said.text());
+/** Opens a page. */
+async function open(fixture: Pick<Fixture, "browser" | "errors">, origin: string): Promise<Page> {
+  const page = await fixture.browser.newPage();
+  page.setDefaultTimeout(TIMEOUT_MS);
+  page.on("pageerror", (error) => fixture.errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") fixture.errors.push(message.text());
   });
   await page.goto(origin);
   return page;
@@ -62,23 +62,23 @@ async function post(page: Page, body: string) {
   await page.getByRole("button", { name: "Post" }).click();
 }
 
-/** Waits until the newest post of a page has this text, and nothing but it. */
+/** Waits until the newest post on a page has exactly this text. */
 async function newest(page: Page, body: string) {
   const paragraph = page.getByRole("log").locator("li").first().locator("p");
   await paragraph.getByText(body, { exact: true }).waitFor();
 }
 
-/** What a page is told of a refusal: its reason, and the field that is blamed. */
-async function refused(page: Page, reason: string) {
+/** Waits for an error with this reason. Returns its text, and the ids of the invalid fields. */
+async function rejected(page: Page, reason: string) {
   const alert = page.locator(`[role=alert][data-reason="${reason}"]:visible`);
   await alert.waitFor();
-  const blamed = page.locator("[aria-invalid=true]:visible");
-  const names = await blamed.evaluateAll((inputs) => inputs.map((one) => one.id));
-  return { text: await alert.textContent(), blamed: names };
+  const invalid = page.locator("[aria-invalid=true]:visible");
+  const names = await invalid.evaluateAll((inputs) => inputs.map((input) => input.id));
+  return { text: await alert.textContent(), invalid: names };
 }
 
-/** The rules of accessibility that a page breaks. */
-async function broken(page: Page): Promise<string[]> {
+/** Returns the accessibility rules that a page violates. */
+async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const found = await page.evaluate(async () => {
     const axe = (globalThis as unknown as { axe: typeof import("axe-core") }).axe;
@@ -87,13 +87,13 @@ async function broken(page: Page): Promise<string[]> {
   return found.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html).join(" ")}`);
 }
 
-const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
-  "somebody signs up": async ({ writer }) => {
+const TESTS: Record<string, (fixture: Fixture) => Promise<void>> = {
+  "a user signs up": async ({ writer }) => {
     await signUp(writer, "susan", "susan@example.com");
     await writer.getByText("You write as susan.").waitFor();
   },
 
-  "what one page writes, another sees at once": async ({ writer, reader }) => {
+  "a new post appears on another page": async ({ writer, reader }) => {
     await post(writer, "my first post!");
     await newest(reader, "my first post!");
     await newest(writer, "my first post!");
@@ -101,7 +101,7 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
     assert.equal(await reader.getByRole("log").locator("li strong").innerText(), "susan");
   },
 
-  "markup that an author writes is shown as text": async ({ writer, reader }) => {
+  "markup in a post is shown as text": async ({ writer, reader }) => {
     const body = `<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">`;
     await post(writer, body);
     await newest(reader, body);
@@ -109,31 +109,31 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
     assert.equal(await reader.evaluate("window.hacked"), undefined);
   },
 
-  "a taken nickname is refused at its field": async ({ reader }) => {
+  "a taken nickname is rejected at its field": async ({ reader }) => {
     await signUp(reader, "SUSAN", "other@example.com");
-    const { text, blamed } = await refused(reader, "NICKNAME_TAKEN");
+    const { text, invalid } = await rejected(reader, "NICKNAME_TAKEN");
     assert.equal(text, "The nickname “SUSAN” is taken. Choose another.");
-    assert.deepEqual(blamed, ["nickname"]);
+    assert.deepEqual(invalid, ["nickname"]);
   },
 
-  "an address that is none is refused at its field": async ({ reader }) => {
+  "an invalid email address is rejected at its field": async ({ reader }) => {
     await signUp(reader, "john", "nowhere");
-    assert.deepEqual((await refused(reader, "INVALID_FIELD")).blamed, ["email"]);
+    assert.deepEqual((await rejected(reader, "INVALID_FIELD")).invalid, ["email"]);
   },
 
-  "a post that is too long is refused, and kept to be shortened": async ({ writer }) => {
+  "a post that is too long is rejected and stays editable": async ({ writer }) => {
     const body = "x".repeat(141);
     await post(writer, body);
-    assert.deepEqual((await refused(writer, "INVALID_FIELD")).blamed, ["body"]);
+    assert.deepEqual((await rejected(writer, "INVALID_FIELD")).invalid, ["body"]);
     assert.equal(await writer.getByText("1 too many").count(), 1);
     assert.equal(await writer.getByLabel("What is new?").inputValue(), body);
   },
 
-  "whoever uses it without a mouse or without eyes can": async ({ writer, reader }) => {
+  "the page is accessible and usable by keyboard": async ({ writer, reader }) => {
     for (const colorScheme of ["light", "dark"] as const) {
       for (const page of [writer, reader]) {
         await page.emulateMedia({ colorScheme });
-        assert.deepEqual(await broken(page), []);
+        assert.deepEqual(await violations(page), []);
       }
     }
     await reader.getByLabel("Nickname").fill("john");
@@ -146,18 +146,18 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
     await newest(reader, "by keyboard");
   },
 
-  "the browser has nothing to complain about": async ({ complaints }) => {
-    assert.deepEqual(complaints, []);
+  "the browser logs no error": async ({ errors }) => {
+    assert.deepEqual(errors, []);
   },
 
-  "a timeline that is cut off misses nothing": async (stage) => {
-    const { place, posts, origin, users, writer, reader } = stage;
-    await place.end(posts);
+  "an interrupted timeline misses no post": async (fixture) => {
+    const { system, posts, origin, users, writer, reader } = fixture;
+    await system.end(posts);
     await reader.getByText("Connecting again…").waitFor();
     const listen = new URL(posts.url).host;
     const settings = { POST_SERVICE_LISTEN: listen, USER_SERVICE_URL: users.url };
-    // Written to the restarted service, before the page is back or after.
-    stage.posts = await place.start("post-service", { ...settings, CORS_ALLOWED_ORIGINS: origin });
+    // The page may reconnect before or after this post.
+    fixture.posts = await system.start("post-service", { ...settings, CORS_ALLOWED_ORIGINS: origin });
     await post(writer, "while you were away");
     await newest(reader, "while you were away");
     await live(reader);
@@ -165,47 +165,47 @@ const CHECKS: Record<string, (stage: Stage) => Promise<void>> = {
     assert.equal(bodies.length, 4, bodies.join("\n"));
   },
 
-  "a page of another origin gets no answer": async (stage) => {
-    const addresses = { users: stage.users.url, posts: stage.posts.url };
+  "a page of a disallowed origin gets no response": async (fixture) => {
+    const addresses = { users: fixture.users.url, posts: fixture.posts.url };
     const other = await servePages(0, () => addresses);
     try {
-      const page = await open(stage, other.origin);
+      const page = await open(fixture, other.origin);
       await page.getByText("The service cannot be reached.").waitFor();
       await signUp(page, "mallory", "mallory@example.com");
-      await refused(page, "Unknown");
+      await rejected(page, "Unknown");
       assert.equal(await page.getByRole("log").locator("li").count(), 0);
     } finally {
       other.server.close();
     }
-    await stage.writer.reload();
-    await signUp(stage.writer, "mallory", "mallory@example.com");
-    await stage.writer.getByText("You write as mallory.").waitFor();
+    await fixture.writer.reload();
+    await signUp(fixture.writer, "mallory", "mallory@example.com");
+    await fixture.writer.getByText("You write as mallory.").waitFor();
   },
 };
 
-async function stage(place: Place, browser: BrowserContext): Promise<Stage> {
+async function setUp(system: TestSystem, browser: BrowserContext): Promise<Fixture> {
   let addresses = { users: "", posts: "" };
   const { origin } = await servePages(0, () => addresses);
   const web = { CORS_ALLOWED_ORIGINS: origin };
-  const users = await place.start("user-service", { ...web, USER_SERVICE_LISTEN: ANY });
-  const posts = await place.start("post-service", {
+  const users = await system.start("user-service", { ...web, USER_SERVICE_LISTEN: ANY });
+  const posts = await system.start("post-service", {
     ...web,
     POST_SERVICE_LISTEN: ANY,
     USER_SERVICE_URL: users.url,
   });
   addresses = { users: users.url, posts: posts.url };
-  const complaints: string[] = [];
+  const errors: string[] = [];
   const [writer, reader] = [
-    await open({ browser, complaints }, origin),
-    await open({ browser, complaints }, origin),
+    await open({ browser, errors }, origin),
+    await open({ browser, errors }, origin),
   ];
   await Promise.all([live(writer), live(reader)]);
-  return { place, browser, origin, users, posts, writer, reader, complaints };
+  return { system, browser, origin, users, posts, writer, reader, errors };
 }
 
 async function main(): Promise<number> {
   const profile = mkdtempSync(join(tmpdir(), "microblog-chromium-"));
-  const place = new Place(programs!);
+  const system = new TestSystem(programs!);
   const browser = await chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
@@ -221,10 +221,10 @@ async function main(): Promise<number> {
   });
   let failed = 0;
   try {
-    const all = await stage(place, browser);
-    for (const [name, check] of Object.entries(CHECKS)) {
+    const all = await setUp(system, browser);
+    for (const [name, test] of Object.entries(TESTS)) {
       try {
-        await check(all);
+        await test(all);
         console.log(`passed  ${name}`);
       } catch (error) {
         failed += 1;
@@ -233,10 +233,10 @@ async function main(): Promise<number> {
     }
   } finally {
     await browser.close();
-    place.close();
+    system.close();
     rmSync(profile, { recursive: true, force: true });
   }
-  console.log(`${Object.keys(CHECKS).length - failed} passed, ${failed} failed`);
+  console.log(`${Object.keys(TESTS).length - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
 

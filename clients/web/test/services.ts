@@ -1,4 +1,4 @@
-// The programs of the system as processes, on a database and on ports of their own.
+// Runs the programs of the system as processes, on a new database and free ports.
 
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -7,22 +7,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** How long a program may take to serve, in milliseconds. */
-const PATIENCE = 30_000;
+/** The timeout for the start of a service, in milliseconds. */
+const START_TIMEOUT_MS = 30_000;
 
-/** A service that runs. */
+/** A running service. */
 export interface Service {
   url: string;
   process: ChildProcess;
 }
 
-/** A folder with a migrated database, and the services that run on it. */
-export class Place {
+/** A directory with a migrated database, and the services that run on it. */
+export class TestSystem {
   readonly folder = mkdtempSync(join(tmpdir(), "microblog-web-"));
   readonly #programs: string;
   readonly #running = new Set<ChildProcess>();
 
-  /** `programs` is the folder that the programs are in. */
+  /** Creates the database with the migrator in the directory `programs`. */
   constructor(programs: string) {
     this.#programs = programs;
     const migrator = join(programs, "migrator");
@@ -30,7 +30,7 @@ export class Place {
     if (done.status !== 0) throw new Error(`the migrator failed: ${done.stderr}`);
   }
 
-  /** Starts a service; it serves when this resolves. */
+  /** Starts a service, and resolves once it is serving. */
   async start(name: string, settings: Record<string, string>): Promise<Service> {
     const env = this.#environment(settings);
     const service = spawn(join(this.#programs, name), {
@@ -38,18 +38,18 @@ export class Place {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#running.add(service);
-    const serves = new Promise<string>((resolve, reject) => {
+    const url = new Promise<string>((resolve, reject) => {
       createInterface({ input: service.stdout }).on("line", (line) => {
         const { message, address } = JSON.parse(line) as Record<string, string>;
         if (message === "serving") resolve(`http://${address}`);
       });
-      service.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)));
-      setTimeout(() => reject(new Error(`${name} does not serve`)), PATIENCE).unref();
+      service.once("exit", (code) => reject(new Error(`${name} exited with ${code}`)));
+      setTimeout(() => reject(new Error(`${name} is not serving`)), START_TIMEOUT_MS).unref();
     });
-    return { url: await serves, process: service };
+    return { url: await url, process: service };
   }
 
-  /** Ends a service as a container engine does, and waits until it has. */
+  /** Stops a service by SIGTERM, as a container engine does, and waits until it has exited. */
   async end({ process: service }: Service): Promise<void> {
     const ended = once(service, "exit");
     service.kill("SIGTERM");
@@ -57,7 +57,7 @@ export class Place {
     this.#running.delete(service);
   }
 
-  /** Ends what runs, and removes the folder. */
+  /** Kills the running services, and removes the directory. */
   close() {
     for (const service of this.#running) service.kill("SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
