@@ -75,26 +75,26 @@ const MEASURED: Execution = Not("benchmark figures depend on the machine");
 
 const PERFORMANCE: &[Part] = &[
     part("Performance", Same, &[MEASURED]),
-    part("The machine", Same, &[MEASURED]),
-    part("So that it stays", Same, &[MEASURED]),
+    part("Machine", Same, &[MEASURED]),
+    part("Regression checks", Same, &[MEASURED]),
 ];
 
 const TOOLS: &[Part] = &[
-    part("By reflection", Running, &[Run, Run]),
-    part("By a descriptor set", Same, &[Run, Run]),
-    part("By the `.proto` files", Same, &[Run]),
-    part("As a browser does", Same, &[Run]),
+    part("With reflection", Running, &[Run, Run]),
+    part("With a descriptor set", Same, &[Run, Run]),
+    part("With the `.proto` files", Same, &[Run]),
+    part("With gRPC-Web", Same, &[Run]),
     part(
-        "In a window",
+        "With a graphical client",
         Same,
-        &[Not("grpcui is in no package that could be installed")],
+        &[Not("no installable package contains grpcui")],
     ),
 ];
 
 const KUBERNETES: &[Part] = &[
-    part("On Kubernetes", Same, &[Not("it takes a cluster")]),
+    part("Kubernetes", Same, &[Not("needs a cluster")]),
     part(
-        "The manifest",
+        "Manifest",
         Same,
         &[Elsewhere("tests/deployment/kubernetes.rs")],
     ),
@@ -114,9 +114,9 @@ const API: &[Part] = &[
 const ARCHITECTURE: &[Part] = &[part("Layers", Empty, &[DIAGRAM])];
 
 const CLIENTS: &[Part] = &[
-    part("The first call", Same, &[Elsewhere("clients/run"); 2]),
+    part("First call", Same, &[Elsewhere("clients/run"); 2]),
     part("In your own project", Same, &[Elsewhere("clients/run"); 5]),
-    part("When the contract changes", Same, &[Elsewhere(".ci/run")]),
+    part("Contract changes", Same, &[Elsewhere(".ci/run")]),
 ];
 
 /// A script runs these commands in order with containers.
@@ -146,7 +146,7 @@ const fn containers(heading: &'static str, blocks: &'static [Execution]) -> Part
     part(heading, Same, blocks)
 }
 
-const ERRORS: &[Part] = &[part("What a failure looks like", Running, &[Run])];
+const ERRORS: &[Part] = &[part("Example", Running, &[Run])];
 
 /// Returns the parts of a document that contain blocks, in order.
 pub fn of(document: &str) -> Vec<Part> {
