@@ -18,7 +18,7 @@ use crate::{
     system::{ServicePair, Variant},
 };
 
-/// One run of the bench.
+/// A run of the bench.
 #[derive(Debug)]
 pub struct Bench {
     folder: PathBuf,

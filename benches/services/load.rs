@@ -25,7 +25,7 @@ const MAX_SLICE_FACTOR: u32 = 8;
 /// Upper bound of the time for calls that are still running at the end of a slice.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One of this number of responses is checked.
+/// Number of responses of which the first is checked.
 const CHECK_EVERY: u64 = 61;
 
 /// Builds the request with a number, including its gRPC prefix.

@@ -36,7 +36,7 @@ const WATCHERS: u64 = 1000;
 /// Number of connections. A server allows 128 streams on each.
 const CONNECTIONS: u64 = 10;
 
-/// One of this number of messages is decoded.
+/// Number of messages of which the first is decoded.
 const CHECK_EVERY: u64 = 16;
 
 /// Number of rounds. Each round starts new groups of watchers.
