@@ -171,7 +171,7 @@ async fn second_system_on_the_same_port_fails_with_one_line() {
         command.env(variable, &address);
         let run = run(command).await;
 
-        run.assert_refused(78, &[&address, "taken"]);
+        run.assert_refused(78, &[&address, "in use"]);
         assert_eq!(run.stdout, [""; 0]);
     }
 }
