@@ -8,6 +8,7 @@
 //! last it creates the indexes, views and triggers. It runs in a transaction in which foreign
 //! keys and `legacy_alter_table` are off, and contains no PRAGMA.
 
+mod affinity;
 mod dependents;
 mod error;
 mod plan;

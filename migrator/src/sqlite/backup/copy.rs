@@ -180,38 +180,20 @@ impl UnverifiedBackup {
             .await
             .map_err(unreadable)?;
 
-        let found = self
-            .summarize_copy()
-            .await
-            .map_err(|error| Error::Differs {
-                file: self.partial.target().to_owned(),
-                what: error.to_string(),
-            })?;
         let differs = |what| Error::Differs {
             file: self.partial.target().to_owned(),
             what,
         };
-        match found {
-            Ok(found) => match expected.difference(&found) {
-                Some(what) => Err(differs(what)),
-                None => Ok(
-                    preliminary_manifest(database, self.reason.clone(), self.time, sqlite)
-                        .with_summary(found),
-                ),
-            },
-            Err(what) => Err(differs(what)),
-        }
-    }
-
-    /// Returns the summary of the copy, or the first damage in it.
-    async fn summarize_copy(&self) -> Result<Result<summary::Summary, String>, sqlx::Error> {
-        let mut copy = summary::open_partial(self.partial.path()).await?;
-        let found = match summary::find_damage(&mut copy).await? {
-            Some(what) => Err(what),
-            None => Ok(summary::read(&mut copy).await?),
-        };
+        let mut copy = summary::open_partial(self.partial.path())
+            .await
+            .map_err(|error| differs(error.to_string()))?;
+        let found = summary::verify(&mut copy).await.map_err(differs)?;
         session::close(copy).await;
-        Ok(found)
+        if let Some(what) = expected.difference(&found) {
+            return Err(differs(what));
+        }
+        let manifest = preliminary_manifest(database, self.reason.clone(), self.time, sqlite);
+        Ok(manifest.with_summary(found))
     }
 }
 

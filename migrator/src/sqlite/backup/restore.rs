@@ -328,7 +328,7 @@ async fn verify_pre_restore_backup(
 }
 
 /// Compares the database with the restored backup. Returns `false` if another process wrote right
-/// after the commit: then only damage was looked for.
+/// after the commit: then only the damage counts.
 async fn compare_restored(
     verifier: &mut SqliteConnection,
     copied: CommittedBackup,
@@ -340,12 +340,9 @@ async fn compare_restored(
     let unchanged_since_commit = copied
         .unchanged_since_commit()
         .map_err(|error| error.to_string())?;
-    if let Some(what) = summary::find_damage(verifier).await.map_err(failed)? {
-        return Err(what);
-    }
+    let found = summary::verify(verifier).await?;
     if !unchanged_since_commit {
         return Ok(false);
     }
-    let found = summary::read(verifier).await.map_err(failed)?;
     expected.difference(&found).map_or(Ok(true), Err)
 }

@@ -192,6 +192,15 @@ pub(super) async fn find_damage(
     Ok((found != "ok").then(|| found.replace(['\n', '\r'], " ")))
 }
 
+/// Looks for damage and reads the summary. Returns the damage, or SQLite's error, as text.
+pub(super) async fn verify(connection: &mut SqliteConnection) -> Result<Summary, String> {
+    let failed = |error: sqlx::Error| error.to_string();
+    if let Some(what) = find_damage(connection).await.map_err(failed)? {
+        return Err(what);
+    }
+    read(connection).await.map_err(failed)
+}
+
 /// Returns the version of SQLite, such as `3.51.3`.
 pub(super) async fn sqlite_version(
     connection: &mut SqliteConnection,

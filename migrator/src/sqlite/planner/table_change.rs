@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::{
+    affinity::{Affinity, affinity},
     renamed::RenamedSchema,
     renames::Renames,
-    row_copy::{self, Affinity, affinity},
+    row_copy,
 };
 use crate::{
     project::migrations::Direction,
