@@ -95,8 +95,8 @@ impl Authors {
         }
     }
 
-    /// Returns the time until which no entry of these authors is due for a refresh, or `None` if one
-    /// of them is not cached.
+    /// Returns the time until which no entry of these authors is due for a refresh. Returns `None`
+    /// if an author is not cached.
     pub fn fresh_until(&self, ids: impl IntoIterator<Item = AuthorId>) -> Option<Instant> {
         let cache = self.loader.cache();
         // `None` is less than any time.
