@@ -1,9 +1,9 @@
-//! Has the crate compiled anew when a service's schema, migrations or statements change:
-//! they are compiled in, and Cargo knows of no file outside the crate.
+//! Recompiles the crate when a service's schema, migrations or statements change. They are compiled
+//! in, and Cargo does not watch files outside the crate.
 
 fn main() {
     for service in ["user-service", "post-service"] {
-        // Of a folder Cargo watches every file, so a new one counts too.
+        // Cargo watches all files of a folder, including new ones.
         for part in ["migrations", ".sqlx", "schema.sql", "released.json"] {
             println!("cargo::rerun-if-changed=../{service}/{part}");
         }

@@ -1,5 +1,5 @@
-//! Whether a project holds together: what is declared, the migrations that lead there and
-//! back, and the statements that run on it. Knows no SQL.
+//! `check`: verifies the declared schema, the migrations, the recorded statements and the history.
+//! Knows no SQL.
 
 use std::{fmt, time::Duration};
 
@@ -16,67 +16,68 @@ use crate::{
     state::{catalog::Difference, error::DatabaseError},
 };
 
-/// What was checked, and what was found.
+/// The results of all checks.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// The migrations lead to what is declared.
+    /// The migrations produce the declared schema.
     pub(crate) declared: Check<Difference>,
-    /// Each migration can be applied, undone and applied again.
+    /// Each migration can be applied, reverted and reapplied.
     pub(crate) steps: Check<RoundTripFailure>,
-    /// Each statement of the services fits the migrated schema.
+    /// Each statement of the services is valid on the migrated schema.
     pub(crate) statements: Check<BrokenStatement>,
-    /// The rules for migrations are kept.
+    /// No lint rule is broken.
     pub(crate) lint: Check<Finding>,
-    /// What was applied to the database is what the migrations are; `None` without one.
+    /// The history of the database matches the migrations; `None` without a database.
     pub(crate) history: Option<Check<MigrationStatus>>,
-    /// What is pending can be applied, and keeps nobody waiting for too long; `None` if
-    /// nothing is.
+    /// The pending migrations can be applied without blocking the services for too long; `None`
+    /// without pending migrations.
     pub(crate) speed: Option<Check<Finding>>,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Check<T> {
-    /// Whether nothing was found.
+    /// Whether there are no findings.
     pub(crate) ok: bool,
     pub(crate) findings: Vec<T>,
 }
 
-/// A migration that does not lead there and back.
+/// A migration whose round trip failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RoundTripFailure {
-    /// A script that SQLite refuses.
+    /// SQLite rejects a script.
     Refused {
         #[serde(flatten)]
         location: SourceLocation,
-        /// What SQLite says.
+        /// The error of SQLite.
         message: String,
     },
-    /// A script that leaves something else behind than there was before.
-    NotUndone {
-        /// As the repository has it.
+    /// A script produces another schema than before the round trip.
+    #[serde(rename = "not_undone")]
+    NotReverted {
+        /// The path in the repository.
         file: String,
         differences: Vec<Difference>,
     },
 }
 
-/// A statement that SQLite refuses.
+/// A recorded statement that SQLite rejects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct BrokenStatement {
-    /// Where it is recorded.
+    /// The file of the record.
     pub(crate) file: String,
-    /// In one line.
+    /// The statement in one line.
     pub(crate) statement: String,
-    /// What SQLite says.
+    /// The error of SQLite.
     pub(crate) message: String,
 }
 
-/// Checks a project, without any database.
+/// Checks a project without a database.
 ///
 /// # Errors
 ///
-/// [`Error`]: it cannot be checked.
+/// [`Error`] if a check cannot be executed.
 pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
     let declared = DesiredSchema::new(project).await?.schema;
     let scripts = Scripts::new(project)?;
@@ -96,13 +97,12 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
 }
 
 impl Migrator {
-    /// Checks a project; and, if there is a database, that the history of it is intact, and
-    /// that a copy of it can be upgraded while the write lock is held for no longer than
-    /// `longest_wait`.
+    /// Checks a project. If the database exists, also checks its history, and that the upgrade of a
+    /// copy succeeds and holds the write lock for at most `longest_wait`.
     ///
     /// # Errors
     ///
-    /// [`Error`]: it cannot be checked.
+    /// [`Error`] if a check cannot be executed.
     pub async fn check(
         &self,
         project: &Project,
@@ -113,16 +113,17 @@ impl Migrator {
             Err(Error::Database(DatabaseError::NotFound { .. })) => return Ok(report),
             status => status?,
         };
-        let (fits, strange): (Vec<_>, Vec<_>) = status.migrations.into_iter().partition(|entry| {
-            matches!(
-                entry.state,
-                MigrationState::Applied | MigrationState::Pending
-            )
-        });
-        let intact = strange.is_empty();
-        report.history = Some(strange.into());
-        if intact
-            && fits
+        let (expected, unexpected): (Vec<_>, Vec<_>) =
+            status.migrations.into_iter().partition(|entry| {
+                matches!(
+                    entry.state,
+                    MigrationState::Applied | MigrationState::Pending
+                )
+            });
+        let is_intact = unexpected.is_empty();
+        report.history = Some(unexpected.into());
+        if is_intact
+            && expected
                 .iter()
                 .any(|entry| entry.state == MigrationState::Pending)
         {
@@ -133,9 +134,8 @@ impl Migrator {
 }
 
 impl CheckReport {
-    /// 0 if all is well; else that of the first of these that is not: 6 the history, 5 the
-    /// rules, 3 what
-    /// is declared, 1 the steps and the statements.
+    /// Returns 0 if no check failed, otherwise the code of the first failed one: 6 for the history,
+    /// 5 for the lint rules, 3 for the declared schema, 1 for the round trips and the statements.
     #[must_use]
     pub fn exit_code(&self) -> Exit {
         let ok = |check: &Option<Check<Finding>>| check.as_ref().is_none_or(|check| check.ok);
@@ -156,19 +156,19 @@ impl CheckReport {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.declared
-            .write(f, "the migrations lead to what is declared")?;
+            .write(f, "the migrations produce the declared schema")?;
         self.steps
-            .write(f, "each migration can be applied, undone and applied again")?;
+            .write(f, "each migration can be applied, reverted and reapplied")?;
         self.statements
-            .write(f, "each statement fits the migrated schema")?;
-        self.lint.write(f, "the rules for migrations are kept")?;
+            .write(f, "each statement is valid on the migrated schema")?;
+        self.lint.write(f, "no lint rule is broken")?;
         if let Some(history) = &self.history {
             history.write(f, "the history of the database is intact")?;
         }
         if let Some(speed) = &self.speed {
             speed.write(
                 f,
-                "what is pending can be applied, and keeps nobody waiting for too long",
+                "the pending migrations can be applied without blocking the services for too long",
             )?;
         }
         Ok(())
@@ -185,9 +185,9 @@ impl<T> From<Vec<T>> for Check<T> {
 }
 
 impl<T: fmt::Display> Check<T> {
-    fn write(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>, title: &str) -> fmt::Result {
         let result = if self.ok { "ok" } else { "failed" };
-        writeln!(f, "{result:<6}  {what}")?;
+        writeln!(f, "{result:<6}  {title}")?;
         for finding in &self.findings {
             for line in finding.to_string().lines() {
                 writeln!(f, "        {line}")?;
@@ -201,8 +201,8 @@ impl fmt::Display for RoundTripFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { location, message } => write!(f, "{location}: {message}"),
-            Self::NotUndone { file, differences } => {
-                write!(f, "{file} does not lead back to what there was")?;
+            Self::NotReverted { file, differences } => {
+                write!(f, "{file} does not restore the previous schema")?;
                 differences
                     .iter()
                     .try_for_each(|difference| write!(f, "\n{difference}"))
@@ -230,7 +230,7 @@ fn round_trip_failures(trips: &[RoundTrip<'_>]) -> Vec<RoundTripFailure> {
                 message: failure.message(),
             }),
             (None, Some(expected)) if *run.after != *expected => {
-                found.push(RoundTripFailure::NotUndone {
+                found.push(RoundTripFailure::NotReverted {
                     file: run.migration.file(run.direction),
                     differences: differences(expected, &run.after),
                 });
@@ -265,7 +265,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn the_services_hold_together() {
+    async fn the_services_pass_every_check() {
         for project in [Project::embedded().unwrap(), project()] {
             let report = check(&project).await.unwrap();
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_as_it_is_declared_is_found() {
+    async fn a_difference_from_the_declared_schema_is_found() {
         let up = "create table a (b); create index users_by_bio on users (bio)";
         let down = "-- @destroys table a\ndrop table a; drop index users_by_bio";
         let mut project = with("users", up, down);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_way_back_that_leads_elsewhere_is_found() {
+    async fn a_down_migration_to_another_schema_is_found() {
         let up = "alter table users add column a text";
         let project = with("users", up, "create index a on users (a)");
 
@@ -316,10 +316,7 @@ mod tests {
             panic!("{report}");
         };
         let text = irregularity.to_string();
-        assert!(
-            text.contains("0003_x.down.sql does not lead back"),
-            "{text}"
-        );
+        assert!(text.contains("0003_x.down.sql does not restore"), "{text}");
         assert!(text.contains("\n- a text"), "{text}");
         assert!(
             matches!(refused, RoundTripFailure::Refused { .. }),
@@ -329,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_statement_that_does_not_fit_is_found() {
+    async fn an_invalid_statement_is_found() {
         let mut project = project();
         project.owners[1].recorded.push(RecordedStatement {
             file: "posts/.sqlx/query-0.json".into(),
@@ -347,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lint_finds_is_in_the_report() {
+    async fn lint_findings_are_in_the_report() {
         let up = "-- Gone.\nalter table users drop bio";
         let project = with("users", up, "alter table users add bio text");
 

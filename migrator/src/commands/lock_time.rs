@@ -1,5 +1,5 @@
-//! How long an upgrade would hold the write lock of a database, by upgrading a copy of it
-//! (M006). Knows no SQL.
+//! Measures how long an upgrade holds the write lock, by upgrading a copy of the database (M006).
+//! Knows no SQL.
 
 use std::{path::Path, time::Duration};
 
@@ -19,15 +19,15 @@ use crate::{
 };
 
 impl Migrator {
-    /// Upgrades a copy of the database, with all that an upgrade does, its backup included.
-    /// Finds what the upgrade is refused for, or that it held the write lock for longer than
-    /// `limit`. The database itself is only read; writers wait while it is copied.
+    /// Upgrades a copy of the database, including the backup. Returns a finding if the upgrade is
+    /// refused, or if it held the write lock for longer than `limit`. Only reads the database
+    /// itself; writers wait during the copy.
     ///
     /// # Errors
     ///
-    /// [`Error`]: above all, that there is no room for the copy.
+    /// [`Error`], in particular if the disk lacks space for the copy.
     pub(crate) async fn lock_time(&self, limit: Duration) -> Result<Vec<Finding>, Error> {
-        // Nothing is done to the database whose progress could be told.
+        // The progress of the copy would be mistaken for that of the database.
         let progress = Progress::noop();
         let copy = self
             .backups
@@ -51,7 +51,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// The error itself, if another database would not have met it.
+    /// The error itself, if its cause is neither the migrations nor the schema.
     fn refused(&self, error: Error, copy: &Path) -> Result<Finding, Error> {
         let error = error.into_cause();
         let remedy = match error {
@@ -77,20 +77,18 @@ impl Migrator {
             }) => {
                 return Ok(Finding::refused(&StatementFailure { location, source }));
             }
-            Error::Run(RunError::Orphan { .. }) => "have each row refer to one that is there",
+            Error::Run(RunError::Orphan { .. }) => "correct the rows that violate a foreign key",
             Error::Run(RunError::NotReached { .. }) => "correct the script",
-            // What SQLite cannot make sense of, such as a reference to no key.
+            // Invalid SQL that SQLite accepts at first, such as a reference to a column without a key.
             Error::Database(DatabaseError::Failed(ref source))
                 if ResultCode::from(source) == ResultCode::Error =>
             {
                 "correct the script"
             }
-            Error::Run(RunError::Drift { .. }) => {
-                "bring the schema back to what its version should be"
-            }
+            Error::Run(RunError::Drift { .. }) => "fix the drift, see `migrator diff`",
             error => return Err(error),
         };
-        // It speaks of the copy.
+        // The error names the copy.
         let text = error.line().replace(
             &copy.display().to_string(),
             &self.database.display().to_string(),
@@ -98,14 +96,14 @@ impl Migrator {
         let newest = self.migrations.iter().last();
         Ok(Finding::new(
             LintCode::Refused,
-            &begin(newest),
+            &start_of_up_script(newest),
             format!("a copy of the database cannot be upgraded: {text}"),
             remedy.into(),
         ))
     }
 }
 
-/// M006, at the scripts that take too long; if none does, at the one that takes longest.
+/// M006: returns a finding for each script above the limit, otherwise for the slowest one.
 fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Finding> {
     let locked = report.locked;
     if locked <= limit {
@@ -116,10 +114,10 @@ fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Find
     let slow = report.steps.iter().filter(|step| step.elapsed >= from);
     let scripts: Duration = report.steps.iter().map(|step| step.elapsed).sum();
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    let (why, remedy) = if scripts <= limit && report.backup.is_some() {
+    let (cause, remedy) = if scripts <= limit && report.backup.is_some() {
         (
-            ", in which it makes a backup too",
-            "make the backup before, with `migrator backup`, and upgrade with --no-backup; or ",
+            ", including the backup",
+            "make the backup before with `migrator backup`, and upgrade with --no-backup; or ",
         )
     } else {
         ("", "")
@@ -127,22 +125,22 @@ fn too_long(report: &RunReport, known: &Migrations, limit: Duration) -> Vec<Find
     let finding = |step: &StepReport| {
         Finding::new(
             LintCode::Slow,
-            &begin(known.get(step.migration.number)),
+            &start_of_up_script(known.get(step.migration.number)),
             format!(
-                "it takes {} on a copy, and the run holds the write lock for {}{why}; \
+                "it takes {} on a copy, and the run holds the write lock for {}{cause}; \
                  services wait {}",
                 seconds(step.elapsed),
                 seconds(locked),
                 seconds(limit)
             ),
-            format!("{remedy}upgrade while the services are stopped, or have them wait longer"),
+            format!("{remedy}upgrade while the services are stopped, or let them wait longer"),
         )
     };
     slow.map(finding).collect()
 }
 
-/// Returns the beginning of the up script of a migration.
-fn begin(migration: Option<&Migration>) -> SourceLocation {
+/// Returns the start of the up script of a migration.
+fn start_of_up_script(migration: Option<&Migration>) -> SourceLocation {
     let file = migration.map_or_else(String::new, |known| known.file(Direction::Up));
     SourceLocation::start_of(&file)
 }
@@ -157,7 +155,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn m006_a_run_that_holds_the_lock_for_too_long_is_found_on_a_copy() {
+    async fn m006_a_long_lock_is_found_on_a_copy() {
         let (folder, migrator) = database(SLOW).await;
         let before = fs::read(folder.path().join("microblog.db")).unwrap();
 
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m006_names_the_backup_if_the_scripts_alone_are_quick() {
+    async fn m006_names_the_backup_if_the_scripts_are_fast() {
         for no_backup in [false, true] {
             let (_folder, migrator) = database(SLOW).await;
             let upgrade = Run {
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m006_the_copy_goes_though_it_cannot_be_upgraded() {
+    async fn m006_a_copy_that_cannot_be_upgraded_is_removed() {
         for (up, why) in [
             ("insert into none values (1)", "no such table: none"),
             (
@@ -220,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Two migrations, the second of which writes a lot.
+    /// Two migrations; the second one writes many rows.
     const SLOW: [(&str, &str, &str); 4] = [
         ("users", "0001_create.up.sql", "create table a (b)"),
         ("users", "0001_create.down.sql", "drop table a"),
@@ -234,7 +232,7 @@ mod tests {
         ("users", "0002_more.down.sql", "delete from a"),
     ];
 
-    /// A database at version 1 of these migrations.
+    /// Creates a database at version 1 of these migrations.
     async fn database(files: [(&str, &str, &str); 4]) -> (TempDir, Migrator) {
         let folder = TempDir::new().unwrap();
         let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));

@@ -103,7 +103,7 @@ pub enum PlanError {
         "{database} already has a history and is at version {version}; `migrator upgrade` upgrades it"
     )]
     AlreadyBaselined {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
         /// The version of the database.
         version: i64,
@@ -115,7 +115,7 @@ pub enum PlanError {
         humantime::format_duration(*waited)
     )]
     Behind {
-        /// Its name.
+        /// The database.
         database: DatabaseName,
         /// The version of the database, or `None` if it does not exist.
         version: Option<i64>,
@@ -269,7 +269,7 @@ mod tests {
         Migrations::from_files(files.iter().map(|file| ("users", file.as_str(), ""))).unwrap()
     }
 
-    /// A history of these numbers, as the migrations of [`known`] make it.
+    /// Returns the history of these migrations of [`known`].
     fn applied(numbers: &[i64]) -> Vec<AppliedMigration> {
         let checksum = known(&[1]).get(1).unwrap().checksum();
         let row = |number: &i64| AppliedMigration {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_applies_what_is_pending_up_to_the_target() {
+    fn an_upgrade_applies_pending_migrations_up_to_the_target() {
         for (history, target, expected) in [
             (&[][..], None, &[1, 2, 3][..]),
             (&[], Some(2), &[1, 2]),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_downgrade_undoes_the_newest_first() {
+    fn a_downgrade_reverts_the_newest_first() {
         for (history, target, expected) in [
             (&[1, 2, 3][..], None, &[3][..]),
             (&[1, 2, 3], Some(1), &[3, 2]),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_target_is_refused_with_those_that_there_are() {
+    fn an_unknown_target_is_refused_with_the_known_ones() {
         let refusal = check_target(&known(&[1, 2]), 7).unwrap_err().to_string();
 
         assert_eq!(refusal, "there is no migration 7; there are 1, 2");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_of_other_migrations_is_refused_both_ways() {
+    fn a_history_of_other_migrations_is_refused() {
         for plan in [upgrade, downgrade] {
             let newer = plan(&known(&[1, 2]), &applied(&[1, 2, 3]), None).unwrap_err();
             let unknown = plan(&known(&[1, 3]), &applied(&[1, 2]), None).unwrap_err();
