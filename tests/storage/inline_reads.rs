@@ -129,8 +129,8 @@ async fn a_closed_database_rejects_reads() {
 
     assert!(texts(&database, NICKNAMES).is_none());
     let mut source = database.read_source(1);
-    let refused = source.connection().await.map(drop);
-    assert!(matches!(refused, Err(sqlx::Error::PoolClosed)));
+    let rejected = source.connection().await.map(drop);
+    assert!(matches!(rejected, Err(sqlx::Error::PoolClosed)));
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn a_library_with_the_wal_reset_bug_is_rejected() {
-        let refusal = check_number(3_051_002).unwrap_err().to_string();
+        let error = check_number(3_051_002).unwrap_err().to_string();
 
-        assert!(refusal.contains("3.51.2"), "{refusal}");
+        assert!(error.contains("3.51.2"), "{error}");
     }
 }

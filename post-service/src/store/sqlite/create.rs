@@ -133,7 +133,7 @@ pub(super) async fn insert_sequence(
     let mut posts = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let post = insert_one(connection, draft, now).await;
-        posts.push(post.map_err(|stop| stop.map_rejection(|error| error.at_index(index)))?);
+        posts.push(post.map_err(|failed| failed.map_rejection(|error| error.at_index(index)))?);
     }
     Ok(posts)
 }

@@ -38,7 +38,8 @@ pub(super) async fn mutate(
     let mut posts = Vec::with_capacity(mutations.len());
     let mut mutations = mutations.into_iter().peekable();
     while let Some(mutation) = mutations.next() {
-        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at_index(posts.len()));
+        let at =
+            |failed: WriteError<Error>| failed.map_rejection(|error| error.at_index(posts.len()));
         match mutation {
             Mutation::Create(draft) => {
                 let mut drafts = vec![draft];

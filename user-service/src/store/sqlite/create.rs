@@ -88,7 +88,7 @@ pub(super) async fn insert_sequence(
     let mut users = Vec::with_capacity(drafts.len());
     for (index, draft) in (index..).zip(drafts) {
         let user = insert_one(connection, draft, now).await;
-        users.push(user.map_err(|stop| stop.map_rejection(|error| error.at_index(index)))?);
+        users.push(user.map_err(|failed| failed.map_rejection(|error| error.at_index(index)))?);
     }
     Ok(users)
 }

@@ -28,7 +28,8 @@ pub(super) async fn mutate(
     let mut users = Vec::with_capacity(mutations.len());
     let mut mutations = mutations.into_iter().peekable();
     while let Some(mutation) = mutations.next() {
-        let at = |stop: WriteError<Error>| stop.map_rejection(|error| error.at_index(users.len()));
+        let at =
+            |failed: WriteError<Error>| failed.map_rejection(|error| error.at_index(users.len()));
         match mutation {
             Mutation::Create(draft) => {
                 let mut drafts = vec![draft];
