@@ -1,12 +1,12 @@
 //! Plans the migration between two schemas: the statements of its up and its down script.
 //!
-//! It knows the changes that SQLite makes in place, and rebuilds a table for any other. It knows
-//! no database: schemas come in, text goes out. It never guesses a rename; see [`Renames`].
+//! It changes a table in place where SQLite can, and rebuilds it otherwise. It knows no database,
+//! and never guesses a rename; see [`Renames`].
 //!
 //! A script drops the triggers, views and indexes that change or block a change, and then the
-//! tables that are gone. Then it renames, creates tables, and alters or rebuilds the others. At
-//! last it creates the indexes, views and triggers. It runs in a transaction in which foreign
-//! keys and `legacy_alter_table` are off, and contains no PRAGMA.
+//! tables that are gone. It renames, creates, alters and rebuilds tables, and at last creates
+//! indexes, views and triggers. It runs in a transaction in which foreign keys and
+//! `legacy_alter_table` are off, and contains no PRAGMA.
 
 mod affinity;
 mod dependents;

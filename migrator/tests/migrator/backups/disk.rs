@@ -45,7 +45,7 @@ fn child(database: &Path, what: &str) -> Command {
 }
 
 #[tokio::test]
-#[ignore = "the other tests run it, each in a process of its own"]
+#[ignore = "other tests run it as a child process"]
 async fn run_in_a_child_process() {
     let Ok(database) = std::env::var(DATABASE) else {
         return;
@@ -59,12 +59,12 @@ async fn run_in_a_child_process() {
     let service = SqliteConnectOptions::new().filename(&database);
     let mut service = service.connect().await.unwrap();
     query_texts(&mut service, COUNTS).await;
-    let told = AtomicU64::new(0);
+    let events = AtomicU64::new(0);
     let progress = Progress::new(move |_| {
-        let told = told.fetch_add(1, Ordering::AcqRel);
+        let events = events.fetch_add(1, Ordering::AcqRel);
         match (kill, fill) {
-            (Some((event, micros)), _) if event == told => kill_after(micros),
-            (_, Some((event, leave))) if event == told => fill_disk(&database, leave),
+            (Some((event, micros)), _) if event == events => kill_after(micros),
+            (_, Some((event, leave))) if event == events => fill_disk(&database, leave),
             _ => {}
         }
     });
@@ -132,7 +132,7 @@ fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
         unshare.output().is_ok_and(|output| output.status.success())
     });
     if options.is_none() {
-        println!("this machine lets nobody mount what others do not see");
+        println!("skipped: neither root nor unprivileged mount namespaces");
     }
     options
 }

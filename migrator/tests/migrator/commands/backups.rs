@@ -183,7 +183,7 @@ async fn a_file_without_a_backup_is_not_restored() {
     let text = folder.join("text.db");
     fs::write(
         &text,
-        "this is no database, and long enough to be seen as none",
+        "this is not a database, but long enough for a file header",
     )
     .unwrap();
     let short = tree.newest_backup();
