@@ -112,7 +112,7 @@ async fn codes(up: &str) -> Vec<(LintCode, usize)> {
 }
 
 #[tokio::test]
-async fn the_services_have_nothing_wrong_with_them() {
+async fn the_services_have_no_findings() {
     for project in [Project::embedded().unwrap(), project()] {
         let findings = lint(&project).await.unwrap();
 
@@ -121,7 +121,7 @@ async fn the_services_have_nothing_wrong_with_them() {
 }
 
 #[tokio::test]
-async fn a_finding_says_its_place_its_code_and_what_to_do() {
+async fn a_finding_has_a_location_a_code_and_a_remedy() {
     let findings = found("\n  alter table users drop column bio;").await;
 
     assert_eq!(
@@ -134,7 +134,7 @@ async fn a_finding_says_its_place_its_code_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn m000_a_script_that_sqlite_refuses_is_found_with_its_place() {
+async fn m000_a_rejected_script_is_found_with_its_location() {
     let findings = found("create index a on users (bio);\ncreate index b on users (none);").await;
 
     let [finding] = findings.as_slice() else {
@@ -145,7 +145,7 @@ async fn m000_a_script_that_sqlite_refuses_is_found_with_its_place() {
 }
 
 #[tokio::test]
-async fn what_the_planner_writes_keeps_the_rules() {
+async fn generated_migrations_break_no_rule() {
     for (old, new) in [
         (
             "bio text)",

@@ -7,7 +7,7 @@ use crate::{TestDir, migrations};
 const BEFORE: (&str, &str) = ("create table a (id, b)", "drop table a");
 
 #[tokio::test]
-async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
+async fn comments_whitespace_and_case_do_not_matter() {
     for up in [
         "-- Why.\ncreate table a (id, b)",
         "CREATE  TABLE a\n(\n  id, -- the id\n  b\n)",
@@ -32,7 +32,7 @@ async fn a_comment_a_blank_or_a_letter_case_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_way_down_may_be_corrected_afterwards() {
+async fn a_down_script_may_be_corrected_later() {
     let dir = TestDir::new();
     let before = dir.migrator_with(migrations(&[(BEFORE.0, "drop table nowhere")]));
     before.run(Run::upgrade()).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_way_down_may_be_corrected_afterwards() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_run() {
+async fn missing_token_hashes_are_backfilled_by_the_next_run() {
     let dir = TestDir::new();
     let before = dir.migrator_with(migrations(&[BEFORE]));
     before.run(Run::upgrade()).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_database_of_a_migrator_that_knew_no_tokens_gets_them_with_the_next_ru
 }
 
 #[tokio::test]
-async fn what_is_undone_leaves_no_tokens() {
+async fn a_reverted_migration_leaves_no_token_hash() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
 

@@ -4,9 +4,9 @@
 mod backups;
 mod check;
 mod faults;
+mod inspect;
 mod json;
 mod killed;
-mod looks;
 mod migrate;
 mod terminal;
 mod tutorial;

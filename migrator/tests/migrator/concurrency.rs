@@ -14,7 +14,7 @@ const MIGRATORS: usize = 8;
 const ROUNDS: usize = 50;
 
 /// Starts all of them, then waits for all of them.
-fn run_together(dir: &TestDir, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
+fn run_concurrently(dir: &TestDir, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
     let children: Vec<Child> = commands
         .iter()
         .map(|command| dir.program(&[command]).spawn().unwrap())
@@ -38,11 +38,11 @@ async fn assert_sound(dir: &TestDir) {
 }
 
 #[tokio::test]
-async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
+async fn concurrent_upgrades_apply_each_migration_once() {
     for _ in 0..ROUNDS {
         let dir = TestDir::new();
 
-        let runs = run_together(&dir, ["upgrade"; MIGRATORS]);
+        let runs = run_concurrently(&dir, ["upgrade"; MIGRATORS]);
 
         for run in &runs {
             assert_eq!(run.code, 0, "{run:?}");
@@ -56,14 +56,14 @@ async fn eight_migrators_at_once_all_succeed_and_apply_each_migration_once() {
 }
 
 #[tokio::test]
-async fn eight_at_once_may_create_and_look_as_well() {
+async fn concurrent_creates_upgrades_and_reads_succeed() {
     for _ in 0..ROUNDS {
         let dir = TestDir::new();
         let commands = [
             "create", "upgrade", "create", "upgrade", "create", "upgrade", "create", "upgrade",
         ];
 
-        let runs = run_together(&dir, commands);
+        let runs = run_concurrently(&dir, commands);
 
         assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
         assert_eq!(count(&runs, "Created"), 1, "{runs:?}");
@@ -78,7 +78,7 @@ async fn eight_at_once_may_create_and_look_as_well() {
             "status",
             "create",
         ];
-        let runs = run_together(&dir, commands);
+        let runs = run_concurrently(&dir, commands);
 
         assert!(runs.iter().all(|run| run.code == 0), "{runs:?}");
         assert_sound(&dir).await;
@@ -86,7 +86,7 @@ async fn eight_at_once_may_create_and_look_as_well() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
+async fn a_lock_that_is_never_released_exits_with_75() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
     let mut writer = dir.connect().await;
@@ -104,7 +104,7 @@ async fn a_lock_that_is_not_given_up_ends_the_program_with_75() {
 }
 
 #[tokio::test]
-async fn a_lock_does_not_keep_anybody_from_looking() {
+async fn a_lock_does_not_block_reads() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade()).await.unwrap();
     let mut writer = dir.connect().await;
@@ -119,7 +119,7 @@ async fn a_lock_does_not_keep_anybody_from_looking() {
 }
 
 #[tokio::test]
-async fn a_run_waits_for_a_lock_that_is_given_up() {
+async fn a_run_waits_for_a_lock() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
     migrator.create().await.unwrap();
@@ -136,7 +136,7 @@ async fn a_run_waits_for_a_lock_that_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_held_before_it_has_a_log_is_waited_for_too() {
+async fn a_run_waits_for_a_lock_before_wal_is_enabled() {
     let dir = TestDir::new();
     let mut writer = dir.connect().await;
     execute(&mut writer, "begin exclusive").await;

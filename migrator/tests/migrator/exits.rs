@@ -20,7 +20,7 @@ fn assert_exits(run: &ProgramOutput, code: i32, says: &str) {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_changed() {
+async fn drift_exits_with_4_and_changes_nothing() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
     dir.execute("create table posts (id)").await;
@@ -37,7 +37,7 @@ async fn a_schema_that_is_not_that_of_its_version_exits_with_4_and_is_not_change
 }
 
 #[test]
-fn what_cannot_be_understood_exits_with_2() {
+fn an_invalid_command_line_exits_with_2() {
     let dir = TestDir::new();
     dir.run(&["upgrade"]);
 
@@ -52,7 +52,7 @@ fn what_cannot_be_understood_exits_with_2() {
 }
 
 #[tokio::test]
-async fn a_history_that_does_not_fit_exits_with_6() {
+async fn a_contradicting_history_exits_with_6() {
     for (edit, says) in [
         (
             "update _sqlx_migrations set checksum = x'00'; delete from _migrator_tokens",
@@ -80,7 +80,7 @@ async fn a_history_that_does_not_fit_exits_with_6() {
 }
 
 #[tokio::test]
-async fn what_is_refused_exits_with_7() {
+async fn a_refused_run_exits_with_7() {
     let foreign = TestDir::new();
     foreign.execute("create table notes (id)").await;
     let full = TestDir::new();
@@ -104,7 +104,7 @@ async fn what_is_refused_exits_with_7() {
 }
 
 #[test]
-fn a_setting_that_cannot_work_exits_with_64() {
+fn an_invalid_setting_exits_with_78() {
     let dir = TestDir::new();
     fs::create_dir(dir.path()).unwrap();
     let url = format!("postgres:{}", dir.path().display());
@@ -118,7 +118,7 @@ fn a_setting_that_cannot_work_exits_with_64() {
 }
 
 #[tokio::test]
-async fn what_another_attempt_may_mend_exits_with_75() {
+async fn a_temporary_failure_exits_with_75() {
     let dir = TestDir::new();
 
     assert_exits(&dir.run(&["status"]), 75, "does not exist");
@@ -134,7 +134,7 @@ async fn what_another_attempt_may_mend_exits_with_75() {
 }
 
 #[test]
-fn what_is_done_exits_with_0() {
+fn a_successful_command_exits_with_0() {
     let dir = TestDir::new();
 
     for command in ["create", "upgrade", "status", "downgrade"] {

@@ -3,17 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
-mod adoption;
 mod backups;
+mod baseline;
 mod checksums;
 mod commands;
 mod concurrency;
+mod data_loss;
+mod errors;
 mod exits;
-mod looks;
-mod losses;
+mod inspect;
 mod ownership;
 mod program;
-mod refusals;
 mod runs;
 mod schema;
 mod signals;

@@ -41,7 +41,7 @@ async fn run_third(owner: &str, script: &str) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn what_belongs_to_another_owner_cannot_be_touched() {
+async fn an_object_of_another_owner_cannot_be_touched() {
     for (script, deed) in [
         ("select name from users", "read users.name"),
         ("select count(*) from users", "read users"),
@@ -126,7 +126,7 @@ async fn what_belongs_to_another_owner_cannot_be_touched() {
 }
 
 #[tokio::test]
-async fn no_detour_leads_to_what_belongs_to_another_owner() {
+async fn an_object_of_another_owner_cannot_be_touched_indirectly() {
     for script in [
         "delete from posts where user_id not in users",
         "update posts set user_id = u.id from users u",
@@ -169,7 +169,7 @@ async fn no_detour_leads_to_what_belongs_to_another_owner() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_migrator_cannot_be_touched() {
+async fn an_object_of_the_migrator_cannot_be_touched() {
     for script in [
         "select version from _sqlx_migrations",
         "delete from _sqlx_migrations",
@@ -188,7 +188,7 @@ async fn what_belongs_to_the_migrator_cannot_be_touched() {
 }
 
 #[tokio::test]
-async fn what_reaches_beyond_the_run_is_forbidden() {
+async fn a_statement_outside_the_run_is_forbidden() {
     for script in [
         "attach database ':memory:' as other",
         "detach database main",
@@ -214,7 +214,7 @@ async fn what_reaches_beyond_the_run_is_forbidden() {
 }
 
 #[tokio::test]
-async fn an_owner_may_do_everything_with_its_own() {
+async fn an_owner_may_change_its_own_objects() {
     for (owner, script) in [
         (
             "posts",
@@ -298,7 +298,7 @@ async fn an_owner_may_do_everything_with_its_own() {
 }
 
 #[tokio::test]
-async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
+async fn a_renamed_or_rebuilt_table_keeps_its_owner() {
     for change in [
         "drop view names; alter table users rename to people",
         "drop view names; create table people (id integer primary key, name);
@@ -321,7 +321,7 @@ async fn a_table_stays_its_owners_when_it_is_renamed_and_when_it_is_rebuilt() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_free_again_is_whose_uses_it_next() {
+async fn a_free_name_belongs_to_its_next_creator() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(owned_migrations(&[
         USERS,
@@ -336,7 +336,7 @@ async fn a_name_that_is_free_again_is_whose_uses_it_next() {
 }
 
 #[tokio::test]
-async fn a_way_down_is_held_to_the_same() {
+async fn a_down_script_obeys_the_ownership_rule() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(owned_migrations(&[
         USERS,
@@ -363,7 +363,7 @@ async fn a_way_down_is_held_to_the_same() {
 }
 
 #[tokio::test]
-async fn the_rule_ends_with_the_script() {
+async fn the_ownership_rule_ends_with_the_script() {
     // What runs after a script, in the same transaction, is the migrator's.
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
@@ -387,7 +387,7 @@ async fn the_rule_ends_with_the_script() {
 }
 
 #[tokio::test]
-async fn which_ids_of_another_owners_table_were_in_use_stays_as_it_is() {
+async fn a_sequence_of_another_owner_cannot_be_changed() {
     for script in [
         "select 1;\n  delete from sqlite_sequence where name = 'users'",
         "select 1;\n  update \"SQLITE_SEQUENCE\" set seq = 0",

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use crate::TestDir;
 
 #[test]
-fn a_database_goes_from_nothing_to_the_newest_version_and_back() {
+fn a_database_is_upgraded_and_downgraded_again() {
     let dir = TestDir::new();
 
     for (arguments, says, version) in [
@@ -72,7 +72,7 @@ fn an_upgrade_creates_a_missing_database_and_its_folder() {
 }
 
 #[test]
-fn a_new_database_is_its_owners_only() {
+fn a_new_database_is_accessible_to_its_owner_only() {
     let dir = TestDir::new();
 
     dir.run(&["create"]);
@@ -82,7 +82,7 @@ fn a_new_database_is_its_owners_only() {
 }
 
 #[tokio::test]
-async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
+async fn a_new_database_has_wal_and_an_application_id() {
     let dir = TestDir::new();
 
     dir.run(&["create"]);
@@ -95,7 +95,7 @@ async fn a_new_database_has_a_write_ahead_log_and_says_whose_it_is() {
 }
 
 #[test]
-fn no_log_is_left_beside_the_database() {
+fn no_wal_file_is_left_beside_the_database() {
     let dir = TestDir::new();
 
     dir.run(&["upgrade"]);
@@ -109,7 +109,7 @@ fn no_log_is_left_beside_the_database() {
 }
 
 #[test]
-fn creating_a_database_again_changes_nothing() {
+fn a_second_create_changes_nothing() {
     let dir = TestDir::new();
     dir.run(&["upgrade"]);
     let before = fs::read(dir.path()).unwrap();
@@ -126,7 +126,7 @@ fn creating_a_database_again_changes_nothing() {
 }
 
 #[test]
-fn an_empty_file_is_created_into() {
+fn create_accepts_an_empty_file() {
     let dir = TestDir::new();
     fs::write(dir.path(), "").unwrap();
 
@@ -141,7 +141,7 @@ fn an_empty_file_is_created_into() {
 }
 
 #[test]
-fn the_status_of_a_missing_database_says_how_to_create_it() {
+fn status_of_a_missing_database_names_create() {
     let dir = TestDir::new();
 
     for make in [
@@ -158,7 +158,7 @@ fn the_status_of_a_missing_database_says_how_to_create_it() {
 }
 
 #[test]
-fn a_status_creates_nothing() {
+fn status_creates_nothing() {
     let dir = TestDir::new();
 
     dir.run(&["status"]);
@@ -178,7 +178,7 @@ fn a_missing_database_cannot_be_downgraded() {
 }
 
 #[test]
-fn a_number_that_no_migration_has_is_refused_and_creates_nothing() {
+fn an_unknown_version_is_refused_and_creates_nothing() {
     let dir = TestDir::new();
 
     for command in ["upgrade", "downgrade"] {
@@ -194,7 +194,7 @@ fn a_number_that_no_migration_has_is_refused_and_creates_nothing() {
 }
 
 #[test]
-fn an_upgrade_does_not_go_back_and_a_downgrade_does_not_go_forth() {
+fn a_target_in_the_other_direction_is_refused() {
     let dir = TestDir::new();
     dir.run(&["upgrade", "--to", "2"]);
 

@@ -22,7 +22,7 @@ const PARENT_AND_CHILD: (&str, &str) = (
 );
 
 #[tokio::test]
-async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
+async fn a_failing_migration_rolls_back_the_whole_run() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
@@ -52,7 +52,7 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_way_down_that_fails_leaves_the_version_as_it_was() {
+async fn a_failing_down_script_keeps_the_version() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table nowhere"),
@@ -106,7 +106,7 @@ async fn a_script_cannot_end_the_transaction_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
+async fn a_statement_that_rolls_back_ends_the_run() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id integer primary key)", "drop table a"),
@@ -126,7 +126,7 @@ async fn a_statement_that_ends_the_transaction_when_it_fails_ends_the_run() {
 }
 
 #[tokio::test]
-async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
+async fn a_foreign_key_violation_ends_the_run_and_is_named() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         PARENT_AND_CHILD,
@@ -149,7 +149,7 @@ async fn a_row_that_refers_to_nothing_ends_the_run_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
+async fn a_rebuilt_table_keeps_its_referring_rows() {
     let dir = TestDir::new();
     let rebuild = "create table new_parents (id integer primary key, name text not null) strict;
                    insert into new_parents (id, name) select id, 'nobody' from parents;
@@ -172,7 +172,7 @@ async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
+async fn a_migration_out_of_order_is_not_applied() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
@@ -198,7 +198,7 @@ async fn a_version_that_was_left_out_is_not_applied_behind_the_newer_ones() {
 }
 
 #[tokio::test]
-async fn a_migration_that_says_nothing_is_applied_and_undone() {
+async fn an_empty_migration_is_applied_and_reverted() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[("-- nothing yet", "")]));
 
@@ -213,7 +213,7 @@ async fn a_migration_that_says_nothing_is_applied_and_undone() {
 }
 
 #[tokio::test]
-async fn without_any_migration_there_is_nothing_to_do() {
+async fn a_run_without_migrations_does_nothing() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[]));
 
@@ -225,7 +225,7 @@ async fn without_any_migration_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_given_up_leaves_nothing() {
+async fn a_cancelled_run_leaves_nothing() {
     let dir = TestDir::new();
     let endless = "create table b (id);
                    with recursive n (i) as (select 1 union all select i + 1 from n where i < 9000000)

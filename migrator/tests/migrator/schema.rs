@@ -61,7 +61,7 @@ async fn parts_of(dir: &TestDir) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_migrations_make_the_tables_that_the_services_declare() {
+async fn migrations_produce_the_declared_tables() {
     let mut memory = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     for model in MODEL {
         execute(&mut memory, model).await;
@@ -79,7 +79,7 @@ async fn the_migrations_make_the_tables_that_the_services_declare() {
 }
 
 #[tokio::test]
-async fn each_migration_that_is_undone_leaves_what_was_before_and_can_be_applied_again() {
+async fn each_migration_can_be_reverted_and_reapplied() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
     migrator.create().await.unwrap();

@@ -82,7 +82,7 @@ fn backups(dir: &TestDir) -> usize {
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
-async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() {
+async fn scheduled_backups_run_until_a_signal_and_keep_the_newest() {
     for (name, count) in [("TERM", 4), ("INT", 2)] {
         let dir = TestDir::new();
         dir.migrator().run(Run::upgrade()).await.unwrap();
@@ -106,7 +106,7 @@ async fn backups_are_made_now_and_then_until_a_signal_and_the_newest_are_kept() 
 }
 
 #[tokio::test]
-async fn in_the_pause_between_two_backups_a_signal_ends_it_at_once() {
+async fn a_signal_ends_the_pause_between_two_backups() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade()).await.unwrap();
     let mut process = Process::start(dir.program(&["backup", "--every", "1h"]));
@@ -133,7 +133,7 @@ async fn the_first_backup_waits_for_the_database() {
 }
 
 #[tokio::test]
-async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
+async fn a_failed_backup_is_reported_and_the_schedule_continues() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade()).await.unwrap();
     let folder = dir.0.path().join("backups");
@@ -154,7 +154,7 @@ async fn a_backup_that_fails_is_reported_and_the_next_one_tried() {
 }
 
 #[test]
-fn a_pause_and_a_file_are_not_asked_for_together() {
+fn an_interval_and_a_file_exclude_each_other() {
     let dir = TestDir::new();
 
     let run = dir.run(&["backup", "--every", "1h", "one.db"]);
@@ -170,7 +170,7 @@ fn child_of(process: u32) -> u32 {
 }
 
 #[test]
-fn as_the_first_process_of_a_container_it_ends_with_a_signal() {
+fn a_signal_ends_the_first_process_of_a_container() {
     let dir = TestDir::new();
     let alone = ["--pid", "--fork", "--kill-child"];
     let own = [&[][..], &["-r"]].into_iter().find(|own| {

@@ -8,7 +8,7 @@ use migrator::{Error, ExecuteError, Run};
 use crate::{TestDir, migrations};
 
 #[tokio::test]
-async fn a_syntax_error_is_told_with_its_line_and_column() {
+async fn a_syntax_error_has_its_line_and_column() {
     for (script, line, column) in [
         ("selec 1", 1, 1),
         ("create table b (id);\n\n  selec 1", 3, 3),
@@ -40,7 +40,7 @@ async fn a_syntax_error_is_told_with_its_line_and_column() {
 }
 
 #[tokio::test]
-async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
+async fn a_failure_on_rows_has_the_start_of_its_statement() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id integer primary key, b)", ""),
@@ -64,7 +64,7 @@ async fn a_failure_on_rows_is_told_with_the_beginning_of_its_statement() {
 }
 
 #[tokio::test]
-async fn a_column_that_has_to_have_a_value_fails_on_rows_and_not_on_an_empty_table() {
+async fn a_not_null_column_fails_only_on_rows() {
     let scripts = [
         ("create table a (id)", "drop table a"),
         (
@@ -110,7 +110,7 @@ async fn the_report_has_each_statement_with_its_rows() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
+async fn a_dry_run_reports_the_effects_and_changes_nothing() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
@@ -141,7 +141,7 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_dry_run_makes_no_file() {
+async fn a_dry_run_creates_no_file() {
     let dir = TestDir::new();
     let dry = Run {
         dry_run: true,
@@ -180,7 +180,7 @@ async fn a_dry_run_fails_as_the_run_would() {
 }
 
 #[tokio::test]
-async fn rows_that_referred_to_nothing_before_do_not_stop_a_run() {
+async fn existing_foreign_key_violations_do_not_stop_a_run() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         (

@@ -40,7 +40,7 @@ fn is_superuser(dir: &TestDir) -> bool {
 }
 
 #[test]
-fn a_volume_of_another_user_is_refused_with_what_to_do() {
+fn a_volume_of_another_user_is_refused_with_a_remedy() {
     let dir = TestDir::new();
     fs::set_permissions(dir.0.path(), Permissions::from_mode(0o755)).unwrap();
     if !is_superuser(&dir) {
@@ -69,7 +69,7 @@ fn a_volume_of_another_user_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_folder_that_lets_nobody_through_is_named() {
+fn an_inaccessible_folder_is_named() {
     let dir = TestDir::new();
     if !is_superuser(&dir) {
         return;
@@ -87,7 +87,7 @@ fn a_folder_that_lets_nobody_through_is_named() {
 }
 
 /// Runs the program with its database on a disk of its own, which `then` prepares.
-fn on_a_disk(dir: &TestDir, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
+fn with_disk(dir: &TestDir, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
     let script = format!(
         "mkdir -p \"$0/disk\" && mount -t tmpfs -o size=4m tmpfs \"$0/disk\" &&
          {{ test ! -e \"$0/microblog.db\" || cp \"$0/microblog.db\" \"$0/disk\"; }} &&
@@ -118,35 +118,35 @@ fn on_a_disk(dir: &TestDir, then: &str, arguments: &[&str]) -> Option<ProgramOut
 }
 
 #[test]
-fn a_volume_that_is_read_only_is_refused_with_what_to_do() {
+fn a_read_only_volume_is_refused_with_a_remedy() {
     let (empty, migrated) = (TestDir::new(), TestDir::new());
     migrated.run(&["upgrade"]);
     let read_only = "mount -o remount,ro \"$0/disk\"";
 
-    let Some(created) = on_a_disk(&empty, read_only, &["upgrade"]) else {
+    let Some(created) = with_disk(&empty, read_only, &["upgrade"]) else {
         return;
     };
 
     assert_refused(&created, 78, &["mounted read-only", "mount it for writing"]);
     for arguments in COMMANDS {
-        let run = on_a_disk(&migrated, read_only, arguments).unwrap();
+        let run = with_disk(&migrated, read_only, arguments).unwrap();
         assert_refused(&run, 78, &["mounted read-only", "mount it for writing"]);
     }
 }
 
 #[test]
-fn a_volume_that_is_full_is_told_from_other_failures() {
+fn a_full_volume_has_its_own_error() {
     let (empty, migrated) = (TestDir::new(), TestDir::new());
     migrated.run(&["upgrade"]);
     let fill = "head -c 8m /dev/zero 2>&- > \"$0/disk/fill\" || true";
 
-    let Some(created) = on_a_disk(&empty, fill, &["upgrade"]) else {
+    let Some(created) = with_disk(&empty, fill, &["upgrade"]) else {
         return;
     };
 
     assert_refused(&created, 1, &["is full, with 0 bytes left", "make room"]);
     for arguments in COMMANDS {
-        let run = on_a_disk(&migrated, fill, arguments).unwrap();
+        let run = with_disk(&migrated, fill, arguments).unwrap();
         assert_refused(&run, 1, &["is full, with 0 bytes left", "make room"]);
     }
 }

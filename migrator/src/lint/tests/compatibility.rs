@@ -4,7 +4,7 @@ use super::{BACK, REBUILD, codes, found, lint, with};
 use crate::{lint::LintCode, project::ReleaseRecord};
 
 #[tokio::test]
-async fn m005_the_release_before_runs_on() {
+async fn m005_the_previous_release_keeps_working() {
     let dropped = "create table a (b);\n-- @destroys column users.bio\nalter table users drop bio;";
     let needed = REBUILD
         .replace(
@@ -42,7 +42,7 @@ async fn m005_the_release_before_runs_on() {
 }
 
 #[tokio::test]
-async fn m005_what_did_not_work_in_its_own_release_cannot_break() {
+async fn m005_a_statement_broken_in_its_release_is_ignored() {
     let up = "-- @destroys column users.bio\nalter table users drop bio;";
     let mut project = with("users", up, BACK);
     project.owners[0].released.statements = vec!["select bio, none from users".into()];

@@ -4,7 +4,7 @@ use super::{BACK, REBUILD, codes, found, lint, with};
 use crate::lint::LintCode;
 
 #[tokio::test]
-async fn m001_a_column_that_a_table_with_rows_refuses_is_found() {
+async fn m001_a_column_that_rows_reject_is_found() {
     for column in [
         "a text not null default current_timestamp",
         "a text default (random())",
@@ -31,7 +31,7 @@ async fn m001_a_column_that_a_table_with_rows_refuses_is_found() {
 }
 
 #[tokio::test]
-async fn m002_what_is_destroyed_has_its_mark_right_above() {
+async fn m002_a_destructive_change_needs_its_directive() {
     for (what, statement) in [
         ("column users.bio", "alter table users drop column bio"),
         ("rows users", "delete from users where id > 5"),
@@ -62,7 +62,7 @@ async fn m002_what_is_destroyed_has_its_mark_right_above() {
 }
 
 #[tokio::test]
-async fn m002_a_way_back_needs_marks_as_well() {
+async fn m002_a_down_migration_needs_directives() {
     let down = "drop table a";
 
     let unmarked = lint(&with("users", "create table a (b)", down)).await;
@@ -78,7 +78,7 @@ async fn m002_a_way_back_needs_marks_as_well() {
 }
 
 #[tokio::test]
-async fn m002_a_rebuild_destroys_what_it_does_not_copy() {
+async fn m002_a_rebuild_destroys_data_that_it_does_not_copy() {
     for (copied, instead, what) in [
         (
             "select id, name, bio",
@@ -115,14 +115,14 @@ async fn m002_a_rebuild_destroys_what_it_does_not_copy() {
 }
 
 #[tokio::test]
-async fn m002_a_table_that_is_dropped_and_only_made_again_is_destroyed() {
+async fn m002_a_dropped_and_recreated_table_is_destroyed() {
     let up = "drop table users; create table users (id integer primary key, name, bio)";
 
     assert_eq!(codes(up).await, [(LintCode::Destroyed, 1)]);
 }
 
 #[tokio::test]
-async fn m009_a_rebuild_keeps_what_belongs_to_the_table() {
+async fn m009_a_rebuild_keeps_dependent_objects() {
     let sequence = REBUILD.find("update sqlite_sequence").unwrap();
     let drop = REBUILD.find("drop table users").unwrap();
     let without_mark = REBUILD.replace(&REBUILD[sequence..drop], "");
@@ -164,7 +164,7 @@ async fn m009_a_rebuild_keeps_what_belongs_to_the_table() {
 }
 
 #[tokio::test]
-async fn m009_a_view_goes_on_working() {
+async fn m009_a_view_keeps_working() {
     let up = "-- @destroys table posts\ndrop table posts;";
     let mut project = with("posts", up, BACK);
     project.owners[1].released.statements.clear();

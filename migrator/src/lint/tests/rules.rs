@@ -4,7 +4,7 @@ use super::{BACK, USERS, codes, lint, project, with};
 use crate::{lint::LintCode, project::RecordedStatement};
 
 #[tokio::test]
-async fn m003_what_belongs_to_another_service_is_left_alone() {
+async fn m003_an_object_of_another_service_is_not_touched() {
     for up in [
         "alter table users add column a text",
         "create index a on users (bio)",
@@ -79,7 +79,7 @@ async fn m004_columns_are_named() {
 }
 
 #[tokio::test]
-async fn m007_each_migration_has_a_way_back_or_a_reason() {
+async fn m007_each_migration_has_a_down_script_or_a_reason() {
     let up = "create table a (b)";
     for back in ["", "-- nothing", "-- @irreversible"] {
         let findings = lint(&with("users", up, back)).await.unwrap();
@@ -115,7 +115,7 @@ async fn m007_each_migration_has_a_way_back_or_a_reason() {
 }
 
 #[tokio::test]
-async fn m008_a_migration_leaves_transactions_and_settings_to_the_migrator() {
+async fn m008_a_migration_contains_no_transaction_or_pragma() {
     for statement in [
         "begin",
         "COMMIT",
@@ -141,7 +141,7 @@ async fn m008_a_migration_leaves_transactions_and_settings_to_the_migrator() {
 }
 
 #[tokio::test]
-async fn m010_what_was_renamed_was_there() {
+async fn m010_the_old_name_of_a_rename_exists() {
     let renamed = |column: &str, remark: &str| {
         let mut project = project();
         let column = format!("{column} text -- {remark}\n)");

@@ -7,7 +7,7 @@ use super::{POSTS, Tree, USERS};
 const BIO: &str = "bio text not null default ''";
 
 #[test]
-fn a_project_that_holds_together_passes_with_and_without_a_database() {
+fn a_valid_project_passes_with_and_without_a_database() {
     let tree = Tree::new();
 
     let without = tree.done(&["check"]);
@@ -23,7 +23,7 @@ fn a_project_that_holds_together_passes_with_and_without_a_database() {
 }
 
 #[test]
-fn what_was_written_by_migrate_passes() {
+fn a_generated_migration_passes() {
     let tree = Tree::new();
     tree.declare_column(BIO);
     tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
@@ -39,7 +39,7 @@ fn what_was_written_by_migrate_passes() {
 }
 
 #[test]
-fn a_rule_that_is_broken_is_told_with_its_code_and_place() {
+fn a_broken_rule_has_its_code_and_location() {
     let tree = Tree::new();
     tree.declare_column(BIO);
     tree.done(&["migrate", "add bio"]);
@@ -66,7 +66,7 @@ fn a_rule_that_is_broken_is_told_with_its_code_and_place() {
 }
 
 #[test]
-fn a_statement_of_a_service_that_would_break_is_named() {
+fn a_broken_statement_of_a_service_is_named() {
     let tree = Tree::new();
     tree.edit(
         POSTS,
@@ -85,7 +85,7 @@ fn a_statement_of_a_service_that_would_break_is_named() {
 }
 
 #[test]
-fn a_history_that_does_not_fit_is_found() {
+fn a_contradicting_history_is_found() {
     let tree = Tree::upgraded();
     let name = "0002_create_posts.up.sql";
     let up = tree.migration(POSTS, name).replace("140", "141");
@@ -98,7 +98,7 @@ fn a_history_that_does_not_fit_is_found() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_would_keep_the_services_waiting_is_found_on_a_copy() {
+async fn a_long_rebuild_is_found_on_a_copy() {
     let tree = Tree::upgraded();
     tree.add_rows(2_000).await;
     tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
@@ -123,7 +123,7 @@ async fn a_rebuild_that_would_keep_the_services_waiting_is_found_on_a_copy() {
 }
 
 #[test]
-fn a_script_that_is_wrong_is_found_with_its_place() {
+fn an_invalid_script_is_found_with_its_location() {
     let tree = Tree::new();
     tree.add(
         USERS,
@@ -172,7 +172,7 @@ async fn check_refuses_what_upgrade_refuses() {
 }
 
 #[test]
-fn what_a_killed_check_left_goes_with_the_next_command() {
+fn leftovers_of_a_killed_check_are_removed_by_the_next_command() {
     let tree = Tree::upgraded();
     tree.add(
         USERS,

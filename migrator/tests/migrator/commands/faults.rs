@@ -66,7 +66,7 @@ impl Tree {
     }
 
     /// Asserts that the database is sound, at version 2, with so many rows.
-    async fn assert_as_before(&self, rows: u32) {
+    async fn assert_unchanged(&self, rows: u32) {
         assert_eq!(self.counts().await, format!("{rows} {rows}"));
         assert_eq!(self.dir.query("pragma integrity_check").await, ["ok"]);
         let run = self.dir.run(&["diff"]);
@@ -90,7 +90,7 @@ fn kibibytes(file: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn without_room_for_a_backup_nothing_is_migrated() {
+async fn nothing_is_migrated_without_space_for_a_backup() {
     let tree = behind(20_000).await;
     let size = kibibytes(&tree.dir.path());
 
@@ -101,14 +101,14 @@ async fn without_room_for_a_backup_nothing_is_migrated() {
 
         run.assert_refused(9);
         assert!(run.stderr.contains("there is no room for"), "{run:?}");
-        tree.left().assert_as_before(20_000).await;
+        tree.left().assert_unchanged(20_000).await;
         let backups = super::names(&tree.dir.0.path().join("left/backups"));
         assert_eq!(backups, [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
+async fn a_disk_full_during_a_migration_rolls_it_back() {
     let tree = behind(20_000).await;
     let size = kibibytes(&tree.dir.path());
 
@@ -124,7 +124,7 @@ async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
 
         run.assert_refused(1);
         assert!(run.stderr.contains("full"), "{run:?}");
-        tree.left().assert_as_before(20_000).await;
+        tree.left().assert_unchanged(20_000).await;
         let backups = super::names(&tree.dir.0.path().join("left/backups"));
         let partial = backups.iter().any(|name| name.contains("partial"));
         assert!(!partial, "{backups:?}");
@@ -132,7 +132,7 @@ async fn a_disk_that_fills_up_in_a_migration_undoes_it() {
 }
 
 #[tokio::test]
-async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
+async fn a_read_only_file_system_exits_with_78() {
     let tree = behind(10).await;
     let mount = "mount -t tmpfs tmpfs \"$0/disk\"; cp \"$0\"/microblog.db \"$0/disk\"
                  mount -o remount,ro \"$0/disk\"";
@@ -160,12 +160,12 @@ async fn a_file_system_that_is_read_only_is_a_setting_that_cannot_work() {
 
         run.assert_refused(78);
         assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
-        tree.left().assert_as_before(10).await;
+        tree.left().assert_unchanged(10).await;
     }
 }
 
 #[tokio::test]
-async fn a_database_file_that_is_read_only_is_a_setting_that_cannot_work() {
+async fn a_read_only_database_file_exits_with_78() {
     let tree = behind(10).await;
     let mount = "cp \"$0\"/microblog.db \"$0/disk\"
                  mount --bind \"$0/disk/microblog.db\" \"$0/disk/microblog.db\"
@@ -178,7 +178,7 @@ async fn a_database_file_that_is_read_only_is_a_setting_that_cannot_work() {
 
         run.assert_refused(78);
         assert!(run.stderr.contains("disk/microblog.db"), "{run:?}");
-        tree.left().assert_as_before(10).await;
+        tree.left().assert_unchanged(10).await;
     }
 }
 
@@ -191,7 +191,7 @@ fn damage(tree: &Tree, from: u64, length: usize) {
 }
 
 #[tokio::test]
-async fn a_database_without_its_header_is_refused_and_a_backup_mends_it() {
+async fn a_database_without_a_header_is_refused_and_restored() {
     let tree = behind(1_000).await;
     tree.done(&["backup"]);
     let backup = tree.newest_backup();
@@ -215,12 +215,12 @@ async fn a_database_without_its_header_is_refused_and_a_backup_mends_it() {
     );
     fs::rename(tree.dir.path(), tree.dir.0.path().join("away.db")).unwrap();
     tree.done(&["restore", backup.to_str().unwrap()]);
-    tree.assert_as_before(1_000).await;
+    tree.assert_unchanged(1_000).await;
     tree.done(&["upgrade"]);
 }
 
 #[tokio::test]
-async fn a_database_with_pages_that_cannot_be_read_is_not_migrated_and_a_backup_mends_it() {
+async fn a_database_with_damaged_pages_is_refused_and_restored() {
     let tree = behind(20_000).await;
     tree.done(&["backup"]);
     let backup = tree.newest_backup();
@@ -237,13 +237,13 @@ async fn a_database_with_pages_that_cannot_be_read_is_not_migrated_and_a_backup_
     assert!(without.stderr.contains("malformed"), "{without:?}");
     assert_eq!(version, 2);
     assert!(restored.contains("Restored"), "{restored}");
-    tree.assert_as_before(20_000).await;
+    tree.assert_unchanged(20_000).await;
     tree.done(&["upgrade"]);
     assert_eq!(tree.counts().await, "20000 20000");
 }
 
 #[test]
-fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
+fn a_missing_folder_is_created_only_for_a_database() {
     let tree = Tree::new();
     let path = tree.dir.0.path().join("a/b/microblog.db");
     let url = format!("sqlite:{}", path.display());
@@ -267,7 +267,7 @@ fn a_folder_that_is_missing_is_made_for_a_database_and_named_of_a_project() {
 }
 
 #[test]
-fn where_no_file_can_be_made_there_is_no_migration_and_no_half_of_one() {
+fn an_unwritable_folder_gets_no_migration_files() {
     let tree = Tree::new();
     tree.declare_column("bio text not null default ''");
     let folder = tree.folder();

@@ -45,7 +45,7 @@ async fn every_command_prints_one_object() {
 }
 
 #[tokio::test]
-async fn an_upgrade_tells_each_statement_with_its_line_and_rows() {
+async fn an_upgrade_reports_each_statement_with_line_and_rows() {
     let tree = Tree::upgraded();
     tree.add_rows(3).await;
     tree.add(
@@ -69,7 +69,7 @@ async fn an_upgrade_tells_each_statement_with_its_line_and_rows() {
 }
 
 #[test]
-fn sql_that_is_at_fault_is_told_with_file_line_and_column() {
+fn an_sql_error_has_its_file_line_and_column() {
     for (service, up, reason, code, line, column) in [
         (
             POSTS,
@@ -189,7 +189,7 @@ async fn every_kind_of_error_is_one_object() {
 }
 
 #[tokio::test]
-async fn the_log_does_not_come_between() {
+async fn the_log_does_not_mix_with_the_object() {
     let tree = Tree::upgraded();
     tree.add_rows(1).await;
 

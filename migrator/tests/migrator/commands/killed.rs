@@ -186,7 +186,7 @@ fn measure(tree: &Tree) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_that_is_killed_was_done_or_was_not_and_can_be_repeated() {
+async fn a_killed_upgrade_is_atomic_and_can_be_repeated() {
     let begun = Instant::now();
     let beginning = Arc::new(Beginning::new().await);
     let prepared = begun.elapsed();

@@ -7,7 +7,7 @@ use super::{END_OF_POSTS, POSTS, Tree, USERS};
 const BIO: &str = "bio text not null default ''";
 
 #[test]
-fn an_added_column_is_written_applied_and_taken_back() {
+fn an_added_column_is_generated_applied_and_reverted() {
     let tree = Tree::upgraded();
     let before = tree.done(&["dump"]);
     tree.declare_column(BIO);
@@ -42,7 +42,7 @@ fn an_added_column_is_written_applied_and_taken_back() {
 }
 
 #[test]
-fn what_would_destroy_data_is_written_only_if_that_is_allowed_and_is_marked() {
+fn a_destructive_migration_must_be_allowed_and_is_marked() {
     let tree = Tree::new();
     tree.declare_column(BIO);
     tree.done(&["migrate", "add bio", "--apply"]);
@@ -67,7 +67,7 @@ fn what_would_destroy_data_is_written_only_if_that_is_allowed_and_is_marked() {
 }
 
 #[tokio::test]
-async fn a_rename_that_is_declared_keeps_the_values() {
+async fn a_declared_rename_keeps_the_values() {
     let tree = Tree::upgraded();
     tree.add_rows(3).await;
     tree.edit(
@@ -86,7 +86,7 @@ async fn a_rename_that_is_declared_keeps_the_values() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_renamed_keeps_its_rows() {
+async fn a_renamed_table_keeps_its_rows() {
     let tree = Tree::upgraded();
     tree.add_rows(3).await;
     tree.edit(
@@ -105,7 +105,7 @@ async fn a_table_that_is_renamed_keeps_its_rows() {
 }
 
 #[test]
-fn what_may_be_a_rename_is_refused_where_nobody_can_be_asked() {
+fn an_ambiguous_rename_is_refused_without_a_terminal() {
     let tree = Tree::new();
     tree.declare_column(BIO);
     tree.done(&["migrate", "add bio"]);
@@ -135,7 +135,7 @@ fn what_may_be_a_rename_is_refused_where_nobody_can_be_asked() {
 }
 
 #[test]
-fn both_services_may_change_at_once_and_each_gets_a_pair() {
+fn each_changed_service_gets_a_migration() {
     let tree = Tree::new();
     tree.declare_column(BIO);
     tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
@@ -156,7 +156,7 @@ New migration saved as post-service/migrations/0004_longer.up.sql
 }
 
 #[test]
-fn a_check_writes_nothing_and_says_whether_a_migration_is_missing() {
+fn migrate_check_writes_nothing_and_reports_missing_ones() {
     let tree = Tree::new();
 
     let nothing = tree.done(&["migrate", "--check"]);
@@ -178,7 +178,7 @@ fn a_check_writes_nothing_and_says_whether_a_migration_is_missing() {
 }
 
 #[test]
-fn an_empty_migration_is_a_pair_to_be_filled_by_hand() {
+fn an_empty_migration_is_a_pair_of_files() {
     let tree = Tree::new();
 
     let said = tree.done(&["migrate", "fill it", "--empty", "--owner", "post-service"]);
@@ -202,7 +202,7 @@ fn an_empty_migration_is_a_pair_to_be_filled_by_hand() {
 }
 
 #[test]
-fn an_empty_migration_that_was_not_filled_can_be_undone() {
+fn an_unedited_empty_migration_can_be_reverted() {
     let tree = Tree::new();
     tree.done(&["migrate", "fill it", "--empty"]);
     tree.done(&["upgrade"]);
@@ -214,7 +214,7 @@ fn an_empty_migration_that_was_not_filled_can_be_undone() {
 }
 
 #[test]
-fn a_table_stays_whose_it_is() {
+fn a_table_cannot_change_its_owner() {
     let tree = Tree::new();
     let posts = fs::read_to_string(tree.schema(POSTS)).unwrap();
     let at = posts.find("create table post_requests").unwrap();
@@ -232,7 +232,7 @@ fn a_table_stays_whose_it_is() {
 }
 
 #[test]
-fn an_error_in_what_is_declared_is_told_with_its_place() {
+fn an_invalid_declaration_has_its_location() {
     let tree = Tree::new();
     tree.edit(POSTS, "    body text not null", "    body text not nul");
     let text = fs::read_to_string(tree.schema(POSTS)).unwrap();
@@ -257,7 +257,7 @@ fn an_error_in_what_is_declared_is_told_with_its_place() {
 }
 
 #[test]
-fn a_rebuild_keeps_what_hangs_on_the_table() {
+fn a_rebuild_keeps_dependent_objects() {
     let tree = Tree::upgraded();
     let longer = END_OF_POSTS.replace(
         "on delete restrict",
@@ -284,7 +284,7 @@ fn a_rebuild_keeps_what_hangs_on_the_table() {
 }
 
 #[test]
-fn what_cannot_be_added_to_rows_is_refused() {
+fn a_column_that_rows_reject_is_refused() {
     let tree = Tree::new();
     tree.declare_column("score integer not null");
 
@@ -308,7 +308,7 @@ fn a_migration_needs_a_name_with_a_word_in_it() {
 }
 
 #[test]
-fn a_migration_that_would_not_fit_the_database_is_written_and_not_applied() {
+fn a_migration_that_the_database_rejects_is_not_applied() {
     let tree = Tree::upgraded();
     tree.declare_column(BIO);
     let other = ["--database-url", "sqlite:/dev/null/none.db"];

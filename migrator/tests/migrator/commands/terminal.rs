@@ -59,7 +59,7 @@ fn ambiguous() -> Tree {
 }
 
 #[test]
-fn a_rename_is_asked_for_on_a_terminal() {
+fn a_terminal_asks_for_a_rename() {
     let tree = ambiguous();
 
     let (seen, code) = migrate(&tree, &[], "what?\ny\n");
@@ -75,7 +75,7 @@ fn a_rename_is_asked_for_on_a_terminal() {
 }
 
 #[test]
-fn who_says_that_it_is_new_is_told_what_that_destroys() {
+fn a_no_reports_the_destroyed_column() {
     let tree = ambiguous();
 
     let (refused, code) = migrate(&tree, &[], "n\n");
@@ -94,7 +94,7 @@ fn who_says_that_it_is_new_is_told_what_that_destroys() {
 }
 
 #[test]
-fn who_reads_json_is_not_asked() {
+fn json_output_asks_nothing() {
     let tree = ambiguous();
 
     let (seen, code) = migrate(&tree, &["--json"], "y\n");

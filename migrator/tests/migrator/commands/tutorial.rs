@@ -30,7 +30,7 @@ impl Tree {
 }
 
 #[tokio::test]
-async fn the_tutorials_path_from_nothing_to_two_tables_and_back_and_forth() {
+async fn the_tutorial_upgrades_and_downgrades_two_tables() {
     let tree = Tree::empty();
 
     assert_eq!(
@@ -107,7 +107,7 @@ Current database version: 2"
 }
 
 #[test]
-fn what_was_declared_is_what_there_is() {
+fn existing_declarations_become_migrations() {
     let tree = Tree::empty();
     tree.declare(USERS, USERS_TABLE);
     tree.declare(POSTS, POSTS_TABLE);

@@ -9,7 +9,7 @@ use super::{Tree, USERS};
 use crate::TestDir;
 
 #[test]
-fn the_status_exits_with_3_only_if_it_is_asked_to() {
+fn status_exits_with_3_only_with_exit_code() {
     let tree = Tree::new();
     tree.done(&["upgrade", "--to", "1"]);
 
@@ -24,7 +24,7 @@ fn the_status_exits_with_3_only_if_it_is_asked_to() {
 }
 
 #[test]
-fn a_status_that_does_not_fit_exits_with_6_if_it_is_asked_to() {
+fn status_exits_with_6_for_a_contradicting_history() {
     let tree = Tree::upgraded();
     let up = tree.migration(USERS, "0001_create_users.up.sql");
     let up = up.replace("between 1 and 64", "between 1 and 65");
@@ -43,7 +43,7 @@ fn a_status_that_does_not_fit_exits_with_6_if_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
+async fn diff_reports_manual_changes_and_their_fix() {
     for (edit, difference, undo) in [
         (
             "create index by_hand on posts (create_time)",
@@ -95,7 +95,7 @@ async fn what_was_changed_by_hand_is_told_and_what_would_bring_it_back() {
 }
 
 #[tokio::test]
-async fn a_difference_has_the_statement_that_should_be_and_the_one_that_is() {
+async fn a_difference_has_the_expected_and_the_actual_statement() {
     let tree = Tree::upgraded();
     let none = tree.json(&["diff"], 0);
     tree.dir
@@ -141,7 +141,7 @@ async fn a_difference_has_the_statement_that_should_be_and_the_one_that_is() {
 }
 
 #[tokio::test]
-async fn a_dump_is_a_script_that_makes_the_same_schema() {
+async fn a_dump_recreates_the_schema() {
     let tree = Tree::upgraded();
 
     let dump = tree.done(&["dump"]);
@@ -161,7 +161,7 @@ async fn a_dump_is_a_script_that_makes_the_same_schema() {
 }
 
 #[tokio::test]
-async fn only_a_database_that_is_like_its_version_is_adopted() {
+async fn baseline_accepts_only_the_schema_of_the_version() {
     let tree = Tree::upgraded();
     let dump = tree.done(&["dump"]);
     let other = TestDir::new();
@@ -187,7 +187,7 @@ async fn only_a_database_that_is_like_its_version_is_adopted() {
 }
 
 #[test]
-fn a_wait_ends_as_soon_as_somebody_has_upgraded() {
+fn wait_ends_after_an_upgrade() {
     let tree = Tree::new();
     let mut waiting = tree.program(&["wait", "--timeout", "30s"]).spawn().unwrap();
 
@@ -206,7 +206,7 @@ fn a_wait_ends_as_soon_as_somebody_has_upgraded() {
 }
 
 #[test]
-fn a_wait_in_vain_exits_with_75() {
+fn a_timed_out_wait_exits_with_75() {
     let tree = Tree::new();
 
     let missing = tree.refused(&["wait", "--timeout", "50ms"], 75);

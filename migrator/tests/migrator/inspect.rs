@@ -9,7 +9,7 @@ use crate::{PATIENCE, TestDir, migrations};
 const SOON: Duration = Duration::from_millis(50);
 
 #[tokio::test]
-async fn the_status_tells_each_state_with_its_time() {
+async fn status_reports_each_state_with_its_time() {
     let dir = TestDir::new();
     let all = ["a", "b", "c", "d", "e"].map(|name| (format!("create table {name} (id)"), ""));
     let all: Vec<_> = all.iter().map(|(up, down)| (up.as_str(), *down)).collect();
@@ -66,7 +66,7 @@ async fn the_status_tells_each_state_with_its_time() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_when_the_database_is_at_the_version() {
+async fn wait_ends_when_the_database_reaches_the_version() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
 
@@ -82,7 +82,7 @@ async fn a_wait_ends_when_the_database_is_at_the_version() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
+async fn a_timed_out_wait_reports_the_version() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
 
@@ -110,7 +110,7 @@ async fn a_wait_that_is_in_vain_says_where_the_database_stands() {
 }
 
 #[tokio::test]
-async fn a_wait_for_what_never_comes_ends_at_once() {
+async fn wait_fails_immediately_for_a_foreign_database() {
     let dir = TestDir::new();
     dir.execute("pragma application_id = 7").await;
     let patience = Duration::from_secs(3600);
@@ -127,7 +127,7 @@ async fn a_wait_for_what_never_comes_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_dump_makes_the_same_database_again() {
+async fn a_dump_recreates_the_database() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
     migrator.run(Run::upgrade()).await.unwrap();

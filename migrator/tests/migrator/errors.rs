@@ -65,7 +65,7 @@ async fn a_view_without_a_history_is_refused_unchanged() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_unchanged() {
+fn a_file_of_another_format_is_refused_unchanged() {
     for text in ["x", "Dear diary, today", &"lorem ipsum ".repeat(1_000)] {
         let dir = TestDir::new();
         fs::write(dir.path(), text).unwrap();
@@ -75,7 +75,7 @@ fn a_file_that_is_no_database_is_refused_unchanged() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_file_is_refused() {
+fn a_folder_instead_of_the_file_is_refused() {
     let dir = TestDir::new();
     fs::create_dir(dir.path()).unwrap();
 
@@ -86,7 +86,7 @@ fn a_folder_in_the_place_of_the_file_is_refused() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_refused() {
+fn a_folder_that_cannot_be_created_is_refused() {
     let dir = TestDir::new();
     fs::write(dir.path(), "").unwrap();
     let url = format!("sqlite:{}/below/microblog.db", dir.path().display());
@@ -98,7 +98,7 @@ fn a_folder_that_cannot_be_made_is_refused() {
 }
 
 #[tokio::test]
-async fn a_migration_that_was_edited_after_it_was_applied_stops_every_run() {
+async fn an_edited_applied_migration_stops_every_run() {
     let dir = TestDir::new();
     let before = migrations(&[("create table a (id)", "drop table a"), ("", "")]);
     dir.migrator_with(before)
@@ -166,7 +166,7 @@ async fn a_database_of_a_newer_migrator_is_refused() {
 }
 
 #[tokio::test]
-async fn what_the_history_refuses_ends_the_program_with_6_and_one_line() {
+async fn a_contradicting_history_prints_one_line() {
     for edit in [
         "update _sqlx_migrations set checksum = x'00' where version = 1;
          update _migrator_tokens set up = zeroblob(32)",

@@ -17,7 +17,7 @@ fn two() -> Migrations {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
+async fn a_matching_schema_is_baselined_with_its_rows() {
     for made in [
         "create table A (b TEXT, id integer primary key)",
         "pragma journal_mode = wal; create table a (id integer primary key, b text)",
@@ -48,7 +48,7 @@ async fn a_schema_that_is_that_of_a_version_is_adopted_with_its_rows() {
 }
 
 #[tokio::test]
-async fn another_schema_is_refused_and_stays_as_it_is() {
+async fn another_schema_is_refused_unchanged() {
     for made in [
         "create table a (id integer primary key)",
         "create table a (id integer primary key, b text not null)",
@@ -68,7 +68,7 @@ async fn another_schema_is_refused_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_has_a_history_or_another_owner_is_not_adopted() {
+async fn a_database_with_a_history_or_owner_is_not_baselined() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(two());
     migrator.run(Run::upgrade_to(1)).await.unwrap();
@@ -100,7 +100,7 @@ async fn what_has_a_history_or_another_owner_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn there_has_to_be_a_database_and_a_version() {
+async fn baseline_needs_a_database_and_a_version() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(two());
 

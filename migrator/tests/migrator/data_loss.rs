@@ -77,7 +77,7 @@ async fn a_column_with_values_is_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_leaves_a_column_out_loses_it() {
+async fn a_rebuild_without_a_column_loses_it() {
     let step = (
         "alter table a add column c text",
         "create table new_a (id integer primary key, b text not null default 'x');
@@ -97,7 +97,7 @@ async fn a_rebuild_that_leaves_a_column_out_loses_it() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_does_not_copy_its_rows_loses_them() {
+async fn a_rebuild_without_a_copy_loses_the_rows() {
     for (up, down) in [
         (
             "",
@@ -125,7 +125,7 @@ async fn a_rebuild_that_does_not_copy_its_rows_loses_them() {
 }
 
 #[tokio::test]
-async fn what_is_renamed_is_not_lost() {
+async fn a_renamed_object_is_not_lost() {
     for step in [
         ("alter table a rename to c", "alter table c rename to a"),
         (
@@ -151,7 +151,7 @@ async fn what_is_renamed_is_not_lost() {
 }
 
 #[tokio::test]
-async fn all_that_several_steps_lose_is_told_at_once() {
+async fn the_losses_of_all_steps_are_reported_together() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
     migrator.run(Run::upgrade()).await.unwrap();
@@ -181,7 +181,7 @@ async fn all_that_several_steps_lose_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
+async fn an_irreversible_migration_is_not_reverted() {
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),
@@ -206,7 +206,7 @@ async fn a_way_down_that_says_it_is_irreversible_is_not_gone() {
 }
 
 #[tokio::test]
-async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
+async fn a_down_script_to_another_schema_is_rolled_back() {
     for (down, leads) in [
         ("select 1", false),
         ("alter table a drop column b", false),
@@ -239,7 +239,7 @@ async fn a_way_down_that_does_not_lead_back_is_undone_unless_it_says_so() {
 }
 
 #[tokio::test]
-async fn what_nobody_declared_is_not_lost_with_a_table_that_is_made_anew() {
+async fn a_rebuild_does_not_lose_undeclared_objects() {
     let dir = TestDir::new();
     let rebuild = "create table new_a (id integer primary key, b text not null);
                    insert into new_a select id, b from a;
