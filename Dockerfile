@@ -1,10 +1,10 @@
 # One image for each program: `docker build --target user-service .`, and likewise
 # `post-service` and `migrator`.
 #
-# What changes seldom comes first. A layer is built again only if what it copies changed:
-#   dependencies  the crates of others (SQLite, tonic, sqlx): a manifest or Cargo.lock
-#   shared        our crates that several programs have in them: proto, chassis
-#   build-…       one program: its own sources
+# Stages are ordered by how rarely their inputs change. A layer is rebuilt only if a copied file changed:
+#   dependencies  third-party crates (SQLite, tonic, sqlx): manifests and Cargo.lock
+#   shared        crates that several programs use: proto, chassis
+#   build-…       the sources of one program
 #
 # Building needs Rust 1.94 or later. Both base images can be pinned:
 #   docker build --build-arg RUST_IMAGE=rust:1-bookworm@sha256:… …
@@ -14,13 +14,12 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 # hadolint ignore=DL3006
 FROM ${RUST_IMAGE} AS dependencies
 WORKDIR /build
-# What every build below selects. One selection for all of them: another one would
-# select other features of the same crates, and compile these again.
+# The packages of every build below. A different selection would enable different features of the
+# same crates, and compile them again.
 ENV SELECTED="--release --locked -p proto -p process -p database -p serving -p chassis -p user-service -p post-service -p migrator"
-# The places that a program corrects when it is loaded, in 2 KB for 240: glibc 2.36 or later
-# reads them so.
+# Packed relative relocations: 2 KB instead of 240 KB. They need glibc 2.36 or later.
 ENV RUSTFLAGS="-C link-arg=-Wl,-z,pack-relative-relocs"
-# No tables for unwinding through C (SQLite, the allocator): no panic may pass through it.
+# No unwind tables for C code (SQLite, the allocator): no panic may unwind through it.
 ENV CFLAGS="-fno-asynchronous-unwind-tables"
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
@@ -32,8 +31,8 @@ COPY chassis/serving/Cargo.toml chassis/serving/
 COPY user-service/Cargo.toml user-service/
 COPY post-service/Cargo.toml post-service/
 COPY migrator/Cargo.toml migrator/
-# Empty crates in the place of ours: what they need is compiled, and nothing of ours.
-# A crate without a build script would not have its build dependencies compiled.
+# Empty crates replace those of the workspace, so that only their dependencies are compiled. Build
+# scripts must exist: otherwise cargo skips the build dependencies.
 RUN mkdir -p migrator/benches && touch migrator/benches/million.rs \
     && for crate in . proto chassis/process chassis/database chassis/serving chassis user-service post-service migrator; do \
         mkdir -p "$crate/src" && echo '//! Empty.' > "$crate/src/lib.rs" || exit 1; \
@@ -50,8 +49,8 @@ RUN cargo build $SELECTED --lib --bins
 FROM dependencies AS shared
 COPY proto proto
 COPY chassis chassis
-# Cargo goes by the time of a file, and what was copied may be older than the empty crate
-# that it replaces.
+# Cargo compares modification times, and a copied file may be older than the empty crate that it
+# replaces.
 # hadolint ignore=SC2086
 RUN find proto chassis -name '*.rs' -exec touch {} + \
     && cargo build $SELECTED --lib
@@ -69,7 +68,7 @@ RUN find post-service -name '*.rs' -exec touch {} + \
     && cargo build $SELECTED --bin post-service
 
 FROM shared AS build-migrator
-# Of a service it compiles in the schema and the statements, and nothing else.
+# The migrator embeds only the schema, the migrations and the statements of the services.
 COPY user-service/schema.sql user-service/released.json user-service/
 COPY user-service/migrations user-service/migrations
 COPY user-service/.sqlx user-service/.sqlx
@@ -81,12 +80,12 @@ COPY migrator migrator
 RUN find migrator -name '*.rs' -exec touch {} + \
     && cargo build $SELECTED --bin migrator
 
-# The folder of the database, for the images: a new volume takes over its owner.
+# The directory of the database. A new volume inherits its owner and mode.
 # hadolint ignore=DL3006
 FROM ${RUST_IMAGE} AS layout
 RUN install -d -m 0700 -o 65532 -g 65532 /layout/data
 
-# What the three images have in common: the C library, a user without rights, no shell.
+# The base of the three images: the C library, an unprivileged user, no shell.
 # hadolint ignore=DL3006
 FROM ${RUNTIME_IMAGE} AS runtime
 COPY --from=layout /layout/ /

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# The calls of the README, as they stand there, against the containers.
+# Runs the calls of the README and the commands of docs/operations.md against containers.
 
 readme() {
     python3 "$here/readme.py" "$root/README.md" "$grpcurl" "$users" "$posts"
 }
 
-# On a system of its own, in a copy of the sources: `git checkout` of a version puts the
-# sources of this or of the next one there.
+# Uses a separate system in a copy of the sources. A replacement of `git checkout` copies the sources of
+# this or of the next version there.
 operations() {
     local checkout=$work/checkout programs=$work/programs
     rm -rf "$checkout" "$programs"
@@ -36,7 +36,7 @@ END
 }
 
 calls() {
-    check "the README's calls answer as it says" readme
+    check "the calls of the README print the shown output" readme
 }
 
 record() {
@@ -48,5 +48,5 @@ record() {
 }
 
 procedures() {
-    check "docs/operations.md: each command prints what stands there" operations
+    check "the commands of docs/operations.md print the shown output" operations
 }

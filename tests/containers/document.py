@@ -1,16 +1,15 @@
-"""Runs every command of a document, in the order in which they stand there, and compares
-what each prints with what stands below it. Each has to succeed.
+"""Runs the commands of a document in order, and compares their outputs with the document. Each
+command must succeed.
 
     document.py DOCUMENT [--record]
 
-The commands are the lines of the `console` blocks that begin with `$ `; a line that begins
-with `> `, or that follows a backslash, belongs to the command before it. What differs from
-run to run counts as equal: times, durations, sizes, ids. A line `…` stands for any number of
-lines. `--record` writes what was printed into the document, where something else stands there.
+Commands are lines in `console` blocks that start with `$ `. A line that starts with `> `, or that
+follows a backslash, continues the command. Times, durations, sizes and ids are normalized. A line
+`…` matches any number of lines. `--record` replaces outputs in the document that differ.
 
-A comment `<!-- run: COMMAND -->` is run like a command, and shown to nobody.
-So that a system that runs as the document says is not touched, PORT_OFFSET is added to the
-ports in the commands, and COMPOSE_PROJECT_NAME takes the place of `microblog` in the volume's name.
+A comment `<!-- run: COMMAND -->` is run like a command, but its output is not compared.
+PORT_OFFSET is added to the ports in the commands, and COMPOSE_PROJECT_NAME replaces `microblog` in
+the name of the volume, so that a running system is not affected.
 """
 
 import os
@@ -45,7 +44,7 @@ def normal(line):
 
 
 def moved(text, to):
-    """The ports of the document as those of this run, or back, where `to` is 0."""
+    """Maps the ports of the document to those of this run, or back if `to` is 0."""
     for port in range(50050, 50060):
         here, there = (port, port + offset) if to else (port + offset, port)
         text = re.sub(rf"\b{here}\b", str(there), text)
@@ -53,7 +52,7 @@ def moved(text, to):
 
 
 def parts(text):
-    """The document in pieces: ("text", [lines]), ("hidden", command), ("command", [lines], [output])."""
+    """Splits a document into ("text", line), ("hidden", line, command), ("command", [lines], [output])."""
     lines, inside = text.splitlines(), False
     for line in lines:
         hidden = re.fullmatch(r"<!-- run: (.*) -->", line)
@@ -85,13 +84,13 @@ def run(lines):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
     )
     said = done.stdout.decode(errors="replace").replace(project, "microblog")
-    # Compose erases a line that nobody sees before it writes one of a log.
+    # Compose writes escape sequences that erase a line before it prints a log line.
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", moved(said, 0))
     return said.rstrip("\n").splitlines(), done.returncode
 
 
 def fits(expected, said):
-    """Whether the lines are the expected ones, where `…` is any number of lines."""
+    """Reports whether the lines match the expected ones, where `…` matches any number of lines."""
     if not expected:
         return not said
     if expected[0] == "…":
@@ -127,5 +126,5 @@ for piece in pieces:
 if record:
     with open(path, "w", encoding="utf-8") as document:
         document.write("\n".join(written) + "\n")
-print(f"{commands} commands, {wrong} that failed, or print something else than the document says")
+print(f"{commands} commands, {wrong} of them failed or printed a different output")
 assert commands > 0 and wrong == 0

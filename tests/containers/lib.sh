@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# What the checks have in common: one line for each, and how the system is spoken to.
+# Helpers of the checks: reports, assertions and calls.
 
 passed=0 failed=0 skipped=''
 # The exit code of the last check.
 last=0
 
-# check SENTENCE COMMAND…: runs it in a shell of its own that ends at its first failure.
+# check SENTENCE COMMAND…: runs the command in a subshell that ends at its first failure.
 check() {
-    local sentence=$1 begun=$EPOCHREALTIME code log
+    local sentence=$1 start=$EPOCHREALTIME code log
     shift
     log=$work/logs/$(printf %02d $((passed + failed + 1))).log
     set +e
@@ -19,12 +19,12 @@ check() {
     set -e
     if ((code == 0)); then
         passed=$((passed + 1))
-        printf 'ok    %s (%.1f s)\n' "$sentence" "$(since "$begun")"
+        printf 'ok    %s (%.1f s)\n' "$sentence" "$(since "$start")"
     else
         failed=$((failed + 1))
         printf 'FAIL  %s\n' "$sentence"
         tail -n 15 "$log" | sed 's/^/      /'
-        echo "      (all of it: $log)"
+        echo "      (full output: $log)"
     fi
 }
 
@@ -33,51 +33,51 @@ skip() {
     echo "skip  $1: $2"
 }
 
-# Seconds since a moment, with their fractions.
+# since START: prints the seconds since a value of EPOCHREALTIME.
 since() {
     awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
 }
 
-# is WHAT IT EXPECTED: fails and says why.
+# is NAME ACTUAL EXPECTED: fails if the values differ.
 is() {
     [[ $2 == "$3" ]] || {
-        echo "$1 is \`$2\`, not \`$3\`"
+        echo "$1: \`$2\` instead of \`$3\`"
         return 1
     }
 }
 
-# The same for part of a text.
-says() {
+# contains NAME TEXT PART: fails if the text does not contain the part.
+contains() {
     [[ $2 == *"$3"* ]] || {
-        printf '%s does not say "%s", but:\n%s\n' "$1" "$3" "$2"
+        printf '%s does not contain "%s":\n%s\n' "$1" "$3" "$2"
         return 1
     }
 }
 
-# does_not_say WHAT IT FORBIDDEN
-does_not_say() {
+# lacks NAME TEXT PART: fails if the text contains the part.
+lacks() {
     [[ $2 != *"$3"* ]] || {
-        printf '%s says "%s":\n%s\n' "$1" "$3" "$2"
+        printf '%s contains "%s":\n%s\n' "$1" "$3" "$2"
         return 1
     }
 }
 
-# at_most WHAT NUMBER LIMIT
+# at_most NAME NUMBER LIMIT: fails if the number exceeds the limit.
 at_most() {
     awk -v a="$2" -v b="$3" 'BEGIN { exit !(a <= b) }' || {
-        echo "$1 is $2, more than $3"
+        echo "$1: $2 exceeds $3"
         return 1
     }
 }
 
-# until_true SECONDS COMMAND…: asks until it succeeds. In a function that is asked this way
-# nothing ends at its first failure: its commands are chained by `&&`.
+# until_true SECONDS COMMAND…: repeats a command until it succeeds. `set -e` has no effect within a
+# function that is called this way: chain its commands with `&&`.
 until_true() {
     local end=$((SECONDS + $1))
     shift
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < end)) || {
-            echo "not within the time: $*"
+            echo "timed out: $*"
             "$@"
             return 1
         }
@@ -85,11 +85,11 @@ until_true() {
     done
 }
 
-container() { # of a service, the first or the given one
+container() { # SERVICE [NUMBER]: prints the id of the first or the given container of a service
     docker compose "${profiles[@]}" ps --all --quiet "$1" | sed -n "${2:-1}p"
 }
 
-of() { # of a service what a template of `docker inspect` makes of it
+of() { # SERVICE TEMPLATE: prints the result of a `docker inspect` template for a service
     docker inspect --format "$2" "$(container "$1")"
 }
 
@@ -115,11 +115,11 @@ create_user() { grpc "$users" microblog.user.v1.UserService/CreateUser "{\"user\
 create_post() { grpc "${2:-$posts}" microblog.post.v1.PostService/CreatePost "{\"post\": {\"author_id\": 1, \"body\": \"$1\"}}"; }
 list_posts() { grpc "${1:-$posts}" microblog.post.v1.PostService/ListPosts "${2:-}"; }
 
-field() { # of a JSON object on standard input, by a Python expression on `it`
+field() { # EXPRESSION: evaluates a Python expression on the JSON object `it` on standard input
     python3 -c "import json, sys; it = json.load(sys.stdin); print($1)"
 }
 
-# The bodies of all posts, one a line, page by page.
+# Prints the bodies of all posts, one per line.
 all_posts() {
     local token='' page
     while :; do
@@ -130,7 +130,7 @@ all_posts() {
     done
 }
 
-# Somebody who goes on writing, notes what was acknowledged, and tries again later what was not.
+# Starts a background writer, which records acknowledged and failed posts and pauses after a failure.
 writer=''
 start_writing() {
     : >"$work/acknowledged"
@@ -156,11 +156,11 @@ stop_writing() {
     writer=''
 }
 
-# Nothing that was acknowledged is missing, and there was something.
-nothing_is_lost() {
+# Fails if an acknowledged post is missing, or if no post was acknowledged.
+no_acked_post_is_lost() {
     local missing
     [[ -s $work/acknowledged ]]
     missing=$(comm -23 <(sort "$work/acknowledged") <(all_posts | sort))
-    echo "$(wc -l <"$work/acknowledged") acknowledged, $(wc -l <"$work/not-acknowledged") not"
-    is "what is missing" "$missing" ""
+    echo "$(wc -l <"$work/acknowledged") acknowledged, $(wc -l <"$work/not-acknowledged") failed"
+    is "missing posts" "$missing" ""
 }

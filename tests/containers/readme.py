@@ -1,5 +1,5 @@
-"""Runs each `$ grpcurl …` of a document against other addresses, and compares what comes
-back with what stands below it, if something does. Times count as equal."""
+"""Runs the `$ grpcurl …` commands of a document against other addresses, and compares their outputs
+with the document, if it shows one. Times are normalized."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ STREAM = "WatchPosts"
 
 
 def console_calls(text):
-    """Each call with the lines that stand below it."""
+    """Yields each command with the lines below it."""
     for block in re.findall(r"^```console\n(.*?)^```", text, re.M | re.S):
         command, output = None, []
         for line in block.replace("\\\n", " ").splitlines():
@@ -37,7 +37,7 @@ for command, expected in console_calls(open(document, encoding="utf-8").read()):
     words = shlex.split(command)[1:]
     swap = {"127.0.0.1:50051": users, "127.0.0.1:50052": posts}
     words = [swap.get(word, word) for word in words]
-    # A stream has no end: a look at its beginning.
+    # A stream has no end: reads only its start.
     limit = ["-max-time", "2" if STREAM in command else "10"]
     done = subprocess.run([grpcurl, *limit, *words], capture_output=True, text=True)
     said = done.stdout + done.stderr
