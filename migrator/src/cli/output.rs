@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub struct Output {
     /// The name of the command.
     pub command: &'static str,
-    /// Whether to print JSON.
+    /// Prints JSON instead of text.
     pub json: bool,
 }
 

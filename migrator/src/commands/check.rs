@@ -37,7 +37,7 @@ pub struct CheckReport {
 /// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Check<T> {
-    /// Whether there are no findings.
+    /// True without findings.
     pub(crate) ok: bool,
     pub(crate) findings: Vec<T>,
 }

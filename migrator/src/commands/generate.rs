@@ -47,9 +47,9 @@ pub struct NewMigration {
 /// The result of `migrate`, ordered by number.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewMigrations {
-    /// One migration for each service whose declarations changed.
+    /// A migration for each service whose declarations changed.
     pub migrations: Vec<NewMigration>,
-    /// Whether the files were written.
+    /// True if the files were written.
     pub written: bool,
     /// The report of the upgrade, if one was requested.
     pub upgrade: Option<RunReport>,

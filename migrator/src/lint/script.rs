@@ -15,7 +15,7 @@ pub(crate) struct ParsedMigration<'a> {
     pub(crate) migration: &'a Migration,
     pub(crate) up: ParsedScript<'a>,
     pub(crate) down: ParsedScript<'a>,
-    /// Whether a file is missing and replaced by an empty script.
+    /// True if a file is missing and replaced by an empty script.
     pub(crate) is_incomplete: bool,
 }
 

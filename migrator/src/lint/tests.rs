@@ -22,7 +22,7 @@ const POSTS: &str = "create table posts (
 create view bodies as select id, body from posts;
 ";
 
-/// A rebuild that keeps everything.
+/// A rebuild without losses.
 const REBUILD: &str = "create table new_users (
     id integer primary key autoincrement, name text not null, bio text check (bio <> '')
 );
@@ -55,7 +55,7 @@ fn owner(name: &str, schema: &str, files: &[(&str, &str)], released: &[&str]) ->
     }
 }
 
-/// Two services with a migration each, and nothing wrong with them.
+/// Returns two services with a migration each, without findings.
 pub(crate) fn project() -> Project {
     let users = [
         ("0001_create.up.sql", USERS),
@@ -83,7 +83,7 @@ pub(crate) fn project() -> Project {
     }
 }
 
-/// The same with another migration of one of them.
+/// Returns [`project`] with another migration of a service.
 pub(crate) fn with(owner: &str, up: &str, down: &str) -> Project {
     let mut project = project();
     let owner = project.owners.iter_mut().find(|known| known.name == owner);
@@ -97,15 +97,15 @@ pub(crate) fn with(owner: &str, up: &str, down: &str) -> Project {
     project
 }
 
-/// A way back that says nothing.
+/// A down script that is marked as irreversible.
 const BACK: &str = "-- @irreversible it is a test";
 
-/// What is found in a migration of the service `users` that cannot be undone.
+/// Returns the findings of an irreversible migration of the service `users`.
 async fn found(up: &str) -> Vec<Finding> {
     lint(&with("users", up, BACK)).await.unwrap()
 }
 
-/// Its codes and lines.
+/// Returns the codes and lines of [`found`].
 async fn codes(up: &str) -> Vec<(LintCode, usize)> {
     let found = found(up).await;
     found.iter().map(|f| (f.code, f.line)).collect()

@@ -231,7 +231,7 @@ pub enum InvalidMigrations {
     Duplicate {
         /// The number.
         number: i64,
-        /// One migration.
+        /// The first migration.
         first: String,
         /// The other migration.
         second: String,

@@ -70,9 +70,7 @@ impl Project {
         let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
         if !OWNERS.iter().any(|known| known.name == owner) {
             let known = OWNERS.each_ref().map(|owner| owner.name).join(" or ");
-            return Err(invalid(format!(
-                "there is no service {owner}; name {known}"
-            )));
+            return Err(invalid(format!("unknown service {owner}; name {known}")));
         }
         if !(1..=9999).contains(&number) {
             return Err(invalid(format!("a number has four digits, not {number}")));

@@ -20,9 +20,9 @@ use crate::{
 pub struct RunReport {
     /// The database that the run changed.
     pub database: DatabaseName,
-    /// Whether the run was rolled back at its end, as the caller asked.
+    /// True if the run was rolled back at its end, as requested.
     pub dry_run: bool,
-    /// Whether the run created the database.
+    /// True if the run created the database.
     pub created: bool,
     /// The migrations that `baseline` recorded without executing them.
     #[serde(rename = "adopted")]
@@ -31,7 +31,7 @@ pub struct RunReport {
     pub backup: Option<Backup>,
     /// The migrations that were applied or reverted, in order.
     pub steps: Vec<StepReport>,
-    /// How long the run held the write lock: from BEGIN to the end of COMMIT.
+    /// The time for which the run held the write lock: from BEGIN to the end of COMMIT.
     #[serde(skip)]
     pub locked: Duration,
     /// The tables and columns with data that the run dropped.

@@ -29,7 +29,7 @@ pub struct DriftReport {
     pub database: DatabaseName,
     /// The version of the database.
     pub version: i64,
-    /// Whether any difference was found.
+    /// True if any difference was found.
     pub drift: bool,
     /// The objects that are missing, unexpected or different.
     pub differences: Vec<Difference>,

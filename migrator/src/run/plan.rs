@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Name an existing version.
-    #[error("there is no migration {number}; there are {known}")]
+    #[error("migration {number} does not exist; the known ones are {known}")]
     UnknownTarget {
         /// The requested version.
         number: i64,
@@ -346,7 +346,10 @@ mod tests {
     fn an_unknown_target_is_refused_with_the_known_ones() {
         let refusal = check_target(&known(&[1, 2]), 7).unwrap_err().to_string();
 
-        assert_eq!(refusal, "there is no migration 7; there are 1, 2");
+        assert_eq!(
+            refusal,
+            "migration 7 does not exist; the known ones are 1, 2"
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) struct Directives {
     pub(crate) lines: Vec<String>,
     /// The old name of `@renamed from=old`.
     pub(crate) renamed_from: Option<Name>,
-    /// Whether `@added` is present.
+    /// True if `@added` is present.
     pub(crate) added: bool,
 }
 

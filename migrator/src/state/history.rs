@@ -26,7 +26,7 @@ pub(crate) struct AppliedMigration {
     pub(crate) checksum: Vec<u8>,
     /// The [`Migration::token_hash`] of the up script, unless an older migrator applied it.
     pub(crate) token_hash: Option<Vec<u8>>,
-    /// Whether the migration was applied completely. Other tools that use this layout also record
+    /// True if the migration was applied completely. Other tools that use this layout also record
     /// unfinished ones.
     pub(crate) success: bool,
     /// RFC 3339, UTC.

@@ -24,7 +24,7 @@ use migrator::{
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::task::JoinHandle;
 
-use crate::{PATIENCE, TestDir, execute, migrations, query_texts};
+use crate::{LOCK_TIMEOUT, TestDir, execute, migrations, query_texts};
 
 /// The numbers of the migrations of these databases.
 const KNOWN: [i64; 2] = [1, 2];
@@ -88,14 +88,14 @@ impl TestDir {
     async fn back_up(&self) -> Result<Backup, Error> {
         let backups = self.backups();
         backups
-            .back_up(None, "on demand", PATIENCE, &Progress::noop())
+            .back_up(None, "on demand", LOCK_TIMEOUT, &Progress::noop())
             .await
     }
 
     async fn restore(&self, file: &Path) -> Result<RestoreReport, Error> {
         let backups = self.backups();
         backups
-            .restore(file, &KNOWN, PATIENCE, &Progress::noop())
+            .restore(file, &KNOWN, LOCK_TIMEOUT, &Progress::noop())
             .await
     }
 
@@ -188,7 +188,7 @@ impl Writer {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, more).await.unwrap();
+        tokio::time::timeout(LOCK_TIMEOUT, more).await.unwrap();
     }
 
     fn written(&self) -> i64 {

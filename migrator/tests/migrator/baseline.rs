@@ -1,4 +1,4 @@
-//! A database that somebody else made is adopted if it is exactly what a version is.
+//! `baseline` accepts exactly the schema of a version.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A migration that was applied may be spelled differently, and say nothing else.
+//! An applied migration may change its spelling, but not its tokens.
 
 use migrator::{Error, MigrationState, PlanError, Run};
 

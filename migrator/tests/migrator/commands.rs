@@ -1,5 +1,4 @@
-//! The commands as somebody has them who works on a copy of the services' folders: what
-//! they say, what they exit with, and what they leave behind.
+//! The commands in a copy of the services' folders: output, exit codes and files.
 
 mod backups;
 mod check;
@@ -24,11 +23,11 @@ use crate::{ProgramOutput, TestDir};
 const USERS: &str = "user-service";
 const POSTS: &str = "post-service";
 
-/// The last line of the declaration of `users`, and that of `posts`.
+/// The last lines of the declarations of `users` and `posts`.
 const END_OF_USERS: &str = "    revision integer not null check (revision >= 1)\n) strict;";
 const END_OF_POSTS: &str = "references users (id) on delete restrict\n) strict;";
 
-/// A copy of the services' folders, and a database that is not there yet.
+/// A copy of the services' folders, and the path of a database that does not exist yet.
 struct Tree {
     dir: TestDir,
 }
@@ -54,7 +53,7 @@ impl Tree {
         tree
     }
 
-    /// Two services that declare nothing and have no migrations.
+    /// Returns two services without declarations and migrations.
     fn empty() -> Self {
         let tree = Self {
             dir: TestDir::new(),
@@ -71,7 +70,7 @@ impl Tree {
         tree
     }
 
-    /// One whose database is at the newest version.
+    /// Returns a tree with a database at the newest version.
     fn upgraded() -> Self {
         let tree = Self::new();
         tree.done(&["upgrade"]);
@@ -92,7 +91,7 @@ impl Tree {
         self.program(arguments).output().unwrap().into()
     }
 
-    /// Runs a command that is to succeed and to say nothing but what it did.
+    /// Runs a command that must succeed without output on stderr.
     #[track_caller]
     fn done(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
@@ -101,7 +100,7 @@ impl Tree {
         run.stdout
     }
 
-    /// Runs a command that is to be refused with this code, and in one line.
+    /// Runs a command that must fail with this code and one line.
     #[track_caller]
     fn refused(&self, arguments: &[&str], code: i32) -> String {
         let run = self.run(arguments);
@@ -109,7 +108,7 @@ impl Tree {
         run.stderr
     }
 
-    /// The one object that a command prints, which goes with its exit code.
+    /// Returns the JSON object of a command, and checks its exit code.
     #[track_caller]
     fn json(&self, arguments: &[&str], code: i32) -> Value {
         let mut arguments = arguments.to_vec();
@@ -119,12 +118,12 @@ impl Tree {
         run.object()
     }
 
-    /// What one of the services declares.
+    /// Returns the path of a service's `schema.sql`.
     fn schema(&self, service: &str) -> PathBuf {
         self.folder().join(service).join("schema.sql")
     }
 
-    /// Writes something else into a declaration.
+    /// Replaces a text in a declaration.
     #[track_caller]
     fn edit(&self, service: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.schema(service)).unwrap();
@@ -132,14 +131,14 @@ impl Tree {
         fs::write(self.schema(service), text.replace(old, new)).unwrap();
     }
 
-    /// Declares one more thing.
+    /// Adds a declaration.
     fn declare(&self, service: &str, declaration: &str) {
         let mut text = fs::read_to_string(self.schema(service)).unwrap();
         text.push_str(declaration);
         fs::write(self.schema(service), text).unwrap();
     }
 
-    /// Declares one more column of `users`.
+    /// Declares another column of `users`.
     #[track_caller]
     fn declare_column(&self, column: &str) {
         let (last, end) = END_OF_USERS.split_once('\n').unwrap();
@@ -150,30 +149,30 @@ impl Tree {
         );
     }
 
-    /// Adds a migration as somebody writes it by hand.
+    /// Adds a handwritten migration.
     fn add(&self, service: &str, name: &str, up: &str, down: &str) {
         let folder = self.folder().join(service).join("migrations");
         fs::write(folder.join(format!("{name}.up.sql")), up).unwrap();
         fs::write(folder.join(format!("{name}.down.sql")), down).unwrap();
     }
 
-    /// The text of a file of a migration.
+    /// Reads a file of a migration.
     fn migration(&self, service: &str, name: &str) -> String {
         let folder = self.folder().join(service).join("migrations");
         fs::read_to_string(folder.join(name)).unwrap()
     }
 
-    /// The names of the files in a service's folder of migrations.
+    /// Returns the file names of a service's migrations.
     fn migrations(&self, service: &str) -> Vec<String> {
         names(&self.folder().join(service).join("migrations"))
     }
 
-    /// The names of what is in the folder of backups.
+    /// Returns the file names in the backup folder.
     fn backups(&self) -> Vec<String> {
         names(&self.dir.0.path().join("backups"))
     }
 
-    /// The newest backup.
+    /// Returns the path of the newest backup.
     fn newest_backup(&self) -> PathBuf {
         let mut names = self.backups();
         names.retain(|name| Path::new(name).extension().is_some_and(|end| end == "db"));
@@ -181,7 +180,7 @@ impl Tree {
         self.dir.0.path().join("backups").join(newest)
     }
 
-    /// Adds some users and as many posts.
+    /// Adds `rows` users and as many posts.
     async fn add_rows(&self, rows: u32) {
         self.dir
             .execute(&format!(
@@ -199,7 +198,7 @@ impl Tree {
             .await;
     }
 
-    /// How many users and posts there are.
+    /// Returns the numbers of users and posts.
     async fn counts(&self) -> String {
         let counts = "select (select count(*) from users) || ' ' || (select count(*) from posts)";
         self.dir.query(counts).await.remove(0)
@@ -215,7 +214,7 @@ impl ProgramOutput {
         assert!(self.stderr.starts_with("error: "), "{self:?}");
     }
 
-    /// The one object on standard output, of a run that said nothing else.
+    /// Returns the JSON object on stdout, and asserts that stderr is empty.
     #[track_caller]
     fn object(&self) -> Value {
         assert_eq!(self.stderr, "", "{self:?}");
@@ -229,7 +228,7 @@ impl ProgramOutput {
     }
 }
 
-/// The names in a folder, in order; none if there is no such folder.
+/// Returns the sorted names in a folder; none for a missing folder.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -240,7 +239,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A text whose times, durations and sizes are left out, since each run has others.
+/// Replaces times, durations and sizes, which differ in each run.
 fn without_times(text: &str, tree: &Tree) -> String {
     let text = text.replace(&tree.dir.0.path().display().to_string(), "");
     let lines = text.lines().map(|line| {

@@ -1,4 +1,4 @@
-//! Several at once: migrators beside migrators, and beside somebody who writes.
+//! Concurrent migrators, and migrators beside a writer.
 
 use std::{process::Child, time::Duration};
 
@@ -7,13 +7,13 @@ use migrator::{DatabaseError, Error, Migrator, Project, Run};
 
 use crate::{ProgramOutput, TestDir, execute};
 
-/// As many as start together when a deployment is scaled or restarted.
+/// The number of concurrent migrators, as in the restart of a scaled deployment.
 const MIGRATORS: usize = 8;
 
-/// Often enough for what goes wrong once in a while.
+/// The number of repetitions, for rare races.
 const ROUNDS: usize = 50;
 
-/// Starts all of them, then waits for all of them.
+/// Starts all commands, then waits for all.
 fn run_concurrently(dir: &TestDir, commands: [&str; MIGRATORS]) -> Vec<ProgramOutput> {
     let children: Vec<Child> = commands
         .iter()

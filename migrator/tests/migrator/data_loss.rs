@@ -1,4 +1,4 @@
-//! A downgrade that would lose something is refused, unless it is said that it may.
+//! A downgrade that loses data is refused, unless the caller allows it.
 
 use migrator::{DataLoss, Error, Run, RunError};
 
@@ -17,7 +17,7 @@ fn loss(table: &str, column: Option<&str>, rows: i64) -> DataLoss {
     }
 }
 
-/// What a downgrade from 2 to 1 is refused for, after `rows` were written.
+/// Returns the losses for which a downgrade from 2 to 1 is refused after `rows` were written.
 async fn losses((up, down): (&str, &str), rows: &str) -> Vec<DataLoss> {
     let dir = TestDir::new();
     let first = "create table a (id integer primary key, b text not null default 'x')";

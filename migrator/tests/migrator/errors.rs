@@ -1,4 +1,4 @@
-//! Files that are none of ours, and histories that these migrations did not make.
+//! Foreign files, and histories that contradict the migrations.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use migrator::{Error, MigrationState, PlanError, Run};
 
 use crate::{TestDir, migrations};
 
-/// Refuses, in one line, and leaves the file as it is.
+/// Asserts a refusal in one line that leaves the file unchanged.
 fn assert_refused_as_foreign(dir: &TestDir) {
     let before = fs::read(dir.path()).unwrap();
 

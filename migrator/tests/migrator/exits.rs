@@ -1,5 +1,4 @@
-//! What a script that calls the program learns of it: the exit code, and one line on
-//! standard error.
+//! The exit codes, and one line on stderr for each failure.
 
 use std::fs;
 
@@ -44,7 +43,7 @@ fn an_invalid_command_line_exits_with_2() {
     for (arguments, says) in [
         (&["destroy"][..], "destroy"),
         (&["upgrade", "--never"], "--never"),
-        (&["upgrade", "--to", "99"], "there is no migration 99"),
+        (&["upgrade", "--to", "99"], "migration 99 does not exist"),
         (&["upgrade", "--to", "1"], "above 1"),
     ] {
         assert_exits(&dir.run(arguments), 2, says);

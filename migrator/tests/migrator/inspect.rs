@@ -1,10 +1,10 @@
-//! What is told of a database without changing it, and the wait for it.
+//! `status`, `wait` and `dump`, which change nothing.
 
 use std::time::Duration;
 
 use migrator::{DatabaseError, Error, MigrationState, PlanError, Run};
 
-use crate::{PATIENCE, TestDir, migrations};
+use crate::{LOCK_TIMEOUT, TestDir, migrations};
 
 const SOON: Duration = Duration::from_millis(50);
 
@@ -70,7 +70,7 @@ async fn wait_ends_when_the_database_reaches_the_version() {
     let dir = TestDir::new();
     let migrator = dir.migrator();
 
-    let (waited, ()) = tokio::join!(migrator.wait(None, PATIENCE), async {
+    let (waited, ()) = tokio::join!(migrator.wait(None, LOCK_TIMEOUT), async {
         migrator.create().await.unwrap();
         migrator.run(Run::upgrade_to(1)).await.unwrap();
         migrator.run(Run::upgrade()).await.unwrap();

@@ -1,5 +1,4 @@
-//! The migrator from outside: as a program, and as a library with migrations made for
-//! the test.
+//! Black-box tests of the migrator: the program, and the library with test migrations.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
@@ -31,19 +30,19 @@ use migrator::{Migrations, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-/// How long the library waits for a lock in a test that expects none to be held for long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The lock timeout of tests that expect no long lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A folder of its own with the path of a database that is not there yet.
+/// A temporary folder with the path of a database that does not exist yet.
 struct TestDir(TempDir);
 
-/// What a run of the program left behind.
+/// The result of a run of the program.
 #[derive(Debug)]
 struct ProgramOutput {
     code: i32,
-    /// Without the last line break.
+    /// Without the trailing line break.
     stdout: String,
-    /// Without the last line break.
+    /// Without the trailing line break.
     stderr: String,
 }
 
@@ -73,7 +72,7 @@ impl TestDir {
         self.0.path().join("microblog.db")
     }
 
-    /// The program, which sees nothing of this process's environment.
+    /// Returns the program, with an empty environment except `DATABASE_URL`.
     fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_migrator"));
         command
@@ -90,18 +89,22 @@ impl TestDir {
         self.program(arguments).output().unwrap().into()
     }
 
-    /// The library with the services' migrations.
+    /// Returns the library with the services' migrations.
     fn migrator(&self) -> Migrator {
-        Migrator::new(&DatabaseUrl::from_path(self.path()), PATIENCE).unwrap()
+        Migrator::new(&DatabaseUrl::from_path(self.path()), LOCK_TIMEOUT).unwrap()
     }
 
-    /// The library with these migrations.
+    /// Returns the library with these migrations.
     fn migrator_with(&self, migrations: Migrations) -> Migrator {
-        Migrator::with_migrations(&DatabaseUrl::from_path(self.path()), PATIENCE, migrations)
+        Migrator::with_migrations(
+            &DatabaseUrl::from_path(self.path()),
+            LOCK_TIMEOUT,
+            migrations,
+        )
     }
 
-    /// A connection as other programs have it, foreign keys enforced. Makes the file if
-    /// it is not there.
+    /// Opens a connection like another program, with enforced foreign keys. Creates a missing
+    /// file.
     async fn connect(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(self.path())
@@ -111,14 +114,14 @@ impl TestDir {
             .unwrap()
     }
 
-    /// Runs a script.
+    /// Executes a script.
     async fn execute(&self, script: &str) {
         let mut connection = self.connect().await;
         execute(&mut connection, script).await;
         sqlx::Connection::close(connection).await.unwrap();
     }
 
-    /// The first column of what a query yields, as text.
+    /// Returns the first column of a query, as text.
     async fn query(&self, query: &str) -> Vec<String> {
         let mut connection = self.connect().await;
         let rows = query_texts(&mut connection, query).await;
@@ -141,7 +144,7 @@ async fn query_texts(connection: &mut SqliteConnection, query: &str) -> Vec<Stri
         .unwrap()
 }
 
-/// Migrations with the numbers 1, 2, …, each given by its way up and its way down.
+/// Builds migrations with the numbers 1, 2, …, each from its up and its down script.
 fn migrations(scripts: &[(&str, &str)]) -> Migrations {
     let scripts: Vec<_> = scripts
         .iter()
@@ -150,7 +153,7 @@ fn migrations(scripts: &[(&str, &str)]) -> Migrations {
     owned_migrations(&scripts)
 }
 
-/// The same, each with its owner.
+/// Builds migrations with owners, see [`migrations`].
 fn owned_migrations(scripts: &[(&str, &str, &str)]) -> Migrations {
     let names: Vec<_> = (1..=scripts.len())
         .map(|n| {

@@ -1,10 +1,10 @@
-//! A migration touches what belongs to its owner, and nothing else: SQLite sees to it.
+//! A migration may touch only the objects of its owner, which SQLite enforces.
 
 use migrator::{Direction, Error, ExecuteError, Run};
 
 use crate::{TestDir, migrations, owned_migrations};
 
-/// What two owners have, each made by its own migration.
+/// The objects of two owners, each created by a migration.
 const USERS: (&str, &str, &str) = (
     "users",
     "create table users (id integer primary key autoincrement, name text);

@@ -1,4 +1,4 @@
-//! What an operator sees: the commands, their last lines and their exit codes.
+//! The commands: last lines, exit codes and files.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -187,7 +187,7 @@ fn an_unknown_version_is_refused_and_creates_nothing() {
         assert_eq!(run.code, 2, "{run:?}");
         assert_eq!(
             run.stderr,
-            "error: there is no migration 99; there are 1, 2"
+            "error: migration 99 does not exist; the known ones are 1, 2"
         );
         assert!(!dir.path().exists());
     }

@@ -1,4 +1,4 @@
-//! A run ends whole or not at all, and keeps the rows that it finds.
+//! A run is committed as a whole or rolled back, and keeps existing rows.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const TABLES: &str = "select name from sqlite_schema
 
 const HISTORY: &str = "select version || ' ' || description from _sqlx_migrations order by version";
 
-/// What refers, and what is referred to, with rows in both.
+/// A referring and a referenced table, with rows in both.
 const PARENT_AND_CHILD: (&str, &str) = (
     "create table parents (id integer primary key);
      create table children (id integer primary key,

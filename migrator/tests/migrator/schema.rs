@@ -1,4 +1,4 @@
-//! The tables that the migrations make are those that the services declare.
+//! The migrations produce the declared schema.
 
 use migrator::Run;
 use sqlx::{Connection, SqliteConnection};
@@ -10,8 +10,8 @@ const MODEL: [&str; 2] = [
     include_str!("../../../post-service/schema.sql"),
 ];
 
-/// Each yields one line for each part of a schema. The history is nobody's model, and
-/// SQLite's own tables come and go by themselves.
+/// The queries return a line for each part of a schema, except the history and SQLite's internal
+/// tables.
 const PARTS: [&str; 4] = [
     "select json_array('column', t.name, c.cid, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden)
      from sqlite_schema t, pragma_table_xinfo(t.name) c
@@ -31,7 +31,7 @@ const DECLARATIONS: &str = "select sql from sqlite_schema
     where sql is not null and tbl_name not like '\\_%' escape '\\'
       and tbl_name not like 'sqlite\\_%' escape '\\'";
 
-/// Everything that a schema is made of, in a fixed order.
+/// Returns all parts of a schema in a fixed order.
 async fn parts(connection: &mut SqliteConnection) -> Vec<String> {
     let mut parts = Vec::new();
     for query in PARTS {
@@ -44,7 +44,7 @@ async fn parts(connection: &mut SqliteConnection) -> Vec<String> {
     parts
 }
 
-/// A statement without its comments, and with one space between its words.
+/// Removes comments, and reduces whitespace to single spaces.
 fn plain(sql: &str) -> String {
     let lines = sql
         .lines()

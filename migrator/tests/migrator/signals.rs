@@ -1,5 +1,5 @@
-//! Signals, also to the first process of a container, and backups now and then, which only
-//! a signal ends.
+//! Signals, also to the first process of a container, and scheduled backups, which only a signal
+//! ends.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::TestDir;
 
-/// A program that runs.
+/// A running program.
 struct Process {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -26,17 +26,17 @@ impl Process {
         Self { child, stdout }
     }
 
-    /// The next line on standard output, as soon as it is there.
+    /// Waits for the next line on stdout.
     fn line(&mut self) -> String {
         self.stdout.next().unwrap().unwrap()
     }
 
-    /// Waits for a line that has `text`.
+    /// Waits for a line that contains `text`.
     fn line_with(&mut self, text: &str) {
         while !self.line().contains(text) {}
     }
 
-    /// The exit code, and what it took to end.
+    /// Returns the exit code, and the time until the exit.
     fn end(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         let code = self.child.wait().unwrap().code();
@@ -51,7 +51,7 @@ impl Drop for Process {
     }
 }
 
-/// A program whose log is JSON on standard output.
+/// Returns the program with a JSON log on stdout.
 fn logging(dir: &TestDir, arguments: &[&str]) -> Command {
     let mut program = dir.program(arguments);
     program.env("LOG_FORMAT", "json").env("RUST_LOG", "debug");
@@ -78,7 +78,7 @@ fn backups(dir: &TestDir) -> usize {
     databases.count()
 }
 
-/// Long enough for anything that is to come at once.
+/// The bound for reactions that must be immediate.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
@@ -162,7 +162,7 @@ fn an_interval_and_a_file_exclude_each_other() {
     assert_eq!(run.code, 2, "{run:?}");
 }
 
-/// The only child of a process.
+/// Returns the only child of a process.
 fn child_of(process: u32) -> u32 {
     let children = format!("/proc/{process}/task/{process}/children");
     let children = fs::read_to_string(children).unwrap();

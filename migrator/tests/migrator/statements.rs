@@ -1,5 +1,4 @@
-//! What is told of each statement of a script: where it fails, what it touches, and what a
-//! run would do.
+//! The reports of statements: locations of failures, changed rows, and dry runs.
 
 use std::fs;
 

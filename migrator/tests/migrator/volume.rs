@@ -1,4 +1,4 @@
-//! Where the migrator cannot work: what it says, and its exit code.
+//! Unsuitable volumes: error texts and exit codes.
 
 use std::{
     fs::{self, Permissions},
@@ -30,7 +30,7 @@ fn assert_refused(run: &ProgramOutput, code: i32, says: &[&str]) {
     }
 }
 
-/// Whether this process can start others as another user.
+/// Reports whether this process can start others as another user.
 fn is_superuser(dir: &TestDir) -> bool {
     let superuser = fs::metadata(dir.0.path()).unwrap().uid() == 0;
     if !superuser {
@@ -86,7 +86,7 @@ fn an_inaccessible_folder_is_named() {
     assert_refused(&run, 78, &[&says, "uid 65532"]);
 }
 
-/// Runs the program with its database on a disk of its own, which `then` prepares.
+/// Runs the program with its database on a separate disk, which `then` prepares.
 fn with_disk(dir: &TestDir, then: &str, arguments: &[&str]) -> Option<ProgramOutput> {
     let script = format!(
         "mkdir -p \"$0/disk\" && mount -t tmpfs -o size=4m tmpfs \"$0/disk\" &&

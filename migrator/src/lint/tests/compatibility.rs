@@ -1,4 +1,4 @@
-//! What the programs meet that run meanwhile: M005.
+//! Tests of the rule for running programs: M005.
 
 use super::{BACK, REBUILD, codes, found, lint, with};
 use crate::{lint::LintCode, project::ReleaseRecord};

@@ -1,4 +1,4 @@
-//! What fails or gets lost on tables with rows: M001, M002 and M009.
+//! Tests of the rules for tables with rows: M001, M002 and M009.
 
 use super::{BACK, REBUILD, codes, found, lint, with};
 use crate::lint::LintCode;

@@ -1,4 +1,4 @@
-//! What the texts say: M003, M004, M007, M008 and M010.
+//! Tests of M003, M004, M007, M008 and M010.
 
 use super::{BACK, USERS, codes, lint, project, with};
 use crate::{lint::LintCode, project::RecordedStatement};

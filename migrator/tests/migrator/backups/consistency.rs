@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
 use super::{COUNTS, Writer, query_in};
-use crate::{PATIENCE, TestDir, execute, query_texts};
+use crate::{LOCK_TIMEOUT, TestDir, execute, query_texts};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -120,7 +120,7 @@ async fn a_named_file_gets_the_backup_and_is_never_overwritten() {
     let file = dir.0.path().join("mine.sqlite");
     let backups = dir.backups();
     let noop = Progress::noop();
-    let make = || backups.back_up(Some(&file), "on demand", PATIENCE, &noop);
+    let make = || backups.back_up(Some(&file), "on demand", LOCK_TIMEOUT, &noop);
 
     let backup = make().await.unwrap();
     let refusal = make().await.unwrap_err();
@@ -139,7 +139,7 @@ async fn a_backup_reports_its_progress() {
 
     let backup = dir
         .backups()
-        .back_up(None, "on demand", PATIENCE, &progress)
+        .back_up(None, "on demand", LOCK_TIMEOUT, &progress)
         .await
         .unwrap();
 

@@ -18,7 +18,7 @@ use migrator::{
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{COUNTS, KNOWN, query_in};
-use crate::{PATIENCE, TestDir, query_texts};
+use crate::{LOCK_TIMEOUT, TestDir, query_texts};
 
 /// The child's task: `back_up`, or the file to restore.
 const DO: &str = "MIGRATOR_TEST_DO";
@@ -70,10 +70,10 @@ async fn run_in_a_child_process() {
     });
 
     let result = if what == "back_up" {
-        let made = backups.back_up(None, "on demand", PATIENCE, &progress);
+        let made = backups.back_up(None, "on demand", LOCK_TIMEOUT, &progress);
         made.await.map(drop)
     } else {
-        let restored = backups.restore(Path::new(&what), &KNOWN, PATIENCE, &progress);
+        let restored = backups.restore(Path::new(&what), &KNOWN, LOCK_TIMEOUT, &progress);
         restored.await.map(drop)
     };
 

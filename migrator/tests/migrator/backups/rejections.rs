@@ -9,7 +9,7 @@ use migrator::{
 };
 
 use super::{damage, manifest_path, overwrite};
-use crate::{PATIENCE, TestDir};
+use crate::{LOCK_TIMEOUT, TestDir};
 
 /// Asserts an error in one line, with a remedy and its exit code.
 #[track_caller]
@@ -96,7 +96,7 @@ async fn an_unusable_directory_is_named_in_the_error() {
     let file = dir.0.path().join("missing/mine.db");
     let result = dir
         .backups()
-        .back_up(Some(&file), "on demand", PATIENCE, &Progress::noop())
+        .back_up(Some(&file), "on demand", LOCK_TIMEOUT, &Progress::noop())
         .await;
     assert_refused(result, "BACKUP_FOLDER", "missing cannot be used");
     assert_eq!(dir.counts().await, "10 10");
@@ -198,8 +198,8 @@ async fn a_backup_of_an_unknown_version_is_not_restored() {
     let backups = dir.backups();
     let noop = Progress::noop();
 
-    let newer = backups.restore(&file, &[1], PATIENCE, &noop).await;
-    let unknown = backups.restore(&file, &[1, 3], PATIENCE, &noop).await;
+    let newer = backups.restore(&file, &[1], LOCK_TIMEOUT, &noop).await;
+    let unknown = backups.restore(&file, &[1, 3], LOCK_TIMEOUT, &noop).await;
 
     assert_untouched(
         &dir,

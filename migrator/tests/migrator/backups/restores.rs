@@ -18,7 +18,7 @@ use migrator::{
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use super::{COUNTS, KNOWN, Writer, damage, overwrite, query_in};
-use crate::{PATIENCE, TestDir, execute, query_texts};
+use crate::{LOCK_TIMEOUT, TestDir, execute, query_texts};
 
 #[tokio::test]
 async fn a_restore_and_its_pre_restore_backup_bring_back_each_state() {
@@ -237,7 +237,7 @@ async fn a_restore_reports_its_progress() {
 
     let backups = dir.backups();
     backups
-        .restore(&backup.path, &KNOWN, PATIENCE, &progress)
+        .restore(&backup.path, &KNOWN, LOCK_TIMEOUT, &progress)
         .await
         .unwrap();
 

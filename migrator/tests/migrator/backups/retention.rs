@@ -8,7 +8,7 @@ use migrator::{
 };
 
 use super::manifest_path;
-use crate::{PATIENCE, TestDir, execute};
+use crate::{LOCK_TIMEOUT, TestDir, execute};
 
 #[tokio::test]
 async fn the_newest_backups_and_named_files_are_kept() {
@@ -19,14 +19,14 @@ async fn the_newest_backups_and_named_files_are_kept() {
     fs::create_dir(dir.backup_dir()).unwrap();
 
     backups
-        .back_up(Some(&mine), "mine", PATIENCE, &noop)
+        .back_up(Some(&mine), "mine", LOCK_TIMEOUT, &noop)
         .await
         .unwrap();
     let mut made = Vec::new();
     for _ in 0..4 {
         made.push(
             backups
-                .back_up(None, "on demand", PATIENCE, &noop)
+                .back_up(None, "on demand", LOCK_TIMEOUT, &noop)
                 .await
                 .unwrap(),
         );

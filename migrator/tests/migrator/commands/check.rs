@@ -1,4 +1,4 @@
-//! `check`: what CI learns of a change before anybody applies it.
+//! `check`: the checks of a change before it is applied.
 
 use std::fs;
 

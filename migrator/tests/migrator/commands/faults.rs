@@ -1,15 +1,15 @@
-//! What fails around the program: the disk, the file system, the file. Each is one clear
-//! line with the right exit code, and nothing is lost.
+//! Faults of the disk, the file system and the file: one clear line, the right exit code, and no
+//! loss of data.
 
 use std::{fs, os::unix::fs::FileExt, path::Path, process::Command};
 
 use super::Tree;
 use crate::ProgramOutput;
 
-/// A change of a check, for which the table of posts is rebuilt.
+/// A change of a CHECK, which rebuilds the table of posts.
 const LONGER: (&str, &str) = ("between 1 and 140", "between 1 and 280");
 
-/// One whose database has rows, and for which a rebuild is pending.
+/// Creates a tree with rows in the database and a pending rebuild.
 async fn behind(rows: u32) -> Tree {
     let tree = Tree::upgraded();
     tree.add_rows(rows).await;
@@ -19,9 +19,9 @@ async fn behind(rows: u32) -> Tree {
 }
 
 impl Tree {
-    /// Runs a command with the database in a folder `disk` on which `mount` has done
-    /// something that only this command sees; what is on it in the end is copied into the
-    /// folder `left`. `None` where nobody may mount.
+    /// Runs a command in its own mount namespace with the database in a folder `disk`, on which
+    /// `mount` mounts a file system. Copies its final content to the folder `left`. Returns `None`
+    /// without the permission to mount.
     fn on_disk(&self, mount: &str, arguments: &[&str]) -> Option<ProgramOutput> {
         let folder = self.dir.0.path();
         fs::create_dir_all(folder.join("disk")).unwrap();
@@ -52,7 +52,7 @@ impl Tree {
         Some(unshare.output().unwrap().into())
     }
 
-    /// What is left of the database on the disk, as a tree of its own.
+    /// Returns the remaining database of the disk as another tree.
     fn left(&self) -> Self {
         let left = Self::new();
         let folder = self.dir.0.path().join("left");
@@ -65,7 +65,7 @@ impl Tree {
         left
     }
 
-    /// Asserts that the database is sound, at version 2, with so many rows.
+    /// Asserts that the database is intact, at version 2, and has `rows` rows.
     async fn assert_unchanged(&self, rows: u32) {
         assert_eq!(self.counts().await, format!("{rows} {rows}"));
         assert_eq!(self.dir.query("pragma integrity_check").await, ["ok"]);
@@ -78,7 +78,7 @@ impl Tree {
     }
 }
 
-/// A disk of so many KiB with the database on it.
+/// Returns the mount script for a disk of this size with the database on it.
 fn small(kibibytes: u64) -> String {
     format!(
         "mount -t tmpfs -o size={kibibytes}k tmpfs \"$0/disk\"; cp \"$0\"/microblog.db \"$0/disk\""
@@ -182,7 +182,7 @@ async fn a_read_only_database_file_exits_with_78() {
     }
 }
 
-/// Overwrites a part of the database file, and says what was there.
+/// Overwrites a part of the database file.
 fn damage(tree: &Tree, from: u64, length: usize) {
     let file = fs::File::options().write(true).open(tree.dir.path());
     file.unwrap()

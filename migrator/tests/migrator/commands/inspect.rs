@@ -1,5 +1,4 @@
-//! The commands that look: `status`, `diff`, `dump`, `wait`; and `baseline`, which adopts
-//! what it looked at.
+//! The commands that inspect a database: `status`, `diff`, `dump` and `wait`; and `baseline`.
 
 use std::fs;
 
@@ -176,7 +175,7 @@ async fn baseline_accepts_only_the_schema_of_the_version() {
 
     for (run, code, says) in [
         (&drifted, 4, "differs from that of version 2"),
-        (&unknown, 2, "there is no migration 3"),
+        (&unknown, 2, "migration 3 does not exist"),
         (&adopted, 6, "has a history and is at version 2"),
         (&missing, 75, "does not exist"),
     ] {

@@ -1,5 +1,5 @@
-//! `--json`: one object on standard output for every command and every kind of error, and
-//! nothing else anywhere.
+//! `--json`: one object on stdout for every command and every kind of error, and no other
+//! output.
 
 use std::fs;
 
@@ -134,7 +134,7 @@ fn an_sql_error_has_its_file_line_and_column() {
     }
 }
 
-/// Makes something that a command refuses.
+/// Creates a state that a command refuses.
 type Make = fn(&Tree);
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! kill -9 at any point of an upgrade that rebuilds a large table: the database is as it
-//! was before, or as it is after, and the next run leads to after.
+//! SIGKILL at any point of an upgrade that rebuilds a large table: the database has the state before
+//! or after the upgrade, and the next run completes it.
 
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
@@ -13,19 +13,19 @@ use std::{
 use super::{POSTS, Tree};
 use crate::{ProgramOutput, execute, query_texts};
 
-/// How many posts there are in the table that is rebuilt.
+/// The number of posts in the rebuilt table.
 const ROWS: u32 = 200_000;
-/// How often an upgrade is killed.
+/// The number of killed upgrades.
 const ROUNDS: u32 = 100;
-/// How many do so at a time.
+/// The number of concurrent rounds.
 const WORKERS: u32 = 2;
 
-/// All that a killed upgrade must leave as it was, or as it is to be.
+/// The state that a killed upgrade must leave as before or as after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
     /// The whole schema.
     schema: String,
-    /// What is in the tables, and the AUTOINCREMENT marks.
+    /// The rows of the tables, and the AUTOINCREMENT sequences.
     content: Vec<String>,
 }
 
@@ -39,18 +39,18 @@ const CONTENT: &str = "
     select 'version ' || max(version) from _sqlx_migrations
     order by 1";
 
-/// When an upgrade was killed.
+/// The phase in which an upgrade was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum When {
-    /// Before it had begun its backup.
+    /// Before the backup.
     Before,
-    /// Between that and its commit.
+    /// Between the backup and the commit.
     During,
-    /// After its commit.
+    /// After the commit.
     After,
 }
 
-/// What all rounds begin with, and what they may come to.
+/// The initial state of all rounds, and the expected states.
 struct Beginning {
     tree: Tree,
     before: State,
@@ -74,7 +74,7 @@ impl Tree {
         }
     }
 
-    /// The same with a copy of its closed database and its migrations.
+    /// Returns a copy of the closed database and the migrations.
     fn copy(&self) -> Self {
         let copy = Self::new();
         fs::copy(self.dir.path(), copy.dir.path()).unwrap();
@@ -95,8 +95,8 @@ impl Tree {
 }
 
 impl Beginning {
-    /// 200,000 posts, the newest of which are gone again, and two migrations pending: one
-    /// that adds a column to users, and one that rebuilds posts.
+    /// Creates 200,000 posts, of which the newest are deleted, and two pending migrations: one adds
+    /// a column to users, the other one rebuilds posts.
     async fn new() -> Self {
         let tree = Tree::upgraded();
         let mut connection = tree.dir.connect().await;
@@ -132,8 +132,8 @@ impl Beginning {
         }
     }
 
-    /// One that is killed, looked at, and run again. Says how long a whole one took, if the
-    /// second was one.
+    /// Kills an upgrade, checks the state, and runs it again. Returns the phase, and the duration of
+    /// the second run if it was a complete upgrade.
     async fn round(&self, delay: Duration) -> (When, Option<Duration>) {
         let tree = self.tree.copy();
 
@@ -161,7 +161,7 @@ impl Beginning {
         let whole = (when != When::After).then(|| repeated.elapsed());
         assert_eq!(again.code, 0, "{again:?}");
         assert_eq!(again.last_line(), "Current database version: 4");
-        // What was done already was looked at already.
+        // A completed upgrade was checked above.
         let done = when == When::After || tree.state().await == self.after;
         assert!(done, "after {delay:?}, again");
         let (_, partial) = tree.marks();
@@ -177,7 +177,7 @@ impl Beginning {
     }
 }
 
-/// How long a whole upgrade takes now.
+/// Measures a complete upgrade.
 fn measure(tree: &Tree) -> Duration {
     let copy = tree.copy();
     let begun = Instant::now();

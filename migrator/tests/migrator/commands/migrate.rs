@@ -1,4 +1,4 @@
-//! `migrate`: what it writes, what it refuses, and what it leaves alone.
+//! `migrate`: generated files, refusals, and unchanged files.
 
 use std::fs;
 

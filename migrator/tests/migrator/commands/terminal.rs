@@ -1,4 +1,4 @@
-//! Questions, which are asked on a terminal only. The terminal here is a pseudo one.
+//! Questions on a terminal, here a pseudo-terminal.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use super::{Tree, USERS};
 
 const BIO: &str = "bio text not null default ''";
 
-/// A terminal: what the person has, and what the program has.
+/// Opens a pseudo-terminal: the side of the person, and the side of the program.
 fn terminal() -> (File, File) {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&person).unwrap();
@@ -26,8 +26,7 @@ fn terminal() -> (File, File) {
     (File::from(person), program)
 }
 
-/// Runs `migrate about` on a terminal with these answers; gives what was on it, and the
-/// exit code.
+/// Runs `migrate about` on a terminal with these answers. Returns the output and the exit code.
 fn migrate(tree: &Tree, arguments: &[&str], answers: &str) -> (String, i32) {
     let (mut person, program) = terminal();
     let mut command = tree.program(&[&["migrate", "about"], arguments].concat());
@@ -49,7 +48,7 @@ fn migrate(tree: &Tree, arguments: &[&str], answers: &str) -> (String, i32) {
     (String::from_utf8(seen).unwrap(), code)
 }
 
-/// One in which a column went and another came.
+/// Returns a tree in which a column was replaced by another one.
 fn ambiguous() -> Tree {
     let tree = Tree::new();
     tree.declare_column(BIO);

@@ -1,5 +1,5 @@
-//! The path of the tutorial: from nothing to a table of users, then one of posts, up, down
-//! one version at a time, and up again.
+//! The tutorial: creates a table of users, then one of posts, downgrades one version at a time, and
+//! upgrades again.
 
 use super::{POSTS, Tree, USERS, without_times};
 
@@ -21,8 +21,8 @@ create table posts (
 ";
 
 impl Tree {
-    /// Runs a command that is to succeed, and says what it said but for times and numbers
-    /// that each run has its own of.
+    /// Runs a command that must succeed. Returns its output without the times and numbers that differ
+    /// in each run.
     #[track_caller]
     fn says(&self, arguments: &[&str]) -> String {
         without_times(&self.done(arguments), self)
