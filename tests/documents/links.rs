@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Documents outside `docs` without examples to run.
-const OTHERS: [&str; 3] = ["CHANGELOG.md", "CONTRIBUTING.md", "clients/web/README.md"];
+const OTHERS: [&str; 2] = ["CHANGELOG.md", "clients/web/README.md"];
 
 /// Returns a document without its fenced blocks.
 fn prose(document: &str) -> String {

@@ -41,7 +41,8 @@ fn updates_documents() -> bool {
 fn documents() -> Vec<String> {
     let docs = tree::files(&["docs"], ".md");
     let docs = docs.into_iter().map(|file| file.path);
-    ["README.md".to_owned()].into_iter().chain(docs).collect()
+    let root = ["README.md", "CONTRIBUTING.md"].map(str::to_owned);
+    root.into_iter().chain(docs).collect()
 }
 
 #[test]

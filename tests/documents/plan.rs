@@ -56,6 +56,8 @@ const README: &[Part] = &[
 
 const DIAGRAM: Execution = Not("a diagram");
 
+const CONTRIBUTING: &[Part] = &[part("Build and test", Empty, &[Elsewhere(".ci/run")])];
+
 const MIGRATIONS: &[Part] = &[part(
     "Changing the schema",
     Migrated,
@@ -152,6 +154,7 @@ const ERRORS: &[Part] = &[part("Example", Running, &[Run])];
 pub fn of(document: &str) -> Vec<Part> {
     let parts = match document {
         "README.md" => README,
+        "CONTRIBUTING.md" => CONTRIBUTING,
         "docs/api.md" => API,
         "docs/architecture.md" => ARCHITECTURE,
         "docs/clients.md" => CLIENTS,
