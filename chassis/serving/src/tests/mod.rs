@@ -41,6 +41,7 @@ use crate::settings::ServerSettings;
 mod access_log;
 mod calls;
 mod connections;
+mod cors;
 mod drain;
 mod failures;
 mod health;
