@@ -29,7 +29,7 @@ impl Output {
             let text = result.to_string();
             format!("{}\n", text.strip_suffix('\n').unwrap_or(&text))
         };
-        // A closed pipe does not undo the command.
+        // The command succeeded, even if stdout is closed.
         let _ = io::stdout().write_all(output.as_bytes());
         exit.into()
     }

@@ -162,7 +162,7 @@ async fn generated_migrations_break_no_rule() {
         let mut project = project();
         project.owners[0].schema = USERS
             .replace(old, new)
-            // What it names may go.
+            // The named column may be dropped.
             .replace("set bio = null", "set name = 'x'");
         for owner in &mut project.owners {
             owner.released.statements.clear();

@@ -316,7 +316,7 @@ mod tests {
             (&[1], None, &[1]),
             (&[], None, &[]),
             (&[], Some(0), &[]),
-            // A skipped migration can be mended only like this.
+            // Downgrading below a migration out of order is its only remedy.
             (&[1, 3], None, &[3]),
         ] {
             let known = known(&[1, 2, 3]);

@@ -60,7 +60,7 @@ async fn missing_token_hashes_are_backfilled_by_the_next_run() {
     before.run(Run::upgrade()).await.unwrap();
     let report = after.run(Run::upgrade()).await.unwrap();
 
-    // Without them only the bytes can be compared.
+    // Without token hashes, only the bytes are compared.
     assert!(matches!(
         changed.cause(),
         Error::Plan(PlanError::Changed { number: 1, .. })

@@ -246,7 +246,7 @@ fn without_times(text: &str, tree: &Tree) -> String {
         let words = line.split(' ').map(|word| {
             let digits = word.chars().filter(char::is_ascii_digit).count();
             let is_time = digits >= 14 && word.contains('T');
-            // A migration has the same number in each run, such as 0001.
+            // Keep numbers of migrations such as 0001, which are equal in each run.
             let number = !word.is_empty() && digits == word.len() && !word.starts_with("00");
             match word {
                 _ if is_time && word.contains("microblog-") => "BACKUP",

@@ -364,7 +364,7 @@ async fn a_down_script_obeys_the_ownership_rule() {
 
 #[tokio::test]
 async fn the_ownership_rule_ends_with_the_script() {
-    // What runs after a script, in the same transaction, is the migrator's.
+    // The migrator itself writes the history in the same transaction after the script.
     let dir = TestDir::new();
     let migrator = dir.migrator_with(migrations(&[
         ("create table a (id)", "drop table a"),

@@ -237,7 +237,7 @@ async fn a_cancelled_run_leaves_nothing() {
 
     let run = migrator.run(Run::upgrade());
     let given_up = tokio::time::timeout(Duration::from_millis(20), run).await;
-    // It waits until the statement that was running has ended.
+    // Waits for the end of the running statement.
     let dry = Run {
         dry_run: true,
         ..Run::upgrade_to(1)

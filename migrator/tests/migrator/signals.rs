@@ -59,7 +59,7 @@ fn logging(dir: &TestDir, arguments: &[&str]) -> Command {
 }
 
 fn signal(process: u32, name: &str) {
-    // The shell's own `kill`: not every machine has a program of that name.
+    // The builtin of the shell: not every machine has a program `kill`.
     let sent = Command::new("sh")
         .args(["-c", r#"kill -s "$0" "$1""#, name])
         .arg(process.to_string())
@@ -100,7 +100,7 @@ async fn scheduled_backups_run_until_a_signal_and_keep_the_newest() {
 
         assert_eq!(code, Some(0), "{name}");
         assert!(took < AT_ONCE, "{took:?}");
-        // One that the signal ended has none.
+        // A process that was killed by a signal has no exit code.
         assert!((1..=2).contains(&backups(&dir)), "{}", backups(&dir));
     }
 }

@@ -15,7 +15,7 @@ async fn m001_a_column_that_rows_reject_is_found() {
 
         assert_eq!(codes(&up).await, [(LintCode::AddedColumn, 1)], "{column}");
     }
-    // An INSERT of the release before lacks it, too.
+    // An INSERT of the previous release omits the column, too.
     assert_eq!(
         codes("alter table users add a text not null").await,
         [(LintCode::AddedColumn, 1), (LintCode::Release, 1)]

@@ -165,7 +165,7 @@ async fn m010_the_old_name_of_a_rename_exists() {
         ("about", "@renamed from=bio"),
         ("about", "@renamed  from=bio"),
         ("about", "why, @renamed, from=bio"),
-        // It was applied.
+        // The rename was already applied.
         ("bio", "@renamed from=about"),
     ] {
         assert_eq!(

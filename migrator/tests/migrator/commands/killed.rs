@@ -41,7 +41,7 @@ const CONTENT: &str = "
 
 /// The phase in which an upgrade was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum When {
+enum KillPhase {
     /// Before the backup.
     Before,
     /// Between the backup and the commit.
@@ -134,41 +134,41 @@ impl Beginning {
 
     /// Kills an upgrade, checks the state, and runs it again. Returns the phase, and the duration of
     /// the second run if it was a complete upgrade.
-    async fn round(&self, delay: Duration) -> (When, Option<Duration>) {
+    async fn round(&self, delay: Duration) -> (KillPhase, Option<Duration>) {
         let tree = self.tree.copy();
 
         let mut child = tree.program(&["upgrade"]).spawn().unwrap();
         std::thread::sleep(delay);
-        // It may have ended already.
+        // The process may have ended.
         let _ = child.kill();
         let run = child.wait_with_output().unwrap();
 
         let (began, _) = tree.marks();
         let found = tree.state().await;
         let when = match () {
-            () if found == self.after => When::After,
-            () if began => When::During,
-            () => When::Before,
+            () if found == self.after => KillPhase::After,
+            () if began => KillPhase::During,
+            () => KillPhase::Before,
         };
         assert!(
             found == self.after || found == self.before,
             "after {delay:?}: {found:?}"
         );
-        assert!(!run.status.success() || when == When::After, "{run:?}");
+        assert!(!run.status.success() || when == KillPhase::After, "{run:?}");
 
         let repeated = Instant::now();
         let again: ProgramOutput = tree.program(&["upgrade"]).output().unwrap().into();
-        let whole = (when != When::After).then(|| repeated.elapsed());
+        let whole = (when != KillPhase::After).then(|| repeated.elapsed());
         assert_eq!(again.code, 0, "{again:?}");
         assert_eq!(again.last_line(), "Current database version: 4");
         // A completed upgrade was checked above.
-        let done = when == When::After || tree.state().await == self.after;
+        let done = when == KillPhase::After || tree.state().await == self.after;
         assert!(done, "after {delay:?}, again");
         let (_, partial) = tree.marks();
         assert!(!partial, "{:?}", tree.backups());
         let listing = tree.json(&["backups"], 0);
         let backups = listing["result"]["backups"].as_array().unwrap();
-        assert!(when != When::During || !backups.is_empty());
+        assert!(when != KillPhase::During || !backups.is_empty());
         for backup in backups {
             assert_eq!(backup["state"], "verified", "{backup}");
             assert_eq!(backup["version"], 2, "{backup}");
@@ -195,10 +195,10 @@ async fn a_killed_upgrade_is_atomic_and_can_be_repeated() {
         let beginning = beginning.clone();
         tokio::spawn(async move {
             let mut whole = measure(&beginning.tree);
-            let mut ends = BTreeMap::<When, u32>::new();
+            let mut ends = BTreeMap::<KillPhase, u32>::new();
             for round in 0..ROUNDS / WORKERS {
-                // Anywhere in the round's own part of the whole, which takes longer or
-                // shorter as the machine is busy, and a little beyond its end.
+                // A random time in this round's share of the whole duration, and slightly beyond
+                // the end, since the duration varies with the load of the machine.
                 let random = u32::try_from(RandomState::new().hash_one(worker) % 1_000).unwrap();
                 let part = whole * 11 / 10 / (ROUNDS / WORKERS);
                 let delay = part * round + part * random / 1_000;
@@ -210,7 +210,7 @@ async fn a_killed_upgrade_is_atomic_and_can_be_repeated() {
         })
     });
     let workers: Vec<_> = workers.collect();
-    let mut ends = BTreeMap::<When, u32>::new();
+    let mut ends = BTreeMap::<KillPhase, u32>::new();
     for worker in workers {
         let (whole, found) = worker.await.unwrap();
         println!("a whole upgrade takes {whole:?}; killed: {found:?}");
@@ -224,5 +224,5 @@ async fn a_killed_upgrade_is_atomic_and_can_be_repeated() {
         begun.elapsed()
     );
     assert_eq!(ends.values().sum::<u32>(), ROUNDS);
-    assert!(ends[&When::During] > ROUNDS / 4, "{ends:?}");
+    assert!(ends[&KillPhase::During] > ROUNDS / 4, "{ends:?}");
 }

@@ -209,7 +209,7 @@ fn an_unedited_empty_migration_can_be_reverted() {
 
     let run = tree.run(&["downgrade"]);
 
-    // The template says how a way back is marked that there is none of; it is no mark.
+    // The template explains `@irreversible`, but is not marked as irreversible itself.
     assert_eq!(run.code, 0, "{run:?}");
 }
 

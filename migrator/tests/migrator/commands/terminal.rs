@@ -35,12 +35,12 @@ fn migrate(tree: &Tree, arguments: &[&str], answers: &str) -> (String, i32) {
         .stderr(Stdio::from(program))
         .spawn()
         .unwrap();
-    // Else the terminal would never be closed on the program's side.
+    // Otherwise the program's side of the terminal would stay open.
     drop(command);
     person.write_all(answers.as_bytes()).unwrap();
     let mut seen = Vec::new();
     let mut buffer = [0; 1024];
-    // A terminal whose other side is closed gives an error, not an end.
+    // Reading a terminal whose other side is closed fails with an error instead of an end of file.
     while let Ok(read @ 1..) = person.read(&mut buffer) {
         seen.extend_from_slice(&buffer[..read]);
     }
