@@ -54,7 +54,7 @@ pub struct AuthorSettings {
     pub user_service_timeout: Duration,
 
     /// The maximum number of concurrent calls to the user service. Further calls wait within
-    /// USER_SERVICE_TIMEOUT.
+    /// the same timeout.
     #[arg(long, env, value_name = "COUNT", default_value = "64", value_parser = count)]
     pub user_service_max_concurrent_calls: NonZeroUsize,
 
@@ -76,7 +76,7 @@ pub struct AuthorSettings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Watching")]
 pub struct WatchSettings {
-    /// The maximum number of concurrent watchers. A further WatchPosts fails with OVERLOADED.
+    /// The maximum number of concurrent watchers. A further watcher fails with OVERLOADED.
     #[arg(long, env, value_name = "COUNT", default_value = "1024", value_parser = count)]
     pub max_watchers: NonZeroUsize,
 

@@ -204,7 +204,7 @@ async fn frequently_requested_authors_are_refreshed_in_background() {
 #[tokio::test]
 async fn concurrent_lookups_of_one_author_share_a_call() {
     let fixture = PostServiceFixture::with(1, |settings| {
-        settings.authors.author_lookup_timeout = FOREVER
+        settings.authors.author_lookup_timeout = FOREVER;
     })
     .await;
     fixture.users.set_behavior(Behavior::Hang);
@@ -225,7 +225,7 @@ async fn concurrent_lookups_of_one_author_share_a_call() {
 #[tokio::test]
 async fn concurrent_lookups_of_other_authors_do_not_wait() {
     let fixture = PostServiceFixture::with(3, |settings| {
-        settings.authors.author_lookup_timeout = FOREVER
+        settings.authors.author_lookup_timeout = FOREVER;
     })
     .await;
     fixture.users.set_behavior(Behavior::Hang);

@@ -158,7 +158,7 @@ async fn a_write_is_rejected_immediately_if_the_queue_is_full() {
 async fn a_call_ends_when_call_timeout_expires() {
     let fixture = SystemFixture::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(200);
-        settings.database.lock_timeout = Duration::from_secs(60);
+        settings.database.lock_timeout = Duration::from_mins(1);
     })
     .await;
     let lock = fixture.system.database().lock().await;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::support;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const MICROSECOND: Duration = Duration::from_micros(1);
 
 fn request_id() -> String {

@@ -116,7 +116,7 @@ async fn reads_return_no_nicknames_in_time_if_none_is_cached() {
 #[tokio::test]
 async fn a_read_waits_for_a_timely_response() {
     let fixture = PostServiceFixture::with(1, |settings| {
-        settings.authors.author_lookup_timeout = FOREVER
+        settings.authors.author_lookup_timeout = FOREVER;
     })
     .await;
     fixture.users.set_behavior(Behavior::Hang);
@@ -190,7 +190,7 @@ async fn a_short_deadline_does_not_fail_joined_callers() {
 #[tokio::test]
 async fn a_failed_lookup_is_not_cached() {
     let fixture = PostServiceFixture::with(1, |settings| {
-        settings.authors.author_lookup_timeout = FOREVER
+        settings.authors.author_lookup_timeout = FOREVER;
     })
     .await;
     fixture.users.set_behavior(Behavior::Fail);

@@ -19,7 +19,7 @@ use super::{
 use crate::support::{TestDatabase, connect, listen, serving};
 
 /// Longer than any test.
-pub const FOREVER: Duration = Duration::from_secs(3600);
+pub const FOREVER: Duration = Duration::from_hours(1);
 
 /// A post service that runs in the process of the test.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ async fn a_queued_creation_gets_the_time_of_its_execution() {
             // The server starts the calls of one connection in their order. When this call
             // returns, the calls before it are in the write queue.
             posts.get(first.id).await.unwrap();
-            clock.advance(Duration::from_secs(60));
+            clock.advance(Duration::from_mins(1));
             lock.release().await;
         }
     );

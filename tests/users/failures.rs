@@ -141,7 +141,7 @@ async fn a_write_is_rejected_immediately_if_the_queue_is_full() {
 async fn a_call_ends_when_call_timeout_expires() {
     let system = System::with(|settings| {
         settings.server.call_timeout = Duration::from_millis(100);
-        settings.database.lock_timeout = Duration::from_secs(60);
+        settings.database.lock_timeout = Duration::from_mins(1);
     })
     .await;
     let lock = system.database().lock().await;

@@ -14,7 +14,7 @@ use crate::support::{self, System};
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Selects the idempotency keys that are recorded.
 const REQUESTS: &str = "select hex(request_id) from user_requests order by id";
