@@ -1,5 +1,5 @@
 //! The Nickname profile of [RFC 8266](https://www.rfc-editor.org/rfc/rfc8266), over the
-//! FreeformClass of [RFC 8264](https://www.rfc-editor.org/rfc/rfc8264).
+//! `FreeformClass` of [RFC 8264](https://www.rfc-editor.org/rfc/rfc8264).
 //!
 //! RFC 8264 derives the class of a code point from its Unicode properties. They come from the
 //! tables of ICU4X, so that characters of current Unicode versions are known.
@@ -105,7 +105,7 @@ fn nfkc(text: &str) -> String {
     text.nfkc().collect()
 }
 
-/// Returns the first character that the FreeformClass does not allow, with its position.
+/// Returns the first character that the `FreeformClass` does not allow, with its position.
 fn first_disallowed(text: &str) -> Option<(usize, char)> {
     let chars: Vec<char> = text.chars().collect();
     let disallowed = |(position, c): &(usize, char)| match class(*c) {
@@ -119,15 +119,19 @@ fn first_disallowed(text: &str) -> Option<(usize, char)> {
 /// The derived property of a code point (RFC 8264, section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// PVALID or FREE_PVAL.
+    /// `PVALID` or `FREE_PVAL`.
     Valid,
-    /// CONTEXTJ or CONTEXTO.
+    /// `CONTEXTJ` or `CONTEXTO`.
     Context,
-    /// DISALLOWED or UNASSIGNED.
+    /// `DISALLOWED` or `UNASSIGNED`.
     Disallowed,
 }
 
 /// Returns the class of a character, by the algorithm of RFC 8264, section 8.
+#[expect(
+    clippy::match_same_arms,
+    reason = "the arms are the steps of the algorithm, in its order"
+)]
 fn class(c: char) -> Class {
     match c {
         // PVALID, CONTEXTO and DISALLOWED of the exceptions (section 9.6).
