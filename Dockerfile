@@ -1,7 +1,8 @@
 # One image for each program: `docker build --target user-service .`, and likewise
 # `post-service` and `migrator`.
 #
-# Stages are ordered by how rarely their inputs change. A layer is rebuilt only if a copied file changed:
+# Stages are ordered by how rarely their inputs change. A layer is rebuilt only if a copied file
+# changed:
 #   dependencies  third-party crates (SQLite, tonic, sqlx): manifests and Cargo.lock
 #   shared        crates that several programs use: proto, chassis
 #   build-…       the sources of one program

@@ -22,8 +22,8 @@ impl Sub for Cpu {
     }
 }
 
-/// Returns the times of all live threads of a process. Ended threads are missing: no measured process
-/// ends threads during a measurement.
+/// Returns the times of all live threads of a process. Ended threads are missing: no measured
+/// process ends threads during a measurement.
 pub fn process_time(id: u32) -> Cpu {
     let mut all = Cpu::default();
     let threads = fs::read_dir(format!("/proc/{id}/task"));

@@ -1,7 +1,7 @@
 //! A bare tonic server that returns prepared bytes: the limit of the transport.
 //!
-//! It has no layer, ignores requests and encodes nothing. Like the services, it distributes connections
-//! to single-threaded worker runtimes.
+//! It has no layer, ignores requests and encodes nothing. Like the services, it distributes
+//! connections to single-threaded worker runtimes.
 
 use std::{
     collections::HashMap,

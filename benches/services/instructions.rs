@@ -1,9 +1,9 @@
-//! Counts the instructions of a call in its service with callgrind. The count does not depend on the
-//! noise of the machine.
+//! Counts the instructions of a call in its service with callgrind. The count does not depend on
+//! the noise of the machine.
 //!
 //! A service runs under valgrind twice, with few and with more calls. The difference divided by the
-//! number of additional calls is the count of one call. Periodic work is turned off, and only one caller
-//! runs, so that the count does not depend on time.
+//! number of additional calls is the count of one call. Periodic work is turned off, and only one
+//! caller runs, so that the count does not depend on time.
 
 use std::{
     collections::BTreeMap,
@@ -26,8 +26,8 @@ use crate::{
 /// The record: a call and its instructions in each line.
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.tsv");
 
-/// Tolerated difference from the record. Two runs of one program differ by 1 %. Another compiler or C
-/// library makes a larger difference.
+/// Tolerated difference from the record. Two runs of one program differ by 1 %. Another compiler or
+/// C library makes a larger difference.
 const TOLERANCE: f64 = 0.05;
 
 /// The use of the counts.
@@ -68,8 +68,8 @@ const QUIET_POSTS: [&str; 4] = [
     "--user-service-timeout=1m",
 ];
 
-/// Counts the instructions, and compares them with the record or writes it. Succeeds with a message if
-/// valgrind is not installed.
+/// Counts the instructions, and compares them with the record or writes it. Succeeds with a message
+/// if valgrind is not installed.
 pub async fn run(bench: &Bench, what: Instructions) -> ExitCode {
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("skipped: instructions are counted by valgrind, which is not installed");

@@ -1,8 +1,8 @@
 //! The load generator: callers on a few connections, each of which sends its next call after the
 //! response to the last one.
 //!
-//! It runs in one thread. After a warm-up it counts the responses in a slice of time, and reads the CPU
-//! times of the servers at the start and the end of the slice.
+//! It runs in one thread. After a warm-up it counts the responses in a slice of time, and reads the
+//! CPU times of the servers at the start and the end of the slice.
 
 use std::{
     cell::{Cell, RefCell},
@@ -139,8 +139,8 @@ enum Phase {
     Over,
 }
 
-/// Makes calls for a slice of time. `numbers` continues after the last slice, so that no request is sent
-/// twice.
+/// Makes calls for a slice of time. `numbers` continues after the last slice, so that no request is
+/// sent twice.
 pub async fn run(load: Load, slice: Slice, numbers: Rc<Cell<u64>>) -> Measured {
     let run = Rc::new(Run {
         load,

@@ -1,5 +1,5 @@
-//! Measures the services over the wire, and prints tables that compare them with a bare transport and a
-//! baseline implementation.
+//! Measures the services over the wire, and prints tables that compare them with a bare transport
+//! and a baseline implementation.
 //!
 //! ```console
 //! $ cargo bench
@@ -8,9 +8,9 @@
 //! $ cargo bench -- --instructions
 //! ```
 //!
-//! Each contender runs in a separate process: this program in another role. The contenders take turns in
-//! rounds. Machines are shared and noisy, so ratios are taken within a round, and the table shows the
-//! median of the rounds.
+//! Each contender runs in a separate process: this program in another role. The contenders take
+//! turns in rounds. Machines are shared and noisy, so ratios are taken within a round, and the
+//! table shows the median of the rounds.
 
 #![expect(
     clippy::unwrap_used,
@@ -68,10 +68,12 @@ struct Options {
     /// Run only these calls and scenarios.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Measure only calls with thresholds, for less than two minutes. Exits with 1 if a ratio is below.
+    /// Measure only calls with thresholds, for less than two minutes. Exits with 1 if a ratio is
+    /// below.
     #[arg(long, conflicts_with_all = ["only", "rounds", "slice"])]
     quick: bool,
-    /// Count only the instructions of the calls, under valgrind. Exits with 1 if they exceed the record.
+    /// Count only the instructions of the calls, under valgrind. Exits with 1 if they exceed the
+    /// record.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "check")]
     instructions: Option<Instructions>,
     /// Number of rounds.

@@ -1,4 +1,5 @@
-//! Starts processes of the bench: this program in another role. They are killed when the bench ends.
+//! Starts processes of the bench: this program in another role. They are killed when the bench
+//! ends.
 
 use std::{
     io::{BufRead, BufReader, Write},

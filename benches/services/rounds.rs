@@ -1,5 +1,5 @@
-//! Interleaves the contenders in rounds of short slices, so that noise of the machine affects all of
-//! them.
+//! Interleaves the contenders in rounds of short slices, so that noise of the machine affects all
+//! of them.
 
 use std::{cell::Cell, net::SocketAddr, rc::Rc};
 

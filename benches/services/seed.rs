@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 /// Number of authors.
 pub const AUTHORS: u64 = 1000;
 
-/// Creates a database with `posts` posts of 70 characters. Adjacent posts have different authors: a page
-/// of 50 posts has 50 authors.
+/// Creates a database with `posts` posts of 70 characters. Adjacent posts have different authors: a
+/// page of 50 posts has 50 authors.
 pub async fn fill(path: &Path, posts: u64) {
     let url = DatabaseUrl::from_path(path);
     let upgrade = Run {

@@ -1,8 +1,8 @@
 //! The thresholds of `cargo bench -- --quick`: a ratio below its threshold indicates a regression.
 //!
-//! They are about 2/3 of the ratios that a noisy machine with two processors reaches, because a threshold
-//! with false alarms is soon ignored. The targets of the calls are higher. Writes have no threshold
-//! relative to the echo: that ratio depends mostly on the disk.
+//! They are about 2/3 of the ratios that a noisy machine with two processors reaches, because a
+//! threshold with false alarms is soon ignored. The targets of the calls are higher. Writes have no
+//! threshold relative to the echo: that ratio depends mostly on the disk.
 
 use crate::{
     comparison::Row,

@@ -1,10 +1,10 @@
-//! A minimal gRPC client of one method over one HTTP/2 connection, so that the load generator costs as
-//! little CPU time as possible.
+//! A minimal gRPC client of one method over one HTTP/2 connection, so that the load generator costs
+//! as little CPU time as possible.
 //!
-//! It implements frames (RFC 9113) and the prefix of gRPC messages, and does not decode messages. Its
-//! request headers enter the server's dynamic table once and take six bytes afterwards, as those of any
-//! client. It ignores response headers: a call has succeeded if one complete message arrived before the
-//! end of the stream, because a failed call has none.
+//! It implements frames (RFC 9113) and the prefix of gRPC messages, and does not decode messages.
+//! Its request headers enter the server's dynamic table once and take six bytes afterwards, as
+//! those of any client. It ignores response headers: a call has succeeded if one complete message
+//! arrived before the end of the stream, because a failed call has none.
 
 use std::{
     io::{self, ErrorKind},
@@ -125,8 +125,8 @@ impl Connection {
         self.calls.len()
     }
 
-    /// Starts a call with a message that includes its prefix. The next [`Connection::poll`] sends it.
-    /// Its events carry `slot`.
+    /// Starts a call with a message that includes its prefix. The next [`Connection::poll`] sends
+    /// it. Its events carry `slot`.
     pub fn start_call(&mut self, slot: usize, message: Bytes, keep: bool) {
         let stream = self.next;
         self.next += 2;
@@ -182,8 +182,8 @@ impl Connection {
         frame(&mut self.outbox, DATA, END_STREAM, stream, rest);
     }
 
-    /// Sends started calls and waits for frames. Calls `on_event` for each event, with the slot of its
-    /// call.
+    /// Sends started calls and waits for frames. Calls `on_event` for each event, with the slot of
+    /// its call.
     pub async fn poll(&mut self, mut on_event: impl FnMut(usize, Event<'_>)) -> io::Result<()> {
         self.flush()?;
         if self.written < self.outbox.len() {

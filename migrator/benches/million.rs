@@ -1,13 +1,13 @@
-//! Measures the migrator on a database of a million posts, and the longest wait of a concurrent writer.
-//! Prints one table.
+//! Measures the migrator on a database of a million posts, and the longest wait of a concurrent
+//! writer. Prints one table.
 //!
 //! ```console
 //! $ cargo bench -p migrator
 //! $ POSTS=200000 ROUNDS=5 cargo bench -p migrator
 //! ```
 //!
-//! Each figure is the median of the rounds. Machines are shared and disks differ, so the table also shows
-//! its ratio to a plain copy of the file in the same round.
+//! Each figure is the median of the rounds. Machines are shared and disks differ, so the table also
+//! shows its ratio to a plain copy of the file in the same round.
 
 #![expect(clippy::unwrap_used, reason = "a failed measurement must stop the run")]
 

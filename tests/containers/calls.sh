@@ -5,8 +5,8 @@ readme() {
     python3 "$here/readme.py" "$root/README.md" "$grpcurl" "$users" "$posts"
 }
 
-# Uses a separate system in a copy of the sources. A replacement of `git checkout` copies the sources of
-# this or of the next version there.
+# Uses a separate system in a copy of the sources. A replacement of `git checkout` copies the
+# sources of this or of the next version there.
 operations() {
     local checkout=$work/checkout programs=$work/programs
     rm -rf "$checkout" "$programs"

@@ -83,19 +83,19 @@ def run(lines):
         ["bash", "-o", "pipefail", "-c", moved(words, offset)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
     )
-    said = done.stdout.decode(errors="replace").replace(project, "microblog")
+    printed = done.stdout.decode(errors="replace").replace(project, "microblog")
     # Compose writes escape sequences that erase a line before it prints a log line.
-    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", moved(said, 0))
-    return said.rstrip("\n").splitlines(), done.returncode
+    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", moved(printed, 0))
+    return printed.rstrip("\n").splitlines(), done.returncode
 
 
-def fits(expected, said):
+def fits(expected, printed):
     """Reports whether the lines match the expected ones, where `…` matches any number of lines."""
     if not expected:
-        return not said
+        return not printed
     if expected[0] == "…":
-        return any(fits(expected[1:], said[at:]) for at in range(len(said) + 1))
-    return bool(said) and expected[0] == said[0] and fits(expected[1:], said[1:])
+        return any(fits(expected[1:], printed[at:]) for at in range(len(printed) + 1))
+    return bool(printed) and expected[0] == printed[0] and fits(expected[1:], printed[1:])
 
 
 written, commands, wrong = [], 0, 0
@@ -107,22 +107,22 @@ for piece in pieces:
         continue
     lines = piece[1] if piece[0] == "command" else ["$ " + piece[2]]
     print("\n".join(lines), flush=True)
-    said, code = run(lines)
-    print("\n".join(said), flush=True)
+    printed, code = run(lines)
+    print("\n".join(printed), flush=True)
     commands += 1
     if piece[0] == "hidden":
         assert code == 0, f"exit code {code}"
         written.append(piece[1])
         continue
     expected = [normal(line) for line in piece[2]]
-    right = code == 0 and fits(expected, [normal(line) for line in said])
-    written += lines + (said if record and not right else piece[2])
+    right = code == 0 and fits(expected, [normal(line) for line in printed])
+    written += lines + (printed if record and not right else piece[2])
     if record:
         wrong += code != 0
     elif not right:
         wrong += 1
         print(f"WRONG, exit code {code}. Expected:", *piece[2], sep="\n    ")
-        print("Compared as:", *[normal(line) for line in said], sep="\n    ", flush=True)
+        print("Compared as:", *[normal(line) for line in printed], sep="\n    ", flush=True)
 if record:
     with open(path, "w", encoding="utf-8") as document:
         document.write("\n".join(written) + "\n")

@@ -89,8 +89,8 @@ engine_restarted() {
     is "the migrator" "$(of migrator '{{.State.Status}} {{.State.StartedAt}}')" "exited $migrated"
 }
 
-# exits_with IMAGE EXIT-CODE TEXT DOCKER-RUN-ARGUMENT…: fails unless the program exits with this code and
-# one error line that contains the text.
+# exits_with IMAGE EXIT-CODE TEXT DOCKER-RUN-ARGUMENT…: fails unless the program exits with this
+# code and one error line that contains the text.
 exits_with() {
     local image=$1 expected=$2 text=$3 code=0 output
     shift 3

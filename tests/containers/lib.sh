@@ -130,7 +130,8 @@ all_posts() {
     done
 }
 
-# Starts a background writer, which records acknowledged and failed posts and pauses after a failure.
+# Starts a background writer, which records acknowledged and failed posts and pauses after a
+# failure.
 writer=''
 start_writing() {
     : >"$work/acknowledged"

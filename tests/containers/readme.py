@@ -40,14 +40,14 @@ for command, expected in console_calls(open(document, encoding="utf-8").read()):
     # A stream has no end: reads only its start.
     limit = ["-max-time", "2" if STREAM in command else "10"]
     done = subprocess.run([grpcurl, *limit, *words], capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    print(f"$ {command}\n{said}")
+    printed = done.stdout + done.stderr
+    print(f"$ {command}\n{printed}")
     number += 1
     if expected:
-        assert normal(said) == normal("\n".join(expected)), expected
+        assert normal(printed) == normal("\n".join(expected)), expected
     elif STREAM in command:
-        assert "my first post!" in said, said
+        assert "my first post!" in printed, printed
     else:
-        assert done.returncode == 0, said
+        assert done.returncode == 0, printed
 assert number >= 5, f"only {number} calls found"
 print(f"{number} calls")

@@ -21,8 +21,8 @@ started_warm() {
     at_most "the warm start time" "$seconds" 15
 }
 
-# kernel SERVICE FILE: prints a file of /proc for process 1 of a service, read from another container, with
-# single spaces. It shows the actual state instead of the engine's configuration.
+# kernel SERVICE FILE: prints a file of /proc for process 1 of a service, read from another
+# container, with single spaces. It shows the actual state instead of the engine's configuration.
 kernel() {
     docker run --rm --network none --user 65532:65532 --pid "container:$(container "$1")" \
         "$LOOKING_IMAGE" cat "/proc/1/$2" | tr -s '[:blank:]' ' '
@@ -149,14 +149,14 @@ published_on_loopback_only() {
     python3 -c '
 import socket, subprocess, sys
 addresses = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-def answers(address, port):
+def connects(address, port):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client:
         client.settimeout(3)
         return client.connect_ex((address, port)) == 0
 for port in map(int, sys.argv[1:]):
-    assert answers("127.0.0.1", port), port
+    assert connects("127.0.0.1", port), port
     for address in addresses:
-        assert not answers(address, port), (address, port)
+        assert not connects(address, port), (address, port)
 print("refused on", *addresses)' "${users##*:}" "${posts##*:}"
     # Without the variables of this test, the default ports are published.
     env -u USER_SERVICE_PORT -u POST_SERVICE_PORTS docker compose config --format json | python3 -c '

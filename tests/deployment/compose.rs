@@ -1,5 +1,5 @@
-//! Reads the compose file as the engine does, with merged anchors and the defaults of its variables, and
-//! checks it by the rules of [`rules`].
+//! Reads the compose file as the engine does, with merged anchors and the defaults of its
+//! variables, and checks it by the rules of [`rules`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -62,7 +62,8 @@ pub fn duration(value: &Value) -> Option<Duration> {
     chassis::process::settings::duration_or_zero(value.as_str()?).ok()
 }
 
-/// Services, and the fields that they need because a rule checks them. A dot separates nested fields.
+/// Services, and the fields that they need because a rule checks them. A dot separates nested
+/// fields.
 const FIELDS: [(&[&str], &[&str]); 5] = [
     (
         // All containers.

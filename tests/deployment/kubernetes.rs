@@ -1,5 +1,5 @@
-//! Checks the Kubernetes manifest in `docs/kubernetes.md` against the types of the API, the compose file
-//! and the settings of the programs.
+//! Checks the Kubernetes manifest in `docs/kubernetes.md` against the types of the API, the compose
+//! file and the settings of the programs.
 
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 

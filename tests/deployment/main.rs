@@ -1,5 +1,6 @@
-//! Checks the compose file, the Dockerfile, the Kubernetes manifest and `docs/operations.md` without a
-//! container engine: their security options, and their values against the settings of the programs.
+//! Checks the compose file, the Dockerfile, the Kubernetes manifest and `docs/operations.md`
+//! without a container engine: their security options, and their values against the settings of the
+//! programs.
 //!
 //! `tests/containers/run` checks running containers.
 

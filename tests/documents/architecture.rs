@@ -31,8 +31,8 @@ fn is_path(text: &str) -> bool {
     (text.contains('/') || is_source(text)) && text.chars().all(plain)
 }
 
-/// Reports whether a file or a directory exists. A path inside a service may omit `src` and the parts
-/// before it.
+/// Reports whether a file or a directory exists. A path inside a service may omit `src` and the
+/// parts before it.
 fn exists(path: &str) -> bool {
     ["", "user-service/src/", "post-service/src/"]
         .iter()

@@ -54,8 +54,8 @@ pub fn blocks(document: &str) -> Vec<Block> {
 }
 
 impl Block {
-    /// Returns the commands of the block. A command starts with `$ ` and continues after a line that
-    /// ends with a backslash.
+    /// Returns the commands of the block. A command starts with `$ ` and continues after a line
+    /// that ends with a backslash.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         let mut continues = false;

@@ -21,7 +21,8 @@ pub fn normalize(text: &str) -> String {
     words.join(" ")
 }
 
-/// Replaces timestamps in a word by `TIME`. Both forms of ISO 8601, basic and extended, are replaced.
+/// Replaces timestamps in a word by `TIME`. Both forms of ISO 8601, basic and extended, are
+/// replaced.
 fn without_times(word: &str) -> String {
     let belongs = |c: char| c.is_ascii_digit() || matches!(c, 'T' | ':' | '.' | '-');
     let mut rest = word;

@@ -1,5 +1,5 @@
-//! Lists for each code block of the documents the test that runs it. A block that is missing in this
-//! list fails a test.
+//! Lists for each code block of the documents the test that runs it. A block that is missing in
+//! this list fails a test.
 
 /// The execution of a block.
 #[derive(Clone, Copy, Debug)]

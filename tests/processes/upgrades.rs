@@ -1,5 +1,5 @@
-//! Upgrades, downgrades, backs up and restores the database of both services under load. No call may
-//! fail.
+//! Upgrades, downgrades, backs up and restores the database of both services under load. No call
+//! may fail.
 
 use std::{
     fs,
@@ -180,8 +180,8 @@ async fn no_call_fails_during_upgrade_downgrade_and_restore() {
 
     let acked = load.stop().await;
     assert_no_failures(&acked);
-    // Writes acknowledged between the backup and the restore are lost, and their ids may be assigned
-    // again.
+    // Writes acknowledged between the backup and the restore are lost, and their ids may be
+    // assigned again.
     let acknowledged = [acked.users, acked.posts];
     assert_kept(&dir, &acknowledged, |write| write.end < before_backup).await;
     assert_kept(&dir, &acknowledged, |write| write.start > after_restore).await;

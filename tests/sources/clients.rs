@@ -50,7 +50,8 @@ fn methods() -> BTreeMap<String, Method> {
     methods
 }
 
-/// Returns the entries of the service config, by the `service/method` or the `service` that each names.
+/// Returns the entries of the service config, by the `service/method` or the `service` that each
+/// names.
 fn configured() -> BTreeMap<String, Value> {
     let config: Value = serde_json::from_str(&read("clients/service-config.json")).unwrap();
     let mut configured = BTreeMap::new();
@@ -111,8 +112,8 @@ fn service_config_names_only_existing_methods() {
 /// Returns the cells of a client's row in the table of docs/clients.md.
 fn row(client: &str) -> Vec<String> {
     let document = read("docs/clients.md");
-    let begin = format!("| {client} |");
-    let mut rows = document.lines().filter(|line| line.starts_with(&begin));
+    let prefix = format!("| {client} |");
+    let mut rows = document.lines().filter(|line| line.starts_with(&prefix));
     let row = rows.next().unwrap_or_else(|| panic!("no row of {client}"));
     row.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
@@ -200,9 +201,9 @@ fn client_table_names_the_pinned_versions() {
 
         let versions = &row(client)[4];
 
-        let mut said = versions.split([',', ';']).map(str::trim);
+        let mut listed = versions.split([',', ';']).map(str::trim);
         assert!(
-            said.any(|version| version == expected),
+            listed.any(|version| version == expected),
             "{client}: `{expected}` is not in `{versions}`"
         );
     }

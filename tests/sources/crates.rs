@@ -9,8 +9,8 @@ use crate::{
     tree::{files, read, root},
 };
 
-/// Returns the crates of the workspace as cargo reports them, each with the workspace crates that it
-/// depends on. Development dependencies are left out.
+/// Returns the crates of the workspace as cargo reports them, each with the workspace crates that
+/// it depends on. Development dependencies are left out.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -102,7 +102,7 @@ fn no_lint_is_allowed_without_a_reason() {
     ];
     // Several test targets share these helpers, and none of them uses all.
     let shared = ["tests/support"];
-    let attribute = ["#[", "#!["].map(|begin| format!("{begin}allow("));
+    let attribute = ["#[", "#!["].map(|prefix| format!("{prefix}allow("));
 
     let mut found = Vec::new();
     for file in files(&folders, ".rs") {

@@ -173,8 +173,8 @@ fn imports(module: &Module, file: &File, known: &BTreeSet<Module>) -> Imports {
     imports
 }
 
-/// Returns the module that defines an item: the longest prefix of its path that is a module, followed
-/// through re-exports.
+/// Returns the module that defines an item: the longest prefix of its path that is a module,
+/// followed through re-exports.
 fn owner(path: &Module, all: &BTreeMap<Module, Imports>) -> Module {
     let mut path = path.clone();
     // Limits the length of a chain of re-exports.

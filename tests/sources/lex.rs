@@ -1,4 +1,5 @@
-//! Splits Rust sources into words, literals and comments: a small lexer for the tests that read sources.
+//! Splits Rust sources into words, literals and comments: a small lexer for the tests that read
+//! sources.
 
 /// The tokens of a source, each kind in source order.
 #[derive(Debug, Default)]

@@ -114,7 +114,7 @@ fn scans_a_table(detail: &str) -> bool {
 /// Reports whether `step` is this entry of `SCANS`.
 fn is_meant(step: &Step, (statement, scan, _): &(&str, &str, &str)) -> bool {
     let same = match statement.strip_suffix('…') {
-        Some(begin) => step.statement.starts_with(begin),
+        Some(prefix) => step.statement.starts_with(prefix),
         None => step.statement == *statement,
     };
     // SQLite chooses the index that it counts.

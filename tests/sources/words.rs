@@ -1,5 +1,5 @@
-//! Checks the wording of comments, string literals, test names and documents against a short list of
-//! patterns that readers stumble over.
+//! Checks the wording of comments, string literals, test names and documents against a short list
+//! of patterns that readers stumble over.
 //!
 //! SQL files are left out: an applied migration may not change.
 

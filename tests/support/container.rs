@@ -1,7 +1,8 @@
-//! Tests a service as the process of a container: settings from files, its volume, its health check,
-//! and its signals as process 1.
+//! Tests a service as the process of a container: settings from files, its volume, its health
+//! check, and its signals as process 1.
 //!
-//! Tests that need root or user namespaces are skipped with a printed line where neither is available.
+//! Tests that need root or user namespaces are skipped with a printed line where neither is
+//! available.
 
 use std::{
     fs::{self, Permissions},
@@ -24,8 +25,8 @@ use crate::{
 /// The user of the images.
 const NONROOT: u32 = 65532;
 
-/// Upper bound of a health check: its own limit of 1 s, and the start of a process on a machine that
-/// runs other tests.
+/// Upper bound of a health check: its own limit of 1 s, and the start of a process on a machine
+/// that runs other tests.
 const HEALTH_BOUND: Duration = Duration::from_millis(1_900);
 
 #[tokio::test]

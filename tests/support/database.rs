@@ -1,5 +1,5 @@
-//! The database of a test, without the access restrictions of the services. Tests of the services use
-//! the engine only through this module, so that they pass on any engine.
+//! The database of a test, without the access restrictions of the services. Tests of the services
+//! use the engine only through this module, so that they pass on any engine.
 
 use std::path::Path;
 

@@ -86,7 +86,8 @@ impl System {
         Self::launch(TestDatabase::new(), clock, |_| {}).await
     }
 
-    /// Stops the system and starts another one with the same settings and database that uses `clock`.
+    /// Stops the system and starts another one with the same settings and database that uses
+    /// `clock`.
     pub async fn restart(mut self, clock: Clock) -> Self {
         let database = self.database.take().unwrap();
         let settings = self.settings.clone();

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::process::TestDir;
 
-/// Returns a command that runs `script` and then `inner` in new namespaces. In the script, `$0` is the
-/// path of `dir`. Returns `None` if the kernel denies the namespaces.
+/// Returns a command that runs `script` and then `inner` in new namespaces. In the script, `$0` is
+/// the path of `dir`. Returns `None` if the kernel denies the namespaces.
 pub fn contained(
     dir: &TestDir,
     options: &[&str],

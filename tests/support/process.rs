@@ -63,7 +63,8 @@ impl TestDir {
         Migrator::new(&DatabaseUrl::from_path(self.database()), TEST_TIMEOUT).unwrap()
     }
 
-    /// Opens a connection without the restrictions of the services. Creates a missing database file.
+    /// Opens a connection without the restrictions of the services. Creates a missing database
+    /// file.
     pub async fn connection(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(self.database())
@@ -184,11 +185,12 @@ impl Process {
     pub async fn wait_for_line(&mut self, text: &str) -> String {
         let has = |line: &&String| line.contains(text);
         let found = {
-            let said = within_timeout(
+            let found = within_timeout(
                 self.stdout
                     .wait_for(|lines| lines.iter().any(|line| has(&line))),
             );
-            said.await
+            found
+                .await
                 .ok()
                 .and_then(|lines| lines.iter().find(has).cloned())
         };

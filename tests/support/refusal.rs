@@ -3,8 +3,8 @@
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, StatusExt};
 
-/// Asserts the code and the reason of a failure, and the promises of the contract for each failure: one
-/// ErrorInfo with the `domain` of the service, a message, and a RetryInfo only for UNAVAILABLE.
+/// Asserts the code and the reason of a failure, and the promises of the contract for each failure:
+/// one ErrorInfo with the `domain` of the service, a message, and a RetryInfo only for UNAVAILABLE.
 #[track_caller]
 pub fn assert_refused(domain: &str, status: &Status, code: Code, reason: &str) {
     let details = status.get_error_details_vec();

@@ -1,5 +1,5 @@
-//! Tests that each service passes as a process: settings, the wait for the database, subcommands, the
-//! log and the shutdown.
+//! Tests that each service passes as a process: settings, the wait for the database, subcommands,
+//! the log and the shutdown.
 //!
 //! Each service compiles this module into one of its tests, which declares its
 //! [`PROGRAM`](crate::PROGRAM).
@@ -188,9 +188,9 @@ async fn waiting_service_logs_once_and_is_not_serving() {
     assert_eq!(waiting, ServingStatus::NotServing);
     check.assert_refused(1, &["NOT_SERVING"]);
     assert_eq!(health(address, "").await, ServingStatus::Serving);
-    let said = service.stdout_lines();
-    let waits = said.iter().filter(|line| line.contains("waiting"));
-    assert_eq!(waits.count(), 1, "{said:?}");
+    let lines = service.stdout_lines();
+    let waits = lines.iter().filter(|line| line.contains("waiting"));
+    assert_eq!(waits.count(), 1, "{lines:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! The baseline: a straightforward implementation with tonic and sqlx, on the same schema and with the
-//! same durability. Each call runs one statement in one transaction, on a default pool, and calls the
-//! user service once for each author.
+//! The baseline: a straightforward implementation with tonic and sqlx, on the same schema and with
+//! the same durability. Each call runs one statement in one transaction, on a default pool, and
+//! calls the user service once for each author.
 //!
-//! It checks less than the services do: no limits, no page token signatures, no request ids. Only the
-//! bench may use it.
+//! It checks less than the services do: no limits, no page token signatures, no request ids. Only
+//! the bench may use it.
 
 mod posts;
 mod users;

@@ -1,5 +1,5 @@
-//! Measures the gain of single optimizations: compares the services with a variant without one of them,
-//! or with another build.
+//! Measures the gain of single optimizations: compares the services with a variant without one of
+//! them, or with another build.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! Measures the cost of durable acknowledgements (`synchronous=FULL`).
 //!
-//! The services have no setting for less durability. A preloaded library emulates `synchronous=NORMAL`,
-//! where a checkpoint syncs the write-ahead log and a commit does not: it delays each sync of the log
-//! until the next sync of the database file.
+//! The services have no setting for less durability. A preloaded library emulates
+//! `synchronous=NORMAL`, where a checkpoint syncs the write-ahead log and a commit does not: it
+//! delays each sync of the log until the next sync of the database file.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -14,8 +14,8 @@ use crate::{
     system::Variant,
 };
 
-/// Source of the library. It syncs the log after the pages of a checkpoint instead of before: the cost is
-/// the same, and the order matters only when power is lost.
+/// Source of the library. It syncs the log after the pages of a checkpoint instead of before: the
+/// cost is the same, and the order matters only when power is lost.
 const SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>

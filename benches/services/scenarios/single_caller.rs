@@ -1,4 +1,5 @@
-//! Compares the services with the baseline for a single caller, where no work can be batched or shared.
+//! Compares the services with the baseline for a single caller, where no work can be batched or
+//! shared.
 
 use crate::{
     bench::Bench,

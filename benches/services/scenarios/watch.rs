@@ -1,8 +1,8 @@
-//! Measures 1000 watchers while posts are created: the loss of write rate, and the time until a watcher
-//! receives a post.
+//! Measures 1000 watchers while posts are created: the loss of write rate, and the time until a
+//! watcher receives a post.
 //!
-//! In one group each watcher follows one author, so that a post goes to one watcher. In the other group
-//! all watchers follow all posts. The watchers run in a separate process on the same machine.
+//! In one group each watcher follows one author, so that a post goes to one watcher. In the other
+//! group all watchers follow all posts. The watchers run in a separate process on the same machine.
 
 use std::{
     cell::{Cell, RefCell},
