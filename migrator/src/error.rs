@@ -203,7 +203,7 @@ mod tests {
         include_str!("project.rs"),
         include_str!("run/plan.rs"),
         include_str!("sqlite/backup/error.rs"),
-        include_str!("sqlite/execute.rs"),
+        include_str!("sqlite/execute/error.rs"),
         include_str!("state/error.rs"),
     ];
 
