@@ -167,7 +167,7 @@ fn migrator(url: &DatabaseUrl, change: Option<(&str, &str)>) -> Migrator {
         ]
     });
     let migrations = Migrations::from_files(CREATED.into_iter().chain(change)).unwrap();
-    Migrator::with_migrations(url, Duration::from_secs(60), migrations)
+    Migrator::with_migrations(url, Duration::from_mins(1), migrations)
 }
 
 /// Creates 1000 users, and posts of 70 characters.

@@ -129,7 +129,7 @@ impl Migrator {
         let mut report = self.report(is_dry(run), &applied);
         match identity {
             Identity::Ours => {
-                history::backfill_token_hashes(connection, &self.migrations, &applied).await?
+                history::backfill_token_hashes(connection, &self.migrations, &applied).await?;
             }
             Identity::Empty => {
                 history::create(connection).await?;

@@ -159,7 +159,7 @@ mod tests {
         let (folder, migrator) = database(SLOW).await;
         let before = fs::read(folder.path().join("microblog.db")).unwrap();
 
-        let long = migrator.lock_time(Duration::from_secs(3600)).await.unwrap();
+        let long = migrator.lock_time(Duration::from_hours(1)).await.unwrap();
         let short = migrator.lock_time(Duration::ZERO).await.unwrap();
 
         assert_eq!(long, []);
@@ -180,9 +180,9 @@ mod tests {
                 ..Run::upgrade()
             };
             let mut report = migrator.run(upgrade).await.unwrap();
-            report.locked = Duration::from_secs(7_200);
+            report.locked = Duration::from_hours(2);
 
-            let found = too_long(&report, &migrator.migrations, Duration::from_secs(3_600));
+            let found = too_long(&report, &migrator.migrations, Duration::from_hours(1));
 
             let [finding] = found.as_slice() else {
                 panic!("{found:?}");

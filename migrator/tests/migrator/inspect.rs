@@ -113,7 +113,7 @@ async fn a_timed_out_wait_reports_the_version() {
 async fn wait_fails_immediately_for_a_foreign_database() {
     let dir = TestDir::new();
     dir.execute("pragma application_id = 7").await;
-    let patience = Duration::from_secs(3600);
+    let patience = Duration::from_hours(1);
 
     let error = dir.migrator().wait(None, patience).await.unwrap_err();
 
