@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Upper bound of the time until a process serves.
-const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+const STARTUP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The text before the address in the line that reports that a process serves.
 const ADDRESS: &str = r#""address":""#;

@@ -18,7 +18,7 @@ pub async fn fill(path: &Path, posts: u64) {
         no_backup: true,
         ..Run::upgrade()
     };
-    Migrator::new(&url, Duration::from_secs(60))
+    Migrator::new(&url, Duration::from_mins(1))
         .unwrap()
         .run(upgrade)
         .await

@@ -57,11 +57,11 @@ async fn settings_of(name: &str) -> Vec<Setting> {
             });
         }
         let is_heading = |line: &&str| line.starts_with(|c: char| c.is_ascii_uppercase());
-        let headings = block
+        let mut headings = block
             .lines()
             .filter(is_heading)
             .filter_map(|line| line.strip_suffix(':'));
-        heading = headings.last().unwrap_or(heading);
+        heading = headings.next_back().unwrap_or(heading);
     }
     settings
 }

@@ -311,7 +311,7 @@ async fn each_write_of_a_batch_counts_towards_the_queue_capacity() {
 #[tokio::test]
 async fn a_cancelled_write_of_a_batch_is_not_executed() {
     let mut dir = TestDir::migrated().await;
-    dir.settings.lock_timeout = Duration::from_secs(3600);
+    dir.settings.lock_timeout = Duration::from_hours(1);
     let names = names(&dir.ready(&REQUIREMENTS).await);
     let lock = dir.lock().await;
     let mut stays = pin!(names.write("susan"));

@@ -17,7 +17,7 @@ use super::{TestDir, within_timeout};
 const SHORT: Duration = Duration::from_millis(250);
 
 /// A wait that would exceed the timeout of the test.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// Creates a directory whose services wait for this time.
 fn dir_with_timeout(wait: Duration) -> TestDir {

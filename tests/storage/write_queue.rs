@@ -262,7 +262,7 @@ async fn a_write_waits_for_another_process_until_lock_timeout() {
 #[tokio::test]
 async fn a_write_is_executed_when_another_process_releases_the_lock() {
     let mut dir = TestDir::migrated().await;
-    dir.settings.lock_timeout = Duration::from_secs(3600);
+    dir.settings.lock_timeout = Duration::from_hours(1);
     let database = dir.ready(&REQUIREMENTS).await;
     let lock = dir.lock().await;
     let mut write = pin!(insert(&database, &["susan"]));
@@ -277,7 +277,7 @@ async fn a_write_is_executed_when_another_process_releases_the_lock() {
 #[tokio::test]
 async fn a_write_cancelled_while_it_waits_is_not_executed() {
     let mut dir = TestDir::migrated().await;
-    dir.settings.lock_timeout = Duration::from_secs(3600);
+    dir.settings.lock_timeout = Duration::from_hours(1);
     let database = dir.ready(&REQUIREMENTS).await;
     let lock = dir.lock().await;
 

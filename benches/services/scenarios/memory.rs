@@ -16,7 +16,7 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Duration of the optional soak test.
-const SOAK: Duration = Duration::from_secs(10 * 60);
+const SOAK: Duration = Duration::from_mins(10);
 
 /// Upper bound of memory after the soak test, relative to the memory after 1/5 of it.
 const MAX_GROWTH: f64 = 1.1;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The time for which the response to a request is stored for replays.
-const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+const RETENTION: Duration = Duration::from_hours(24);
 
 /// The maximum number of records that one step of pruning examines. It keeps the transaction of
 /// the step short, so that no other write waits long for it.

@@ -110,7 +110,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// The reason that it is invalid.
 pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
 
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write for example 150ms, 5s or 1m"))?;

@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn every_unit_of_the_protocol_is_parsed() {
-        assert_eq!(parsed("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(parsed("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(parsed("2H"), Some(Duration::from_hours(2)));
+        assert_eq!(parsed("3M"), Some(Duration::from_mins(3)));
         assert_eq!(parsed("4S"), Some(Duration::from_secs(4)));
         assert_eq!(parsed("5m"), Some(Duration::from_millis(5)));
         assert_eq!(parsed("6u"), Some(Duration::from_micros(6)));
@@ -125,7 +125,7 @@ mod tests {
         };
 
         assert_eq!(within(Some(Duration::from_secs(5))), Duration::from_secs(5));
-        let longer = Duration::from_secs(60);
+        let longer = Duration::from_mins(1);
         assert_eq!(within(Some(longer)), Duration::from_secs(10));
         assert_eq!(within(None), Duration::from_secs(10));
     }

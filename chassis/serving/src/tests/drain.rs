@@ -89,7 +89,7 @@ async fn a_draining_server_accepts_no_connection() {
 
 #[tokio::test]
 async fn a_draining_server_serves_during_the_drain_delay() {
-    let drain_delay = Duration::from_secs(3600);
+    let drain_delay = Duration::from_hours(1);
     let server = TestServer::start(ServerSettings {
         drain_delay,
         ..settings()
@@ -109,7 +109,7 @@ async fn a_draining_server_serves_during_the_drain_delay() {
 
 #[tokio::test]
 async fn a_server_without_connections_skips_the_drain_delay() {
-    let drain_delay = Duration::from_secs(3600);
+    let drain_delay = Duration::from_hours(1);
     let server = TestServer::start_unready(ServerSettings {
         drain_delay,
         ..settings()

@@ -69,8 +69,8 @@ async fn within_timeout<F: Future>(future: F) -> F::Output {
 fn settings() -> ServerSettings {
     ServerSettings {
         drain_delay: Duration::from_millis(1),
-        drain_timeout: Duration::from_secs(3600),
-        header_read_timeout: Duration::from_secs(3600),
+        drain_timeout: Duration::from_hours(1),
+        header_read_timeout: Duration::from_hours(1),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
         // The subscriber of a test sees only the log lines of its own thread.
         worker_threads: NonZeroUsize::MIN,
