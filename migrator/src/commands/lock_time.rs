@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn m006_a_copy_that_cannot_be_upgraded_is_removed() {
-        for (up, why) in [
+        for (up, error) in [
             ("insert into none values (1)", "no such table: none"),
             (
                 "create table p (k); create table c (d references p (k))",
@@ -213,7 +213,7 @@ mod tests {
 
             assert_eq!(found[0].code, LintCode::Refused, "{found:?}");
             assert_eq!((found.len(), found[0].line), (1, 1));
-            assert!(found[0].message.contains(why), "{found:?}");
+            assert!(found[0].message.contains(error), "{found:?}");
             assert_eq!(files(&folder), ["microblog.db"]);
         }
     }

@@ -119,8 +119,8 @@ async fn fails(
     connection: &mut SqliteConnection,
     query: &str,
 ) -> Result<Option<String>, sqlx::Error> {
-    if let Err(why) = try_prepare(connection, query).await {
-        return Ok(Some(why));
+    if let Err(error) = try_prepare(connection, query).await {
+        return Ok(Some(error));
     }
     let Operation::Insert {
         table,

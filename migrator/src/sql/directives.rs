@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_reason_of_an_irreversible_migration_is_parsed() {
-        for (script, why) in [
+        for (script, reason) in [
             (
                 "-- @irreversible it is gone\ndrop table a",
                 Some("it is gone"),
@@ -283,7 +283,7 @@ mod tests {
             ("-- not @irreversible\ndrop table a", None),
             ("insert into a values ('-- @irreversible')", None),
         ] {
-            assert_eq!(irreversible(script), why, "{script}");
+            assert_eq!(irreversible(script), reason, "{script}");
         }
     }
 
