@@ -95,8 +95,8 @@ fn tables() -> BTreeSet<String> {
 fn names_any(file: &File, names: &BTreeSet<String>) -> Vec<String> {
     let found: Vec<_> = if file.path.ends_with(".rs") {
         let tokens = lex(&file.text);
-        let named = names.iter().filter(|name| tokens.code_has_word(name));
-        named.collect()
+        let used = names.iter().filter(|name| tokens.code_has_word(name));
+        used.collect()
     } else {
         let comment = if file.path.ends_with(".proto") {
             "//"

@@ -226,7 +226,7 @@ fn each_banned_pattern_is_found_at_its_line() {
         "//! How it works.\n\n/// Returns it at\n/// once.\nfn of_it() {}\n\n/// The same.\n\
          // Whoever.\n#[tokio::test]\nasync fn who_reads() { log(\"read anew\"); }\n",
     );
-    let fine = file(
+    let valid = file(
         "b.rs",
         "/// However it is.\n/// What it is.\nfn of_it() { at(once); }\n#[test]\nfn whole() {}\n",
     );
@@ -239,6 +239,6 @@ fn each_banned_pattern_is_found_at_its_line() {
     };
 
     assert_eq!(lines(&rust), [1, 3, 7, 8, 10, 10]);
-    assert_eq!(lines(&fine), [0_usize; 0]);
+    assert_eq!(lines(&valid), [0_usize; 0]);
     assert_eq!(lines(&document), [3]);
 }
