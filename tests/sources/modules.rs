@@ -93,12 +93,12 @@ fn tables() -> BTreeSet<String> {
 /// Returns the part of a file that the chassis rule applies to: of Rust the words and literals, of
 /// other files the lines without their comments.
 fn names_any(file: &File, names: &BTreeSet<String>) -> Vec<String> {
-    let found: Vec<_> = if file.path.ends_with(".rs") {
+    let found: Vec<_> = if file.extension() == Some("rs") {
         let tokens = lex(&file.text);
         let used = names.iter().filter(|name| tokens.code_has_word(name));
         used.collect()
     } else {
-        let comment = if file.path.ends_with(".proto") {
+        let comment = if file.extension() == Some("proto") {
             "//"
         } else {
             "#"

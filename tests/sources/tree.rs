@@ -15,6 +15,11 @@ pub struct File {
 }
 
 impl File {
+    /// Returns the part of the file name after the last dot.
+    pub fn extension(&self) -> Option<&str> {
+        Path::new(&self.path).extension()?.to_str()
+    }
+
     /// Returns the content without the unit tests at its end.
     pub fn code(&self) -> &str {
         let tests = self.text.find("\n#[cfg(test)]\nmod tests {");
