@@ -108,7 +108,7 @@ impl Guard {
         record.alters |= action.code == ActionCode::AlterTable;
         match (action.code, action.arg1, action.arg2) {
             (ActionCode::CreateView, Some(view), _) => {
-                record.created.push(CreatedObject::View(view.to_owned()))
+                record.created.push(CreatedObject::View(view.to_owned()));
             }
             (ActionCode::CreateTrigger, _, Some(table)) => {
                 record

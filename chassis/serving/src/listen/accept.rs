@@ -69,7 +69,7 @@ pub fn loopback_for_unspecified(mut address: SocketAddr) -> SocketAddr {
 /// The connections of a server. Dropping this aborts them.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    max_connections: usize,
+    capacity: usize,
     permits: Arc<Semaphore>,
     limits: HttpIoLimits,
     keepalive: TcpKeepalive,
@@ -82,10 +82,10 @@ pub(crate) struct Connections {
 impl Connections {
     /// Starts without connections, with the limits of `settings`.
     pub(crate) fn new(settings: &ServerSettings) -> Self {
-        let max_connections = settings.max_connections.get();
+        let capacity = settings.max_connections.get();
         Self {
-            max_connections,
-            permits: Arc::new(Semaphore::new(max_connections)),
+            capacity,
+            permits: Arc::new(Semaphore::new(capacity)),
             limits: HttpIoLimits {
                 header_read_timeout: settings.header_read_timeout,
                 read_limit: settings.call_timeout,
@@ -120,7 +120,7 @@ impl Connections {
     /// Returns an endless stream of the connections that `listener` accepts. While the limit is
     /// reached, new connections wait in the accept backlog.
     pub(crate) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Socket> + use<> {
-        let (permits, max_connections) = (Arc::clone(&self.permits), self.max_connections);
+        let (permits, max_connections) = (Arc::clone(&self.permits), self.capacity);
         // A strong clone would count as a connection.
         let open = Arc::downgrade(&self.open);
         let (keepalive, abort) = (self.keepalive, self.abort.clone());

@@ -334,9 +334,9 @@ pub(super) fn backup_file_error(file: &Path, error: sqlx::Error) -> Error {
 }
 
 /// Classifies a failure to restore into the database.
-pub(super) fn restore_error<E: Into<Cause>>(database: &Path, error: E) -> Error
+pub(super) fn restore_error<E>(database: &Path, error: E) -> Error
 where
-    E: fmt::Display,
+    E: Into<Cause> + fmt::Display,
     for<'a> ResultCode: From<&'a E>,
 {
     match ResultCode::from(&error) {
