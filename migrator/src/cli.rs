@@ -186,7 +186,7 @@ pub enum Command {
         /// The file to write, which is never pruned.
         file: Option<PathBuf>,
         /// Makes a backup now, and the next one this long after the previous one ended, until
-        /// SIGINT or SIGTERM. A failed backup is reported, and the schedule continues. If the
+        /// SIGHUP, SIGINT, SIGQUIT or SIGTERM. A failed backup is reported, and the schedule continues. If the
         /// database does not exist yet, waits for it.
         #[arg(
             long,

@@ -10,6 +10,8 @@ mod namespace;
 mod process;
 #[path = "../../tests/support/service.rs"]
 mod service;
+#[path = "../../tests/support/signals.rs"]
+mod signals;
 
 use chassis::serving::health::v1::health_check_response::ServingStatus;
 use process::{Process, TestDir, connect, run, within_timeout};

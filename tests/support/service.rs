@@ -1,5 +1,5 @@
-//! Tests that each service passes as a process: settings, the wait for the database, subcommands,
-//! the log and the shutdown.
+//! Tests that each service passes as a process: settings, the wait for the database, subcommands
+//! and the log.
 //!
 //! Each service compiles this module into one of its tests, which declares its
 //! [`PROGRAM`](crate::PROGRAM).
@@ -357,69 +357,6 @@ async fn log_is_json_on_stdout_or_text_on_stderr() {
         }
     }
     assert_eq!((text.code, text.stdout.len()), (Some(75), 0), "{text:?}");
-}
-
-#[tokio::test]
-async fn shutdown_does_not_wait_for_open_streams() {
-    let dir = TestDir::migrated().await;
-    let mut service = start(&dir);
-    let address = service.serving().await;
-    let mut watch = HealthClient::new(connect(address))
-        .watch(HealthCheckRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    let first = watch.message().await.unwrap().unwrap();
-
-    service.signal("TERM");
-    let second = within_timeout(watch.message()).await.unwrap().unwrap();
-    let run = service.end().await;
-
-    assert_eq!(first.status(), ServingStatus::Serving);
-    assert_eq!(second.status(), ServingStatus::NotServing);
-    assert_eq!(run.code, Some(0), "{run:?}");
-}
-
-#[tokio::test]
-async fn second_signal_ends_the_service_immediately() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let dir = TestDir::migrated().await;
-        let mut command = command(&dir, &[]);
-        command.env("DRAIN_DELAY", "1h");
-        let mut service = Process::start(command);
-        let address = service.serving().await;
-        let mut watch = HealthClient::new(connect(address))
-            .watch(HealthCheckRequest::default())
-            .await
-            .unwrap()
-            .into_inner();
-        watch.message().await.unwrap();
-        service.signal("TERM");
-        service.wait_for_line("draining").await;
-
-        service.signal(signal);
-
-        assert_eq!(service.end().await.code, Some(code));
-    }
-}
-
-#[tokio::test]
-async fn shutdown_leaves_no_wal_file() {
-    let dir = TestDir::migrated().await;
-    let mut service = start(&dir);
-    service.serving().await;
-
-    service.signal("INT");
-    let run = service.end().await;
-
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let mut files: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|file| file.unwrap().file_name())
-        .collect();
-    files.sort();
-    assert_eq!(files, ["microblog.db"]);
-    assert_eq!(dir.query("pragma integrity_check").await, ["ok"]);
 }
 
 #[tokio::test]

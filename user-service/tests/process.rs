@@ -10,6 +10,8 @@ mod namespace;
 mod process;
 #[path = "../../tests/support/service.rs"]
 mod service;
+#[path = "../../tests/support/signals.rs"]
+mod signals;
 
 use process::{Process, TestDir, connect, execute, within_timeout};
 use proto::user::v1::{

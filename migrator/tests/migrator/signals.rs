@@ -83,7 +83,7 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn scheduled_backups_run_until_a_signal_and_keep_the_newest() {
-    for (name, count) in [("TERM", 4), ("INT", 2)] {
+    for (name, count) in [("TERM", 4), ("INT", 2), ("HUP", 1), ("QUIT", 1)] {
         let dir = TestDir::new();
         dir.migrator().run(Run::upgrade()).await.unwrap();
         let mut process =
