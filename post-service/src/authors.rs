@@ -8,7 +8,6 @@ mod nickname_cache;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use chassis::process::ExitError;
 use http::Uri;
 use tokio::time::{Instant, timeout_at};
 
@@ -45,15 +44,12 @@ pub struct Authors {
 
 impl Authors {
     /// Returns a resolver that asks the user service at `url`, which need not run yet.
-    ///
-    /// # Errors
-    ///
-    /// [`ExitError::Config`] if no user service can have this URL.
-    pub fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, ExitError> {
-        Ok(Self {
-            loader: AuthorLoader::new(url, settings)?,
+    #[must_use]
+    pub fn new(url: &Uri, settings: &AuthorSettings) -> Self {
+        Self {
+            loader: AuthorLoader::new(url, settings),
             settings: settings.clone(),
-        })
+        }
     }
 
     /// Resolves authors for a read, in the order of `ids`. It waits for

@@ -81,7 +81,7 @@ async fn serve(
     store: impl PostStore,
     shutdown: CancellationToken,
 ) -> Result<(), ExitError> {
-    let authors = Authors::new(&settings.user_service_url, &settings.authors)?;
+    let authors = Authors::new(&settings.user_service_url, &settings.authors);
     let feed = Feed::new(store.clone(), &settings.watch);
     let handlers = PostServiceServer::new(Rpc::new(store.clone(), authors, feed.clone()))
         .max_decoding_message_size(settings.server.max_message_bytes.get());

@@ -7,7 +7,7 @@ use chassis::{
     serving::settings::ServerSettings,
 };
 use clap::Args;
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 /// All settings of the service except its listener and its database.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +18,7 @@ pub struct Settings {
         env,
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
+        value_parser = user_service_url,
         help_heading = "Authors"
     )]
     pub user_service_url: Uri,
@@ -90,8 +91,67 @@ pub struct WatchSettings {
     pub watch_buffer_batches: NonZeroUsize,
 }
 
+/// Parses the URL of a user service: `http`, a host and a port. User information is rejected, since
+/// the user service has no authentication.
+fn user_service_url(text: &str) -> Result<Uri, String> {
+    let invalid = |why: &str| format!("{why}; write for example http://127.0.0.1:50051");
+    let url: Uri = text
+        .trim()
+        .parse()
+        .map_err(|_| invalid("it is not a URL"))?;
+    let authority = url.authority().map_or("", Authority::as_str);
+    if authority.contains('@') {
+        return Err(invalid("it contains a user name or a password"));
+    }
+    let is_http = url.scheme_str() == Some("http") && !authority.is_empty();
+    if !is_http || url.path() != "/" || url.query().is_some() {
+        return Err(invalid("it is not the URL of a user service"));
+    }
+    Ok(url)
+}
+
 impl Default for Settings {
     fn default() -> Self {
         chassis::process::settings::defaults()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_valid_value() {
+        let _ = Settings::default();
+    }
+
+    #[test]
+    fn a_url_other_than_of_a_user_service_is_rejected_unshown() {
+        for url in [
+            "",
+            "127.0.0.1:50051",
+            "https://secret",
+            "http://",
+            "http://user:secret@host:50051",
+            "http://secret@host",
+            "http://host/secret",
+            "http://host?secret",
+            "http://host:port secret",
+        ] {
+            let reason = user_service_url(url).unwrap_err();
+
+            assert!(!reason.contains("secret"), "{reason}");
+            assert!(
+                reason.ends_with("; write for example http://127.0.0.1:50051"),
+                "{reason}"
+            );
+        }
+        for url in [
+            "http://users:50051",
+            "http://localhost:50051/",
+            " http://[::1]:5\n",
+        ] {
+            assert!(user_service_url(url).is_ok(), "{url}");
+        }
     }
 }

@@ -61,6 +61,31 @@ async fn an_invalid_user_service_url_is_rejected_in_one_line() {
 }
 
 #[tokio::test]
+async fn user_information_in_the_user_service_url_is_rejected_unshown() {
+    let dir = TestDir::migrated().await;
+    let file = dir.path().join("url");
+
+    for url in [
+        "http://user:secret@127.0.0.1:50051",
+        "https://secret@x/y?secret=secret",
+    ] {
+        std::fs::write(&file, url).unwrap();
+        let mut by_variable = dir.command(PROGRAM.path, &[]);
+        by_variable.env("USER_SERVICE_URL", url);
+        let by_flag = dir.command(PROGRAM.path, &["--user-service-url", url]);
+        let mut by_file = dir.command(PROGRAM.path, &[]);
+        by_file.env("USER_SERVICE_URL_FILE", &file);
+
+        for command in [by_variable, by_flag, by_file] {
+            let run = run(command).await;
+
+            run.assert_refused(78, &["--user-service-url", "http://127.0.0.1:50051"]);
+            assert!(!format!("{run:?}").contains("secret"), "{run:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_service_serves_while_the_user_service_is_down() {
     let dir = dir_with_a_post().await;
     let mut command = dir.command(PROGRAM.path, &[]);

@@ -75,6 +75,56 @@ async fn unusable_setting_file_is_named_in_one_line() {
 }
 
 #[tokio::test]
+async fn content_of_a_setting_file_is_never_printed() {
+    let dir = TestDir::new();
+    let file = dir.path().join("value");
+
+    for (variable, secret) in [
+        ("DATABASE_URL", "sqlite:/nowhere/secret.db"),
+        ("DATABASE_URL", "sqlite:secret.db"),
+        ("DATABASE_URL", "postgres://user:secret@host/secret"),
+        (PROGRAM.listen, "192.0.2.1:7777"),
+        (PROGRAM.listen, "secret:7777"),
+        ("DRAIN_TIMEOUT", "5secrets"),
+        ("MAX_MESSAGE_BYTES", "7777777777"),
+        ("CORS_ALLOWED_ORIGINS", "secret://x"),
+        ("LOG_FORMAT", "secret"),
+        ("RUST_LOG", "secret=secret=secret"),
+    ] {
+        fs::write(&file, secret).unwrap();
+        for arguments in [&[][..], &["--help"], &["healthcheck"]] {
+            let mut command = command(&dir, arguments);
+            command
+                .env("DATABASE_STARTUP_TIMEOUT", "100ms")
+                .env("RUST_LOG", "debug")
+                .env(variable, "")
+                .env(format!("{variable}_FILE"), &file);
+            let run = run(command).await;
+
+            let printed = format!("{run:?}");
+            let hidden = !printed.contains("secret") && !printed.contains("7777");
+            assert!(hidden, "{variable}={secret} {arguments:?}: {run:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn password_in_a_database_url_is_never_shown() {
+    let dir = TestDir::new();
+
+    for url in ["postgres://user:secret@host/db", "sqlite:x.db?key=secret"] {
+        for (arguments, code) in [(&["--database-url", url][..], 78), (&["--help"], 0)] {
+            let mut command = command(&dir, arguments);
+            command.env("DATABASE_URL", url);
+            let run = run(command).await;
+
+            assert_eq!(run.code, Some(code), "{run:?}");
+            assert!(!format!("{run:?}").contains("secret"), "{run:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn help_mentions_setting_files() {
     let dir = TestDir::new();
 

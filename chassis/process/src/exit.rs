@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-use crate::{logging, settings::LogFormat};
+use crate::{logging, redaction::redact, settings::LogFormat};
 
 /// The exit code for a command line that cannot be parsed, as clap and shells use it.
 const USAGE: u8 = 2;
@@ -15,9 +15,10 @@ pub(crate) const CONFIG: u8 = 78;
 /// Writes the line that tells why the process ends, in the format of the log. Returns the exit
 /// code.
 pub(crate) fn exit_with(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
+    let line = redact(line);
     match format {
         LogFormat::Text => eprintln!("error: {line}"),
-        LogFormat::Json => logging::log_exit(line, exit_code),
+        LogFormat::Json => logging::log_exit(&line, exit_code),
     }
     ExitCode::from(exit_code)
 }

@@ -5,21 +5,23 @@
 //! an error, since they are ambiguous; so is an unreadable file, even if a flag overrides it. An
 //! empty `X` counts as unset, since a container cannot always unset a variable of its image.
 //!
-//! This module reads the settings from clap, and knows none of them by name.
+//! No error shows the content of a file, or the password in a URL. This module reads the settings
+//! from clap, and knows none of them by name.
 
 use std::{
     env,
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read},
-    os::unix::ffi::OsStringExt,
     path::Path,
 };
 
-use clap::{
-    Command, Error, Parser,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{Command, Error, Parser};
+
+use self::errors::{URL, hide_content, hide_password, invalid};
+use crate::redaction::{self, Redaction};
+
+mod errors;
 
 /// The maximum size of a value: the limit of a Kubernetes secret, and more than any setting needs.
 /// It ends the read of an endless device such as `/dev/zero`.
@@ -29,36 +31,51 @@ const MAX_VALUE_BYTES: u64 = 1 << 20;
 const HELP: &str = "\
 Any variable X may be given as X_FILE, the path of a file that holds the value.";
 
-/// Parses the arguments and the environment of this process, with values from files.
+/// Parses the arguments and the environment of this process, with values from files. Their values
+/// are hidden in all later output.
 ///
 /// # Errors
 ///
-/// The error of clap, of kind [`ErrorKind::ValueValidation`] if a variable or its file is invalid.
+/// The error of clap, of kind `ValueValidation` if a variable or its file is invalid.
 pub fn parse<C: Parser>() -> Result<C, Error> {
-    parse_from(env::args_os(), |variable| env::var_os(variable))
+    let (parsed, settings) = parse_from(env::args_os(), |variable| env::var_os(variable));
+    let mut redaction = Redaction::default();
+    for setting in &settings {
+        redaction.add(&setting.value, &setting.variable);
+    }
+    redaction::install(redaction);
+    parsed
 }
 
-/// Parses `arguments`, with `variable` as the environment.
+/// Parses `arguments`, with `variable` as the environment. Returns the settings from files, too.
 fn parse_from<C: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<C, Error> {
-    let (command, settings) = apply_files(C::command(), &variable)?;
+) -> (Result<C, Error>, Vec<FileSetting>) {
+    let (command, settings) = match apply_files(C::command(), &variable) {
+        Ok(applied) => applied,
+        Err(error) => return (Err(error), Vec::new()),
+    };
     let help = command.get_after_help().map(ToString::to_string);
     let help = help.map_or_else(|| HELP.to_owned(), |help| format!("{help}\n\n{HELP}"));
     let mut command = command.after_help(help);
-    command
+    let parsed = command
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| C::from_arg_matches(&matches))
-        .map_err(|error| attribute_to_file(error.format(&mut command), &settings))
+        .map_err(|error| hide_password(hide_content(error, &settings)).format(&mut command));
+    (parsed, settings)
 }
 
 /// A setting whose value comes from a file.
 struct FileSetting {
     /// The argument as clap names it in errors, such as `--listen <ADDRESS>`.
     argument: String,
-    /// The description of the file for error messages.
-    source: String,
+    /// The variable with the path of the file.
+    variable: String,
+    /// The path of the file.
+    path: OsString,
+    /// The content of the file.
+    value: String,
 }
 
 /// Replaces the defaults of settings by the values from files.
@@ -76,58 +93,48 @@ fn apply_files(
             continue;
         };
         let (id, argument) = (argument.get_id().clone(), argument.to_string());
+        if argument.ends_with(URL) {
+            // `--help` would show a password in the variable.
+            command = command.mut_arg(&id, |it| it.hide_env_values(true));
+        }
         let file_variable = format!("{name}_FILE");
         let Some(path) = variable(&file_variable) else {
             continue;
         };
-        let invalid = |message: String| {
-            let mut error = Error::raw(ErrorKind::ValueValidation, message);
-            error.insert(
-                ContextKind::InvalidArg,
-                ContextValue::String(argument.clone()),
-            );
-            error
-        };
         if variable(name).is_some_and(|value| !value.is_empty()) {
-            return Err(invalid(format!(
-                "{name} and {file_variable} are both set; keep one of them"
-            )));
+            return Err(invalid(
+                &argument,
+                format!("{name} and {file_variable} are both set; keep one of them"),
+            ));
         }
-        let shown = Path::new(&path).display();
         let value = read(&path).map_err(|error| {
-            invalid(format!(
-                "{file_variable} names the file {shown}, which cannot be read: {error}; name \
-                 a file that holds the value of {name}"
-            ))
+            let shown = Path::new(&path).display();
+            invalid(
+                &argument,
+                format!(
+                    "{file_variable} names the file {shown}, which cannot be read: {error}; name \
+                     a file that holds the value of {name}"
+                ),
+            )
         })?;
         // `--help` shows defaults, and the value may be a secret.
+        let default = value.clone();
         command = command.mut_arg(id, |it| {
-            let it = it.default_value(value).hide_default_value(true);
+            let it = it.default_value(default).hide_default_value(true);
             it.env(None::<&str>)
         });
         settings.push(FileSetting {
             argument,
-            source: format!("the content of {shown}, the {file_variable}"),
+            variable: file_variable,
+            path,
+            value,
         });
     }
     Ok((command, settings))
 }
 
-/// Names the file instead of the value in an error, since the value may be a secret.
-fn attribute_to_file(mut error: Error, settings: &[FileSetting]) -> Error {
-    let argument = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => argument.clone(),
-        _ => return error,
-    };
-    if let Some(setting) = settings.iter().find(|setting| setting.argument == argument) {
-        let source = ContextValue::String(setting.source.clone());
-        error.insert(ContextKind::InvalidValue, source);
-    }
-    error
-}
-
 /// Returns the content of a file, without the line break at its end.
-fn read(path: &OsStr) -> io::Result<OsString> {
+fn read(path: &OsStr) -> io::Result<String> {
     let mut value = Vec::new();
     File::open(path)?
         .take(MAX_VALUE_BYTES + 1)
@@ -141,7 +148,7 @@ fn read(path: &OsStr) -> io::Result<OsString> {
             value.pop();
         }
     }
-    Ok(OsString::from_vec(value))
+    String::from_utf8(value).map_err(|_| io::Error::other("its content is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -160,8 +167,19 @@ mod tests {
         first: u8,
         #[arg(long, env = "SECOND", default_value = "2", global = true)]
         second: u8,
+        #[arg(long, env = "ORIGIN", value_name = "URL", default_value = "a:", value_parser = url)]
+        origin: String,
+        #[arg(long, env = "WAIT", default_value = "1s", value_parser = crate::settings::duration)]
+        wait: std::time::Duration,
         #[command(subcommand)]
         command: Option<Subcommands>,
+    }
+
+    fn url(text: &str) -> Result<String, String> {
+        match text {
+            "a:" => Ok(text.to_owned()),
+            _ => Err(format!("`{text}` is unusable; write for example a:")),
+        }
     }
 
     #[derive(Subcommand, Debug, PartialEq)]
@@ -175,8 +193,8 @@ mod tests {
             let mut found = variables.iter().filter(|(set, _)| *set == name);
             found.next().map(|(_, value)| value.into())
         };
-        parse_from(arguments.map(OsString::from), variable)
-            .map_err(|error| crate::usage_message(&error))
+        let (parsed, _) = parse_from(arguments.map(OsString::from), variable);
+        parsed.map_err(|error| crate::usage_message(&error))
     }
 
     fn file(directory: &TempDir, value: &str) -> String {
@@ -262,6 +280,77 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("--first"), "{error}");
+    }
+
+    #[test]
+    fn no_reason_quotes_the_content_of_a_file() {
+        let directory = TempDir::new().unwrap();
+
+        for (variable, value, hint) in [
+            ("ORIGIN_FILE", "secret://x; y", "; write for example a:"),
+            ("ORIGIN_FILE", "", "; write for example a:"),
+            (
+                "WAIT_FILE",
+                "5secrets",
+                "; write for example 150ms, 5s or 1m",
+            ),
+            ("WAIT_FILE", "9999999days", "; give 1day or less"),
+            ("FIRST_FILE", "999", "'--first <FIRST>'"),
+        ] {
+            let path = file(&directory, value);
+            let error = parse(&[], &[(variable, &path)]).unwrap_err();
+
+            assert!(value.is_empty() || !error.contains(value), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains(hint), "{error}");
+            assert!(error.contains(&path) && error.contains(variable), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_flag_is_not_attributed_to_the_file() {
+        let directory = TempDir::new().unwrap();
+        let path = file(&directory, "7");
+
+        let error = parse(&["--first", "x"], &[("FIRST_FILE", &path)]).unwrap_err();
+
+        assert!(
+            error.contains("'x'") && !error.contains("FIRST_FILE"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf_8_is_named() {
+        let directory = TempDir::new().unwrap();
+        let path = file(&directory, "");
+        fs::write(&path, b"7\xff").unwrap();
+
+        let error = parse(&[], &[("FIRST_FILE", &path)]).unwrap_err();
+
+        assert!(
+            error.contains("FIRST_FILE names") && error.contains("not UTF-8"),
+            "{error}"
+        );
+        assert!(error.contains(&path), "{error}");
+    }
+
+    #[test]
+    fn errors_hide_the_password_in_a_url() {
+        for (url, shown) in [
+            ("b://user:secret@host", "'b://…'"),
+            ("b://secret@host/p?x", "'b://…'"),
+            ("b:x?key=secret", "'…'"),
+            ("host=x password=secret", "'…'"),
+            ("secret:pw@host", "'…'"),
+            ("b:plain", "'b:plain'"),
+        ] {
+            let error = parse(&["--origin", url], &[]).unwrap_err();
+
+            let hidden = error.contains(shown) && !error.contains("secret");
+            assert!(hidden, "{error}");
+            assert!(error.contains("write for example a:"), "{error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod exit;
 mod exit_error;
 mod file_settings;
 mod logging;
+mod redaction;
 mod run;
 pub mod settings;
 mod signals;
@@ -20,6 +21,7 @@ pub use self::{
     exit::{usage_error, usage_message},
     exit_error::ExitError,
     file_settings::parse,
+    redaction::redact,
     run::{main, start},
     signals::{shutdown_on_signals, until_signal},
 };

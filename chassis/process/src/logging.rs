@@ -6,7 +6,10 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
-use crate::settings::{LogFormat, LogSettings};
+use crate::{
+    redaction::redact,
+    settings::{LogFormat, LogSettings},
+};
 
 /// Starts logging for the whole process. A second call has no effect, so that a test may start
 /// several systems.
@@ -15,7 +18,7 @@ pub fn init(settings: &LogSettings) {
     let started = match settings.log_format {
         LogFormat::Text => {
             let lines = fmt::layer()
-                .with_writer(io::stderr)
+                .with_writer(|| Redacting(io::stderr()))
                 // Escape sequences would clutter a file.
                 .with_ansi(io::stderr().is_terminal())
                 .with_target(false);
@@ -25,12 +28,27 @@ pub fn init(settings: &LogSettings) {
             let lines = fmt::layer()
                 .json()
                 .flatten_event(true)
-                .with_writer(io::stdout);
+                .with_writer(|| Redacting(io::stdout()));
             registry().with(filter).with(lines).try_init()
         }
     };
     // The only error is that a subscriber is installed already.
     drop(started);
+}
+
+/// Redacts each line, which a layer writes as a whole.
+struct Redacting<W>(W);
+
+impl<W: Write> Write for Redacting<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(redact(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Writes the last line of a JSON log: the reason that the process ends. The line ignores the log

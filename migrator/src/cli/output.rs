@@ -30,7 +30,7 @@ impl Output {
             format!("{}\n", text.strip_suffix('\n').unwrap_or(&text))
         };
         // The command succeeded, even if stdout is closed.
-        let _ = io::stdout().write_all(output.as_bytes());
+        let _ = io::stdout().write_all(process::redact(&output).as_bytes());
         exit.into()
     }
 
@@ -60,9 +60,9 @@ impl Output {
     fn print_failure(self, exit_code: u8, line: &str, details: Map<String, Value>) -> ExitCode {
         if self.json {
             let object = self.object(exit_code, "error", details.into());
-            let _ = io::stdout().write_all(object.as_bytes());
+            let _ = io::stdout().write_all(process::redact(&object).as_bytes());
         } else {
-            eprintln!("error: {line}");
+            let _ = writeln!(io::stderr(), "error: {}", process::redact(line));
         }
         ExitCode::from(exit_code)
     }

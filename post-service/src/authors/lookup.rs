@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{process::ExitError, serving::call_context};
+use chassis::serving::call_context;
 use http::Uri;
 use proto::user::v1::{
     BatchGetUsersRequest, BatchGetUsersResponse, user_service_client::UserServiceClient,
@@ -94,18 +94,7 @@ impl InFlight {
 
 impl AuthorLoader {
     /// Returns a loader for the user service at `url`. It connects with the first call.
-    ///
-    /// # Errors
-    ///
-    /// [`ExitError::Config`] if no user service can have this URL.
-    pub(super) fn new(url: &Uri, settings: &AuthorSettings) -> Result<Self, ExitError> {
-        let is_http = url.scheme_str() == Some("http") && url.authority().is_some();
-        if !is_http || url.path() != "/" || url.query().is_some() {
-            return Err(ExitError::Config(format!(
-                "USER_SERVICE_URL is `{url}`, which is not the URL of a user service; write for \
-                 example http://127.0.0.1:50051"
-            )));
-        }
+    pub(super) fn new(url: &Uri, settings: &AuthorSettings) -> Self {
         let channel = Endpoint::from(url.clone())
             .connect_timeout(settings.user_service_timeout)
             .tcp_nodelay(true)
@@ -113,7 +102,7 @@ impl AuthorLoader {
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true)
             .connect_lazy();
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             client: UserServiceClient::new(channel),
             calls: Semaphore::new(settings.user_service_max_concurrent_calls.get()),
             cache: NicknameCache::new(settings),
@@ -122,7 +111,7 @@ impl AuthorLoader {
             refresh_delay: settings.author_ttl / REFRESH_DELAY_DIVISOR,
             call_timeout: settings.user_service_timeout,
             down: AtomicBool::new(false),
-        })))
+        }))
     }
 
     pub(super) fn cache(&self) -> &NicknameCache {
