@@ -183,9 +183,16 @@ impl Migrator {
         applied: &[AppliedMigration],
         steps: &Steps<'_>,
     ) -> Result<Preflight, Error> {
-        let (migrations, direction) = (&steps.migrations, steps.direction);
-        let preflight = Preflight::run(&self.migrations, applied, migrations, direction).await?;
+        let (known, direction) = (&self.migrations, steps.direction);
         let live = Schema::read(connection).await?.catalog();
+        if let Some(hole) = plan::hole(known, applied) {
+            // The scripts of a history with a hole may fail: then it lacks what they build on.
+            let recorded = Preflight::run(known, applied, &[], direction).await;
+            if recorded.is_err() || recorded.is_ok_and(|recorded| recorded.before != live) {
+                return Err(hole.into());
+            }
+        }
+        let preflight = Preflight::run(known, applied, &steps.migrations, direction).await?;
         if live == preflight.before {
             return Ok(preflight);
         }

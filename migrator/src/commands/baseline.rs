@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use database::sqlite::sqlite_version;
+use sqlx::SqliteConnection;
 
 use crate::{
     Migrator,
@@ -11,6 +12,7 @@ use crate::{
     report::{MigrationRef, RunReport},
     run::plan::{self, PlanError},
     scratch::Scratch,
+    sql::name::Name,
     sqlite::{history, lock_backoff::LockBackoff, schema::Schema, session::Session},
     state::history::{DatabaseState, Identity},
 };
@@ -21,7 +23,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`RunError::Drift`] if the schema differs, [`PlanError::AlreadyBaselined`] if the database
+    /// [`RunError::Drift`] if the schema differs,
+    /// [`DatabaseError::Foreign`](crate::DatabaseError::Foreign) if it has only other tables, [`PlanError::AlreadyBaselined`] if the database
     /// has a history, and [`DatabaseError::NotFound`](crate::DatabaseError::NotFound) without a
     /// database. Nothing was changed then.
     pub async fn baseline(&self, version: i64) -> Result<RunReport, Error> {
@@ -84,6 +87,7 @@ impl Migrator {
             }
             .into());
         }
+        self.refuse_unrelated(connection, version, expected).await?;
         let live = Schema::read(connection).await?;
         if live == *expected {
             return Ok(());
@@ -94,6 +98,22 @@ impl Migrator {
             difference: expected.catalog().difference_names(&live.catalog()),
         }
         .into())
+    }
+
+    /// Refuses a database with tables of which none is of `version`: it belongs to another
+    /// application. Its declarations may be such that this program cannot parse them.
+    async fn refuse_unrelated(
+        &self,
+        connection: &mut SqliteConnection,
+        version: i64,
+        expected: &Schema,
+    ) -> Result<(), Error> {
+        let live = history::tables(connection).await?;
+        let is_expected = |name: &String| expected.tables.contains_key(&Name::new(name));
+        if live.is_empty() || live.iter().any(is_expected) {
+            return Ok(());
+        }
+        Err(self.foreign(format!("it has none of the tables of version {version}")))
     }
 
     async fn write_history(

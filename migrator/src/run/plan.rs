@@ -87,6 +87,20 @@ pub enum PlanError {
         /// The newest applied migration.
         applied: i64,
     },
+    /// Restore a backup, or the row of the history.
+    #[error(
+        "the history lacks migration {number:04} {name}, although the newer {applied:04} is \
+         applied and the schema is not that of the recorded migrations; restore a backup, or its \
+         row of _sqlx_migrations"
+    )]
+    Hole {
+        /// The number of the missing migration.
+        number: i64,
+        /// The name of the missing migration.
+        name: String,
+        /// The newest applied migration.
+        applied: i64,
+    },
     /// Revert the unfinished changes by hand.
     #[error(
         "migration {number:04} {name} was started by another tool and did not succeed; \
@@ -137,6 +151,7 @@ impl PlanError {
             Self::Unknown { .. } => (Exit::History, "UNKNOWN_MIGRATION"),
             Self::Changed { .. } => (Exit::History, "CHANGED_MIGRATION"),
             Self::OutOfOrder { .. } => (Exit::History, "OUT_OF_ORDER"),
+            Self::Hole { .. } => (Exit::History, "INCOMPLETE_HISTORY"),
             Self::Failed { .. } => (Exit::History, "FAILED_MIGRATION"),
             Self::AlreadyBaselined { .. } => (Exit::History, "ALREADY_BASELINED"),
             Self::Behind { .. } => (Exit::TryAgain, "BEHIND"),
@@ -174,11 +189,7 @@ pub(crate) fn upgrade<'a>(
 ) -> Result<Vec<&'a Migration>, PlanError> {
     check_history(known, applied)?;
     let current = version(applied);
-    let pending = |number| applied.iter().all(|applied| applied.number != number);
-    if let Some(skipped) = known
-        .iter()
-        .find(|migration| migration.number() < current && pending(migration.number()))
-    {
+    if let Some(skipped) = skipped(known, applied) {
         return Err(PlanError::OutOfOrder {
             number: skipped.number(),
             name: skipped.name().to_owned(),
@@ -223,6 +234,26 @@ pub(crate) fn downgrade<'a>(
     Ok(newer
         .filter_map(|applied| known.get(applied.number))
         .collect())
+}
+
+/// Returns the first migration below the version that the history does not record.
+fn skipped<'a>(known: &'a Migrations, applied: &[AppliedMigration]) -> Option<&'a Migration> {
+    let current = version(applied);
+    let pending = |number| applied.iter().all(|applied| applied.number != number);
+    known
+        .iter()
+        .find(|migration| migration.number() < current && pending(migration.number()))
+}
+
+/// Returns the error for a history with a hole, if it has one. The caller has found that the
+/// schema is not that of the recorded migrations.
+pub(crate) fn hole(known: &Migrations, applied: &[AppliedMigration]) -> Option<PlanError> {
+    let skipped = skipped(known, applied)?;
+    Some(PlanError::Hole {
+        number: skipped.number(),
+        name: skipped.name().to_owned(),
+        applied: version(applied),
+    })
 }
 
 /// Refuses a history that contradicts the migrations.

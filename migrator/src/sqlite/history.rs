@@ -15,6 +15,9 @@ use crate::{
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
+/// The evidence that another program migrates the database.
+const ANOTHER_HISTORY: &str = "its history of migrations is another program's";
+
 /// Reads the state. It takes several statements, so the caller needs a transaction.
 pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
     let identity = identity(connection).await?;
@@ -33,6 +36,9 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
     )
     .fetch_one(&mut *connection)
     .await?;
+    if id == 0 && history && !has_layout(connection).await? {
+        return Ok(Identity::Foreign(ANOTHER_HISTORY.into()));
+    }
     let unclaimed = match (id, history) {
         (APPLICATION_ID, true) => return Ok(Identity::Ours),
         (0 | APPLICATION_ID, false) => true,
@@ -42,9 +48,32 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
     Ok(match id {
         0 | APPLICATION_ID if objects == 0 => Identity::Empty,
         _ if unclaimed => Identity::NoHistory,
-        0 => Identity::Foreign("its history of migrations is another program's".into()),
+        0 => Identity::Foreign(ANOTHER_HISTORY.into()),
         _ => Identity::Foreign(format!("its application id is {id:#010x}")),
     })
+}
+
+/// Reports whether `_sqlx_migrations` has the columns of sqlx. Another program's table of that
+/// name may have others.
+async fn has_layout(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) = 6
+         from pragma_table_info('_sqlx_migrations')
+         where lower(name) in ('version', 'description', 'installed_on', 'success', 'checksum',
+                               'execution_time')",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Returns the names of the tables that neither SQLite nor the migrator made.
+pub(crate) async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+    let mut names: Vec<String> =
+        sqlx::query_scalar("select name from sqlite_schema where type = 'table'")
+            .fetch_all(connection)
+            .await?;
+    names.retain(|name| internal::owner(name).is_none());
+    Ok(names)
 }
 
 /// Returns the application id. It is in the file's header, so even a damaged schema has one.

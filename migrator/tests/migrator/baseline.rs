@@ -53,7 +53,7 @@ async fn another_schema_is_refused_unchanged() {
         "create table a (id integer primary key)",
         "create table a (id integer primary key, b text not null)",
         "create table a (id integer primary key, b text); create index a_b on a (b)",
-        "create table b (id integer primary key)",
+        "create table b (id integer primary key); create table a (id integer primary key)",
     ] {
         let dir = TestDir::new();
         dir.execute(made).await;
@@ -97,6 +97,35 @@ async fn a_database_with_a_history_or_owner_is_not_baselined() {
         matches!(sqlx.cause(), Error::Database(DatabaseError::Foreign { .. })),
         "{sqlx}"
     );
+}
+
+#[tokio::test]
+async fn a_database_of_another_application_is_not_baselined() {
+    for made in [
+        "create table notes (id integer primary key)",
+        "create table notes (id); create view a as select 1",
+        // A virtual table, whose module this SQLite may lack.
+        "create table a_first (id); pragma writable_schema = on;
+         insert into sqlite_schema values
+             ('table', 'notes', 'notes', 0, 'create virtual table notes using fts5 (a)')",
+        "create table _sqlx_migrations (id, name)",
+        "create table _sqlx_migrations (id, name); insert into _sqlx_migrations values (1, 'x');
+         create table a (id integer primary key, b text)",
+        "pragma application_id = 7; create table a (id integer primary key, b text)",
+    ] {
+        for version in [0, 1, 2] {
+            let dir = TestDir::new();
+            dir.execute(made).await;
+            let before = fs::read(dir.path()).unwrap();
+
+            let migrator = dir.migrator_with(two());
+            let error = migrator.baseline(version).await.unwrap_err();
+
+            let found = (error.exit_code(), error.reason());
+            assert_eq!(found, (7, "FOREIGN_DATABASE"), "{made}: {error}");
+            assert!(before == fs::read(dir.path()).unwrap(), "{made}");
+        }
+    }
 }
 
 #[tokio::test]

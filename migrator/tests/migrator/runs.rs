@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migrator::{Direction, Error, ExecuteError, PlanError, Run};
+use migrator::{Direction, Error, ExecuteError, Migrations, PlanError, Run};
 
 use crate::{TestDir, migrations};
 
@@ -195,6 +195,81 @@ async fn a_migration_out_of_order_is_not_applied() {
         ),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_hole_in_the_history_is_not_called_drift() {
+    for (first, second) in [
+        ("create table a (id)", "create table b (id)"),
+        // The second script alone fails.
+        ("create table a (id)", "alter table a add column b"),
+        ("create table a (id)", "create index a_id on a (id)"),
+    ] {
+        for lost in ["version = 1", "version = 2", "version < 3"] {
+            let dir = TestDir::new();
+            let migrator = dir.migrator_with(migrations(&[
+                (first, "drop table a"),
+                (second, "select 1"),
+                ("create table c (id)", "drop table c"),
+            ]));
+            migrator.run(Run::upgrade()).await.unwrap();
+            dir.execute(&format!("delete from _sqlx_migrations where {lost}"))
+                .await;
+            let before = dir.query("select sql from sqlite_schema").await;
+
+            let down = migrator.run(Run::downgrade()).await.unwrap_err();
+            let all = migrator.run(Run::downgrade_to(0)).await.unwrap_err();
+            let up = migrator.run(Run::upgrade()).await.unwrap_err();
+            let diff = migrator.diff().await.unwrap_err();
+
+            for error in [down, all] {
+                let found = (error.exit_code(), error.reason());
+                assert_eq!(
+                    found,
+                    (6, "INCOMPLETE_HISTORY"),
+                    "{second}, {lost}: {error}"
+                );
+                let number = if lost == "version = 2" { 2 } else { 1 };
+                let lacks = format!("lacks migration 000{number} step");
+                assert!(error.line().contains(&lacks), "{error}");
+            }
+            assert_eq!(
+                [up.exit_code(), diff.exit_code()],
+                [6, 6],
+                "{second}, {lost}"
+            );
+            assert_eq!(dir.query("select sql from sqlite_schema").await, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_was_never_applied_does_not_stop_a_downgrade() {
+    let dir = TestDir::new();
+    let (a, c) = (
+        ("create table a (id)", "drop table a"),
+        ("create table c (id)", "drop table c"),
+    );
+    let files = [
+        ("test", "0001_a.up.sql", a.0),
+        ("test", "0001_a.down.sql", a.1),
+        ("test", "0003_c.up.sql", c.0),
+        ("test", "0003_c.down.sql", c.1),
+    ];
+    let merged = [
+        ("test", "0002_b.up.sql", "create table b (id)"),
+        ("test", "0002_b.down.sql", "drop table b"),
+    ];
+    let first = Migrations::from_files(files).unwrap();
+    dir.migrator_with(first).run(Run::upgrade()).await.unwrap();
+    let migrator =
+        dir.migrator_with(Migrations::from_files(merged.into_iter().chain(files)).unwrap());
+
+    let down = migrator.run(Run::downgrade()).await.unwrap();
+    let up = migrator.run(Run::upgrade()).await.unwrap();
+
+    assert_eq!((down.version, up.version), (1, 3));
+    assert_eq!(dir.query(TABLES).await, ["a", "b", "c"]);
 }
 
 #[tokio::test]
