@@ -1,6 +1,7 @@
 //! SQL as text: tokens, and the statements of a script with their locations. Knows no database.
 
 pub(crate) mod cursor;
+pub(crate) mod declaration;
 pub(crate) mod destructive_change;
 pub(crate) mod directives;
 pub(crate) mod forbidden;

@@ -5,7 +5,7 @@ pub mod backup;
 pub(crate) mod execute;
 pub(crate) mod guard;
 pub(crate) mod history;
-mod internal;
+pub(crate) mod internal;
 pub(crate) mod lock_backoff;
 pub(crate) mod orphans;
 pub(crate) mod planner;

@@ -16,6 +16,14 @@ pub enum GenerateError {
         /// The error of SQLite.
         source: sqlx::Error,
     },
+    /// Remove the statement from `schema.sql`.
+    #[error("the statement at {location} cannot be in schema.sql: {reason}")]
+    NotDeclaration {
+        /// The start of the statement.
+        location: SourceLocation,
+        /// The reason, and the remedy.
+        reason: &'static str,
+    },
     /// Move the declaration back to the owner.
     #[error(
         "table {table} belongs to {owner} and is declared by {declared_by}; a table cannot change \
@@ -72,7 +80,9 @@ impl GenerateError {
     /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
-            Self::Declaration { .. } => (Exit::Failed, "INVALID_DECLARATION"),
+            Self::Declaration { .. } | Self::NotDeclaration { .. } => {
+                (Exit::Failed, "INVALID_DECLARATION")
+            }
             Self::Moved { .. } => (Exit::Refused, "MOVED_TABLE"),
             Self::Ambiguous { .. } => (Exit::Refused, "AMBIGUOUS_RENAME"),
             Self::Unplannable(_) => (Exit::Rule, "UNPLANNABLE"),

@@ -46,13 +46,24 @@ pub(super) async fn columns(
     Ok(findings)
 }
 
-/// Returns the error of adding a column to a table with a row, if the empty table accepts it.
+/// Returns the error of adding a column to a table with a row, if the empty table accepts it. Only
+/// the columns that reject NULL have a value in that row.
 async fn rejection(
     before: &Table,
     table: &str,
     declaration: &str,
 ) -> Result<Option<String>, Error> {
-    let columns: Vec<_> = before.columns.iter().map(|c| c.name.to_string()).collect();
+    let alias = before.rowid_alias().map(|column| &column.name);
+    let columns = before.columns.iter().map(|column| {
+        let value = match column.not_null {
+            // SQLite numbers the rows.
+            _ if alias == Some(&column.name) => " integer primary key",
+            Some(_) => " default 1",
+            None => "",
+        };
+        format!("{}{value}", column.name)
+    });
+    let columns: Vec<_> = columns.collect();
     let create = format!("create table {table} ({})", columns.join(", "));
     let insert = format!("insert into {table} default values");
     let add = format!("alter table {table} add column {declaration}");

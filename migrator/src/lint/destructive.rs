@@ -135,7 +135,11 @@ impl UnmarkedChanges<'_> {
             });
             if !copied {
                 let change = DestructiveChange::Column(table.clone(), column.clone());
-                self.add(statements, *dropped, &change, "is not copied");
+                // The column may become a generated one: then only its values are lost.
+                let values = DestructiveChange::Values(table.clone(), column.clone());
+                if !self.script.is_intended(statements, &values) {
+                    self.add(statements, *dropped, &change, "is not copied");
+                }
             }
         }
     }

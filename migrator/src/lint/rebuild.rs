@@ -21,7 +21,9 @@ use crate::{
 /// A rebuild: the script creates a table, copies the rows, and drops the old table.
 #[derive(Clone, Debug)]
 pub(super) struct Rebuild {
-    /// The name before and after the script.
+    /// The name before the script.
+    pub(super) before: Name,
+    /// The name after the script.
     pub(super) table: Name,
     /// The name of the old table when it is dropped.
     pub(super) old: Name,
@@ -79,8 +81,10 @@ pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuil
         }
         tracker.apply(operation);
     }
-    let rebuild = |(dropped, old, table): (usize, Name, Name)| {
-        let new = created.iter().find(|new| new.name == table)?;
+    let rebuild = |(dropped, old, before): (usize, Name, Name)| {
+        // The new table has the name that the old one had first, or when it was dropped.
+        let replaces = |new: &&CreatedTable| new.name == before || new.name == old;
+        let new = created.iter().find(replaces)?;
         let copies = new.inserts.iter().copied();
         let copies: Vec<_> = copies
             .filter(|at| *at < dropped && reads(script, *at, &old))
@@ -88,7 +92,8 @@ pub(super) fn rebuilds(script: &ParsedScript<'_>, before: &Schema) -> Vec<Rebuil
         let mut statements = new.statements.clone();
         statements.push(dropped);
         (new.renamed || !copies.is_empty()).then_some(Rebuild {
-            table,
+            before,
+            table: new.name.clone(),
             old,
             dropped,
             copies,
@@ -137,15 +142,16 @@ pub(super) fn lost_objects(
         );
     }
     for rebuild in rebuilds {
-        let has_sequence = |schema: &Schema| {
-            let table = schema.tables.get(&rebuild.table);
+        let has_sequence = |schema: &Schema, table: &Name| {
+            let table = schema.tables.get(table);
             table.is_some_and(Table::autoincrement)
         };
         let keeps_sequence = script.statements.iter().any(|statement| {
             let mut words = significant_tokens(statement.text).into_iter();
             words.any(|word| word.unquoted().eq_ignore_ascii_case("sqlite_sequence"))
         });
-        if has_sequence(before) && has_sequence(after) && !keeps_sequence {
+        let had_sequence = has_sequence(before, &rebuild.before);
+        if had_sequence && has_sequence(after, &rebuild.table) && !keeps_sequence {
             add(
                 rebuild.dropped,
                 format!("deleted ids of {} may be assigned again", rebuild.table),
@@ -195,7 +201,7 @@ fn objects_dropped_with_table(
         {
             continue;
         }
-        let rebuild = rebuilds.iter().find(|rebuild| rebuild.table == *table);
+        let rebuild = rebuilds.iter().find(|rebuild| rebuild.before == *table);
         let at = match rebuild {
             Some(rebuild) => Some(rebuild.dropped),
             // Dropping a view drops its triggers.

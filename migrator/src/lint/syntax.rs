@@ -80,12 +80,19 @@ fn all_columns(location: &SourceLocation) -> Finding {
 
 /// Returns the byte offset of a `*` that selects columns.
 fn star(tokens: &[Token<'_>]) -> Option<usize> {
-    let star = tokens.windows(2).find(|pair| {
-        let [before, star] = pair else { return false };
+    let (at, _) = tokens.iter().enumerate().find(|(at, star)| {
+        let Some(before) = at.checked_sub(1).map(|at| &tokens[at]) else {
+            return false;
+        };
+        // EXISTS reads no column.
+        let in_exists = matches!(&tokens[..at - 1], [.., exists, open]
+            if exists.is("exists") && open.is_symbol("(") && before.is("select"));
         let starts_list = ["select", "distinct", "all", "returning"]
             .iter()
             .any(|word| before.is(word));
-        star.is_symbol("*") && (starts_list || before.is_symbol(",") || before.is_symbol("."))
+        star.is_symbol("*")
+            && !in_exists
+            && (starts_list || before.is_symbol(",") || before.is_symbol("."))
     })?;
-    Some(star[1].offset)
+    Some(tokens[at].offset)
 }

@@ -8,12 +8,14 @@ use crate::{
     error::{Error, generate::GenerateError},
     project::Project,
     sql::{
-        self,
+        self, declaration,
+        location::SourceLocation,
         name::{Name, ObjectKind},
         operation::created_object,
     },
     sqlite::{
         execute::{Script, StatementFailure},
+        internal,
         schema::Schema,
     },
 };
@@ -30,7 +32,8 @@ impl DesiredSchema {
     ///
     /// # Errors
     ///
-    /// [`GenerateError::Declaration`] if SQLite rejects a declaration, and
+    /// [`GenerateError::Declaration`] if SQLite rejects a declaration,
+    /// [`GenerateError::NotDeclaration`] for a statement that declares nothing, and
     /// [`DatabaseError::Unsupported`](crate::DatabaseError::Unsupported) if the schema cannot be
     /// compared.
     pub(crate) async fn new(project: &Project) -> Result<Self, Error> {
@@ -41,6 +44,7 @@ impl DesiredSchema {
                 file: format!("{}/schema.sql", owner.name),
                 text: &owner.schema,
             };
+            reject_other_statements(&script)?;
             if let Some(StatementFailure { location, source }) = scratch.declare(&script).await? {
                 return Err(GenerateError::Declaration { location, source }.into());
             }
@@ -63,4 +67,19 @@ impl DesiredSchema {
         let key = (kind, name.clone());
         self.owners.get(&key).map(String::as_str)
     }
+}
+
+/// Rejects a script with a statement whose effect no migration would have.
+fn reject_other_statements(script: &Script<'_>) -> Result<(), GenerateError> {
+    for statement in sql::statements(script.text) {
+        let is_reserved = created_object(statement.text)
+            .is_some_and(|(_, name)| internal::owner(name.folded()).is_some());
+        let reason = declaration::rejection(statement.text)
+            .or_else(|| is_reserved.then_some("its name is reserved: choose another one"));
+        if let Some(reason) = reason {
+            let location = SourceLocation::new(&script.file, script.text, statement.offset);
+            return Err(GenerateError::NotDeclaration { location, reason });
+        }
+    }
+    Ok(())
 }

@@ -3,6 +3,9 @@
 
 use super::keywords::is_keyword;
 
+/// The characters between tokens. SQLite also skips a byte order mark.
+const BLANKS: [char; 6] = [' ', '\t', '\n', '\r', '\x0C', '\u{feff}'];
+
 /// The kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
@@ -98,10 +101,7 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut offset = 0;
     while let Some(rest) = sql.get(offset..).filter(|rest| !rest.is_empty()) {
-        let blank = rest.len()
-            - rest
-                .trim_start_matches([' ', '\t', '\n', '\r', '\x0C'])
-                .len();
+        let blank = rest.len() - rest.trim_start_matches(BLANKS).len();
         if blank > 0 {
             offset += blank;
             continue;

@@ -6,6 +6,7 @@
 
 mod ddl;
 mod parse;
+mod quoted_text;
 mod read;
 #[cfg(test)]
 mod tests;

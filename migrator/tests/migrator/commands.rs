@@ -7,6 +7,7 @@ mod inspect;
 mod json;
 mod killed;
 mod migrate;
+mod schemas;
 mod terminal;
 mod tutorial;
 

@@ -130,7 +130,10 @@ impl Rewriter {
         if let Some(generated) = &mut column.generated {
             generated.expression = self.expression(&generated.expression);
         }
+        // The text is only printed; its parts are rewritten above.
+        let unsure = self.unsure;
         column.sql = self.text(&column.sql);
+        self.unsure = unsure;
     }
 
     fn key_column(&mut self, column: &mut KeyColumn) {

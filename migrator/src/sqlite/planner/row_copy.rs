@@ -317,7 +317,10 @@ pub(super) fn may_change(before: &Table, was: &Column, after: &Table, is: &Colum
         from == to || to == Affinity::Blob || (numbers.contains(&from) && numbers.contains(&to));
     // A NULL becomes a number there.
     let numbered = is_rowid(after, is) && !is_rowid(before, was) && !is_needed(before, was);
-    !same || numbered || (is.generated != was.generated && is.generated.is_some())
+    // The same expression gives the same values, stored or not.
+    let expression = |column: &Column| column.generated.as_ref().map(|g| g.expression.clone());
+    let computed = is.generated.is_some() && expression(is) != expression(was);
+    !same || numbered || computed
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
         if !self.type_name.is_empty() {
-            write!(f, " {}", self.type_name)?;
+            write!(f, " {}", type_ddl(&self.type_name))?;
         }
         if let Some(not_null) = &self.not_null {
             let name = constraint(not_null.name.as_ref());
@@ -185,6 +185,31 @@ impl fmt::Display for Column {
             write!(f, " as ({}) {kind}", generated.expression)?;
         }
         Ok(())
+    }
+}
+
+/// Returns a type in valid syntax: quoted if it is not one or more words, with numbers in
+/// parentheses.
+fn type_ddl(type_name: &str) -> String {
+    let tokens = sql::tokens(type_name);
+    let mut words = tokens.iter().take_while(|token| !token.is_symbol("("));
+    let is_word = |token: &Token<'_>| match token.kind {
+        TokenKind::Word => !sql::is_keyword(token.text),
+        TokenKind::Quoted => token.text.starts_with('['),
+        _ => false,
+    };
+    let count = words.clone().count();
+    let size = tokens.get(count..).unwrap_or_default();
+    let is_size = |token: &Token<'_>| token.kind == TokenKind::Number || token.text.len() == 1;
+    let has_size = size.first().is_none_or(|token| token.is_symbol("("))
+        && size.last().is_none_or(|token| token.is_symbol(")"))
+        && size.iter().all(is_size);
+    // A type that starts with a quote would lose it.
+    let is_plain = !type_name.starts_with('[');
+    if count > 0 && words.all(is_word) && has_size && is_plain {
+        type_name.to_owned()
+    } else {
+        format!("\"{}\"", type_name.replace('"', "\"\""))
     }
 }
 

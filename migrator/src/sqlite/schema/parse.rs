@@ -6,6 +6,7 @@
 mod column;
 pub(super) mod expression;
 
+pub(super) use self::column::normalised_type;
 use self::expression::{key_columns, without_parentheses};
 use super::{Column, Index, Table, Trigger, View};
 use crate::sql::{

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqliteConnection;
 
-use super::{Column, ForeignKey, Key, KeyColumn, Schema, Table, parse};
+use super::{Column, ForeignKey, Key, KeyColumn, Schema, Table, parse, quoted_text};
 use crate::{
     sql::{
         self,
@@ -46,13 +46,18 @@ impl Schema {
         let objects: Vec<(String, String, String)> =
             sqlx::query_as(OBJECTS).fetch_all(&mut *connection).await?;
         let mut schema = Self::default();
-        for (kind, name, sql) in &objects {
-            if internal::owner(name).is_none() {
-                schema.add(kind, name, sql)?;
+        // A declaration can only be read after the objects that it names.
+        for wanted in ["table", "index", "view", "trigger"] {
+            for (kind, name, sql) in objects.iter().filter(|(kind, _, _)| kind == wanted) {
+                if internal::owner(name).is_none() {
+                    schema.add(kind, name, sql)?;
+                }
             }
         }
+        schema.resolve_texts_of_views()?;
         let shown = PragmaSchema::read(connection).await?;
-        for table in schema.tables.values() {
+        for table in schema.tables.values_mut() {
+            shown.set_types(table);
             let why = shown.differs(table);
             why.map_or(Ok(()), |why| {
                 Err(unsupported("table", table.name.spelled(), why))
@@ -73,17 +78,43 @@ impl Schema {
                 {
                     return Err(wrong("it is a virtual table".into()));
                 }
-                self.tables.insert(key, parse::table(sql).map_err(wrong)?);
+                let mut table = parse::table(sql).map_err(wrong)?;
+                let resolved = quoted_text::in_table(sql, &names(&table.columns));
+                if resolved != sql {
+                    table = parse::table(&resolved).map_err(wrong)?;
+                }
+                self.tables.insert(key, table);
             }
             "index" => {
-                self.indexes.insert(key, parse::index(sql).map_err(wrong)?);
+                let mut index = parse::index(sql).map_err(wrong)?;
+                let table = self.tables.get(&index.table);
+                let columns = table.map_or_else(Vec::new, |table| names(&table.columns));
+                let resolved = quoted_text::in_index(sql, &columns);
+                if resolved != sql {
+                    index = parse::index(&resolved).map_err(wrong)?;
+                }
+                self.indexes.insert(key, index);
             }
             "view" => {
                 self.views.insert(key, parse::view(sql).map_err(wrong)?);
             }
             _ => {
-                self.triggers
-                    .insert(key, parse::trigger(sql).map_err(wrong)?);
+                let resolved = quoted_text::in_body(sql, self);
+                let trigger = parse::trigger(&resolved).map_err(wrong)?;
+                self.triggers.insert(key, trigger);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the double-quoted texts of the views, which may name each other.
+    fn resolve_texts_of_views(&mut self) -> Result<(), DatabaseError> {
+        for (name, view) in self.views.clone() {
+            let resolved = quoted_text::in_body(&view.sql, self);
+            if resolved != view.sql {
+                let wrong = |why| unsupported("view", name.spelled(), why);
+                let view = parse::view(&resolved).map_err(wrong)?;
+                self.views.insert(name, view);
             }
         }
         Ok(())
@@ -177,6 +208,10 @@ fn unsupported(kind: &str, name: &str, why: ParseError) -> DatabaseError {
     }
 }
 
+fn names(columns: &[Column]) -> Vec<Name> {
+    columns.iter().map(|column| column.name.clone()).collect()
+}
+
 fn primary_key(table: &Table) -> Option<Vec<Name>> {
     let key = table.primary_key.as_ref()?;
     Some(key.columns.iter().map(KeyColumn::column).collect())
@@ -192,6 +227,8 @@ type ReferenceRow = (String, i64, String, String, Option<String>, String, String
 /// The columns and foreign keys that the PRAGMAs show, as one line each, by table.
 struct PragmaSchema {
     columns: BTreeMap<Name, Vec<String>>,
+    /// The types of the columns.
+    types: BTreeMap<Name, Vec<String>>,
     foreign_keys: BTreeMap<Name, Vec<String>>,
 }
 
@@ -199,10 +236,14 @@ impl PragmaSchema {
     async fn read(connection: &mut SqliteConnection) -> Result<Self, DatabaseError> {
         let rows: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *connection).await?;
         let mut columns: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+        let mut types: BTreeMap<Name, Vec<String>> = BTreeMap::new();
         for (table, name, type_name, not_null, default, key, hidden) in rows {
             let default = default.as_deref().map(parse::expression::default);
-            let line = column_line(&name, &type_name, not_null, default.as_deref(), key, hidden);
-            columns.entry(Name::new(&table)).or_default().push(line);
+            let line = column_line(&name, not_null, default.as_deref(), key, hidden);
+            let table = Name::new(&table);
+            let type_name = parse::normalised_type(&sql::significant_tokens(&type_name));
+            types.entry(table.clone()).or_default().push(type_name);
+            columns.entry(table).or_default().push(line);
         }
         let rows: Vec<ReferenceRow> = sqlx::query_as(FOREIGN_KEYS).fetch_all(connection).await?;
         let mut foreign_keys: BTreeMap<Name, Vec<String>> = BTreeMap::new();
@@ -218,8 +259,17 @@ impl PragmaSchema {
         }
         Ok(Self {
             columns,
+            types,
             foreign_keys,
         })
+    }
+
+    /// Replaces the parsed types by those that SQLite shows, since it removes some quotes.
+    fn set_types(&self, table: &mut Table) {
+        let types = self.types.get(&table.name).into_iter().flatten();
+        for (column, type_name) in table.columns.iter_mut().zip(types) {
+            column.type_name.clone_from(type_name);
+        }
     }
 
     /// Describes the first difference between a parsed table and the PRAGMAs.
@@ -264,7 +314,6 @@ fn parsed_columns(table: &Table) -> Vec<String> {
         };
         column_line(
             column.name.spelled(),
-            &column.type_name,
             column.not_null.is_some() || by_key,
             column.default.as_deref(),
             key,
@@ -274,20 +323,10 @@ fn parsed_columns(table: &Table) -> Vec<String> {
     table.columns.iter().map(line).collect()
 }
 
-fn column_line(
-    name: &str,
-    type_name: &str,
-    not_null: bool,
-    default: Option<&str>,
-    key: i64,
-    hidden: i64,
-) -> String {
-    let words: Vec<_> = type_name.split_whitespace().collect();
-    let type_name = words.join(" ").to_ascii_lowercase();
-    let type_name = type_name.replace(", ", ",").replace(" (", "(");
+fn column_line(name: &str, not_null: bool, default: Option<&str>, key: i64, hidden: i64) -> String {
     let default = default.unwrap_or("null");
     let name = name.to_ascii_lowercase();
-    format!("{name} {type_name}, not null {not_null}, default {default}, key {key}, kind {hidden}")
+    format!("{name}, not null {not_null}, default {default}, key {key}, kind {hidden}")
 }
 
 fn parsed_reference(key: &ForeignKey) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::expression::{key_columns, single_default, without_parentheses};
 use crate::{
     sql::{
-        self, TokenKind,
+        self, Token, TokenKind,
         cursor::{self, Cursor, ParseError},
         directives::Directives,
         name::Name,
@@ -117,6 +117,9 @@ fn begins_constraint(cursor: &Cursor<'_>) -> bool {
 fn constraints(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> {
     while begins_constraint(cursor) {
         let name = constraint_name(cursor)?;
+        if ends_item(cursor) {
+            break;
+        }
         if cursor.eat("primary") {
             cursor.expect("key")?;
             let (columns, autoincrement) = table_key(cursor)?;
@@ -171,11 +174,18 @@ fn unique(
     })
 }
 
+/// Parses `constraint name`. Of several names, the last one counts.
 fn constraint_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>, ParseError> {
-    if cursor.eat("constraint") {
-        return cursor.name().map(Some);
+    let mut name = None;
+    while cursor.eat("constraint") {
+        name = Some(cursor.name()?);
     }
-    Ok(None)
+    Ok(name)
+}
+
+/// Reports whether the list item ends here, as after a constraint name without a constraint.
+fn ends_item(cursor: &Cursor<'_>) -> bool {
+    cursor.peek_symbol(",") || cursor.peek_symbol(")")
 }
 
 fn check(cursor: &mut Cursor<'_>, name: Option<Name>) -> Result<Check, ParseError> {
@@ -288,7 +298,7 @@ fn column(cursor: &mut Cursor<'_>, table: &mut Table) -> Result<(), ParseError> 
         sql: String::new(),
         directives: Directives::default(),
     };
-    while !cursor.peek_symbol(",") && !cursor.peek_symbol(")") {
+    while !ends_item(cursor) {
         column_constraint(cursor, table, &mut column)?;
     }
     let sql = cursor.sql[from..cursor.end()].to_owned();
@@ -310,23 +320,36 @@ fn type_name(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
         "references",
         "generated",
     ];
-    let mut type_name = String::new();
+    let mut words = Vec::new();
     while let Some(token) = cursor.next().copied() {
         let word = token.is_name() && !token.is("as") && !ENDS.iter().any(|end| token.is(end));
         if word {
-            if !type_name.is_empty() {
-                type_name.push(' ');
-            }
-            type_name.push_str(&token.unquoted().to_ascii_lowercase());
-            cursor.any()?;
-        } else if token.is_symbol("(") && !type_name.is_empty() {
-            let size = sql::join(cursor.parenthesised()?);
-            type_name = format!("{type_name}({})", size.replace(' ', ""));
+            words.push(cursor.any()?);
+        } else if token.is_symbol("(") && !words.is_empty() {
+            words.push(token);
+            words.extend(cursor.parenthesised()?);
+            words.push(Token { text: ")", ..token });
         } else {
             break;
         }
     }
-    Ok(type_name)
+    Ok(normalised_type(&words))
+}
+
+/// Joins the tokens of a type in one spelling. SQLite keeps the quotes of a type, which therefore
+/// count.
+pub(in crate::sqlite::schema) fn normalised_type(tokens: &[Token<'_>]) -> String {
+    let mut joined = String::new();
+    let mut is_tight = true;
+    for token in tokens {
+        let joins = [")", "(", ","].iter().any(|symbol| token.is_symbol(symbol));
+        if !is_tight && !joins && !token.text.starts_with('[') {
+            joined.push(' ');
+        }
+        joined.push_str(&token.text.to_ascii_lowercase());
+        is_tight = token.kind == TokenKind::Symbol;
+    }
+    joined
 }
 
 fn column_constraint(
@@ -335,6 +358,9 @@ fn column_constraint(
     column: &mut Column,
 ) -> Result<(), ParseError> {
     let name = constraint_name(cursor)?;
+    if ends_item(cursor) {
+        return Ok(());
+    }
     let this = |descending| {
         vec![KeyColumn {
             expression: column.name.to_string(),

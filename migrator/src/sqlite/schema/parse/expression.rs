@@ -51,8 +51,91 @@ pub(super) fn without_parentheses(mut tokens: &[Token<'_>]) -> String {
     {
         tokens = inside;
     }
-    sql::join(tokens)
+    with_quoted_names(&sql::join(tokens))
 }
+
+/// Quotes the keywords that are names in an expression, as SQLite does when it renames a column.
+fn with_quoted_names(expression: &str) -> String {
+    let tokens = sql::tokens(expression);
+    let mut quoted = expression.to_owned();
+    for (at, token) in tokens.iter().enumerate().rev() {
+        let calls = tokens.get(at + 1).is_some_and(|next| next.is_symbol("("));
+        if !calls && NAMES.iter().any(|name| token.is(name)) {
+            quoted.replace_range(token.offset..token.end(), &sql::quoted(token.text));
+        }
+    }
+    quoted
+}
+
+/// The keywords that are names in an expression without a subquery, see the fallbacks in
+/// <https://sqlite.org/src/file/src/parse.y>.
+const NAMES: [&str; 65] = [
+    "abort",
+    "action",
+    "after",
+    "always",
+    "analyze",
+    "attach",
+    "before",
+    "begin",
+    "by",
+    "cascade",
+    "column",
+    "conflict",
+    "database",
+    "deferred",
+    "detach",
+    "do",
+    "each",
+    "except",
+    "exclude",
+    "exclusive",
+    "explain",
+    "fail",
+    "first",
+    "following",
+    "for",
+    "generated",
+    "groups",
+    "if",
+    "ignore",
+    "immediate",
+    "initially",
+    "instead",
+    "intersect",
+    "key",
+    "last",
+    "materialized",
+    "no",
+    "nulls",
+    "of",
+    "offset",
+    "others",
+    "partition",
+    "plan",
+    "pragma",
+    "preceding",
+    "query",
+    "range",
+    "recursive",
+    "reindex",
+    "release",
+    "rename",
+    "replace",
+    "restrict",
+    "rollback",
+    "row",
+    "rows",
+    "savepoint",
+    "temp",
+    "ties",
+    "trigger",
+    "unbounded",
+    "union",
+    "vacuum",
+    "view",
+    "virtual",
+];
 
 /// Normalises a default as `PRAGMA table_info` shows it.
 pub(in crate::sqlite::schema) fn default(shown: &str) -> String {
