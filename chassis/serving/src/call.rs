@@ -7,9 +7,10 @@
 //! 2. the access log entry, which records the response that the client gets;
 //! 3. error details for the statuses of the gRPC library;
 //! 4. panics, which become `INTERNAL` for their call only;
-//! 5. admission: rejects requests that are not gRPC, come too early, or are too many;
-//! 6. the deadline;
-//! 7. the body of a response that the handler has encoded already.
+//! 5. admission: rejects requests that are not gRPC or come too early;
+//! 6. the limits of memory and of running calls, which the bodies enforce;
+//! 7. the deadline;
+//! 8. the body of a response that the handler has encoded already.
 
 use std::{
     convert::Infallible,
@@ -21,19 +22,27 @@ use std::{
     thread,
 };
 
+use bytes::Bytes;
 use futures::{FutureExt, future::Either};
 use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
 use self::{
-    access_log::AccessLogEntry, body::GrpcResponseBody, guards::CallGuards, methods::MethodInfo,
-    panics::panic_status, request_kind::RequestMeta, server_context::ServerContext,
+    access_log::AccessLogEntry,
+    body::GrpcResponseBody,
+    guards::CallGuards,
+    methods::MethodInfo,
+    panics::panic_status,
+    request_body::{RequestBody, RequestLimits},
+    request_kind::RequestMeta,
+    server_context::ServerContext,
 };
 use crate::{
     call_context::CallContext,
     health::Phase,
     length_prefixed,
+    limiter::MemoryLimit,
     request_id::RequestId,
     status::{self, Metadata},
 };
@@ -45,8 +54,11 @@ mod guards;
 mod library_status;
 pub(crate) mod methods;
 mod panics;
+mod request_body;
 pub(crate) mod request_kind;
 pub(crate) mod server_context;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The server of a service that tonic generates around its handlers.
 pub trait Handlers:
@@ -89,13 +101,25 @@ pub(crate) struct CallService<S> {
 
 impl<S: Handlers> CallService<S> {
     /// Returns the response to a request.
-    pub(crate) fn respond(
+    pub(crate) fn respond<B>(
         &self,
-        request: Request<Body>,
+        request: Request<B>,
         meta: RequestMeta,
-    ) -> impl Future<Output = Response<GrpcResponseBody>> + Send + use<S> {
+    ) -> impl Future<Output = Response<GrpcResponseBody>> + Send + use<S, B>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         let server = Arc::clone(&self.server);
         let method = server.methods.info(request.uri().path());
+        let limits = RequestLimits {
+            domain: server.domain,
+            max_message_bytes: server.max_message_bytes(method),
+            needs_place: method.needs_place(),
+        };
+        let request = request.map(|body| match &meta.call {
+            Ok(call) => Body::new(RequestBody::new(body, Arc::clone(call), limits)),
+            Err(MemoryLimit) => Body::empty(),
+        });
         let now = Instant::now();
         let guards = CallGuards::new(&server, method, now, request.headers());
         let context = CallContext {
@@ -120,7 +144,7 @@ impl<S: Handlers> CallService<S> {
                 Some(response) => response,
                 None => match &mut guards {
                     Ok(guards) => {
-                        let admitted = admit(&server, method, now, guards);
+                        let admitted = admit(&server, method, &meta, now, guards);
                         match admitted.and_then(|()| target.start(request, &server, &entry)) {
                             Ok(handled) => {
                                 let handled = pin!(AssertUnwindSafe(handled).catch_unwind());
@@ -134,17 +158,28 @@ impl<S: Handlers> CallService<S> {
                 },
             };
             let mut guards = guards.unwrap_or_default();
-            if !method.server_streaming {
-                guards.pending_response = Some(meta.stall.track_response());
+            guards.call = meta.call.ok();
+            if let Some(call) = &guards.call {
+                // Otherwise a client could take all places by not reading its responses.
+                call.leave_place();
+                // Streams are not tracked: they may be pending forever.
+                if !method.server_streaming {
+                    call.track_response();
+                }
             }
-            into_response(response, server, context, entry, guards)
+            into_response(response, server, method, context, entry, guards)
         })
     }
 }
 
-/// The interface for the gRPC-Web layer, which passes the [`RequestMeta`] in the extensions of the
-/// request.
-impl<S: Handlers> tower::Service<Request<Body>> for CallService<S> {
+/// A call for the gRPC-Web layer, which passes the request alone.
+#[derive(Debug)]
+pub(crate) struct CallWithMeta<S> {
+    pub(crate) calls: CallService<S>,
+    pub(crate) meta: RequestMeta,
+}
+
+impl<S: Handlers> tower::Service<Request<Body>> for CallWithMeta<S> {
     type Response = Response<GrpcResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -154,9 +189,8 @@ impl<S: Handlers> tower::Service<Request<Body>> for CallService<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let meta = request.extensions_mut().remove().unwrap_or_default();
-        Box::pin(self.respond(request, meta).map(Ok))
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.calls.respond(request, self.meta.clone()).map(Ok))
     }
 }
 
@@ -231,14 +265,18 @@ async fn drive_handler(
     .await
 }
 
-/// Admits a call, or rejects it: if its deadline has passed, the server is not ready, or too many
-/// calls run. Admin calls are exempt from the last two.
+/// Admits a call, or rejects it: if too many bytes are buffered, its deadline has passed, or the
+/// server is not ready. Admin calls are exempt from the last one.
 fn admit(
     server: &ServerContext,
     method: MethodInfo,
+    meta: &RequestMeta,
     now: Instant,
-    guards: &mut CallGuards,
+    guards: &CallGuards,
 ) -> Result<(), Status> {
+    if let Err(MemoryLimit) = meta.call {
+        return Err(status::memory_limit(server.domain));
+    }
     if guards.is_over_at(now) {
         return Err(deadline::exceeded(server.domain));
     }
@@ -253,17 +291,6 @@ fn admit(
             Metadata::new(),
         ));
     }
-    if !method.server_streaming {
-        let permit = Arc::clone(&server.in_flight).try_acquire_owned();
-        guards.permit = Some(permit.map_err(|_| {
-            status::unavailable(
-                server.domain,
-                "OVERLOADED",
-                "the limit of concurrent calls is reached; try again later",
-                Metadata::new(),
-            )
-        })?);
-    }
     Ok(())
 }
 
@@ -272,15 +299,17 @@ fn admit(
 fn into_response(
     mut response: Response<Body>,
     server: Arc<ServerContext>,
+    method: MethodInfo,
     context: CallContext,
     mut entry: AccessLogEntry,
     guards: CallGuards,
 ) -> Response<GrpcResponseBody> {
     let headers = response.headers_mut();
     entry.response_started();
-    if let Some(code) = library_status::normalize(headers, &server.call_info(entry.path())) {
+    if let Some(code) = library_status::normalize(headers, &server.call_info(entry.path(), method))
+    {
         entry.finish(code, headers);
     }
     context.id.insert_into(headers);
-    response.map(|inner| GrpcResponseBody::new(inner, server, context, entry, guards))
+    response.map(|inner| GrpcResponseBody::new(inner, server, method, context, entry, guards))
 }

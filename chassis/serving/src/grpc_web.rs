@@ -7,10 +7,9 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use futures::FutureExt;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
@@ -24,13 +23,13 @@ use tower::{Layer, Service};
 
 use crate::{
     call::{
-        CallService, Handlers,
+        CallService, CallWithMeta, Handlers,
         body::GrpcResponseBody,
         request_kind::{RequestKind, RequestMeta, grpc_web_type},
     },
     cors::{Origin, preflight},
+    limiter::{MeteredBytes, OpenCall, Share},
     settings::AllowedOrigins,
-    stall::StallDetector,
 };
 
 /// The service of a server for gRPC and gRPC-Web requests.
@@ -45,11 +44,11 @@ pub(crate) type ResponseFuture =
     Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
 impl<S: Handlers> GrpcWeb<S> {
-    /// Returns the response to a request of a connection whose pending responses `stall` tracks.
+    /// Returns the response to a request of the connection that has `share`.
     pub(crate) fn respond(
         &self,
         mut request: Request<Incoming>,
-        stall: StallDetector,
+        share: &Arc<Share>,
     ) -> ResponseFuture {
         let kind = RequestKind::classify(&request);
         let origin = match kind {
@@ -58,43 +57,64 @@ impl<S: Handlers> GrpcWeb<S> {
             }
             RequestKind::Grpc | RequestKind::OtherHttp2 | RequestKind::OtherHttp1 => Origin::Absent,
         };
+        let opened = OpenCall::new(share);
+        let call = opened.as_ref().ok().cloned();
         let meta = RequestMeta {
-            stall,
+            call: opened,
             kind,
             method: request.method().clone(),
             origin_rejected: matches!(origin, Origin::Rejected(_)),
         };
         match kind {
             RequestKind::Grpc | RequestKind::OtherHttp2 | RequestKind::OtherHttp1 => {
-                let response = self.calls.respond(request.map(Body::new), meta);
-                Box::pin(response.map(|response| Ok(response.map(ResponseBody::Grpc))))
+                let response = self.calls.respond(request, meta);
+                Box::pin(response.map(|response| {
+                    let body = |body| ResponseBody {
+                        inner: ProtocolBody::Grpc(body),
+                        call,
+                    };
+                    Ok(response.map(body))
+                }))
             }
             RequestKind::CorsPreflight => Box::pin(async move {
                 let mut response = preflight(&origin);
                 origin.add_cors_headers(response.headers_mut());
-                Ok(response.map(ResponseBody::Web))
+                Ok(response.map(|body| ResponseBody {
+                    inner: ProtocolBody::Web(body),
+                    call,
+                }))
             }),
             RequestKind::GrpcWeb => {
-                request.extensions_mut().insert(meta);
                 spell_types(request.headers_mut());
-                let mut calls = GrpcWebLayer::new().layer(self.calls.clone());
+                let calls = self.calls.clone();
+                let mut calls = GrpcWebLayer::new().layer(CallWithMeta { calls, meta });
                 Box::pin(async move {
                     let mut response = calls.call(request).await?;
                     origin.add_cors_headers(response.headers_mut());
-                    Ok(response.map(ResponseBody::Web))
+                    Ok(response.map(|body| ResponseBody {
+                        inner: ProtocolBody::Web(body),
+                        call,
+                    }))
                 })
             }
         }
     }
 }
 
-/// The body of a response, in the protocol of its request.
+/// The body of a response, in the protocol of its request. Its bytes count until they are sent.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    inner: ProtocolBody,
+    /// The open call, until the last frame holds it.
+    call: Option<Arc<OpenCall>>,
+}
+
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "most responses are the large one"
 )]
-pub(crate) enum ResponseBody {
+enum ProtocolBody {
     /// The response to a gRPC call.
     Grpc(GrpcResponseBody),
     /// The response to a gRPC-Web call or to a CORS preflight.
@@ -102,23 +122,33 @@ pub(crate) enum ResponseBody {
 }
 
 impl http_body::Body for ResponseBody {
-    type Data = Bytes;
+    type Data = MeteredBytes;
     type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.get_mut() {
-            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
-            Self::Web(body) => Pin::new(body).poll_frame(cx),
+    ) -> Poll<Option<Result<Frame<MeteredBytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.inner {
+            ProtocolBody::Grpc(body) => ready!(Pin::new(body).poll_frame(cx)),
+            ProtocolBody::Web(body) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        let is_last = !matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        let frame = frame.map(|frame| {
+            frame.map(|frame| frame.map_data(|data| MeteredBytes::new(data, this.call.as_ref())))
+        });
+        if is_last {
+            // hyper may drop this body much later.
+            this.call = None;
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Grpc(body) => body.is_end_stream(),
-            Self::Web(body) => body.is_end_stream(),
+        match &self.inner {
+            ProtocolBody::Grpc(body) => body.is_end_stream(),
+            ProtocolBody::Web(body) => body.is_end_stream(),
         }
     }
 }

@@ -68,6 +68,41 @@ impl Iterator for PrefixedMessages {
     }
 }
 
+/// Reads the lengths of length-prefixed messages from frames, however these split the messages.
+#[derive(Debug, Default)]
+pub(crate) struct MessageLengths {
+    prefix: [u8; PREFIX_LEN],
+    /// The number of bytes of the next prefix that were read.
+    filled: usize,
+    /// The number of bytes of the current message that were not read yet.
+    rest: usize,
+}
+
+impl MessageLengths {
+    /// Returns the length of the largest message whose prefix ends in `data`, the next frame.
+    pub(crate) fn largest_in(&mut self, mut data: &[u8]) -> Option<usize> {
+        let mut largest = None;
+        loop {
+            let skipped = self.rest.min(data.len());
+            self.rest -= skipped;
+            data = &data[skipped..];
+            if data.is_empty() {
+                return largest;
+            }
+            let read = (PREFIX_LEN - self.filled).min(data.len());
+            self.prefix[self.filled..self.filled + read].copy_from_slice(&data[..read]);
+            self.filled += read;
+            data = &data[read..];
+            if self.filled == PREFIX_LEN {
+                let [_, length @ ..] = self.prefix;
+                self.filled = 0;
+                self.rest = u32::from_be_bytes(length) as usize;
+                largest = largest.max(Some(self.rest));
+            }
+        }
+    }
+}
+
 type Batches = BoxStream<'static, Result<PrefixedMessages, Status>>;
 
 /// The batches of one response, which either its stream or its encoded body takes.
@@ -162,5 +197,36 @@ impl http_body::Body for PreEncodedBody {
         let mut trailers = HeaderMap::new();
         grpc_status::write(&end, &mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_lengths_are_read_however_frames_split_messages() {
+        let messages: [&[u8]; 4] = [&[1; 3], &[], &[2; 300], &[3; 7]];
+        let PrefixedMessages(all) = PrefixedMessages::encode(&messages).unwrap();
+
+        assert_eq!(MessageLengths::default().largest_in(&all), Some(300));
+        for size in 1..all.len() {
+            let mut lengths = MessageLengths::default();
+            let read: Vec<_> = all
+                .chunks(size)
+                .filter_map(|frame| lengths.largest_in(frame))
+                .collect();
+            assert_eq!(read.iter().max(), Some(&300), "frames of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn message_lengths_are_known_before_the_message_arrives() {
+        let mut lengths = MessageLengths::default();
+
+        assert_eq!(lengths.largest_in(&[0, 0, 0x40]), None);
+        assert_eq!(lengths.largest_in(&[0, 0]), Some(0x40_0000));
+        assert_eq!(lengths.largest_in(&[0; 0x3f_ffff]), None);
+        assert_eq!(lengths.largest_in(&[9, 0, 0, 0, 0, 2]), Some(2));
     }
 }

@@ -8,11 +8,7 @@
 use std::{future::Future, pin::Pin, pin::pin, sync::Arc};
 
 use process::ExitError;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -21,6 +17,7 @@ use self::{
     call::{CallService, methods::MethodTable, server_context::ServerContext},
     grpc_web::GrpcWeb,
     health::{Health, Phase, v1::health_server::HealthServer},
+    limiter::Limiter,
     listen::{accept::Connections, http, workers::Workers},
 };
 
@@ -32,6 +29,7 @@ mod grpc_status;
 mod grpc_web;
 pub mod health;
 pub mod length_prefixed;
+mod limiter;
 mod listen;
 pub mod pagination;
 mod reflection;
@@ -50,6 +48,10 @@ pub use self::{
     health::healthcheck,
     listen::accept::{listen, loopback_for_unspecified},
 };
+
+/// The largest message of the admin services, health and reflection, in bytes. Their requests are
+/// short names.
+const MAX_ADMIN_MESSAGE_BYTES: usize = 4096;
 
 /// The time that the tasks of aborted connections get to end.
 const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(100);
@@ -95,7 +97,7 @@ pub async fn run<S: Handlers>(
     tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
     let calls = build_call_service(settings, service, watching, draining.clone())?;
-    let connections = Connections::new(settings);
+    let connections = Connections::new(settings, Limiter::new(settings));
     let stop = CancellationToken::new();
     let web = GrpcWeb {
         calls,
@@ -184,6 +186,7 @@ fn build_call_service<S: Handlers>(
     } = service;
     let name = S::NAME;
     let max_message_bytes = settings.max_message_bytes.get();
+    let max_admin_message_bytes = MAX_ADMIN_MESSAGE_BYTES.min(max_message_bytes);
     let invalid = |error: &dyn std::error::Error| {
         ExitError::Failed(format!("the descriptor set of {name} is invalid: {error}"))
     };
@@ -193,10 +196,14 @@ fn build_call_service<S: Handlers>(
         domain,
         phase: phase.clone(),
     };
-    let health = HealthServer::new(health).max_decoding_message_size(max_message_bytes);
-    let admin_routes =
-        reflection::add_reflection(Routes::new(health), name, descriptor_set, max_message_bytes)
-            .map_err(|error| invalid(&error))?;
+    let health = HealthServer::new(health).max_decoding_message_size(max_admin_message_bytes);
+    let admin_routes = reflection::add_reflection(
+        Routes::new(health),
+        name,
+        descriptor_set,
+        max_admin_message_bytes,
+    )
+    .map_err(|error| invalid(&error))?;
     let descriptor_sets = [
         descriptor_set,
         health::v1::FILE_DESCRIPTOR_SET,
@@ -209,10 +216,10 @@ fn build_call_service<S: Handlers>(
         methods: MethodTable::from_descriptor_sets(&descriptor_sets)
             .map_err(|error| invalid(&error))?,
         phase,
-        in_flight: Arc::new(Semaphore::new(settings.max_concurrent_calls.get())),
         call_timeout: settings.call_timeout,
         slow_call_threshold: settings.slow_call_threshold,
         max_message_bytes,
+        max_admin_message_bytes,
         draining,
     };
     Ok(CallService {

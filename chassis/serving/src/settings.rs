@@ -36,6 +36,12 @@ pub struct ServerSettings {
     #[arg(long, env, value_name = "BYTES", default_value = "4194304", value_parser = bytes)]
     pub max_message_bytes: NonZeroUsize,
 
+    /// Maximum number of bytes to buffer: requests that are being received, responses that are not
+    /// sent yet, and open calls. One connection gets at most 1/4. Further calls fail with
+    /// MEMORY_LIMIT.
+    #[arg(long, env, value_name = "BYTES", default_value = "67108864", value_parser = buffered_bytes)]
+    pub max_buffered_bytes: NonZeroUsize,
+
     /// Maximum size of the request headers, in bytes. Over HTTP/1.1 it is at least 8192.
     #[arg(long, env, value_name = "BYTES", default_value = "8192", value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
     pub max_header_bytes: u32,
@@ -88,6 +94,18 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
 /// Parses the size of a message: 1 byte to 1 GiB.
 fn bytes(text: &str) -> Result<NonZeroUsize, String> {
     up_to(text, 1 << 30)
+}
+
+/// Parses a number of bytes to buffer: 1 MiB to 1 TiB. With fewer, a connection could not have
+/// several calls.
+fn buffered_bytes(text: &str) -> Result<NonZeroUsize, String> {
+    const MIN: usize = 1 << 20;
+    const MAX: usize = 1 << 40;
+
+    let bytes = up_to(text, MAX).ok();
+    bytes
+        .filter(|bytes| bytes.get() >= MIN)
+        .ok_or_else(|| format!("give a whole number from {MIN} to {MAX}"))
 }
 
 impl Default for ServerSettings {

@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{call_context, violation::FieldViolations};
 
-/// The time that a caller should wait before it retries a call that failed with `UNAVAILABLE`.
+/// The time that a caller should wait before it retries a call that failed for a lack of resources.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The largest size of the field violations in a status, in bytes. A status is sent in headers, which
@@ -79,6 +79,24 @@ pub fn unavailable(
     Status::with_error_details(
         Code::Unavailable,
         truncate_for_headers(message.into()),
+        details,
+    )
+}
+
+/// Returns the status of a call that exceeds a limit of the server, with a `google.rpc.RetryInfo`.
+pub(crate) fn overloaded(domain: &str, message: &str) -> Status {
+    unavailable(domain, "OVERLOADED", message, Metadata::new())
+}
+
+/// Returns the status of a call that needs more memory than is left for its connection, with a
+/// `google.rpc.RetryInfo`.
+pub(crate) fn memory_limit(domain: &str) -> Status {
+    let mut details = ErrorDetails::with_error_info("MEMORY_LIMIT", domain, Metadata::new());
+    details.set_retry_info(Some(RETRY_DELAY));
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        "the server buffers too many bytes for this connection or in all; read responses, send \
+         fewer calls at a time, and try again later",
         details,
     )
 }

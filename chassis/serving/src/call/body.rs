@@ -14,10 +14,19 @@ use http_body::Frame;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    access_log::AccessLogEntry, deadline, guards::CallGuards, library_status, panics::panic_status,
-    server_context::ServerContext,
+    access_log::AccessLogEntry, deadline, guards::CallGuards, library_status, methods::MethodInfo,
+    panics::panic_status, server_context::ServerContext,
 };
-use crate::{call_context::CallContext, grpc_status, status};
+use crate::{
+    call_context::CallContext,
+    grpc_status,
+    limiter::{MemoryLimit, UNRESERVED_BYTES},
+    status,
+};
+
+/// The bytes that a frame counts for besides its data: its entry in the send queue of the HTTP
+/// library.
+const FRAME_BYTES: usize = 256;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
@@ -26,6 +35,7 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 pub(crate) struct GrpcResponseBody {
     inner: Body,
     server: Arc<ServerContext>,
+    method: MethodInfo,
     context: CallContext,
     entry: AccessLogEntry,
     guards: CallGuards,
@@ -33,12 +43,15 @@ pub(crate) struct GrpcResponseBody {
     /// in time.
     polled: bool,
     ended: bool,
+    /// The bytes that the response may still send without a reservation.
+    unreserved: usize,
 }
 
 impl GrpcResponseBody {
     pub(crate) fn new(
         inner: Body,
         server: Arc<ServerContext>,
+        method: MethodInfo,
         context: CallContext,
         entry: AccessLogEntry,
         guards: CallGuards,
@@ -46,11 +59,13 @@ impl GrpcResponseBody {
         Self {
             inner,
             server,
+            method,
             context,
             entry,
             guards,
             polled: false,
             ended: false,
+            unreserved: UNRESERVED_BYTES,
         }
     }
 
@@ -64,7 +79,10 @@ impl GrpcResponseBody {
         match polled {
             Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_trailers() {
                 Ok(trailers) => self.end(trailers),
-                Err(frame) => Poll::Ready(Some(Ok(frame))),
+                Err(frame) => match self.reserve(&frame) {
+                    Ok(()) => Poll::Ready(Some(Ok(frame))),
+                    Err(MemoryLimit) => self.fail(&status::memory_limit(self.server.domain)),
+                },
             },
             Ok(Poll::Ready(Some(Err(status)))) => self.fail(&status),
             Ok(Poll::Ready(None)) => {
@@ -86,6 +104,19 @@ impl GrpcResponseBody {
         }
     }
 
+    /// Reserves the bytes of a frame until it is sent.
+    fn reserve(&mut self, frame: &Frame<Bytes>) -> Result<(), MemoryLimit> {
+        let (Some(data), Some(call)) = (frame.data_ref(), &self.guards.call) else {
+            return Ok(());
+        };
+        let bytes = data.len() + FRAME_BYTES;
+        if bytes <= self.unreserved {
+            self.unreserved -= bytes;
+            return Ok(());
+        }
+        call.reserve_frame(bytes)
+    }
+
     /// Ends the call with `status` instead of the trailers of the handler.
     fn fail(&mut self, status: &Status) -> Polled {
         let mut trailers = HeaderMap::new();
@@ -95,14 +126,14 @@ impl GrpcResponseBody {
 
     /// Ends the call with these trailers, and adds error details where they are missing.
     fn end(&mut self, mut trailers: HeaderMap) -> Polled {
-        let code =
-            library_status::normalize(&mut trailers, &self.server.call_info(self.entry.path()));
+        let info = self.server.call_info(self.entry.path(), self.method);
+        let code = library_status::normalize(&mut trailers, &info);
         self.close(code.unwrap_or(Code::Unknown), &trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    /// Finishes the access log entry, and releases the permit and the inner body. hyper may drop the
-    /// body much later, and the permit would block another call until then.
+    /// Finishes the access log entry, and releases the open call and the inner body, since hyper may drop
+    /// this body much later. The call stays open until its last byte is sent.
     fn close(&mut self, code: Code, trailers: &HeaderMap) {
         self.entry.finish(code, trailers);
         self.ended = true;

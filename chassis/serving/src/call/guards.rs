@@ -1,23 +1,21 @@
-//! The guards of a call: its deadline, its drain signal, and the permit that it holds.
+//! The guards of a call: its deadline, its drain signal, and what it holds of the limits.
 
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::HeaderMap;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::{deadline, methods::MethodInfo, server_context::ServerContext};
-use crate::stall::PendingResponse;
+use crate::limiter::OpenCall;
 
-/// The guards of a call: they end it early, and hold its permit while it runs.
+/// The guards of a call: they end it early, and hold its share of the limits while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct CallGuards {
     pub(crate) deadline: Option<Instant>,
@@ -26,11 +24,8 @@ pub(crate) struct CallGuards {
     timer: Option<Pin<Box<Sleep>>>,
     /// Ends a stream when the server drains.
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// Counts the call among the concurrent ones.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// Reports the pending response to the stall detector. Streams have none: they may be pending
-    /// forever, and buffer at most 64 KB for their client.
-    pub(crate) pending_response: Option<PendingResponse>,
+    /// Holds the bytes of the call.
+    pub(crate) call: Option<Arc<OpenCall>>,
 }
 
 impl CallGuards {
@@ -50,8 +45,7 @@ impl CallGuards {
             deadline,
             timer: None,
             stop: method.server_streaming.then(draining),
-            permit: None,
-            pending_response: None,
+            call: None,
         })
     }
 

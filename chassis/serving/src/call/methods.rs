@@ -17,6 +17,13 @@ pub(crate) struct MethodInfo {
     pub(crate) admin: bool,
 }
 
+impl MethodInfo {
+    /// Reports whether a running call of this method needs a place.
+    pub(crate) fn needs_place(self) -> bool {
+        !self.admin && !self.server_streaming
+    }
+}
+
 /// The methods of a server.
 #[derive(Debug)]
 pub(crate) struct MethodTable {

@@ -1,5 +1,7 @@
 //! Classifies requests: gRPC, gRPC-Web, CORS preflights, and others, which are rejected here.
 
+use std::sync::Arc;
+
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS},
@@ -7,7 +9,7 @@ use http::{
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    stall::StallDetector,
+    limiter::{MemoryLimit, OpenCall},
     status::{self, Metadata},
 };
 
@@ -65,10 +67,10 @@ impl RequestKind {
 }
 
 /// Facts about a request besides its head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct RequestMeta {
-    /// The stall detector of the connection.
-    pub(crate) stall: StallDetector,
+    /// The open call, or the error of opening it.
+    pub(crate) call: Result<Arc<OpenCall>, MemoryLimit>,
     /// The kind of the request. A gRPC-Web request is translated to gRPC already.
     pub(crate) kind: RequestKind,
     /// The HTTP method.

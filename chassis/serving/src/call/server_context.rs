@@ -1,15 +1,15 @@
 //! The state that all calls of a server share: its contract, its limits and its lifecycle phase.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::Response;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{
     library_status::CallInfo,
-    methods::MethodTable,
+    methods::{MethodInfo, MethodTable},
     request_kind::{self, RequestKind, RequestMeta},
 };
 use crate::{cors, health::Phase};
@@ -21,11 +21,10 @@ pub(crate) struct ServerContext {
     pub(crate) domain: &'static str,
     pub(crate) methods: MethodTable,
     pub(crate) phase: watch::Receiver<Phase>,
-    /// The permits of concurrent unary calls.
-    pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) call_timeout: Duration,
     pub(crate) slow_call_threshold: Duration,
     pub(crate) max_message_bytes: usize,
+    pub(crate) max_admin_message_bytes: usize,
     /// Cancelled when every stream has to end.
     pub(crate) draining: CancellationToken,
 }
@@ -46,12 +45,21 @@ impl ServerContext {
         }
     }
 
+    /// Returns the largest request message of a method, in bytes.
+    pub(crate) fn max_message_bytes(&self, method: MethodInfo) -> usize {
+        if method.admin {
+            self.max_admin_message_bytes
+        } else {
+            self.max_message_bytes
+        }
+    }
+
     /// Returns the facts that normalizing a status of the gRPC library needs.
-    pub(crate) fn call_info<'a>(&self, path: &'a str) -> CallInfo<'a> {
+    pub(crate) fn call_info<'a>(&self, path: &'a str, method: MethodInfo) -> CallInfo<'a> {
         CallInfo {
             domain: self.domain,
             path,
-            max_message_bytes: self.max_message_bytes,
+            max_message_bytes: self.max_message_bytes(method),
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use process::ExitError;
 
-use crate::settings::ServerSettings;
+use crate::{limiter::Limiter, settings::ServerSettings};
 
 /// The first and the longest delay between attempts to accept after a failure. Without a delay,
 /// accepting would fail in a busy loop while the process has no file descriptor left.
@@ -71,6 +71,7 @@ pub fn loopback_for_unspecified(mut address: SocketAddr) -> SocketAddr {
 pub(crate) struct Connections {
     capacity: usize,
     permits: Arc<Semaphore>,
+    limiter: Arc<Limiter>,
     limits: HttpIoLimits,
     keepalive: TcpKeepalive,
     /// Each open connection holds a clone, which counts it.
@@ -81,11 +82,12 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Starts without connections, with the limits of `settings`.
-    pub(crate) fn new(settings: &ServerSettings) -> Self {
+    pub(crate) fn new(settings: &ServerSettings, limiter: Arc<Limiter>) -> Self {
         let capacity = settings.max_connections.get();
         Self {
             capacity,
             permits: Arc::new(Semaphore::new(capacity)),
+            limiter,
             limits: HttpIoLimits {
                 header_read_timeout: settings.header_read_timeout,
                 read_limit: settings.call_timeout,
@@ -124,12 +126,14 @@ impl Connections {
         // A strong clone would count as a connection.
         let open = Arc::downgrade(&self.open);
         let (keepalive, abort) = (self.keepalive, self.abort.clone());
+        let limiter = Arc::clone(&self.limiter);
         async_stream::stream! {
             let mut is_full = false;
             while let Some(permit) = acquire_permit(&permits, max_connections, &mut is_full).await {
                 let stream = accept_with_backoff(&listener).await;
                 let Some(open) = open.upgrade() else { return };
-                yield Socket::new(stream, keepalive, abort.child_token(), permit, open);
+                let share = limiter.add_share(abort.child_token());
+                yield Socket::new(stream, keepalive, share, permit, open);
             }
         }
     }

@@ -4,7 +4,10 @@
 //! It sets the limits of both versions, and ends each connection after its last call when the
 //! server stops. It does not read requests.
 
-use std::future::{Future, poll_fn};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+};
 
 use futures::{FutureExt, Stream, StreamExt};
 use hyper::service::service_fn;
@@ -28,6 +31,11 @@ const MIN_HTTP1_HEADER_BUFFER: usize = 8192;
 /// The largest send buffer of a stream, in bytes: the default flow-control window of HTTP/2.
 /// hyper's default is 400 KB, which a slow client fills for each stream that it watches.
 const MAX_SEND_BUFFER: usize = 65_535;
+
+/// The flow-control windows of a stream and of a connection, in bytes: what the server holds of
+/// requests that no call reads. hyper's default is 1 MiB for each.
+const STREAM_WINDOW: u32 = 65_535;
+const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
 
 /// Serves the connections of `sockets` until `stop`. Then accepts no more, and waits until each open
 /// connection has answered its running calls.
@@ -81,8 +89,8 @@ async fn serve_connection<S: Handlers>(
     web: GrpcWeb<S>,
     stop: CancellationToken,
 ) {
-    let stall = io.stall_detector();
-    let calls = service_fn(move |request| web.respond(request, stall.clone()));
+    let share = Arc::clone(io.share());
+    let calls = service_fn(move |request| web.respond(request, &share));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), calls));
     let mut stopped = std::pin::pin!(stop.cancelled().fuse());
     let ended = poll_fn(|cx| {
@@ -113,6 +121,8 @@ fn builder(settings: &ServerSettings, executor: StreamExecutor) -> auto::Builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_send_buf_size(MAX_SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(settings.keepalive_interval)
         .keep_alive_timeout(settings.keepalive_timeout)
         .max_header_list_size(settings.max_header_bytes);

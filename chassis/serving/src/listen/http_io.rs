@@ -8,6 +8,7 @@ use std::{
     future::Future,
     io::{self, ErrorKind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,7 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{http_version::HttpVersion, socket::Socket};
-use crate::stall::StallDetector;
+use crate::{
+    limiter::Share,
+    stall::{PendingResponse, StallDetector},
+};
 
 /// The limits of a connection that [`HttpIo`] enforces.
 #[derive(Clone, Debug)]
@@ -38,9 +42,12 @@ pub(crate) struct HttpIo<IO> {
     ended: Option<ErrorKind>,
     stall: StallDetector,
     read_limit: Duration,
+    /// A write that waits for the client to read. It counts as a pending response: streams have no
+    /// other, and a PING cannot be written either.
+    blocked_write: Option<PendingResponse>,
 }
 
-impl<IO> HttpIo<IO> {
+impl<IO: AsRef<Socket>> HttpIo<IO> {
     /// Wraps a connection whose client has not sent anything yet.
     pub(crate) fn new(io: IO, limits: HttpIoLimits) -> Self {
         let HttpIoLimits {
@@ -48,21 +55,25 @@ impl<IO> HttpIo<IO> {
             read_limit,
             close_unidentified,
         } = limits;
+        let stall = io.as_ref().share().stall.clone();
         Self {
             io,
             version: HttpVersion::UNKNOWN,
             guard: Box::pin(await_preface(header_read_timeout, close_unidentified)),
             ended: None,
-            stall: StallDetector::default(),
+            stall,
             read_limit,
+            blocked_write: None,
         }
     }
 
-    /// Returns the detector that the responses of this connection report to.
-    pub(crate) fn stall_detector(&self) -> StallDetector {
-        self.stall.clone()
+    /// Returns the share of the connection.
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        self.io.as_ref().share()
     }
+}
 
+impl<IO> HttpIo<IO> {
     /// Fails if the connection has to end. Otherwise registers the task to be woken when it has to.
     fn poll_guard(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.ended.is_none()
@@ -73,13 +84,24 @@ impl<IO> HttpIo<IO> {
         self.ended.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
-    /// Fails a write if the connection has to end. Only HTTP/1.1 needs this: hyper stops reading
-    /// while it writes a response, whereas over HTTP/2 it always reads, and reads check the guard.
-    fn check_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.version {
-            HttpVersion::Http1 => self.poll_guard(cx),
-            HttpVersion::Unknown { .. } | HttpVersion::Http2 => Ok(()),
+    /// Records whether a write waits for the client.
+    fn on_write<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() {
+            self.blocked_write
+                .get_or_insert_with(|| self.stall.track_response());
+        } else {
+            self.blocked_write = None;
         }
+        written
+    }
+
+    /// Fails a write if the connection has to end. hyper does not read, which checks the guard, too,
+    /// while it writes a response over HTTP/1.1, and while the acknowledgement of a PING waits.
+    fn check_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.version == HttpVersion::Http1 || self.blocked_write.is_some() {
+            self.poll_guard(cx)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,7 +166,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_write(cx)?;
-        Pin::new(&mut this.io).poll_write(cx, buf)
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.on_write(written)
     }
 
     fn poll_write_vectored(
@@ -154,7 +177,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_write(cx)?;
-        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.on_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -172,8 +196,6 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rustix::net::sockopt;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -183,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        limiter::Limiter,
         listen::{http_version::PREFACE, socket::TcpKeepalive},
         settings::ServerSettings,
     };
@@ -201,7 +224,7 @@ mod tests {
             let socket = Socket::new(
                 stream,
                 TcpKeepalive::from_settings(&settings),
-                CancellationToken::new(),
+                Limiter::new(&settings).add_share(CancellationToken::new()),
                 Arc::clone(&permits).acquire_owned().await.unwrap(),
                 Arc::default(),
             );

@@ -19,9 +19,9 @@ use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::settings::ServerSettings;
+use crate::{limiter::Share, settings::ServerSettings};
 
 /// The longest keepalive time that Linux accepts: 32,767 s, about 9 h.
 const MAX_KEEPIDLE: Duration = Duration::from_secs(32_767);
@@ -60,8 +60,8 @@ impl TcpKeepalive {
 pub(crate) struct Socket {
     stream: TcpStream,
     keepalive: TcpKeepalive,
-    abort: CancellationToken,
-    /// Wakes the task of the connection when `abort` is cancelled.
+    share: Arc<Share>,
+    /// Wakes the task of the connection when it is aborted.
     aborted: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: OwnedSemaphorePermit,
     _open: Arc<()>,
@@ -69,19 +69,19 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Wraps an accepted stream. It holds `permit`, counts as open by its clone of `open`, and is
-    /// aborted by `abort`.
+    /// aborted through `share`.
     pub(crate) fn new(
         stream: TcpStream,
         keepalive: TcpKeepalive,
-        abort: CancellationToken,
+        share: Arc<Share>,
         permit: OwnedSemaphorePermit,
         open: Arc<()>,
     ) -> Self {
         Self {
             stream,
             keepalive,
-            aborted: Box::pin(abort.clone().cancelled_owned()),
-            abort,
+            aborted: Box::pin(share.abort_signal().cancelled_owned()),
+            share,
             _permit: permit,
             _open: open,
         }
@@ -93,6 +93,11 @@ impl Socket {
         Ok(Self { stream, ..self })
     }
 
+    /// Returns the share of the connection.
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
     /// Enables TCP keepalive.
     pub(crate) fn enable_keepalive(&self) {
         // If this fails, the connection only stays open longer after its client is gone.
@@ -101,7 +106,7 @@ impl Socket {
 
     /// Fails if the socket was aborted. The last read has registered the task to be woken then.
     fn check_write(&self) -> io::Result<()> {
-        if self.abort.is_cancelled() {
+        if self.share.is_aborted() {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         Ok(())

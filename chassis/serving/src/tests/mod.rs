@@ -47,6 +47,7 @@ mod failures;
 mod health;
 mod http1;
 mod length_prefixed;
+mod limits;
 mod log;
 mod web;
 
@@ -72,6 +73,7 @@ fn settings() -> ServerSettings {
         drain_timeout: Duration::from_hours(1),
         header_read_timeout: Duration::from_hours(1),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
+        max_buffered_bytes: NonZeroUsize::new(1 << 30).unwrap(),
         // The subscriber of a test sees only the log lines of its own thread.
         worker_threads: NonZeroUsize::MIN,
         ..ServerSettings::default()
@@ -85,6 +87,7 @@ struct TestHandlers {
     waiting: Arc<Semaphore>,
     /// Cancelled to let the calls of Wait return.
     done: CancellationToken,
+    max_message_bytes: usize,
 }
 
 impl TestHandlers {
@@ -160,7 +163,8 @@ impl tower::Service<Request<Body>> for TestHandlers {
         let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
         assert_ne!(method, "PanicAtOnce", "a deliberate panic");
         let codec = ProstCodec::<String, String>::default();
-        let mut grpc = tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut grpc =
+            tonic::server::Grpc::new(codec).max_decoding_message_size(this.max_message_bytes);
         Box::pin(async move {
             if STREAMING.contains(&method.as_str()) {
                 if let Some(batches) = Self::batches(&method) {
@@ -239,6 +243,7 @@ impl TestServer {
         let handlers = TestHandlers {
             waiting: Arc::new(Semaphore::new(0)),
             done: CancellationToken::new(),
+            max_message_bytes: settings.max_message_bytes.get(),
         };
         let service = Service {
             domain: DOMAIN,
