@@ -35,7 +35,8 @@ impl Post {
     /// Returns the etag of this state of the post.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag::from_revision(self.revision)
+        let content = [self.body.as_bytes(), &self.author_id.get().to_le_bytes()];
+        Etag::new(self.revision, &content)
     }
 }
 

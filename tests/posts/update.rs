@@ -144,6 +144,26 @@ async fn updating_a_missing_post_fails() {
 }
 
 #[tokio::test]
+async fn an_etag_from_before_a_restore_does_not_match_other_content() {
+    let fixture = SystemFixture::start().await;
+    let draft_before = draft(fixture.susan, "before");
+    let before = fixture.posts.create(draft_before).await.unwrap();
+    // Simulate the restore of a backup without the post.
+    let database = fixture.system.database();
+    database.execute("delete from posts").await;
+    database.restart_ids("posts", before.id - 1).await;
+    let draft_after = draft(fixture.susan, "after");
+    let after = fixture.posts.create(draft_after).await.unwrap();
+    assert_eq!(after.id, before.id);
+
+    let change = guarded(rewrite(after.id, "new"), &before.etag);
+    let status = fixture.posts.update(change).await.unwrap_err();
+
+    assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
+    assert_eq!(fixture.posts.get(after.id).await.unwrap(), after);
+}
+
+#[tokio::test]
 async fn an_update_with_a_stale_etag_is_rejected() {
     let fixture = SystemFixture::start().await;
     let first = fixture

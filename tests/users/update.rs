@@ -209,6 +209,27 @@ async fn updating_a_missing_user_fails() {
 }
 
 #[tokio::test]
+async fn an_etag_from_before_a_restore_does_not_match_other_content() {
+    let system = System::start().await;
+    let before = system.create(named("susan")).await.unwrap();
+    // Simulate the restore of a backup without the user.
+    let database = system.database();
+    database.execute("delete from users").await;
+    database.restart_ids("users", before.id - 1).await;
+    let after = system.create(named("john")).await.unwrap();
+    assert_eq!(after.id, before.id);
+
+    let stale = User {
+        etag: before.etag,
+        ..changed(after.id)
+    };
+    let status = system.update(update(stale, &[])).await.unwrap_err();
+
+    assert_refused(&status, Code::Aborted, "ETAG_MISMATCH");
+    assert_eq!(system.get(after.id).await.unwrap(), after);
+}
+
+#[tokio::test]
 async fn an_update_with_a_stale_etag_is_rejected() {
     let system = System::start().await;
     let first = system.create(named("susan")).await.unwrap();

@@ -40,7 +40,12 @@ impl User {
     /// Returns the etag of this state of the user.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag::from_revision(self.revision)
+        let role = match self.role {
+            Role::User => b"user".as_slice(),
+            Role::Admin => b"admin",
+        };
+        let content = [self.nickname.as_bytes(), self.email.as_bytes(), role];
+        Etag::new(self.revision, &content)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn post(post: &Post, author: Option<&Author>) -> v1::Post {
         body,
         create_time,
         update_time,
-        // Encoded in the etag.
+        // A part of the etag.
         revision: _,
         author_id,
     } = post;
@@ -118,11 +118,11 @@ mod tests {
         };
 
         let expected = [
-            &b"\x0a\x32\x08\x07\x12\x03h\xc3\xa9"[..],
+            &b"\x0a\x43\x08\x07\x12\x03h\xc3\xa9"[..],
             b"\x1a\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a\x20\xac\x02",
             b"\x2a\x09\x08\x01\x12\x05susan",
             b"\x32\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
-            b"\x3a\x013",
+            b"\x3a\x123-6c96c44ad342a5d9",
         ];
         assert_eq!(response.encode_to_vec(), expected.concat());
     }

@@ -57,7 +57,7 @@ impl From<User> for v1::User {
             role,
             create_time,
             update_time,
-            // Encoded in the etag.
+            // A part of the etag.
             revision: _,
         } = user;
         Self {
@@ -107,10 +107,10 @@ mod tests {
         };
 
         let expected = [
-            &b"\x0a\x37\x08\x07\x12\x05susan\x1a\x0ds@example.com\x20\x02"[..],
+            &b"\x0a\x48\x08\x07\x12\x05susan\x1a\x0ds@example.com\x20\x02"[..],
             b"\x2a\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
             b"\x32\x0b\x08\x80\xe2\xcf\xaa\x06\x10\x80\x94\xef\x3a",
-            b"\x3a\x013",
+            b"\x3a\x123-9b7eb075f5ba267a",
         ];
         assert_eq!(response.encode_to_vec(), expected.concat());
     }
