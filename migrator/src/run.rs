@@ -68,6 +68,9 @@ impl Migrator {
         if !exists && run.is_some_and(Run::is_downgrade) {
             return Err(self.nothing_to_downgrade());
         }
+        if run.is_some() && !is_dry(run) {
+            self.backups.remove_leftovers();
+        }
         let wait = LockBackoff::new(self.lock_timeout);
         let mut session = if !exists && is_dry(run) {
             Session::open_in_memory(&self.database, wait).await?
@@ -102,23 +105,30 @@ impl Migrator {
         if !is_dry(run) {
             session.enable_wal().await?;
         }
+        let retention = self.backups.retention();
         session.begin().await?;
         let started = Instant::now();
-        match self.change(session, run).await {
-            Ok(mut report) => {
-                if report.dry_run {
-                    session.rollback().await;
-                } else {
-                    session.commit().await?;
-                }
-                report.locked = started.elapsed();
+        let ended = match self.change(session, run).await {
+            Ok(report) if report.dry_run => {
+                session.rollback().await;
                 Ok(report)
             }
+            Ok(report) => session.commit().await.map(|()| report).map_err(Into::into),
             Err(error) => {
                 session.rollback().await;
                 Err(error.rolled_back(&self.database))
             }
+        };
+        let locked = started.elapsed();
+        // After a failure too: repeated failures must not fill the disk. The services do not wait
+        // for it, since the lock is released.
+        let pruned = retention.prune_after_backup();
+        let mut report = ended?;
+        report.locked = locked;
+        if let Some(backup) = &mut report.backup {
+            backup.pruned = pruned;
         }
+        Ok(report)
     }
 
     /// Does the work between BEGIN and COMMIT. Reads the state again: another migrator may have

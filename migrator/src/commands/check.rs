@@ -108,6 +108,8 @@ impl Migrator {
         project: &Project,
         longest_wait: Duration,
     ) -> Result<CheckReport, Error> {
+        // The copy of a killed check would else remain until the next backup.
+        self.backups.remove_leftovers();
         let mut report = check(project).await?;
         let status = match self.status().await {
             Err(Error::Database(DatabaseError::NotFound { .. })) => return Ok(report),

@@ -2,7 +2,7 @@
 //!
 //! A backup is exact: it is copied while the write lock is held, and compared with the database
 //! before it gets its name. The submodules have one subject each: `copy` makes a backup,
-//! `restore` restores one, `summary` holds the SQL, `files` and `retention` handle the
+//! `restore` restores one, `summary` holds the SQL, `files`, `name` and `retention` handle the
 //! directory, and `manifest` the JSON beside a backup.
 
 mod copy;
@@ -10,6 +10,7 @@ pub(crate) mod error;
 mod files;
 mod list;
 mod manifest;
+mod name;
 mod restore;
 mod retention;
 mod summary;
@@ -140,8 +141,7 @@ impl Backups {
         reason: &str,
         progress: &Progress,
     ) -> Result<UnverifiedBackup, Error> {
-        let taken = copy::copy_locked(self, None, reason, progress).await;
-        self.prune_after(taken)
+        copy::copy_locked(self, None, reason, progress).await
     }
 
     /// Makes a backup in the directory, or as `file`, which is never pruned. Writers wait while
@@ -158,8 +158,15 @@ impl Backups {
         lock_timeout: Duration,
         progress: &Progress,
     ) -> Result<Backup, Error> {
-        let taken = copy::lock_and_copy(self, file, reason, lock_timeout, progress).await;
-        self.prune_after(taken)?.verify(progress).await
+        self.remove_leftovers();
+        let retention = self.retention();
+        let made = match copy::lock_and_copy(self, file, reason, lock_timeout, progress).await {
+            Ok(taken) => taken.verify(progress).await,
+            Err(error) => Err(error),
+        };
+        // After a failure too: repeated failures must not fill the disk.
+        let pruned = retention.prune();
+        made.map(|backup| Backup { pruned, ..backup })
     }
 
     /// Copies the database to a file beside it, on which an upgrade can be tried. Writers wait
@@ -177,9 +184,7 @@ impl Backups {
             folder: files::parent_dir(&self.database).to_owned(),
             ..self.clone()
         };
-        for folder in [&self.folder, &beside.folder] {
-            retention::remove_leftovers(folder, &self.stem);
-        }
+        copy::check_trial_space(self).await?;
         let taken = copy::lock_and_copy(&beside, None, "to try it", lock_timeout, progress).await?;
         Ok(taken.into_trial(self).await)
     }
@@ -213,27 +218,69 @@ impl Backups {
             protected: Some(file.to_owned()),
             ..self.clone()
         };
+        self.remove_leftovers();
+        let retention = backups.retention();
         let restored = restore::restore(&backups, file, known, lock_timeout, progress).await;
-        backups.prune_after(restored)
+        let pruned = retention.prune();
+        let mut restored = restored?;
+        if let Some(backup) = &mut restored.pre_restore {
+            backup.pruned = pruned;
+        }
+        Ok(restored)
     }
 
-    /// Removes the backups beyond `keep` and the leftovers of killed processes. Returns the
-    /// backups that it removed.
-    fn prune(&self) -> Vec<PathBuf> {
+    /// Removes the leftovers of killed processes: partial backups, and copies on which an upgrade
+    /// was tried. The caller does not hold the write lock, for which the services would wait.
+    pub(crate) fn remove_leftovers(&self) {
         if self.discard {
+            return;
+        }
+        for folder in [self.folder.as_path(), files::parent_dir(&self.database)] {
+            retention::remove_leftovers(folder, &self.stem);
+        }
+    }
+
+    /// Returns the retention of a run that makes its backup from now on.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            found: match self.discard {
+                true => Vec::new(),
+                false => retention::backups(&self.folder, &self.stem).unwrap_or_default(),
+            },
+            backups: self.clone(),
+        }
+    }
+}
+
+/// The retention of one run: it prunes only backups that were there before. A backup of the run
+/// itself, or of a run beside it, is never among them.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    backups: Backups,
+    found: Vec<PathBuf>,
+}
+
+impl Retention {
+    /// Prunes if a backup was made since. A run without a backup removes none.
+    pub(crate) fn prune_after_backup(self) -> Vec<PathBuf> {
+        let Backups { folder, stem, .. } = &self.backups;
+        let now = retention::backups(folder, stem).unwrap_or_default();
+        if now.iter().all(|backup| self.found.contains(backup)) {
             return Vec::new();
         }
-        retention::remove_leftovers(files::parent_dir(&self.database), &self.stem);
-        let protected = self.protected.as_deref();
-        retention::prune(&self.folder, &self.stem, self.keep.get(), protected)
+        self.prune()
     }
 
-    /// Prunes after a failure too: repeated failures must not fill the disk.
-    fn prune_after<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        if result.is_err() {
-            self.prune();
-        }
-        result
+    /// Removes the backups beyond `keep`. The caller has released the write lock.
+    pub(crate) fn prune(self) -> Vec<PathBuf> {
+        let Backups {
+            folder,
+            stem,
+            keep,
+            protected,
+            ..
+        } = &self.backups;
+        retention::prune(folder, stem, keep.get(), &self.found, protected.as_deref())
     }
 }
 

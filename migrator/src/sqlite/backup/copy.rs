@@ -70,10 +70,11 @@ impl TrialCopy {
     }
 }
 
-/// Copies the database while the caller holds its write lock.
+/// Copies the database while the caller holds its write lock. `reserved` is the name that the
+/// caller asked for; otherwise the copy gets one in the directory.
 pub(super) async fn copy_locked(
     backups: &Backups,
-    file: Option<&Path>,
+    reserved: Option<PartialBackup>,
     reason: &str,
     progress: &Progress,
 ) -> Result<UnverifiedBackup, Error> {
@@ -82,7 +83,10 @@ pub(super) async fn copy_locked(
     let unreadable = |error| read_error(&backups.database, error);
     let version = history::version(&mut source).await.map_err(unreadable)?;
     let size = summary::size(&mut source).await.map_err(unreadable)?;
-    let partial = reserve(backups, file, time, version)?;
+    let partial = match reserved {
+        Some(partial) => partial,
+        None => reserve(backups, time, version)?,
+    };
     files::check_free_space(partial.target(), size.compacted_bytes())?;
 
     vacuum(&mut source, &partial, size.compacted_bytes(), progress)
@@ -112,6 +116,8 @@ pub(super) async fn lock_and_copy(
 ) -> Result<UnverifiedBackup, Error> {
     let database = &backups.database;
     reject_missing(database)?;
+    // The leftover of a killed process is removed before the services wait for the lock.
+    let reserved = file.map(PartialBackup::at).transpose()?;
     let of_session = |error| match error {
         DatabaseError::Failed(error) => read_error(database, error),
         error => error.into(),
@@ -121,7 +127,7 @@ pub(super) async fn lock_and_copy(
         .map_err(of_session)?;
     let taken = match holder.begin().await {
         Ok(()) => match reject_foreign(holder.connection(), database).await {
-            Ok(()) => copy_locked(backups, file, reason, progress).await,
+            Ok(()) => copy_locked(backups, reserved, reason, progress).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(of_session(error)),
@@ -133,8 +139,8 @@ pub(super) async fn lock_and_copy(
 }
 
 impl UnverifiedBackup {
-    /// Compares the copy with its source, writes the manifest, gives the backup its name and
-    /// prunes old backups. Other processes may write during this.
+    /// Compares the copy with its source, writes the manifest and gives the backup its name. Other
+    /// processes may write during this. Prunes nothing: the caller may hold the write lock.
     ///
     /// # Errors
     ///
@@ -150,11 +156,7 @@ impl UnverifiedBackup {
             ..
         } = self;
         session::close(source).await;
-        let backup = match manifest {
-            Ok(manifest) => publish(backups.clone(), partial, manifest).await,
-            Err(error) => Err(error),
-        };
-        let backup = backups.prune_after(backup)?;
+        let backup = publish(backups, partial, manifest?).await?;
         task.finish();
         Ok(backup)
     }
@@ -209,7 +211,7 @@ pub(super) async fn copy_damaged(
     let version = history::version(&mut source).await.unwrap_or_default();
     let sqlite = summary::sqlite_version(&mut source).await?;
     session::close(source).await;
-    let partial = reserve(backups, None, time, version)?;
+    let partial = reserve(backups, time, version)?;
     let failed = |error: OnlineBackupError| write_error(partial.target(), error);
 
     let mut copy = OnlineBackup::open(partial.path(), &backups.database).map_err(failed)?;
@@ -232,15 +234,25 @@ pub(super) async fn copy_damaged(
     .await
 }
 
-fn reserve(
-    backups: &Backups,
-    file: Option<&Path>,
-    time: DateTime<Utc>,
-    version: i64,
-) -> Result<PartialBackup, Error> {
-    if let Some(file) = file {
-        return PartialBackup::at(file);
-    }
+/// Asks for the room that a trial takes, before its copy is made: for the copy, for the
+/// write-ahead log of an upgrade that writes each page, and for a backup of the copy.
+pub(super) async fn check_trial_space(backups: &Backups) -> Result<(), Error> {
+    let database = &backups.database;
+    let mut source = open(database).await?;
+    let size = summary::size(&mut source).await;
+    session::close(source).await;
+    let size = size.map_err(|error| read_error(database, error))?;
+    let copy = size.compacted_bytes();
+    let backup = if files::is_same_disk(&backups.folder, files::parent_dir(database)) {
+        copy
+    } else {
+        files::check_free_space(&backups.folder.join("a copy"), copy)?;
+        0
+    };
+    files::check_free_space(database, copy + size.wal_bytes() + backup)
+}
+
+fn reserve(backups: &Backups, time: DateTime<Utc>, version: i64) -> Result<PartialBackup, Error> {
     files::create_dir(&backups.folder)?;
     PartialBackup::in_folder(&backups.folder, &backups.stem, time, version)
 }
@@ -299,7 +311,7 @@ fn preliminary_manifest(
     }
 }
 
-/// Syncs a copy, publishes it with its manifest, and prunes old backups.
+/// Syncs a copy, and publishes it with its manifest.
 async fn publish(
     backups: Backups,
     partial: PartialBackup,
@@ -322,7 +334,7 @@ async fn publish(
         Ok(Backup {
             path,
             manifest,
-            pruned: backups.prune(),
+            pruned: Vec::new(),
         })
     };
     blocking(write).await?

@@ -42,6 +42,17 @@ pub enum Error {
         /// The file that exists.
         file: PathBuf,
     },
+    /// Remove the file, or name another.
+    #[error(
+        "{} is in the way and cannot be removed; remove it by hand, or name another file",
+        file.display()
+    )]
+    Obstructed {
+        /// The partial file that another process or user left.
+        file: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// Free disk space.
     #[error(
         "there is no room for {}: it needs {needed} bytes, and {free} are free; \
@@ -224,7 +235,7 @@ impl Error {
                 _ => (Exit::Backup, "BACKUP_FAILED"),
             },
             Self::Folder { .. } => (Exit::Backup, "BACKUP_FOLDER"),
-            Self::Exists { .. } => (Exit::Backup, "BACKUP_EXISTS"),
+            Self::Exists { .. } | Self::Obstructed { .. } => (Exit::Backup, "BACKUP_EXISTS"),
             Self::InsufficientSpace { .. } | Self::DiskFull { .. } => (Exit::Backup, "DISK_FULL"),
             Self::NotWritten { .. } => (Exit::Backup, "BACKUP_NOT_WRITTEN"),
             Self::Damaged { .. } | Self::TooDamaged { .. } => (Exit::Backup, "DATABASE_DAMAGED"),

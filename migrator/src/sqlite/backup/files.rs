@@ -4,22 +4,32 @@
 //! A backup is written to `NAME.partial`, which is locked while its process lives, and renamed
 //! once it is verified. So each file with the name of a backup is complete, and an unlocked
 //! `.partial` was left by a killed process.
+//!
+//! Only regular files are opened or removed. A symbolic link is not followed: it may lead to a file
+//! of another program. A FIFO is not opened: that would wait for another process.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use chrono::{DateTime, Utc};
+use rustix::fs::OFlags;
 
-use super::error::{Error, write_error};
+use super::{
+    error::{Error, write_error},
+    name::{MANIFEST_SUFFIX, PARTIAL_SUFFIX, SQLITE_SUFFIXES, SortKey, backup_of},
+};
 
-pub(super) const PARTIAL_SUFFIX: &str = ".partial";
-pub(super) const MANIFEST_SUFFIX: &str = ".json";
-pub(super) const BACKUP_SUFFIX: &str = ".db";
+/// The number of attempts to reserve a name, while other processes remove leftovers or reserve
+/// names. A process that never succeeds ends with an error instead of a loop.
+const MAX_ATTEMPTS: u32 = 100;
 
 /// Returns the path with a suffix appended to its name.
 pub(super) fn with_suffix(path: &Path, more: &str) -> PathBuf {
@@ -58,7 +68,8 @@ pub(super) fn check_free_space(file: &Path, needed: u64) -> Result<(), Error> {
         source: source.into(),
     })?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= needed {
+    // A file system without a size, such as ramfs, has no blocks.
+    if free >= needed || disk.f_blocks == 0 {
         return Ok(());
     }
     Err(Error::InsufficientSpace {
@@ -72,6 +83,14 @@ pub(super) fn check_free_space(file: &Path, needed: u64) -> Result<(), Error> {
 /// drop the POSIX locks that this process holds on it.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     have_same_inode(fs::metadata(one), fs::metadata(other))
+}
+
+/// Reports whether a directory is on the disk of another one. A missing directory will be.
+pub(super) fn is_same_disk(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev(),
+        _ => true,
+    }
 }
 
 fn have_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
@@ -91,94 +110,101 @@ pub(super) struct PartialBackup {
 }
 
 impl PartialBackup {
-    /// Reserves the name of a backup of this moment in a directory.
+    /// Reserves a name that follows those of all backups in a directory. The caller may hold the
+    /// write lock, thus no leftover is opened or removed.
     pub(super) fn in_folder(
         folder: &Path,
         stem: &str,
         time: DateTime<Utc>,
         version: i64,
     ) -> Result<Self, Error> {
-        let time = time.format("%Y%m%dT%H%M%S%.3fZ");
-        let mut number = 1_u32;
-        loop {
-            let more = match number {
-                1 => String::new(),
-                number => format!("-{number}"),
-            };
-            let name = format!("{stem}-{time}-v{version:04}{more}{BACKUP_SUFFIX}");
-            match Self::reserve(&folder.join(name)) {
-                Ok(partial) => return Ok(partial),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(source) => {
-                    return Err(Error::Folder {
-                        folder: folder.to_owned(),
-                        source,
-                    });
-                }
+        let failed = |source| Error::Folder {
+            folder: folder.to_owned(),
+            source,
+        };
+        let newest = newest(folder, stem).map_err(failed)?;
+        let mut key = SortKey::at(time).after(newest);
+        for _ in 0..MAX_ATTEMPTS {
+            let target = folder.join(key.name(stem, version));
+            if let Some(partial) = Self::create(&target).map_err(failed)? {
+                return Ok(partial);
             }
+            key = key.next();
         }
+        Err(failed(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Reserves the given name.
+    /// Reserves the given name. The leftover of a killed process is replaced.
     pub(super) fn at(asked: &Path) -> Result<Self, Error> {
-        Self::reserve(asked).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => {
-                // The file, its manifest, or else the partial file of another process.
-                let mut there = [asked.to_owned(), manifest_path(asked)].into_iter();
-                let file = there.find(|file| file.symlink_metadata().is_ok());
-                let file = file.unwrap_or_else(|| with_suffix(asked, PARTIAL_SUFFIX));
-                Error::Exists { file }
+        let path = with_suffix(asked, PARTIAL_SUFFIX);
+        for _ in 0..MAX_ATTEMPTS {
+            let created = Self::create(asked).map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Folder {
+                    folder: parent_dir(asked).to_owned(),
+                    source,
+                },
+                _ => write_error(asked, source),
+            })?;
+            if let Some(partial) = created {
+                return Ok(partial);
             }
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Folder {
-                folder: parent_dir(asked).to_owned(),
-                source,
-            },
-            _ => write_error(asked, source),
-        })
+            let mut there = [asked.to_owned(), manifest_path(asked)].into_iter();
+            if let Some(file) = there.find(|file| is_taken(file)) {
+                return Err(Error::Exists { file });
+            }
+            if !is_taken(&path) {
+                // SQLite would read a journal that lies beside the new file.
+                match files_beside(&path).into_iter().find(|file| is_taken(file)) {
+                    Some(file) => return Err(Error::Exists { file }),
+                    None => continue,
+                }
+            }
+            match remove_abandoned(&path) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(source) => return Err(Error::Obstructed { file: path, source }),
+            }
+        }
+        // Another process writes it.
+        Err(Error::Exists { file: path })
     }
 
-    /// Creates the empty file with mode 0600. The leftover of a killed process is replaced.
-    fn reserve(target: &Path) -> io::Result<Self> {
+    /// Creates the empty file with mode 0600. Returns `None` if the name is taken: by a backup or a
+    /// partial file, by a manifest, or by a file of SQLite.
+    fn create(target: &Path) -> io::Result<Option<Self>> {
         let path = with_suffix(target, PARTIAL_SUFFIX);
-        loop {
-            let made = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path);
-            let file = match made {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if remove_abandoned(&path)? {
-                        continue;
-                    }
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-            };
-            // Another process that cleans up may hold the lock already.
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => continue,
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-            if !is_at(&file, &path) {
-                continue;
-            }
-            // Only under the lock no other process can take the name. An existing file is never
-            // overwritten, nor a manifest without its backup.
-            let taken = |path: &Path| path.symlink_metadata().is_ok();
-            if taken(target) || taken(&manifest_path(target)) {
-                fs::remove_file(&path)?;
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            return Ok(Self {
-                target: target.to_owned(),
-                path,
-                file,
-            });
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        let file = match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            made => made?,
+        };
+        // Another process that removes leftovers may hold the lock already.
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        if !is_at(&file, &path) {
+            return Ok(None);
+        }
+        // Only under the lock no other process can take the name. An existing file is never
+        // overwritten, nor a manifest without its backup.
+        let mut others = files_beside(&path);
+        others.extend([target.to_owned(), manifest_path(target)]);
+        if others.iter().any(|file| is_taken(file)) {
+            fs::remove_file(&path)?;
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            target: target.to_owned(),
+            path,
+            file,
+        }))
     }
 
     /// Returns the path of the partial file.
@@ -211,8 +237,7 @@ impl PartialBackup {
         let partial = with_suffix(&target, PARTIAL_SUFFIX);
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&partial)?;
         file.write_all(manifest)?;
@@ -230,8 +255,10 @@ impl Drop for PartialBackup {
     /// A published file has another name by now. The lock is still held, so no other process can
     /// have reused the name of the partial file.
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) {
-            remove_partial(&self.path);
+        if is_at(&self.file, &self.path)
+            && let Err(error) = remove_partial(&self.path)
+        {
+            tracing::warn!(file = %self.path.display(), %error, "partial backup was not removed");
         }
     }
 }
@@ -241,9 +268,48 @@ fn is_at(file: &File, path: &Path) -> bool {
     have_same_inode(file.metadata(), path.symlink_metadata())
 }
 
+/// Reports whether a path leads to a file of any kind.
+pub(super) fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Opens a regular file. Anything else is neither followed nor opened nor waited for.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    let is_regular = |kind: &Metadata| match kind.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    // Opening a device may have an effect. The flags are for a file that is replaced in between.
+    is_regular(&path.symlink_metadata()?)?;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    is_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Returns the newest key in a directory, also that of an unfinished backup.
+fn newest(folder: &Path, stem: &str) -> io::Result<Option<SortKey>> {
+    let mut newest = None;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let key = name
+            .to_str()
+            .and_then(|name| SortKey::from_name(backup_of(name), stem));
+        newest = newest.max(key);
+    }
+    Ok(newest)
+}
+
 /// Removes a partial backup unless its process is alive. Returns whether it is gone.
+///
+/// # Errors
+///
+/// The reason for which it can neither be locked nor removed.
 pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
@@ -254,24 +320,45 @@ pub(super) fn remove_abandoned(path: &Path) -> io::Result<bool> {
         Err(TryLockError::Error(error)) => return Err(error),
     }
     if is_at(&file, path) {
-        remove_partial(path);
+        remove_partial(path)?;
     }
     Ok(true)
 }
 
-/// Removes a partial backup and the files beside it. The next run retries any failure.
-fn remove_partial(path: &Path) {
-    let name = path.as_os_str().to_string_lossy();
-    let target = PathBuf::from(name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(&name));
-    let manifest = with_suffix(&manifest_path(&target), PARTIAL_SUFFIX);
-    let beside = ["-journal", "-wal", "-shm"].map(|end| with_suffix(path, end));
-    for file in beside.into_iter().chain([manifest, path.to_owned()]) {
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(file = %file.display(), %error, "partial backup was not removed");
-            }
-            _ => {}
+/// Removes a partial backup and, before it, the files beside it. The next run retries a failure.
+fn remove_partial(path: &Path) -> io::Result<()> {
+    for file in files_beside(path) {
+        if let Err(error) = remove_regular(&file) {
+            tracing::debug!(file = %file.display(), %error, "file was not removed");
         }
+    }
+    remove_regular(path)
+}
+
+/// Returns the paths of the files beside a partial backup: those of SQLite, and its manifest.
+fn files_beside(partial: &Path) -> Vec<PathBuf> {
+    let mut target = partial.as_os_str().as_bytes();
+    target = target
+        .strip_suffix(PARTIAL_SUFFIX.as_bytes())
+        .unwrap_or(target);
+    let manifest = manifest_path(Path::new(OsStr::from_bytes(target)));
+    SQLITE_SUFFIXES
+        .map(|end| with_suffix(partial, end))
+        .into_iter()
+        .chain([with_suffix(&manifest, PARTIAL_SUFFIX)])
+        .collect()
+}
+
+/// Removes a regular file. A missing one is no failure, and anything else is left alone.
+pub(super) fn remove_regular(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        Ok(_) => Err(io::Error::other("it is not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

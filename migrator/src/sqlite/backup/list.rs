@@ -1,7 +1,7 @@
 //! Lists the backups of a directory for people and for programs. Reads their manifests, and
 //! opens no backup.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
@@ -72,7 +72,7 @@ pub(super) fn list(backups: &Backups) -> Result<Listing, Error> {
 
 /// Describes one backup, or returns `None` if it was removed in the meantime.
 fn describe(path: PathBuf) -> Option<ListedBackup> {
-    let bytes = fs::metadata(&path).ok()?.len();
+    let bytes = path.symlink_metadata().ok()?.len();
     let manifest = Manifest::read(&path).unwrap_or_else(|error| {
         tracing::debug!(%error, "manifest cannot be read");
         None

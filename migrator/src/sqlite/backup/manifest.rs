@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -11,7 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{error::Error, files::manifest_path, summary::Summary};
+use super::{
+    error::Error,
+    files::{manifest_path, open_regular},
+    summary::Summary,
+};
 use crate::state::catalog::hex;
 
 /// The JSON file beside a backup.
@@ -48,10 +52,11 @@ impl Manifest {
             file: file.clone(),
             source,
         };
-        match fs::read(&file) {
+        let mut json = Vec::new();
+        match open_regular(&file).and_then(|mut file| file.read_to_end(&mut json)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error.into())),
-            Ok(json) => match serde_json::from_slice(&json) {
+            Ok(_) => match serde_json::from_slice(&json) {
                 Ok(record) => Ok(Some(record)),
                 Err(error) => Err(failed(error.into())),
             },

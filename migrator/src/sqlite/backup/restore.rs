@@ -18,6 +18,7 @@ use super::{
     error::{Error, backup_file_error, restore_error, write_error},
     files,
     manifest::{Manifest, length_and_sha256},
+    name::SQLITE_SUFFIXES,
     summary::{self, DatabaseSize, Summary},
 };
 use crate::{
@@ -127,6 +128,15 @@ async fn verify_backup(
             });
         }
         Ok(_) => {}
+    }
+    // SQLite would read them as the journal or the log of the backup.
+    let mut beside = SQLITE_SUFFIXES
+        .map(|end| files::with_suffix(file, end))
+        .into_iter();
+    let is_other = |found: fs::Metadata| !found.is_file();
+    if let Some(other) = beside.find(|path| path.symlink_metadata().is_ok_and(is_other)) {
+        let why = format!("{} is not a regular file", other.display());
+        return Err(Error::not_a_backup(file, &why));
     }
     let task = progress.start("checking the backup", 0);
     if let Some(manifest) = Manifest::read(file)? {

@@ -7,10 +7,8 @@ use std::{
 
 use super::{
     error::Error,
-    files::{
-        BACKUP_SUFFIX, MANIFEST_SUFFIX, PARTIAL_SUFFIX, is_same, manifest_path, remove_abandoned,
-        with_suffix,
-    },
+    files::{is_same, is_taken, manifest_path, remove_abandoned, remove_regular, with_suffix},
+    name::{PARTIAL_SUFFIX, SortKey, backup_of},
 };
 
 /// Returns the backups of one database in a directory, newest first. A missing directory has
@@ -28,6 +26,10 @@ pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> 
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(failed)?;
+        // The type is that of the entry itself: a link to a backup is not one.
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
         let name = entry.file_name();
         if let Some(age) = name
             .to_str()
@@ -40,38 +42,17 @@ pub(super) fn backups(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> 
     Ok(found.into_iter().rev().map(|(_, path)| path).collect())
 }
 
-/// The sort key of a backup: its time, and its number within that millisecond.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SortKey(String, u32);
-
-impl SortKey {
-    /// Parses the name of a backup. Returns `None` for any other name.
-    fn from_name(name: &str, stem: &str) -> Option<Self> {
-        let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
-        let mut parts = rest.strip_suffix(BACKUP_SUFFIX)?.split('-');
-        let (time, version) = (parts.next()?, parts.next()?);
-        let number = parts.next().map_or(Some(1), |number| number.parse().ok())?;
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let shape: String = time
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
-        (parts.next().is_none()
-            && shape == "00000000T000000.000Z"
-            && version.strip_prefix('v').is_some_and(digits))
-        .then(|| Self(time.to_owned(), number))
-    }
-}
-
-/// Removes all but the newest `keep` backups and the protected one, and the leftovers of killed
-/// processes. A failure is only logged, since the newest backup is good even so.
+/// Removes all but the newest `keep` backups. Removes only those of `removable`, and not the
+/// protected one. Returns the removed ones. A failure is only logged, since the newest backup is
+/// good even so.
 pub(super) fn prune(
     folder: &Path,
     stem: &str,
     keep: usize,
+    removable: &[PathBuf],
     protected: Option<&Path>,
 ) -> Vec<PathBuf> {
-    remove_leftovers(folder, stem);
+    let mut removed = Vec::new();
     let backups = match backups(folder, stem) {
         Ok(backups) => backups,
         Err(error) => {
@@ -79,17 +60,18 @@ pub(super) fn prune(
             return Vec::new();
         }
     };
-    let mut removed = Vec::new();
     for backup in backups.into_iter().skip(keep) {
-        if protected.is_some_and(|protected| is_same(protected, &backup)) {
+        if !removable.contains(&backup)
+            || protected.is_some_and(|protected| is_same(protected, &backup))
+        {
             continue;
         }
-        if let Err(error) = fs::remove_file(&backup) {
+        if let Err(error) = remove_regular(&backup) {
             tracing::warn!(file = %backup.display(), %error, "old backup was not pruned");
             continue;
         }
         // A later run would remove the manifest too.
-        let _ = fs::remove_file(manifest_path(&backup));
+        let _ = remove_regular(&manifest_path(&backup));
         removed.push(backup);
     }
     removed
@@ -102,27 +84,24 @@ pub(super) fn remove_leftovers(folder: &Path, stem: &str) {
     };
     for name in entries.flatten().map(|entry| entry.file_name()) {
         let Some(name) = name.to_str() else { continue };
-        let whole = name.strip_suffix(PARTIAL_SUFFIX).unwrap_or(name);
-        let backup = whole.strip_suffix(MANIFEST_SUFFIX).unwrap_or(whole);
+        let backup = backup_of(name);
         if backup == name || SortKey::from_name(backup, stem).is_none() {
             continue;
         }
         let backup = folder.join(backup);
         let partial = with_suffix(&backup, PARTIAL_SUFFIX);
-        if partial.exists() {
-            match remove_abandoned(&partial) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    tracing::warn!(file = %partial.display(), %error, "partial backup was not removed");
-                    continue;
-                }
+        match remove_abandoned(&partial) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                tracing::warn!(file = %partial.display(), %error, "partial backup was not removed");
+                continue;
             }
         }
         // The backup is looked at last: a publishing process renames the manifest first.
         let file = folder.join(name);
-        if file != partial && (!backup.exists() || name.ends_with(PARTIAL_SUFFIX)) {
-            let _ = fs::remove_file(file);
+        if file != manifest_path(&backup) || !is_taken(&backup) {
+            let _ = remove_regular(&file);
         }
     }
 }
@@ -132,30 +111,6 @@ mod tests {
     use chrono::DateTime;
 
     use super::{super::files::PartialBackup, *};
-
-    #[test]
-    fn only_backup_names_of_the_database_are_parsed() {
-        for name in [
-            "microblog-20261124T065018.123Z-v0002.db",
-            "microblog-20261124T065018.123Z-v12345-2.db",
-        ] {
-            assert!(SortKey::from_name(name, "microblog").is_some(), "{name}");
-        }
-        for name in [
-            "microblog.db",
-            "microblog-mine.db",
-            "microblog-20261124T065018.123Z-v0002.db.json",
-            "microblog-20261124T065018.123Z-v0002.db.partial",
-            "microblog-20261124T065018.123Z-v0002-b.db",
-            "microblog-20261124T065018.123Z-v0002-2-3.db",
-            "microblog-20261124T065018.123Z-v.db",
-            "microblog-20261124T065018Z-v0002.db",
-            "other-20261124T065018.123Z-v0002.db",
-            "microblog-old-20261124T065018.123Z-v0002.db",
-        ] {
-            assert!(SortKey::from_name(name, "microblog").is_none(), "{name}");
-        }
-    }
 
     #[test]
     fn backups_of_one_millisecond_get_ordered_names() {
@@ -176,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn pruning_spares_partial_backups_of_live_processes() {
+    fn cleaning_up_spares_partial_backups_of_live_processes() {
         let folder = tempfile::tempdir().unwrap();
         let name = |n: u32| format!("a-19700101T000000.00{n}Z-v0001.db");
         let writing = PartialBackup::at(&folder.path().join(name(1))).unwrap();
@@ -186,14 +141,14 @@ mod tests {
             format!("{}.json", name(2)),
             format!("{}.json.partial", name(3)),
             format!("{}.json", name(4)),
+            format!("{}.partial-wal", name(5)),
         ] {
             fs::write(folder.path().join(left), "").unwrap();
         }
         fs::write(folder.path().join("notes.partial"), "").unwrap();
 
-        let removed = prune(folder.path(), "a", 1, None);
+        remove_leftovers(folder.path(), "a");
 
-        assert!(removed.is_empty());
         assert!(writing.path().exists());
         let mut names: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
