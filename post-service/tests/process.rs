@@ -4,6 +4,8 @@
 
 #[path = "../../tests/support/container.rs"]
 mod container;
+#[path = "../../tests/support/log.rs"]
+mod log;
 #[path = "../../tests/support/namespace.rs"]
 mod namespace;
 #[path = "../../tests/support/process.rs"]

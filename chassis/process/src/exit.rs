@@ -15,11 +15,7 @@ pub(crate) const CONFIG: u8 = 78;
 /// Writes the line that tells why the process ends, in the format of the log. Returns the exit
 /// code.
 pub(crate) fn exit_with(format: LogFormat, line: &str, exit_code: u8) -> ExitCode {
-    let line = redact(line);
-    match format {
-        LogFormat::Text => eprintln!("error: {line}"),
-        LogFormat::Json => logging::log_exit(&line, exit_code),
-    }
+    logging::log_exit(format, &redact(line), exit_code);
     ExitCode::from(exit_code)
 }
 

@@ -21,6 +21,7 @@ pub use self::{
     exit::{usage_error, usage_message},
     exit_error::ExitError,
     file_settings::parse,
+    logging::flush as flush_log,
     redaction::redact,
     run::{main, start},
     signals::{shutdown_on_signals, until_signal},

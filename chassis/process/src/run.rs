@@ -63,7 +63,10 @@ pub fn start<T: Termination>(
             result
         });
     match result {
-        Ok(done) => done.report(),
+        Ok(done) => {
+            logging::flush();
+            done.report()
+        }
         Err(error) => exit_with(logs.log_format, &error.to_string(), error.exit_code()),
     }
 }

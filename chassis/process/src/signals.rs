@@ -11,7 +11,7 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::ExitError;
+use crate::{ExitError, logging};
 
 /// The time that blocking tasks of the runtime get to end when the process ends. Their results are
 /// no longer needed.
@@ -48,6 +48,7 @@ pub fn shutdown_on_signals() -> Result<CancellationToken, ExitError> {
             // The kernel and the shell both send SIGHUP when one terminal closes.
             if code != HANGUP {
                 tracing::warn!("second signal received; exiting immediately");
+                logging::flush();
                 std::process::exit(code.into());
             }
         }
@@ -118,6 +119,7 @@ pub async fn until_signal<T>(
         let _ = send.send(code);
         // The work cannot be dropped while it blocks in a system call: exit without it.
         tokio::time::sleep(2 * RUNTIME_SHUTDOWN_TIMEOUT).await;
+        logging::flush();
         std::process::exit(code.into());
     });
     let work = pin!(work);

@@ -29,6 +29,7 @@ impl Output {
             let text = result.to_string();
             format!("{}\n", text.strip_suffix('\n').unwrap_or(&text))
         };
+        process::flush_log();
         // The command succeeded, even if stdout is closed.
         let _ = io::stdout().write_all(process::redact(&output).as_bytes());
         exit.into()
@@ -58,6 +59,7 @@ impl Output {
     }
 
     fn print_failure(self, exit_code: u8, line: &str, details: Map<String, Value>) -> ExitCode {
+        process::flush_log();
         if self.json {
             let object = self.object(exit_code, "error", details.into());
             let _ = io::stdout().write_all(process::redact(&object).as_bytes());

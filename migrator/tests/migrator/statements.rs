@@ -104,7 +104,7 @@ async fn the_report_has_each_statement_with_its_rows() {
         .collect();
     assert_eq!(told, [(1, 0), (2, 3), (3, 2), (4, 0), (5, 1)]);
     assert_eq!(statements[3].sql, "create index a_b on a (b)");
-    let sum = statements.iter().map(|executed| executed.elapsed).sum();
+    let sum: std::time::Duration = statements.iter().map(|executed| executed.elapsed).sum();
     assert_eq!(report.steps[0].elapsed, sum);
 }
 
