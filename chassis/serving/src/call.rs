@@ -42,7 +42,7 @@ use crate::{
     call_context::CallContext,
     health::Phase,
     length_prefixed,
-    limiter::MemoryLimit,
+    limiter::{MemoryLimit, Overloaded},
     request_id::RequestId,
     status::{self, Metadata},
 };
@@ -265,8 +265,9 @@ async fn drive_handler(
     .await
 }
 
-/// Admits a call, or rejects it: if too many bytes are buffered, its deadline has passed, or the
-/// server is not ready. Admin calls are exempt from the last one.
+/// Admits a call, or rejects it: if too many bytes are buffered, its deadline has passed, its
+/// connection is in the reserve, or the server is not ready. Admin calls are exempt from the last
+/// two.
 fn admit(
     server: &ServerContext,
     method: MethodInfo,
@@ -274,15 +275,22 @@ fn admit(
     now: Instant,
     guards: &CallGuards,
 ) -> Result<(), Status> {
-    if let Err(MemoryLimit) = meta.call {
-        return Err(status::memory_limit(server.domain));
-    }
+    let call = meta
+        .call
+        .as_ref()
+        .map_err(|MemoryLimit| status::memory_limit(server.domain))?;
     if guards.is_over_at(now) {
         return Err(deadline::exceeded(server.domain));
     }
     if method.admin {
         return Ok(());
     }
+    call.leave_reserve().map_err(|Overloaded| {
+        status::overloaded(
+            server.domain,
+            "the limit of connections is reached; try again later",
+        )
+    })?;
     if *server.phase.borrow() == Phase::Starting {
         return Err(status::unavailable(
             server.domain,

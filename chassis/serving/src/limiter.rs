@@ -1,25 +1,31 @@
-//! Bounds what clients can make a server hold: bytes of requests, responses and open calls, and
-//! places of running calls.
+//! Bounds what clients can make a server hold: bytes of requests, responses and open calls, places
+//! of running calls, and connections.
 //!
 //! Each connection has a share of the bytes. A small part of it is guaranteed, so that other
 //! connections cannot exhaust it; the rest comes from a pool that all connections use. When the pool
 //! is exhausted, the connection that holds the most bytes is aborted. The limiter does not know why
 //! bytes are reserved.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 use tokio_util::sync::CancellationToken;
 
+use self::connections::{ConnectionPlaces, RESERVE};
 pub(crate) use self::{
+    connections::Connection,
     metered_bytes::MeteredBytes,
     open_call::{OpenCall, UNRESERVED_BYTES},
     share::Share,
 };
 use crate::settings::ServerSettings;
 
+mod connections;
 mod metered_bytes;
 mod open_call;
 mod share;
@@ -51,6 +57,10 @@ pub(crate) struct Limiter {
     max_places: usize,
     /// The number of running calls.
     places_used: AtomicUsize,
+    max_connections: usize,
+    connections: ConnectionPlaces,
+    /// The start of the times in the shares.
+    start: Instant,
     shares: Mutex<Vec<Weak<Share>>>,
 }
 
@@ -58,20 +68,24 @@ impl Limiter {
     /// Creates the limiter of a server without connections.
     pub(crate) fn new(settings: &ServerSettings) -> Arc<Self> {
         let quarter = settings.max_buffered_bytes.get() / 4;
+        let max_connections = settings.max_connections.get();
         Arc::new(Self {
             max_buffered_bytes: settings.max_buffered_bytes.get(),
-            guaranteed_bytes: quarter / settings.max_connections,
+            guaranteed_bytes: quarter / (max_connections + RESERVE),
             max_share: quarter,
             pool_limit: 2 * quarter,
             pool_used: AtomicUsize::new(0),
             max_places: settings.max_concurrent_calls.get(),
             places_used: AtomicUsize::new(0),
+            max_connections,
+            connections: ConnectionPlaces::new(max_connections),
+            start: Instant::now(),
             shares: Mutex::default(),
         })
     }
 
     /// Adds a connection, which `abort` aborts.
-    pub(crate) fn add_share(self: &Arc<Self>, abort: CancellationToken) -> Arc<Share> {
+    fn add_share(self: &Arc<Self>, abort: CancellationToken) -> Arc<Share> {
         let share = Arc::new(Share::new(Arc::clone(self), abort));
         let mut shares = self.lock();
         shares.retain(|share| share.strong_count() > 0);
@@ -130,6 +144,11 @@ impl Limiter {
         }
         self.leave_place();
         Err(Overloaded)
+    }
+
+    /// Returns the time in milliseconds since the start of the server.
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn leave_place(&self) {

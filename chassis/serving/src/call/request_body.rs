@@ -76,12 +76,12 @@ impl<B> RequestBody<B> {
         Ok(())
     }
 
-    /// Takes the place of the call, once.
+    /// Starts the call, once.
     fn complete(&mut self) -> Result<(), Status> {
-        if std::mem::replace(&mut self.complete, true) || !self.limits.needs_place {
+        if std::mem::replace(&mut self.complete, true) {
             return Ok(());
         }
-        self.call.take_place().map_err(|_| {
+        self.call.start(self.limits.needs_place).map_err(|_| {
             status::overloaded(
                 self.limits.domain,
                 "the limit of concurrent calls is reached; try again later",

@@ -25,6 +25,8 @@ pub(crate) struct OpenCall {
     reserved: AtomicUsize,
     /// The bytes that are reserved for the next frame of the response.
     frame: AtomicUsize,
+    /// The request is complete.
+    started: AtomicBool,
     has_place: AtomicBool,
     pending_response: OnceLock<PendingResponse>,
 }
@@ -41,6 +43,7 @@ impl OpenCall {
             share: Arc::clone(share),
             reserved: AtomicUsize::new(CALL_BYTES),
             frame: AtomicUsize::new(0),
+            started: AtomicBool::new(false),
             has_place: AtomicBool::new(false),
             pending_response: OnceLock::new(),
         }))
@@ -76,10 +79,20 @@ impl OpenCall {
         self.share.release(bytes);
     }
 
-    /// Takes the place of a running call.
-    pub(crate) fn take_place(&self) -> Result<(), Overloaded> {
-        self.share.limiter.take_place()?;
-        self.has_place.store(true, Relaxed);
+    /// Leaves the reserve of connections, whose calls cannot run.
+    pub(crate) fn leave_reserve(&self) -> Result<(), Overloaded> {
+        self.share.leave_reserve()
+    }
+
+    /// Starts the call when its request is complete. Takes the place of a running call if the call
+    /// needs one.
+    pub(crate) fn start(&self, needs_place: bool) -> Result<(), Overloaded> {
+        if needs_place {
+            self.share.limiter.take_place()?;
+            self.has_place.store(true, Relaxed);
+        }
+        self.share.start_call();
+        self.started.store(true, Relaxed);
         Ok(())
     }
 
@@ -101,6 +114,9 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.leave_place();
+        if *self.started.get_mut() {
+            self.share.end_call();
+        }
         self.share.release(*self.reserved.get_mut());
     }
 }

@@ -1,10 +1,11 @@
 //! The share of one connection: the bytes that it holds.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{Limiter, MemoryLimit};
@@ -16,6 +17,14 @@ pub(crate) struct Share {
     pub(super) limiter: Arc<Limiter>,
     /// The bytes that the connection holds.
     used: AtomicUsize,
+    /// The number of calls whose request is complete.
+    running: AtomicUsize,
+    /// The time when the last call ended, in milliseconds since the start of the server.
+    pub(super) idle_since: AtomicU64,
+    /// The connection serves health and reflection only.
+    pub(super) in_reserve: AtomicBool,
+    /// The place of the connection.
+    pub(super) permit: Mutex<Option<OwnedSemaphorePermit>>,
     /// Aborts the connection.
     pub(super) abort: CancellationToken,
     /// Tracks the responses that the client does not read.
@@ -25,11 +34,31 @@ pub(crate) struct Share {
 impl Share {
     pub(super) fn new(limiter: Arc<Limiter>, abort: CancellationToken) -> Self {
         Self {
+            running: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(limiter.now()),
+            in_reserve: AtomicBool::new(false),
+            permit: Mutex::default(),
             limiter,
             used: AtomicUsize::new(0),
             abort,
             stall: StallDetector::default(),
         }
+    }
+
+    /// Counts a call whose request is complete, until [`Share::end_call`].
+    pub(super) fn start_call(&self) {
+        self.running.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end_call(&self) {
+        self.idle_since.store(self.limiter.now(), Relaxed);
+        self.running.fetch_sub(1, Relaxed);
+    }
+
+    /// Reports whether no call runs. An incomplete request does not count: otherwise a client could
+    /// keep its connections with requests that it never completes.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.load(Relaxed) == 0
     }
 
     /// Returns the token that aborts the connection.
@@ -89,11 +118,11 @@ mod tests {
     use super::*;
     use crate::settings::ServerSettings;
 
-    /// Returns a limiter of 4000 bytes: each of 10 connections has 100 bytes, and at most 1000.
+    /// Returns a limiter of 4000 bytes: each of 2 + 8 connections has 100 bytes, and at most 1000.
     fn limiter() -> Arc<Limiter> {
         Limiter::new(&ServerSettings {
             max_buffered_bytes: NonZeroUsize::new(4000).unwrap(),
-            max_connections: NonZeroUsize::new(10).unwrap(),
+            max_connections: NonZeroUsize::MIN.saturating_add(1),
             ..ServerSettings::default()
         })
     }

@@ -10,10 +10,7 @@ use std::{
 };
 
 use futures::Stream;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -69,8 +66,6 @@ pub fn loopback_for_unspecified(mut address: SocketAddr) -> SocketAddr {
 /// The connections of a server. Dropping this aborts them.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    capacity: usize,
-    permits: Arc<Semaphore>,
     limiter: Arc<Limiter>,
     limits: HttpIoLimits,
     keepalive: TcpKeepalive,
@@ -83,10 +78,7 @@ pub(crate) struct Connections {
 impl Connections {
     /// Starts without connections, with the limits of `settings`.
     pub(crate) fn new(settings: &ServerSettings, limiter: Arc<Limiter>) -> Self {
-        let capacity = settings.max_connections.get();
         Self {
-            capacity,
-            permits: Arc::new(Semaphore::new(capacity)),
             limiter,
             limits: HttpIoLimits {
                 header_read_timeout: settings.header_read_timeout,
@@ -120,20 +112,19 @@ impl Connections {
     }
 
     /// Returns an endless stream of the connections that `listener` accepts. While the limit is
-    /// reached, new connections wait in the accept backlog.
+    /// reached and calls run on all of them, new connections wait in the accept backlog.
     pub(crate) fn accept(&self, listener: TcpListener) -> impl Stream<Item = Socket> + use<> {
-        let (permits, max_connections) = (Arc::clone(&self.permits), self.capacity);
         // A strong clone would count as a connection.
         let open = Arc::downgrade(&self.open);
         let (keepalive, abort) = (self.keepalive, self.abort.clone());
         let limiter = Arc::clone(&self.limiter);
         async_stream::stream! {
             let mut is_full = false;
-            while let Some(permit) = acquire_permit(&permits, max_connections, &mut is_full).await {
+            loop {
                 let stream = accept_with_backoff(&listener).await;
-                let Some(open) = open.upgrade() else { return };
-                let share = limiter.add_share(abort.child_token());
-                yield Socket::new(stream, keepalive, share, permit, open);
+                let admitted = limiter.admit_connection(abort.child_token(), &mut is_full).await;
+                let (Some(connection), Some(open)) = (admitted, open.upgrade()) else { return };
+                yield Socket::new(stream, keepalive, connection, open);
             }
         }
     }
@@ -143,26 +134,6 @@ impl Drop for Connections {
     fn drop(&mut self) {
         self.abort_all();
     }
-}
-
-/// Waits for the permit of one connection. `is_full` remembers that the limit was reached, so that
-/// this is logged once until a permit is free again.
-async fn acquire_permit(
-    permits: &Arc<Semaphore>,
-    max_connections: usize,
-    is_full: &mut bool,
-) -> Option<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        *is_full = false;
-        return Some(permit);
-    }
-    if !std::mem::replace(is_full, true) {
-        tracing::warn!(
-            max_connections,
-            "connection limit reached; new connections wait in the accept backlog"
-        );
-    }
-    Arc::clone(permits).acquire_owned().await.ok()
 }
 
 /// Accepts the next connection. Retries with a backoff until that succeeds.

@@ -200,7 +200,6 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
-        sync::Semaphore,
     };
 
     use super::*;
@@ -213,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn tcp_keepalive_is_enabled_for_http_1_only() {
         let settings = ServerSettings::default();
-        let permits = Arc::new(Semaphore::new(1));
+        let limiter = Limiter::new(&settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
 
@@ -221,11 +220,14 @@ mod tests {
             let mut client = TcpStream::connect(address).await.unwrap();
             client.write_all(sent).await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
+            let connection = limiter
+                .admit_connection(CancellationToken::new(), &mut false)
+                .await
+                .unwrap();
             let socket = Socket::new(
                 stream,
                 TcpKeepalive::from_settings(&settings),
-                Limiter::new(&settings).add_share(CancellationToken::new()),
-                Arc::clone(&permits).acquire_owned().await.unwrap(),
+                connection,
                 Arc::default(),
             );
             let limits = HttpIoLimits {

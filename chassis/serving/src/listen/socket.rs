@@ -1,4 +1,4 @@
-//! The TCP socket of an accepted connection, below TLS and HTTP: its connection permit, the signal
+//! The TCP socket of an accepted connection, below TLS and HTTP: its place among the connections, the signal
 //! that aborts it, and TCP keepalive.
 //!
 //! It does not interpret the bytes.
@@ -17,11 +17,13 @@ use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::{limiter::Share, settings::ServerSettings};
+use crate::{
+    limiter::{Connection, Share},
+    settings::ServerSettings,
+};
 
 /// The longest keepalive time that Linux accepts: 32,767 s, about 9 h.
 const MAX_KEEPIDLE: Duration = Duration::from_secs(32_767);
@@ -60,29 +62,26 @@ impl TcpKeepalive {
 pub(crate) struct Socket {
     stream: TcpStream,
     keepalive: TcpKeepalive,
-    share: Arc<Share>,
+    connection: Connection,
     /// Wakes the task of the connection when it is aborted.
     aborted: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
     _open: Arc<()>,
 }
 
 impl Socket {
-    /// Wraps an accepted stream. It holds `permit`, counts as open by its clone of `open`, and is
-    /// aborted through `share`.
+    /// Wraps an accepted stream. It has the place of `connection`, which aborts it, and counts as open
+    /// by its clone of `open`.
     pub(crate) fn new(
         stream: TcpStream,
         keepalive: TcpKeepalive,
-        share: Arc<Share>,
-        permit: OwnedSemaphorePermit,
+        connection: Connection,
         open: Arc<()>,
     ) -> Self {
         Self {
             stream,
             keepalive,
-            aborted: Box::pin(share.abort_signal().cancelled_owned()),
-            share,
-            _permit: permit,
+            aborted: Box::pin(connection.abort_signal().cancelled_owned()),
+            connection,
             _open: open,
         }
     }
@@ -95,7 +94,7 @@ impl Socket {
 
     /// Returns the share of the connection.
     pub(crate) fn share(&self) -> &Arc<Share> {
-        &self.share
+        &self.connection
     }
 
     /// Enables TCP keepalive.
@@ -106,7 +105,7 @@ impl Socket {
 
     /// Fails if the socket was aborted. The last read has registered the task to be woken then.
     fn check_write(&self) -> io::Result<()> {
-        if self.share.is_aborted() {
+        if self.connection.is_aborted() {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         Ok(())

@@ -93,29 +93,59 @@ async fn a_connection_of_another_protocol_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_above_the_limit_waits_until_another_closes() {
-    let max_connections = NonZeroUsize::MIN;
-    let mut server = TestServer::start_unready(ServerSettings {
-        max_connections,
+async fn the_connection_idle_longest_is_closed_at_the_limit() {
+    let server = TestServer::start(ServerSettings {
+        max_connections: NonZeroUsize::new(2).unwrap(),
+        ..settings()
+    })
+    .await;
+    let busy = server.client().await;
+    let mut stream = busy.stream("Follow", None).await;
+    within_timeout(stream.message()).await.unwrap();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(PREFACE).await.unwrap();
+    // The server sends its SETTINGS first on an accepted connection.
+    within_timeout(idle.read_u8()).await.unwrap();
+
+    let third = server.client().await.call("Echo", "x").await;
+
+    assert_eq!(third.unwrap(), "x");
+    closed(idle).await;
+    assert!(poll!(stream.message().boxed()).is_pending());
+    assert_eq!(busy.call("Echo", "x").await.unwrap(), "x");
+}
+
+#[tokio::test]
+async fn a_reserve_serves_health_while_calls_run_on_all_connections() {
+    let server = TestServer::start(ServerSettings {
+        max_connections: NonZeroUsize::MIN,
         ..settings()
     })
     .await;
     let first = server.client().await;
-    server.ready.take().unwrap().send(Ok(())).unwrap();
     while first.call("Echo", "x").await.is_err() {
         tokio::task::yield_now().await;
     }
+    let waiting = server.spawn_wait(&first).await;
 
-    let mut second = TcpStream::connect(server.address).await.unwrap();
-    second.write_all(PREFACE).await.unwrap();
-    first.call("Echo", "x").await.unwrap();
-    // The server sends its SETTINGS first on an accepted connection.
-    let early = second.try_read(&mut [0]);
-    drop(first);
-    let then = within_timeout(second.read_u8()).await;
+    let second = server.client().await;
+    let refused = second.call("Echo", "x").await.unwrap_err();
+    // More than the reserve: the idle connections of earlier health checks are closed.
+    for _ in 0..20 {
+        healthcheck(server.address, NAME).await.unwrap();
+    }
+    server.handlers.done.cancel();
+    within_timeout(waiting).await.unwrap().unwrap();
+    let third = server.client().await;
+    within_timeout(async {
+        while third.call("Echo", "x").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 
-    assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    assert!(then.is_ok());
+    assert_refused(&refused, Code::Unavailable, "OVERLOADED");
+    assert!(refused.get_details_retry_info().is_some());
 }
 
 #[tokio::test]

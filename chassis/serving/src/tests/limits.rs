@@ -234,3 +234,21 @@ async fn a_stream_that_is_not_read_from_its_socket_is_stalled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn incomplete_requests_and_unread_responses_take_no_places() {
+    let server = TestServer::start(ServerSettings {
+        max_concurrent_calls: NonZeroUsize::MIN,
+        ..settings()
+    })
+    .await;
+    let client = RawClient::connect(server.address, 0).await;
+
+    let incomplete = client.start(&path("Echo"), &EMPTY_MESSAGE[..4]).await;
+    let (unread, _body) = client.call("Echo").await;
+    let unread = within_timeout(unread).await.unwrap();
+    let other = server.client().await.call("Echo", "x").await;
+
+    assert_eq!(other.unwrap(), "x");
+    drop((incomplete, unread));
+}
