@@ -4,7 +4,7 @@
 //! | code | finding |
 //! |---|---|
 //! | M000 | SQLite rejects a script, or a copy of the database cannot be upgraded |
-//! | M001 | an added column that a table with rows rejects: NOT NULL without a default, or with a default that is not constant |
+//! | M001 | an added column that a table with rows rejects: NOT NULL without a default, with a default that is not constant, or with one that rows share in a unique key |
 //! | M002 | a destructive change without its `@destroys` directive |
 //! | M003 | a change to a table of another service |
 //! | M004 | `select *`, `returning *` or `t.*` |
@@ -14,6 +14,7 @@
 //! | M008 | a statement that no migration may contain: of transactions, PRAGMA, ATTACH, VACUUM, temporary or virtual tables |
 //! | M009 | a rebuild loses an index, a trigger, a view, a reference or the AUTOINCREMENT sequence |
 //! | M010 | `@renamed from=` names an unknown object |
+//! | M011 | a declared view, trigger or foreign key that SQLite rejects when it is used |
 //!
 //! A code never changes its meaning. An intended loss has a directive, a comment on the line
 //! above the statement, or for a rebuild above one of its statements: `-- @destroys table users`,
@@ -28,6 +29,7 @@ mod execution;
 mod finding;
 mod rebuild;
 mod renamed_directive;
+mod rows;
 mod script;
 mod syntax;
 #[cfg(test)]
@@ -46,8 +48,8 @@ use crate::{
         Project,
         migrations::{InvalidMigrations, Migrations},
     },
+    scratch::desired::DesiredSchema,
     sql::location::SourceLocation,
-    sqlite::schema::Schema,
 };
 
 /// The migrations of a project, with an empty script for each missing file.
@@ -101,7 +103,7 @@ pub(crate) async fn lint(project: &Project) -> Result<Vec<Finding>, Error> {
     let scripts = Scripts::new(project)?;
     let steps = scripts.steps();
     let executed = ExecutedScripts::run(project, &steps).await?;
-    findings(project, &scripts, &steps, &executed, &declared.schema).await
+    findings(project, &scripts, &steps, &executed, &declared).await
 }
 
 /// Returns the findings of the migrations and the statements of a project, ordered by location.
@@ -114,7 +116,7 @@ pub(crate) async fn findings(
     scripts: &Scripts,
     steps: &[ParsedMigration<'_>],
     executed: &ExecutedScripts<'_>,
-    declared: &Schema,
+    declared: &DesiredSchema,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = scripts.findings.clone();
     findings.extend(syntax::statements(project));
@@ -144,7 +146,13 @@ pub(crate) async fn findings(
     }
     findings.extend(executed.incompatible.iter().cloned());
     let newest = executed.scratch.schema();
-    findings.extend(renamed_directive::renamed(project, declared, &newest));
+    findings.extend(renamed_directive::renamed(
+        project,
+        &declared.schema,
+        &newest,
+    ));
+    findings.extend(declared.unusable.iter().map(Finding::unusable));
+    findings.extend(executed.rejected_rows.iter().cloned());
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.file.clone(), f.line, f.column, f.code);
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))

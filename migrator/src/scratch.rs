@@ -10,13 +10,13 @@ use sqlx::SqliteConnection;
 use crate::{
     error::Error,
     project::migrations::{Direction, Migration, Migrations},
-    sql::name::Name,
     sqlite::{
-        execute::{DeniedStatement, Script, StatementFailure, execute, no_observer, try_prepare},
+        execute::{DeniedStatement, Script, StatementFailure, execute, no_observer},
         guard::Policy,
-        history,
+        history, sample_rows,
         schema::Schema,
         session,
+        usability::{self, UnusableObject},
     },
     state::owners::Owners,
 };
@@ -39,8 +39,9 @@ pub(crate) struct ScriptRun<'a> {
     pub(crate) after: Arc<Schema>,
     pub(crate) denials: Vec<DeniedStatement>,
     pub(crate) failure: Option<StatementFailure>,
-    /// The existing views that no longer work. Empty unless the policy is [`Policy::Record`].
-    pub(crate) broken_views: Vec<Name>,
+    /// The existing views and triggers that no longer work. Empty unless the policy is
+    /// [`Policy::Record`].
+    pub(crate) broken: Vec<UnusableObject>,
 }
 
 /// The result of applying, reverting and reapplying a migration, up to the first failure.
@@ -105,7 +106,7 @@ impl Scratch {
         observe: impl AsyncFnMut(&mut SqliteConnection, usize) -> Result<(), sqlx::Error>,
     ) -> Result<ScriptRun<'a>, Error> {
         let before = Arc::clone(&self.schema);
-        let working_before = self.working_views(policy).await;
+        let unusable_before = self.unusable(policy).await?;
         sqlx::query("begin immediate")
             .execute(&mut self.connection)
             .await?;
@@ -128,9 +129,12 @@ impl Scratch {
         if policy == Policy::Enforce {
             executed.refuse(migration, direction)?;
         }
-        let working_after = self.working_views(policy).await;
-        let is_broken =
-            |view: &Name| self.schema.views.contains_key(view) && !working_after.contains(view);
+        let mut broken = self.unusable(policy).await?;
+        broken.retain(|object| {
+            let same =
+                |known: &UnusableObject| (known.kind, &known.name) == (object.kind, &object.name);
+            before.has(object.kind, &object.name) && !unusable_before.iter().any(same)
+        });
         Ok(ScriptRun {
             migration,
             direction,
@@ -138,7 +142,7 @@ impl Scratch {
             after: Arc::clone(&self.schema),
             denials: executed.denials,
             failure: executed.failure,
-            broken_views: working_before.into_iter().filter(is_broken).collect(),
+            broken,
         })
     }
 
@@ -204,17 +208,36 @@ impl Scratch {
         Ok(())
     }
 
-    /// Returns the valid views, or none unless the policy is [`Policy::Record`].
-    async fn working_views(&mut self, policy: Policy) -> Vec<Name> {
-        let mut working = Vec::new();
-        let schema = Arc::clone(&self.schema);
-        for view in schema.views.keys().filter(|_| policy == Policy::Record) {
-            let statement = format!("select * from {view}");
-            if try_prepare(&mut self.connection, &statement).await.is_ok() {
-                working.push(view.clone());
-            }
+    /// Returns the views, triggers and foreign keys that SQLite rejects when they are used. None
+    /// unless the policy is [`Policy::Record`].
+    async fn unusable(&mut self, policy: Policy) -> Result<Vec<UnusableObject>, sqlx::Error> {
+        if policy != Policy::Record {
+            return Ok(Vec::new());
         }
-        working
+        let schema = self.schema();
+        usability::unusable_objects(&mut self.connection, &schema).await
+    }
+
+    /// Executes the up script of a migration on two rows in each table, and reverts it. Returns the
+    /// failure of the script.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the connection.
+    pub(crate) async fn try_on_rows(
+        &mut self,
+        migration: &Migration,
+    ) -> Result<Option<StatementFailure>, Error> {
+        sqlx::query("begin immediate")
+            .execute(&mut self.connection)
+            .await?;
+        sample_rows::insert(&mut self.connection, &self.schema).await;
+        let script = Script::new(migration, Direction::Up);
+        let (connection, policy) = (&mut self.connection, Policy::Record);
+        let executed = execute(connection, &script, &self.owners, policy, no_observer).await?;
+        // The rollback fails if the script has ended the transaction itself.
+        let _ = sqlx::query("rollback").execute(&mut self.connection).await;
+        Ok(executed.failure)
     }
 }
 

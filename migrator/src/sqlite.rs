@@ -10,5 +10,7 @@ pub(crate) mod lock_backoff;
 pub(crate) mod orphans;
 pub(crate) mod planner;
 pub(crate) mod result_code;
+pub(crate) mod sample_rows;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod usability;

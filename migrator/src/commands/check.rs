@@ -79,13 +79,13 @@ pub(crate) struct BrokenStatement {
 ///
 /// [`Error`] if a check cannot be executed.
 pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
-    let declared = DesiredSchema::new(project).await?.schema;
+    let declared = DesiredSchema::new(project).await?;
     let scripts = Scripts::new(project)?;
     let steps = scripts.steps();
     let mut executed = ExecutedScripts::run(project, &steps).await?;
     let findings = lint::findings(project, &scripts, &steps, &executed, &declared).await?;
     Ok(CheckReport {
-        declared: differences(&declared, &executed.scratch.schema()).into(),
+        declared: differences(&declared.schema, &executed.scratch.schema()).into(),
         steps: round_trip_failures(&executed.trips).into(),
         statements: broken_statements(project, &mut executed.scratch)
             .await

@@ -10,9 +10,13 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, exit::Exit, generate::GenerateError},
+    lint::{self, ExecutedScripts, Finding, LintCode, Scripts},
     project::{Project, migrations::Direction},
     report::RunReport,
-    scratch::{Scratch, desired::DesiredSchema},
+    scratch::{
+        Scratch,
+        desired::{DesiredSchema, UnusableDeclaration},
+    },
     sql::name::{Name, ObjectKind},
     sqlite::{
         execute::no_observer,
@@ -174,6 +178,7 @@ impl Project {
         answer: impl Fn(&Question) -> Option<Option<String>>,
     ) -> Result<NewMigrations, Error> {
         let declared = DesiredSchema::new(self).await?;
+        reject_unusable(&declared)?;
         let mut project = self.clone();
         let migrations = self.migrations()?;
         let mut scratch = Scratch::replay(&migrations, migrations.newest()).await?;
@@ -208,6 +213,7 @@ impl Project {
             }
             .into());
         }
+        reject_findings(&project, &declared, &missing).await?;
         Ok(NewMigrations::new(missing))
     }
 
@@ -256,6 +262,50 @@ impl Project {
             }
         }
         project
+    }
+}
+
+/// Rejects a declared object that SQLite rejects when it is used.
+fn reject_unusable(declared: &DesiredSchema) -> Result<(), GenerateError> {
+    match declared.unusable.first() {
+        None => Ok(()),
+        Some(UnusableDeclaration { location, object }) => Err(GenerateError::Unusable {
+            object: format!("{} {}", object.kind, object.name),
+            location: location.clone(),
+            message: object.message.clone(),
+        }),
+    }
+}
+
+/// Rejects a generated migration that the lint would reject. The author of a declaration answers
+/// for the other rules.
+async fn reject_findings(
+    project: &Project,
+    declared: &DesiredSchema,
+    new: &[NewMigration],
+) -> Result<(), Error> {
+    const RULES: [LintCode; 6] = [
+        LintCode::Refused,
+        LintCode::AddedColumn,
+        LintCode::Destroyed,
+        LintCode::Ownership,
+        LintCode::Forbidden,
+        LintCode::Rebuild,
+    ];
+    if new.is_empty() {
+        return Ok(());
+    }
+    let scripts = Scripts::new(project)?;
+    let steps = scripts.steps();
+    let executed = ExecutedScripts::run(project, &steps).await?;
+    let findings = lint::findings(project, &scripts, &steps, &executed, declared).await?;
+    let is_new = |finding: &&Finding| {
+        let file = Path::new(&finding.file);
+        RULES.contains(&finding.code) && new.iter().any(|new| new.up == file || new.down == file)
+    };
+    match findings.iter().find(is_new) {
+        None => Ok(()),
+        Some(finding) => Err(GenerateError::Unplannable(finding.to_string()).into()),
     }
 }
 

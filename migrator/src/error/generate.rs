@@ -24,6 +24,16 @@ pub enum GenerateError {
         /// The reason, and the remedy.
         reason: &'static str,
     },
+    /// Correct the declaration.
+    #[error("the {object} at {location} cannot be used: {message}")]
+    Unusable {
+        /// The kind and the name, such as `view v`.
+        object: String,
+        /// The start of the declaration.
+        location: SourceLocation,
+        /// The error of SQLite.
+        message: String,
+    },
     /// Move the declaration back to the owner.
     #[error(
         "table {table} belongs to {owner} and is declared by {declared_by}; a table cannot change \
@@ -80,7 +90,7 @@ impl GenerateError {
     /// Returns the exit code and the machine-readable reason.
     pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
         match self {
-            Self::Declaration { .. } | Self::NotDeclaration { .. } => {
+            Self::Declaration { .. } | Self::NotDeclaration { .. } | Self::Unusable { .. } => {
                 (Exit::Failed, "INVALID_DECLARATION")
             }
             Self::Moved { .. } => (Exit::Refused, "MOVED_TABLE"),

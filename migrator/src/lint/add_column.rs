@@ -56,7 +56,6 @@ async fn rejection(
     let alias = before.rowid_alias().map(|column| &column.name);
     let columns = before.columns.iter().map(|column| {
         let value = match column.not_null {
-            // SQLite numbers the rows.
             _ if alias == Some(&column.name) => " integer primary key",
             Some(_) => " default 1",
             None => "",
@@ -65,7 +64,11 @@ async fn rejection(
     });
     let columns: Vec<_> = columns.collect();
     let create = format!("create table {table} ({})", columns.join(", "));
-    let insert = format!("insert into {table} default values");
+    // A number that no default has.
+    let insert = match alias {
+        Some(alias) => format!("insert into {table} ({alias}) values (1234567)"),
+        None => format!("insert into {table} default values"),
+    };
     let add = format!("alter table {table} add column {declaration}");
     if attempt(&[&create, &add]).await?.is_some() {
         // It fails on an empty table, too, which M000 reports.

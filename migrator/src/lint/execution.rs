@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{compatibility::Compatibility, finding::Finding, script::ParsedMigration};
+use super::{compatibility::Compatibility, finding::Finding, rows, script::ParsedMigration};
 use crate::{
     error::Error,
     project::{Project, migrations::Direction},
@@ -18,6 +18,8 @@ pub(crate) struct ExecutedScripts<'a> {
     pub(crate) scratch: Scratch,
     /// The findings of M005.
     pub(super) incompatible: Vec<Finding>,
+    /// The findings of M001 in tables with rows.
+    pub(super) rejected_rows: Vec<Finding>,
 }
 
 impl<'a> ExecutedScripts<'a> {
@@ -34,7 +36,9 @@ impl<'a> ExecutedScripts<'a> {
         let mut compatibility = Compatibility::new(project);
         let mut trips = Vec::new();
         let mut incompatible = Vec::new();
+        let mut rejected_rows = Vec::new();
         for step in steps {
+            rejected_rows.extend(rows::rejection(&mut scratch, step.migration).await?);
             let (migration, policy) = (step.migration, Policy::Record);
             compatibility.start_migration(&mut scratch, step).await?;
             let observe = async |connection: &mut SqliteConnection, at: usize| {
@@ -61,6 +65,7 @@ impl<'a> ExecutedScripts<'a> {
             trips,
             scratch,
             incompatible,
+            rejected_rows,
         })
     }
 }

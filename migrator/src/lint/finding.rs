@@ -5,10 +5,12 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
+    scratch::desired::UnusableDeclaration,
     sql::location::SourceLocation,
     sqlite::{
         execute::StatementFailure,
         guard::{Denial, MIGRATOR},
+        usability::UnusableObject,
     },
 };
 
@@ -48,6 +50,9 @@ pub(crate) enum LintCode {
     /// `@renamed from=` names an unknown object.
     #[serde(rename = "M010")]
     Renamed,
+    /// A declared object cannot be used.
+    #[serde(rename = "M011")]
+    Unusable,
 }
 
 impl fmt::Display for LintCode {
@@ -79,6 +84,21 @@ impl Finding {
             &failure.location,
             failure.message(),
             "correct the script".into(),
+        )
+    }
+
+    /// M011.
+    pub(super) fn unusable(declaration: &UnusableDeclaration) -> Self {
+        let UnusableObject {
+            kind,
+            name,
+            message,
+        } = &declaration.object;
+        Self::new(
+            LintCode::Unusable,
+            &declaration.location,
+            format!("the {kind} {name} cannot be used: {message}"),
+            "correct the declaration".into(),
         )
     }
 

@@ -14,7 +14,10 @@ use crate::{
         operation::Operation,
         significant_tokens,
     },
-    sqlite::schema::{Schema, Table},
+    sqlite::{
+        schema::{Schema, Table},
+        usability::UnusableObject,
+    },
     state::rename_tracker::RenameTracker,
 };
 
@@ -128,16 +131,34 @@ pub(super) fn lost_objects(
         findings.push(script.finding(LintCode::Rebuild, at, message, remedy));
     };
     for (table, column, parent) in dangling(after).difference(&dangling(before)) {
+        // A new reference is a fault of the declaration (M011).
+        let referred = before.tables.get(table).is_some_and(|table| {
+            let mut keys = table.foreign_keys.iter();
+            keys.any(|key| key.columns.first() == Some(column))
+        });
+        if !referred {
+            continue;
+        }
         add(
             last_change(script, parent),
             format!("{table}.{column} now refers to the missing table {parent}"),
             "create the new table first, copy, drop the old one, and rename the new one".into(),
         );
     }
-    for view in &run.broken_views {
+    let dangling = dangling(after);
+    let is_dangling = |object: &&UnusableObject| {
+        let mut tables = dangling.iter().map(|(table, ..)| table);
+        object.kind == ObjectKind::Table && tables.any(|table| *table == object.name)
+    };
+    for object in run.broken.iter().filter(|object| !is_dangling(object)) {
+        let UnusableObject {
+            kind,
+            name,
+            message,
+        } = object;
         add(
-            last_change(script, view),
-            format!("the view {view} no longer works"),
+            last_change(script, name),
+            format!("the {kind} {name} no longer works: {message}"),
             "drop it first, and recreate it at the end".into(),
         );
     }

@@ -17,6 +17,7 @@ use crate::{
         execute::{Script, StatementFailure},
         internal,
         schema::Schema,
+        usability::{UnusableObject, unusable_objects},
     },
 };
 
@@ -24,7 +25,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct DesiredSchema {
     pub(crate) schema: Schema,
+    /// The declared objects that SQLite rejects when they are used.
+    pub(crate) unusable: Vec<UnusableDeclaration>,
     owners: BTreeMap<(ObjectKind, Name), String>,
+}
+
+/// A declared object that cannot be used.
+#[derive(Clone, Debug)]
+pub(crate) struct UnusableDeclaration {
+    pub(crate) location: SourceLocation,
+    pub(crate) object: UnusableObject,
 }
 
 impl DesiredSchema {
@@ -59,13 +69,38 @@ impl DesiredSchema {
                 }
             }
         }
-        Ok(Self { schema, owners })
+        let unusable = unusable_objects(scratch.connection(), &schema).await?;
+        Ok(Self {
+            unusable: unusable
+                .into_iter()
+                .filter_map(|object| UnusableDeclaration::new(project, object))
+                .collect(),
+            schema,
+            owners,
+        })
     }
 
     /// Returns the service that declares the object.
     pub(crate) fn owner(&self, kind: ObjectKind, name: &Name) -> Option<&str> {
         let key = (kind, name.clone());
         self.owners.get(&key).map(String::as_str)
+    }
+}
+
+impl UnusableDeclaration {
+    /// Finds the declaration of an object.
+    fn new(project: &Project, object: UnusableObject) -> Option<Self> {
+        let key = (object.kind, object.name.clone());
+        project.owners.iter().find_map(|owner| {
+            let statement = sql::statements(&owner.schema)
+                .into_iter()
+                .find(|statement| created_object(statement.text).as_ref() == Some(&key))?;
+            let file = format!("{}/schema.sql", owner.name);
+            Some(Self {
+                location: SourceLocation::new(&file, &owner.schema, statement.offset),
+                object: object.clone(),
+            })
+        })
     }
 }
 

@@ -284,7 +284,7 @@ impl GuardedScript<'_> {
             CreatedObject::View(view) => {
                 let columns = self.columns(view).await;
                 vec![format!(
-                    "explain select {} from {}",
+                    "select {} from {}",
                     // The columns of an invalid view are unknown.
                     if columns.is_empty() {
                         "1".into()
@@ -301,10 +301,7 @@ impl GuardedScript<'_> {
         };
         let mut understood = true;
         for statement in uses {
-            understood &= sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut *self.connection)
-                .await
-                .is_ok();
+            understood &= try_prepare(self.connection, &statement).await.is_ok();
         }
         let denial = self.guard.take_record().0;
         if denial.is_some() || understood {
@@ -337,15 +334,18 @@ impl GuardedScript<'_> {
 }
 
 /// Returns statements that together fire every trigger of a table.
-fn trigger_firing_statements(table: &str, columns: &[String]) -> Vec<String> {
-    let updates = columns
+pub(crate) fn trigger_firing_statements(table: &str, columns: &[String]) -> Vec<String> {
+    let assignments: Vec<_> = columns
         .iter()
-        .map(|column| format!("explain update {table} set {column} = {column}"));
+        .map(|column| format!("{column} = {column}"))
+        .collect();
+    let update = format!("update {table} set {}", assignments.join(", "));
     let others = [
-        format!("explain insert into {table} default values"),
-        format!("explain delete from {table}"),
+        format!("insert into {table} default values"),
+        format!("delete from {table}"),
     ];
-    updates.chain(others).collect()
+    let updates = (!assignments.is_empty()).then_some(update);
+    updates.into_iter().chain(others).collect()
 }
 
 /// Prepares a statement without executing it, and returns SQLite's message if it is invalid for
@@ -354,15 +354,16 @@ pub(crate) async fn try_prepare(
     connection: &mut SqliteConnection,
     sql: &str,
 ) -> Result<(), String> {
+    // The first row shows that SQLite has compiled the statement. A program with triggers has many.
     sqlx::raw_sql(AssertSqlSafe(format!("explain {sql}")))
-        .execute(connection)
+        .fetch_optional(connection)
         .await
         .map(drop)
         .map_err(|error| sqlite_message(&error))
 }
 
 /// Returns SQLite's message without sqlx's prefix.
-fn sqlite_message(error: &sqlx::Error) -> String {
+pub(crate) fn sqlite_message(error: &sqlx::Error) -> String {
     error
         .as_database_error()
         .map_or_else(|| error.to_string(), |error| error.message().to_owned())

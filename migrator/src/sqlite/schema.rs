@@ -13,7 +13,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::sql::{self, directives::Directives, name::Name};
+use crate::sql::{
+    self,
+    directives::Directives,
+    name::{Name, ObjectKind},
+};
 
 /// The declared objects of a database, without the internal ones of SQLite and the migrator.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +29,16 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    /// Reports whether the object exists.
+    pub(crate) fn has(&self, kind: ObjectKind, name: &Name) -> bool {
+        match kind {
+            ObjectKind::Table => self.tables.contains_key(name),
+            ObjectKind::Index => self.indexes.contains_key(name),
+            ObjectKind::View => self.views.contains_key(name),
+            ObjectKind::Trigger => self.triggers.contains_key(name),
+        }
+    }
+
     /// Returns the names of the tables, indexes and views, which all have owners.
     pub(crate) fn owned_names(&self) -> impl Iterator<Item = &str> {
         let tables = self.tables.keys();

@@ -40,7 +40,9 @@ async fn m002_a_destructive_change_needs_its_directive() {
     ] {
         let mut project = with("users", statement, BACK);
         project.owners[0].released.statements.clear();
-        let unmarked = lint(&project).await.unwrap();
+        let mut unmarked = lint(&project).await.unwrap();
+        // The trigger no longer works without the column.
+        unmarked.retain(|finding| finding.code != LintCode::Rebuild);
         let elsewhere = format!("-- @destroys {what}\n\ncreate table a (b);\n{statement}");
         let marked = format!("create table a (b);\n-- It is.\n-- @destroys {what}\n{statement}");
 

@@ -144,8 +144,10 @@ async fn m008_a_migration_contains_no_transaction_or_pragma() {
 async fn m010_the_old_name_of_a_rename_exists() {
     let renamed = |column: &str, remark: &str| {
         let mut project = project();
-        let column = format!("{column} text -- {remark}\n)");
-        project.owners[0].schema = USERS.replace("bio text)", &column);
+        let declared = format!("{column} text -- {remark}\n)");
+        project.owners[0].schema = USERS
+            .replace("bio text)", &declared)
+            .replace("set bio", &format!("set {column}"));
         project
     };
     for (column, remark) in [

@@ -2,6 +2,7 @@
 
 mod linting;
 mod parsing;
+mod unusable;
 
 use std::fs;
 
