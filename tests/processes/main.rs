@@ -24,6 +24,7 @@ mod crash;
 mod disk;
 mod frozen;
 mod load;
+mod memory;
 
 mod settings;
 

@@ -13,8 +13,8 @@ mod allowed_origins;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub struct ServerSettings {
-    /// Maximum number of open connections. Further ones wait in the accept backlog. Many systems
-    /// limit a process to 1024 open files, and the database needs some of them.
+    /// Maximum number of open connections. At the limit, a new one replaces the one that is idle
+    /// longest. Many systems limit a process to 1024 open files, and the database needs some of them.
     #[arg(long, env, value_name = "COUNT", default_value = "512", value_parser = count)]
     pub max_connections: NonZeroUsize,
 

@@ -72,6 +72,7 @@ export function explain(error: unknown): CallError {
     case "NOT_READY":
     case "DATABASE_BUSY":
     case "OVERLOADED":
+    case "MEMORY_LIMIT":
     case "STORAGE_FULL":
     case "SHUTTING_DOWN":
     case "USER_SERVICE_UNAVAILABLE":
