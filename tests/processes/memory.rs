@@ -141,7 +141,6 @@ async fn a_service_with_256_mib_survives_every_mix_of_clients() {
     let quiet = p99(address).await;
 
     let mut large = vec![0; (4 << 20) + 4];
-    large[1] = 0;
     large[2] = 0x40;
     let large = Bytes::from(large);
     let symbol = b"microblog.user.v1.UserService";
@@ -162,6 +161,11 @@ async fn a_service_with_256_mib_survives_every_mix_of_clients() {
         attacks.push(attack(address, 0, watch, empty.clone(), true).await);
         attacks.push(attack(address, 0, create, Bytes::new(), false).await);
     }
+    // The clients send until they are stopped.
+    let mut attacked = Duration::ZERO;
+    for _ in 0..10 {
+        attacked = attacked.max(p99(address).await);
+    }
     let mut idle = Vec::new();
     for _ in 0..600 {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -170,7 +174,7 @@ async fn a_service_with_256_mib_survives_every_mix_of_clients() {
         let _ = stream.write_all(preface).await;
         idle.push(stream);
     }
-    let attacked = p99(address).await;
+    attacked = attacked.max(p99(address).await);
 
     println!("p99 {quiet:?} without and {attacked:?} with the attack");
     assert!(
