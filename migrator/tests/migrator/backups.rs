@@ -2,6 +2,7 @@
 
 mod consistency;
 mod disk;
+mod obstacles;
 mod rejections;
 mod restores;
 mod retention;

@@ -125,7 +125,7 @@ fn on_small_disk(dir: &TestDir, kibibytes: u64, what: &str, fill: Option<&str>) 
 }
 
 /// Returns the command that makes a mount visible to one process only, if this machine has one.
-fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
+pub(super) fn namespace(folder: &Path, mount: &str) -> Option<&'static str> {
     let options = ["-m", "-rm"].into_iter().find(|options| {
         let mut unshare = Command::new("unshare");
         unshare.args([options, "sh", "-c", mount]).arg(folder);
