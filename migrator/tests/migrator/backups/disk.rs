@@ -12,7 +12,7 @@ use std::{
 };
 
 use migrator::{
-    Progress,
+    Progress, Run,
     backup::{BackupState, Backups, DEFAULT_KEEP},
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
@@ -243,6 +243,41 @@ async fn a_full_disk_fails_a_restore_without_changes() {
             !names.iter().any(|name| name.contains("partial")),
             "{names:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_check_asks_for_room_before_it_copies() {
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
+    dir.execute(
+        "insert into user_requests (request_id, fingerprint, result, create_time)
+         with recursive n (i) as (values (1) union all select i + 1 from n where i < 500)
+         select randomblob(16), randomblob(32), hex(randomblob(2000)), i from n",
+    )
+    .await;
+    let size = kibibytes(&dir.path());
+    fs::create_dir(dir.0.path().join("disk")).unwrap();
+
+    // The database, its copy and the log of the upgrade; the backup of the copy has no room.
+    for (disk, code) in [(size * 3 + size / 2, 9), (size * 6, 0)] {
+        let folder = dir.0.path();
+        let mount = format!("mount -t tmpfs -o size={disk}k tmpfs \"$0/disk\"");
+        let Some(options) = namespace(folder, &mount) else {
+            return;
+        };
+        let script = format!("{mount} && cp \"$0\"/microblog.db \"$0/disk\" && exec \"$@\"");
+        let mut unshare = Command::new("unshare");
+        unshare.args([options, "sh", "-c", &script]).arg(folder);
+        let mut check = dir.program(&["check", "--longest-wait", "1h"]);
+        let database = folder.join("disk/microblog.db");
+        check.env("DATABASE_URL", format!("sqlite:{}", database.display()));
+
+        let output = run_behind(unshare, &check);
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(said.contains("there is no room for "), code == 9, "{said}");
     }
 }
 

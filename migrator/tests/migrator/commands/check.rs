@@ -1,8 +1,9 @@
 //! `check`: the checks of a change before it is applied.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use super::{POSTS, Tree, USERS};
+use crate::LOCK_TIMEOUT;
 
 const BIO: &str = "bio text not null default ''";
 
@@ -194,5 +195,51 @@ fn leftovers_of_a_killed_check_are_removed_by_the_next_command() {
             !left.iter().any(|name| name.contains(".partial")),
             "{command}: {left:?}, {run:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_copy_of_a_killed_check_is_removed_by_the_next_command() {
+    let tree = Tree::upgraded();
+    tree.add_rows(20_000).await;
+    tree.edit(POSTS, "between 1 and 140", "between 1 and 280");
+    tree.done(&["migrate", "longer"]);
+    let folder = tree.dir.0.path();
+    let left = || {
+        let mut names = super::names(folder);
+        names.extend(tree.backups());
+        names.retain(|name| name.contains(".partial"));
+        names
+    };
+
+    for next in [
+        &["check", "--longest-wait", "1h"][..],
+        &["backup"],
+        &["upgrade", "--no-backup"],
+        &["downgrade", "--no-backup", "--to", "2"],
+        &["check"],
+    ] {
+        if next == ["check"] {
+            tree.done(&["upgrade", "--no-backup"]);
+        }
+        // A check copies only while migrations are pending.
+        if next == ["check"] || next[0] == "downgrade" {
+            let leftover = "microblog-20261124T065018.123Z-v0002.db.partial";
+            fs::write(folder.join(leftover), "left").unwrap();
+        } else {
+            let mut check = tree.program(&["check"]).spawn().unwrap();
+            let begun = Instant::now();
+            while left().is_empty() {
+                assert!(begun.elapsed() < LOCK_TIMEOUT, "it made no copy");
+                assert!(check.try_wait().unwrap().is_none(), "it ended");
+            }
+            check.kill().unwrap();
+            check.wait().unwrap();
+        }
+        assert!(!left().is_empty(), "{next:?}: nothing was left");
+
+        tree.done(next);
+
+        assert_eq!(left(), [""; 0], "{next:?}");
     }
 }
