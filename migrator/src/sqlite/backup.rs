@@ -242,11 +242,14 @@ impl Backups {
 
     /// Returns the retention of a run that makes its backup from now on.
     pub(crate) fn retention(&self) -> Retention {
+        // A backup of a trial is discarded, and prunes none of the database.
+        let found = if self.discard {
+            Vec::new()
+        } else {
+            retention::backups(&self.folder, &self.stem).unwrap_or_default()
+        };
         Retention {
-            found: match self.discard {
-                true => Vec::new(),
-                false => retention::backups(&self.folder, &self.stem).unwrap_or_default(),
-            },
+            found,
             backups: self.clone(),
         }
     }

@@ -275,18 +275,20 @@ pub(super) fn is_taken(path: &Path) -> bool {
 
 /// Opens a regular file. Anything else is neither followed nor opened nor waited for.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
-    let is_regular = |kind: &Metadata| match kind.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other("it is not a regular file")),
+    let check = |found: &Metadata| {
+        if found.is_file() {
+            return Ok(());
+        }
+        Err(io::Error::other("it is not a regular file"))
     };
     // Opening a device may have an effect. The flags are for a file that is replaced in between.
-    is_regular(&path.symlink_metadata()?)?;
+    check(&path.symlink_metadata()?)?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)?;
-    is_regular(&file.metadata()?)?;
+    check(&file.metadata()?)?;
     Ok(file)
 }
 
