@@ -50,6 +50,7 @@ use crate::{
 mod access_log;
 pub(crate) mod body;
 mod deadline;
+mod field_counter;
 mod guards;
 mod library_status;
 pub(crate) mod methods;

@@ -76,15 +76,29 @@ pub(crate) struct MessageLengths {
     filled: usize,
     /// The number of bytes of the current message that were not read yet.
     rest: usize,
+    /// The next part is the start of a message.
+    starts: bool,
 }
 
 impl MessageLengths {
     /// Returns the length of the largest message whose prefix ends in `data`, the next frame.
-    pub(crate) fn largest_in(&mut self, mut data: &[u8]) -> Option<usize> {
+    #[cfg(test)]
+    fn largest_in(&mut self, data: &[u8]) -> Option<usize> {
+        self.read(data, |_, _| {})
+    }
+
+    /// Returns the length of the largest message whose prefix ends in `data`, the next frame. Passes
+    /// each part of a message to `part`, with `true` if the message starts there.
+    pub(crate) fn read(
+        &mut self,
+        mut data: &[u8],
+        mut part: impl FnMut(&[u8], bool),
+    ) -> Option<usize> {
         let mut largest = None;
         loop {
             let skipped = self.rest.min(data.len());
             self.rest -= skipped;
+            part(&data[..skipped], std::mem::take(&mut self.starts));
             data = &data[skipped..];
             if data.is_empty() {
                 return largest;
@@ -96,6 +110,7 @@ impl MessageLengths {
             if self.filled == PREFIX_LEN {
                 let [_, length @ ..] = self.prefix;
                 self.filled = 0;
+                self.starts = true;
                 self.rest = u32::from_be_bytes(length) as usize;
                 largest = largest.max(Some(self.rest));
             }

@@ -14,11 +14,18 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 
+use super::field_counter::FieldCounter;
 use crate::{
     length_prefixed::MessageLengths,
     limiter::{OpenCall, UNRESERVED_BYTES},
     status,
 };
+
+/// The bytes that a field of a message counts for: a decoded element, in a vector that grows.
+const FIELD_BYTES: usize = 512;
+
+/// The fields that are part of the bytes of each open call.
+const UNRESERVED_FIELDS: usize = 16;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,6 +35,9 @@ pub(crate) struct RequestBody<B> {
     inner: B,
     call: Arc<OpenCall>,
     lengths: MessageLengths,
+    /// The length of the largest message until now.
+    largest: usize,
+    fields: FieldCounter,
     limits: RequestLimits,
     /// The bytes that are reserved for the largest message until now.
     reserved: usize,
@@ -39,7 +49,7 @@ pub(crate) struct RequestBody<B> {
 pub(crate) struct RequestLimits {
     /// The domain of every ErrorInfo.
     pub(crate) domain: &'static str,
-    /// The largest message, in bytes. tonic rejects a larger one before it buffers it.
+    /// The largest message that is accepted, in bytes.
     pub(crate) max_message_bytes: usize,
     /// The call needs the place of a running call.
     pub(crate) needs_place: bool,
@@ -51,6 +61,8 @@ impl<B> RequestBody<B> {
             inner,
             call,
             lengths: MessageLengths::default(),
+            largest: 0,
+            fields: FieldCounter::default(),
             limits,
             reserved: 0,
             complete: false,
@@ -59,14 +71,21 @@ impl<B> RequestBody<B> {
 
     /// Reserves the bytes of the messages that start in `data`.
     fn count(&mut self, data: &[u8]) -> Result<(), Status> {
-        let Some(length) = self.lengths.largest_in(data) else {
-            return Ok(());
-        };
-        if length > self.limits.max_message_bytes {
+        let fields = &mut self.fields;
+        let largest = self.lengths.read(data, |part, starts| {
+            if starts {
+                *fields = FieldCounter::default();
+            }
+            fields.read(part);
+        });
+        // tonic rejects a larger message before it buffers it.
+        self.largest = self.largest.max(largest.unwrap_or(0));
+        if self.largest > self.limits.max_message_bytes {
             return Ok(());
         }
         // The buffer and the decoded message. Of several messages, one is buffered at a time.
-        let needed = 2 * length.saturating_sub(UNRESERVED_BYTES / 2);
+        let needed = 2 * self.largest.saturating_sub(UNRESERVED_BYTES / 2)
+            + FIELD_BYTES * self.fields.count.saturating_sub(UNRESERVED_FIELDS);
         if needed > self.reserved {
             self.call
                 .reserve(needed - self.reserved)

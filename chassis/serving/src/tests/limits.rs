@@ -252,3 +252,21 @@ async fn incomplete_requests_and_unread_responses_take_no_places() {
     assert_eq!(other.unwrap(), "x");
     drop((incomplete, unread));
 }
+
+#[tokio::test]
+async fn messages_of_many_small_elements_are_limited() {
+    let max_message_bytes = NonZeroUsize::new(1 << 20).unwrap();
+    let server = TestServer::start(ServerSettings {
+        max_message_bytes,
+        max_buffered_bytes: NonZeroUsize::new(64 << 20).unwrap(),
+        ..settings()
+    })
+    .await;
+    // Of 2 bytes each, decoded to 100 times as much.
+    let elements = [0x0a, 0].repeat(50_000);
+    let message = [&[0, 0, 0x01, 0x86, 0xa0], &elements[..]].concat();
+
+    let refused = server.send_raw_call(&path("Echo"), &[], &message).await;
+
+    assert_refused(&refused, Code::ResourceExhausted, "MEMORY_LIMIT");
+}
