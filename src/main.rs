@@ -22,10 +22,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version)]
 struct CommandLine {
     /// Address on which the user service listens.
-    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50051", value_parser = serving::settings::listen_address)]
     user_service_listen: SocketAddr,
     /// Address on which the post service listens.
-    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50052")]
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:50052", value_parser = serving::settings::listen_address)]
     post_service_listen: SocketAddr,
     #[command(flatten)]
     system: microblog::Settings,

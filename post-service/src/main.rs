@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use chassis::{
     process::{self, ExitError},
     program::Program,
+    serving::settings::listen_address,
 };
 use clap::Parser;
 
@@ -21,6 +22,7 @@ struct CommandLine {
         env = "POST_SERVICE_LISTEN",
         value_name = "ADDRESS",
         default_value = "127.0.0.1:50052",
+        value_parser = listen_address,
         global = true
     )]
     listen: SocketAddr,

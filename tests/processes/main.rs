@@ -27,6 +27,7 @@ mod load;
 mod memory;
 
 mod settings;
+mod spelling;
 
 mod upgrades;
 

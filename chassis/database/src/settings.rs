@@ -1,6 +1,6 @@
 //! The settings of the database: its location, limits and timeouts.
 
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsStr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero};
@@ -76,25 +76,47 @@ impl FromStr for DatabaseUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let path = url
-            .strip_prefix("sqlite:")
-            .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
-            .ok_or(
-                "it does not start with `sqlite:`; write for example sqlite:data/microblog.db",
-            )?;
-        if path.is_empty() || path.starts_with(":memory:") {
-            return Err(
-                "it does not name a file, which the processes share; write for example \
-                 sqlite:data/microblog.db"
-                    .into(),
-            );
+        let url = url.trim();
+        let invalid = |why: &str| Err(format!("{why}; write for example {EXAMPLE}"));
+        let Some((scheme, path)) = url.split_once(':') else {
+            return invalid("it does not start with `sqlite:`");
+        };
+        if !scheme.eq_ignore_ascii_case("sqlite") {
+            return invalid("it does not start with `sqlite:`");
         }
+        let path = path.strip_prefix("//").unwrap_or(path);
         if path.contains(['?', '#']) {
-            return Err("options in the URL are not supported; give the path alone".into());
+            return invalid("options in the URL are not supported");
         }
-        Ok(Self::Sqlite(path.into()))
+        if path.contains('%') {
+            return invalid("percent-encoding is not supported");
+        }
+        if path.contains(char::is_control) {
+            return invalid("it contains a line break or another control character");
+        }
+        if path.starts_with(['~', '$']) {
+            return invalid("only a shell expands `~` and variables");
+        }
+        let path: PathBuf = path.into();
+        let name = path.file_name().and_then(OsStr::to_str);
+        // SQLite opens a path with the prefix `file:` as a URI, and `:memory:` without a file.
+        if path
+            .as_os_str()
+            .to_string_lossy()
+            .to_lowercase()
+            .starts_with("file:")
+            || name.is_none_or(|name| name.starts_with(":memory:"))
+            || url.ends_with(['/', '\\'])
+            || url.ends_with("/.")
+        {
+            return invalid("it does not name a file, which the processes share");
+        }
+        Ok(Self::Sqlite(path))
     }
 }
+
+/// A valid URL, for error messages.
+const EXAMPLE: &str = "sqlite:data/microblog.db or sqlite:/var/lib/microblog/microblog.db";
 
 impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,25 +142,74 @@ mod tests {
     }
 
     #[test]
-    fn a_url_with_the_scheme_sqlite_is_parsed() {
-        for url in ["sqlite:data/x.db", "sqlite://data/x.db"] {
-            let parsed: DatabaseUrl = url.parse().unwrap();
-            assert_eq!(parsed, DatabaseUrl::from_path("data/x.db"));
+    fn spellings_of_one_file_are_parsed_alike() {
+        for (path, urls) in [
+            (
+                "data/x.db",
+                &[
+                    "sqlite:data/x.db",
+                    "sqlite://data/x.db",
+                    " SQLite:data/x.db \r\n",
+                ][..],
+            ),
+            (
+                "/var/x.db",
+                &[
+                    "sqlite:/var/x.db",
+                    "sqlite:///var/x.db",
+                    "sqlite:////var/x.db\n",
+                ],
+            ),
+            ("./a b.db", &["sqlite:./a b.db"]),
+            ("a~b$c.db", &["sqlite:a~b$c.db"]),
+        ] {
+            for url in urls {
+                let parsed: DatabaseUrl = url.parse().unwrap();
+
+                assert_eq!(parsed, DatabaseUrl::from_path(path), "{url:?}");
+            }
         }
-        let absolute: DatabaseUrl = "sqlite:///var/x.db".parse().unwrap();
-        assert_eq!(absolute, DatabaseUrl::from_path("/var/x.db"));
     }
 
     #[test]
-    fn a_url_without_a_file_is_rejected() {
+    fn a_url_without_a_file_is_rejected_with_an_example() {
         for url in [
             "",
+            "data/x.db",
+            "~/x.db",
+            "/dev/null",
             "postgres://x",
+            "sqlite3:x.db",
+            "sqlite+aiosqlite:///x.db",
+            "file:x.db",
+            "\"sqlite:x.db\"",
+            "sqlite",
             "sqlite:",
+            "sqlite://",
+            "sqlite:/",
+            "sqlite:.",
+            "sqlite:..",
+            "sqlite:data/",
+            "sqlite:data/.",
+            "sqlite:data/..",
             "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite:data/:memory:",
+            "sqlite:file:x.db",
+            "sqlite:FILE:x.db",
             "sqlite:x?mode=ro",
+            "sqlite:x.db#a",
+            "sqlite:my%20blog.db",
+            "sqlite:~/x.db",
+            "sqlite:$HOME/x.db",
+            "sqlite:x.db\nsqlite:y.db",
         ] {
-            assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
+            let reason = url.parse::<DatabaseUrl>().expect_err(url);
+
+            assert!(
+                reason.ends_with(&format!("; write for example {EXAMPLE}")),
+                "{reason}"
+            );
         }
     }
 }

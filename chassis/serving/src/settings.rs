@@ -5,9 +5,10 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero, up_to};
 
-pub use self::allowed_origins::AllowedOrigins;
+pub use self::{allowed_origins::AllowedOrigins, listen_address::listen_address};
 
 mod allowed_origins;
+mod listen_address;
 
 /// The settings of a server. Each applies to one service of one process.
 #[derive(Args, Clone, Debug)]

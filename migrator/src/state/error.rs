@@ -85,7 +85,8 @@ impl DatabaseError {
             Self::Volume(VolumeError::Network { .. }) => (Exit::Config, "NETWORK_FILE_SYSTEM"),
             Self::Volume(VolumeError::ReadOnly { .. }) => (Exit::Config, "READ_ONLY"),
             Self::Volume(
-                VolumeError::WrongOwner { .. }
+                VolumeError::NotAFile { .. }
+                | VolumeError::WrongOwner { .. }
                 | VolumeError::Mode { .. }
                 | VolumeError::Unreachable { .. },
             ) => (Exit::Config, "NOT_PERMITTED"),

@@ -48,12 +48,6 @@ impl Database {
                 )));
             }
             Err(error) => return Err(self.cannot_open(&error)),
-            Ok(file) if !file.is_file() => {
-                return Err(NotReady::Fatal(ExitError::Config(format!(
-                    "{} is not a file; set DATABASE_URL to the database file itself",
-                    path.display()
-                ))));
-            }
             Ok(_) => {}
         }
         disk_space::check_free_space(path).map_err(|error| NotReady::Retry(error.to_string()))?;

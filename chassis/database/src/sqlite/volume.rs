@@ -23,6 +23,12 @@ use rustix::{
 /// remedy of an operator.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
+    /// Name the file of the database.
+    #[error("{} is not a file; set DATABASE_URL to the database file itself", path.display())]
+    NotAFile {
+        /// The directory or device.
+        path: PathBuf,
+    },
     /// Put it on a local disk.
     #[error(
         "{} is on a network file system, {system}, on which a write-ahead log cannot be shared: \
@@ -111,6 +117,12 @@ pub enum VolumeError {
 pub fn check(database: &Path) -> Result<(), VolumeError> {
     let directory = directory_of(database);
     let existing = nearest_existing(database)?;
+    // SQLite would create a database beside a device such as `/dev/null`.
+    if existing == database && database.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(VolumeError::NotAFile {
+            path: database.to_owned(),
+        });
+    }
     if let Some(system) = network::file_system(existing) {
         return Err(VolumeError::Network {
             path: existing.to_owned(),
@@ -225,6 +237,17 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn a_directory_and_a_device_are_rejected() {
+        let directory = TempDir::new().unwrap();
+
+        for path in [directory.path(), Path::new("/dev/null"), Path::new("/")] {
+            let error = check(path).unwrap_err();
+
+            assert!(matches!(error, VolumeError::NotAFile { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn a_location_that_does_not_exist_is_accepted() {
