@@ -152,8 +152,13 @@ async fn a_service_with_256_mib_survives_every_mix_of_clients() {
     let watch = "/grpc.health.v1.Health/Watch";
     let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
     let empty = Bytes::from_static(&[0; 5]);
+    // 2 million empty changes of 2 bytes.
+    let changes = [&[0, 0, 0x3f, 0xff, 0xfe][..], &[0x0a, 0].repeat(0x1f_ffff)].concat();
+    let changes = Bytes::from(changes);
+    let commit = "/microblog.user.v1.UserService/CommitUsers";
     let mut attacks = Vec::new();
     for _ in 0..8 {
+        attacks.push(attack(address, 0, commit, changes.clone(), true).await);
         attacks.push(attack(address, 0, create, large.clone(), false).await);
         attacks.push(attack(address, 0, check, large.clone(), false).await);
         attacks.push(attack(address, 1, reflection, reflect.clone(), false).await);
