@@ -272,7 +272,10 @@ async fn no_older_backup_is_removed_under_the_write_lock() {
         .await
         .unwrap();
 
-    assert_eq!(restored.pre_restore.unwrap().pruned, [old.clone()]);
+    assert_eq!(
+        restored.pre_restore.unwrap().pruned,
+        std::slice::from_ref(&old)
+    );
     assert!(!after_restore);
     assert!(report.backup.unwrap().pruned.contains(&old));
     assert!(!old.exists());
