@@ -38,7 +38,7 @@ impl<'a> ExecutedScripts<'a> {
         let mut incompatible = Vec::new();
         let mut rejected_rows = Vec::new();
         for step in steps {
-            rejected_rows.extend(rows::rejection(&mut scratch, step.migration).await?);
+            let on_rows = scratch.try_on_rows(step.migration).await?;
             let (migration, policy) = (step.migration, Policy::Record);
             compatibility.start_migration(&mut scratch, step).await?;
             let observe = async |connection: &mut SqliteConnection, at: usize| {
@@ -51,6 +51,9 @@ impl<'a> ExecutedScripts<'a> {
                 RoundTrip::from(up.await?)
             };
             let is_applied = trip.up.failure.is_none();
+            if let Some(failure) = on_rows.filter(|_| is_applied) {
+                rejected_rows.extend(rows::rejection(&failure, &trip.up.before, &trip.up.after));
+            }
             if is_applied {
                 incompatible.extend(compatibility.finish_migration(step));
             }

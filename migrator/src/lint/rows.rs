@@ -1,26 +1,64 @@
 //! Finds scripts that any two rows make fail (M001). Knows no SQL.
 
 use super::finding::{Finding, LintCode};
-use crate::{error::Error, project::migrations::Migration, scratch::Scratch};
+use crate::{
+    sql,
+    sqlite::{
+        execute::StatementFailure,
+        schema::{Check, Schema, Table},
+    },
+};
 
-/// M001: returns the finding for a script that violates a unique key or NOT NULL in tables with two
-/// different rows, before it is applied.
-pub(super) async fn rejection(
-    scratch: &mut Scratch,
-    migration: &Migration,
-) -> Result<Option<Finding>, Error> {
-    let failure = scratch.try_on_rows(migration).await?;
-    let failure = failure.filter(|failure| {
-        let message = failure.message();
-        let constraints = ["UNIQUE constraint failed", "NOT NULL constraint failed"];
-        constraints.iter().any(|text| message.starts_with(text))
-    });
-    Ok(failure.map(|failure| {
+/// M001: returns the finding for a script that failed in tables with two different rows, if no other
+/// rows can help: it violates a unique key, NOT NULL, or a check of new columns alone.
+pub(super) fn rejection(
+    failure: &StatementFailure,
+    before: &Schema,
+    after: &Schema,
+) -> Option<Finding> {
+    let message = failure.message();
+    let constraints = ["UNIQUE constraint failed", "NOT NULL constraint failed"];
+    let is_certain = constraints.iter().any(|text| message.starts_with(text))
+        || message
+            .strip_prefix("CHECK constraint failed: ")
+            .is_some_and(|check| is_of_new_columns(check, before, after));
+    is_certain.then(|| {
         Finding::new(
             LintCode::AddedColumn,
             &failure.location,
-            format!("tables with two rows reject it: {}", failure.message()),
-            "give each row a value of its own".into(),
+            format!("tables with two rows reject it: {message}"),
+            "give each row a value that satisfies the constraint".into(),
         )
-    }))
+    })
+}
+
+/// Reports whether each table with this check had none of its columns before. SQLite prints the name
+/// of a check, or else its expression.
+fn is_of_new_columns(printed: &str, before: &Schema, after: &Schema) -> bool {
+    let expression = sql::normalised(printed);
+    let is_meant = |check: &&Check| match &check.name {
+        Some(name) => name.folded() == printed.to_ascii_lowercase(),
+        None => check.expression == expression,
+    };
+    let is_new = |(table, check): (&Table, &Check)| {
+        let columns = table
+            .columns
+            .iter()
+            .filter(|c| c.name.is_in(&check.expression));
+        let mut columns = columns.map(|column| &column.name);
+        let old = before.tables.get(&table.name);
+        old.is_some_and(|old| columns.all(|column| old.column(column).is_none()))
+    };
+    let mut meant = after
+        .tables
+        .values()
+        .flat_map(|table| {
+            table
+                .checks
+                .iter()
+                .filter(is_meant)
+                .map(move |check| (table, check))
+        })
+        .peekable();
+    meant.peek().is_some() && meant.all(is_new)
 }

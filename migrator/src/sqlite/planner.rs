@@ -16,8 +16,10 @@ mod question;
 mod rebuild;
 mod renamed;
 mod renames;
+mod risks;
 mod row_copy;
 mod script;
+mod shared_default;
 mod table_change;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Ambiguous`] if `renames` leaves a question open, and
-/// [`Error::NotNullWithoutDefault`] if rows could not be kept.
+/// [`Error::NotNullWithoutDefault`] or [`Error::SharedDefault`] if rows could not be kept.
 pub(crate) fn plan(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan, Error> {
     if let Some(question) = renames.questions(from, to).into_iter().next() {
         return Err(Error::Ambiguous(question));
@@ -61,8 +63,9 @@ pub(crate) fn plan(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan
 pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result<Plan, Error> {
     let up = plan(from, to, renames)?;
     let back = renames.inverse();
-    let mut down = steps(&Transition::new(to, from, &back, Direction::Down))?;
-    down.head = script::head(&up, &down);
+    let transition = Transition::new(to, from, &back, Direction::Down);
+    let mut down = steps(&transition)?;
+    down.head = script::head(&up, &down, risks::rows(&transition));
     Ok(down)
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn drift_fix(drifted: &Schema, expected: &Schema) -> String {
 /// Returns the steps of a plan, in the order described in the module header.
 fn steps(transition: &Transition<'_>) -> Result<Plan, Error> {
     transition.check_renames()?;
+    shared_default::reject(transition)?;
     let dependents = DependentObjects::new(transition);
     let mut steps = dependents.drops(transition);
     steps.extend(dropped_tables(transition));

@@ -1,6 +1,6 @@
 //! Tests of M003, M004, M007, M008 and M010.
 
-use super::{BACK, USERS, codes, lint, project, with};
+use super::{BACK, POSTS, USERS, codes, lint, project, with};
 use crate::{lint::LintCode, project::RecordedStatement};
 
 #[tokio::test]
@@ -185,5 +185,6 @@ async fn m010_the_old_name_of_a_rename_exists() {
         .replace("on users", "on members")
         .replace("update users", "update members")
         .replace("-- All of them.", "-- @renamed from=users");
+    project.owners[1].schema = POSTS.replace("references users", "references members");
     assert_eq!(lint(&project).await.unwrap(), []);
 }

@@ -17,6 +17,17 @@ pub(crate) enum Error {
         /// The column.
         column: Name,
     },
+    /// Fill the column before it becomes unique.
+    #[error(
+        "column {table}.{column} is unique, and the existing rows would share its default: add \
+         it without a unique key, fill it in an own migration, and declare the key then"
+    )]
+    SharedDefault {
+        /// The table.
+        table: Name,
+        /// The column.
+        column: Name,
+    },
     /// Name the old object, or remove the directive.
     #[error(
         "{new} is `@renamed from={old}`, and {why}: name its old name, or remove \

@@ -32,6 +32,10 @@ pub(super) fn steps(
             list(&copy.null_replaced)
         ));
     }
+    comments.extend((!copy.null_rejected.is_empty()).then(|| {
+        let columns = list(&copy.null_rejected);
+        format!("-- Fails if a row has NULL in a column that rejects it now: {columns}.")
+    }));
     comments.extend(cautions(transition, before, after, &copy));
     let create = Step::new(vec![create_table(after, new)]).with_comments(comments);
 

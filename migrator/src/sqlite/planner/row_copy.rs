@@ -18,6 +18,8 @@ pub(super) struct RowCopy {
     pub(super) without_old_values: Vec<Name>,
     /// The columns in which only NULL is replaced.
     pub(super) null_replaced: Vec<Name>,
+    /// The columns that reject NULL now, and have no default to replace it.
+    pub(super) null_rejected: Vec<Name>,
 }
 
 /// Returns the source of the rows of `after`, which are copied from `before`.
@@ -35,13 +37,15 @@ pub(super) fn row_copy(
         columns: rowid_of_both(before, after),
         without_old_values: Vec::new(),
         null_replaced: Vec::new(),
+        null_rejected: Vec::new(),
     };
     for column in after.columns.iter().filter(|c| c.generated.is_none()) {
         let was = before.column(&column.name);
         let kept = || was.map_or_else(|| "null".to_owned(), |was| read(before, was));
         let instead = || default(column).unwrap_or_else(|| "null".to_owned());
         let made_up = || placeholder(to, before, after, column);
-        let source = value_source(ColumnTraits::new(to, before, after, column, direction));
+        let traits = ColumnTraits::new(to, before, after, column, direction);
+        let source = value_source(traits);
         let value = match source {
             ValueSource::Kept => kept(),
             ValueSource::KeptOrDefault => format!("coalesce({}, {})", kept(), instead()),
@@ -56,6 +60,8 @@ pub(super) fn row_copy(
             copy.without_old_values.push(column.name.clone());
         } else if source != ValueSource::Kept {
             copy.null_replaced.push(column.name.clone());
+        } else if traits.is_needed && traits.was_empty {
+            copy.null_rejected.push(column.name.clone());
         }
         copy.columns.push((column.name.quoted(), value));
     }
@@ -144,7 +150,8 @@ fn value_source(traits: ColumnTraits) -> ValueSource {
         return match (is_needed && was_empty, up) {
             (false, _) => ValueSource::Kept,
             (true, true) if has_default => ValueSource::KeptOrDefault,
-            (true, true) => ValueSource::Refused,
+            // SQLite rejects the run if a row has NULL.
+            (true, true) => ValueSource::Kept,
             (true, false) if has_default && !is_keyed => ValueSource::KeptOrDefault,
             (true, false) => ValueSource::KeptOrPlaceholder,
         };
@@ -396,7 +403,7 @@ mod tests {
                 keyed(with_default(needed(kept))),
                 ValueSource::KeptOrPlaceholder,
             ),
-            (up(needed(kept)), ValueSource::Refused),
+            (up(needed(kept)), ValueSource::Kept),
             (
                 up(keyed(with_default(needed(kept)))),
                 ValueSource::KeptOrDefault,

@@ -44,9 +44,9 @@ fn one_line(comment: String) -> String {
     comment
 }
 
-/// Returns the head of a down script: the data that it cannot restore, and the data that it
-/// destroys.
-pub(super) fn head(up: &Plan, down: &Plan) -> Vec<String> {
+/// Returns the head of a down script: the data that it cannot restore, the data that it destroys,
+/// and the rows on which it fails.
+pub(super) fn head(up: &Plan, down: &Plan, mut risks: Vec<String>) -> Vec<String> {
     let mut head = Vec::new();
     let describe = |loss: &DestructiveChange| match loss {
         DestructiveChange::Table(table) | DestructiveChange::Rows(table) => {
@@ -79,6 +79,14 @@ pub(super) fn head(up: &Plan, down: &Plan) -> Vec<String> {
             head.push(what.to_owned());
             head.extend(losses);
         }
+    }
+    let steps = down.steps.iter();
+    let comments = steps.flat_map(|step| &step.comments);
+    let cautions = comments.filter_map(|comment| comment.strip_prefix("-- Fails on rows "));
+    risks.extend(cautions.map(|risk| format!("on rows {}", risk.trim_end_matches('.'))));
+    if !risks.is_empty() {
+        head.push("-- This down migration fails:".to_owned());
+        head.extend(risks.iter().map(|risk| format!("--   {risk}")));
     }
     head
 }

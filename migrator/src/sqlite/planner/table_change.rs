@@ -9,12 +9,12 @@ use super::{
     affinity::{Affinity, affinity},
     renamed::RenamedSchema,
     renames::Renames,
-    row_copy,
+    risks, row_copy,
 };
 use crate::{
     project::migrations::Direction,
     sql::{self, Token, TokenKind, name::Name},
-    sqlite::schema::{Column, Schema, Table},
+    sqlite::schema::{Check, Column, Schema, Table},
 };
 
 /// The change of a table.
@@ -132,6 +132,14 @@ impl AlterAttempt<'_> {
             }
             _ => {}
         }
+        // ADD COLUMN would fail on any row, and a rebuild on some.
+        let rejects_null = |check: &Check| risks::may_reject_null(&check.expression);
+        if self.direction == Direction::Down
+            && column.default.is_none()
+            && alone.checks.iter().any(rejects_null)
+        {
+            return None;
+        }
         if self.direction == Direction::Down
             && row_copy::is_in_computed_key(self.to, self.after, &column.name)
         {
@@ -167,7 +175,7 @@ impl AlterAttempt<'_> {
         let column = table.columns.remove(at);
         let alone = column.as_single_column_table()?;
         for check in &alone.checks {
-            let own = |other: &crate::sqlite::schema::Check| {
+            let own = |other: &Check| {
                 other.name == check.name
                     && sql::normalised(&other.expression) == sql::normalised(&check.expression)
             };

@@ -2,6 +2,7 @@
 
 mod linting;
 mod parsing;
+mod rows;
 mod unusable;
 
 use std::fs;

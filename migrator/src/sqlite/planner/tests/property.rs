@@ -204,6 +204,12 @@ impl Case {
                 Coverage::count(&coverage.refused);
                 return Ok(());
             }
+            (Err(Error::SharedDefault { table, column }), _) => {
+                let column = to.tables[&table].column(&column).unwrap();
+                ensure!(column.default.is_some(), "{} has no default", column.name);
+                Coverage::count(&coverage.refused);
+                return Ok(());
+            }
             (Err(Error::Unsupported { .. }), _) | (_, Err(Error::Unsupported { .. })) => {
                 Coverage::count(&coverage.refused);
                 return Ok(());

@@ -31,7 +31,6 @@ async fn not_null_without_a_constant_default_needs_an_empty_table() {
     for to in [
         "create table users (id integer primary key, name text, bio text not null)",
         "create table users (id integer primary key, name text, bio text not null default null)",
-        "create table users (id integer primary key, name text not null)",
         "create table users (id integer, name text, bio text, primary key (bio)) without rowid",
     ] {
         let error = refused(to).await;
