@@ -81,12 +81,13 @@ impl DatabaseError {
         match self {
             Self::NotFound { .. } => (Exit::TryAgain, "DATABASE_NOT_FOUND"),
             Self::Foreign { .. } => (Exit::Refused, "FOREIGN_DATABASE"),
-            Self::Unusable { .. } => (Exit::Config, "UNUSABLE_FILE"),
+            Self::Unusable { .. } | Self::Volume(VolumeError::NotAFile { .. }) => {
+                (Exit::Config, "UNUSABLE_FILE")
+            }
             Self::Volume(VolumeError::Network { .. }) => (Exit::Config, "NETWORK_FILE_SYSTEM"),
             Self::Volume(VolumeError::ReadOnly { .. }) => (Exit::Config, "READ_ONLY"),
             Self::Volume(
-                VolumeError::NotAFile { .. }
-                | VolumeError::WrongOwner { .. }
+                VolumeError::WrongOwner { .. }
                 | VolumeError::Mode { .. }
                 | VolumeError::Unreachable { .. },
             ) => (Exit::Config, "NOT_PERMITTED"),

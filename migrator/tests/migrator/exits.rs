@@ -108,7 +108,7 @@ fn an_invalid_setting_exits_with_78() {
     fs::create_dir(dir.path()).unwrap();
     let url = format!("postgres:{}", dir.path().display());
 
-    assert_exits(&dir.run(&["upgrade"]), 78, "cannot be used");
+    assert_exits(&dir.run(&["upgrade"]), 78, "is not a file");
     assert_exits(
         &dir.run(&["upgrade", "--database-url", &url]),
         78,
