@@ -241,7 +241,7 @@ mod tests {
 
         assert_eq!(lengths.largest_in(&[0, 0, 0x40]), None);
         assert_eq!(lengths.largest_in(&[0, 0]), Some(0x40_0000));
-        assert_eq!(lengths.largest_in(&[0; 0x3f_ffff]), None);
+        assert_eq!(lengths.largest_in(&vec![0; 0x3f_ffff]), None);
         assert_eq!(lengths.largest_in(&[9, 0, 0, 0, 0, 2]), Some(2));
     }
 }

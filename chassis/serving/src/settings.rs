@@ -39,7 +39,7 @@ pub struct ServerSettings {
 
     /// Maximum number of bytes to buffer: requests that are being received, responses that are not
     /// sent yet, and open calls. One connection gets at most 1/4. Further calls fail with
-    /// MEMORY_LIMIT.
+    /// `MEMORY_LIMIT`.
     #[arg(long, env, value_name = "BYTES", default_value = "67108864", value_parser = buffered_bytes)]
     pub max_buffered_bytes: NonZeroUsize,
 

@@ -163,7 +163,7 @@ pub(super) fn lost_objects(
         );
     }
     for rebuild in rebuilds {
-        let has_sequence = |schema: &Schema, table: &Name| {
+        let autoincrements = |schema: &Schema, table: &Name| {
             let table = schema.tables.get(table);
             table.is_some_and(Table::autoincrement)
         };
@@ -171,8 +171,8 @@ pub(super) fn lost_objects(
             let mut words = significant_tokens(statement.text).into_iter();
             words.any(|word| word.unquoted().eq_ignore_ascii_case("sqlite_sequence"))
         });
-        let had_sequence = has_sequence(before, &rebuild.before);
-        if had_sequence && has_sequence(after, &rebuild.table) && !keeps_sequence {
+        let had_sequence = autoincrements(before, &rebuild.before);
+        if had_sequence && autoincrements(after, &rebuild.table) && !keeps_sequence {
             add(
                 rebuild.dropped,
                 format!("deleted ids of {} may be assigned again", rebuild.table),

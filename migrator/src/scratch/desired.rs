@@ -73,7 +73,7 @@ impl DesiredSchema {
         Ok(Self {
             unusable: unusable
                 .into_iter()
-                .filter_map(|object| UnusableDeclaration::new(project, object))
+                .filter_map(|object| UnusableDeclaration::new(project, &object))
                 .collect(),
             schema,
             owners,
@@ -89,7 +89,7 @@ impl DesiredSchema {
 
 impl UnusableDeclaration {
     /// Finds the declaration of an object.
-    fn new(project: &Project, object: UnusableObject) -> Option<Self> {
+    fn new(project: &Project, object: &UnusableObject) -> Option<Self> {
         let key = (object.kind, object.name.clone());
         project.owners.iter().find_map(|owner| {
             let statement = sql::statements(&owner.schema)

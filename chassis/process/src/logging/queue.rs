@@ -45,7 +45,7 @@ impl Queue {
         let written = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(OnceLock::new());
         let output = Output {
-            output,
+            inner: output,
             written: Arc::clone(&written),
             dropped: Arc::clone(&dropped),
             report: Box::new(report),
@@ -92,7 +92,7 @@ impl Queue {
 
 /// The output of the thread. It reports dropped lines.
 struct Output<W> {
-    output: W,
+    inner: W,
     written: Arc<AtomicUsize>,
     dropped: Arc<OnceLock<ErrorCounter>>,
     report: Box<dyn Fn(usize) -> String + Send>,
@@ -110,13 +110,13 @@ impl<W: Write> Output<W> {
         }
         self.reported = dropped;
         self.reported_at = Instant::now();
-        self.output.write_all((self.report)(new).as_bytes())
+        self.inner.write_all((self.report)(new).as_bytes())
     }
 }
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let result = self.output.write_all(line);
+        let result = self.inner.write_all(line);
         if self.reported_at.elapsed() > REPORT_INTERVAL {
             self.report_dropped()?;
         }
@@ -127,7 +127,7 @@ impl<W: Write> Write for Output<W> {
     /// Reports the dropped lines: the thread flushes when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         self.report_dropped()?;
-        self.output.flush()
+        self.inner.flush()
     }
 }
 
