@@ -148,10 +148,9 @@ fn value_source(traits: ColumnTraits) -> ValueSource {
     let up = traits.direction == Direction::Up;
     if was_there {
         return match (is_needed && was_empty, up) {
-            (false, _) => ValueSource::Kept,
             (true, true) if has_default => ValueSource::KeptOrDefault,
-            // SQLite rejects the run if a row has NULL.
-            (true, true) => ValueSource::Kept,
+            // In the second case, SQLite rejects the run if a row has NULL.
+            (false, _) | (true, true) => ValueSource::Kept,
             (true, false) if has_default && !is_keyed => ValueSource::KeptOrDefault,
             (true, false) => ValueSource::KeptOrPlaceholder,
         };

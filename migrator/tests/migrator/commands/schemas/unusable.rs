@@ -189,16 +189,16 @@ async fn rows_that_would_share_a_value_of_a_unique_key_are_found() {
 
 #[tokio::test]
 async fn triggers_and_columns_do_not_multiply_the_time() {
-    let columns: String = (0..40).map(|n| format!(", c{n} integer")).collect();
-    let triggers: String = (0..40)
-        .map(|n| {
-            format!(
-                "create trigger g{n} after update on item begin
-                     insert into log (what) values (new.c0 || {n}); delete from log where what = {n};
-                 end;\n"
-            )
-        })
-        .collect();
+    let columns = (0..40).map(|n| format!(", c{n} integer"));
+    let columns = columns.collect::<Vec<_>>().concat();
+    let triggers = (0..40).map(|n| {
+        format!(
+            "create trigger g{n} after update on item begin
+                 insert into log (what) values (new.c0 || {n}); delete from log where what = {n};
+             end;\n"
+        )
+    });
+    let triggers = triggers.collect::<Vec<_>>().concat();
     let tree = project(&format!(
         "create table log (id integer primary key, what text);
          create table item (id integer primary key{columns});\n{triggers}"
