@@ -65,7 +65,11 @@ pub(crate) fn plan_down(from: &Schema, to: &Schema, renames: &Renames) -> Result
     let back = renames.inverse();
     let transition = Transition::new(to, from, &back, Direction::Down);
     let mut down = steps(&transition)?;
-    down.head = script::head(&up, &down, risks::rows(&transition));
+    down.head = script::head(
+        &up,
+        &down,
+        risks::rows(&transition.before.schema, transition.to),
+    );
     Ok(down)
 }
 

@@ -1,10 +1,9 @@
 //! The rows on which a down migration fails: they violate a constraint that the up migration
 //! removed. The head of the script names them.
 
-use super::transition::Transition;
 use crate::{
     sql::{self, TokenKind, name::Name},
-    sqlite::schema::{Column, KeyColumn, Table},
+    sqlite::schema::{Column, KeyColumn, Schema, Table},
 };
 
 /// The functions whose result is NULL if an argument is.
@@ -13,20 +12,21 @@ const STRICT_FUNCTIONS: [&str; 12] = [
     "trim", "upper",
 ];
 
-/// Returns the rows on which a down migration may fail, one line each.
-pub(super) fn rows(transition: &Transition<'_>) -> Vec<String> {
+/// Returns the rows on which a down migration from `from` to `to` may fail, one line each. The names
+/// of both schemas are the new ones.
+pub(super) fn rows(from: &Schema, to: &Schema) -> Vec<String> {
     let mut risks = Vec::new();
-    for (name, before) in &transition.before.schema.tables {
-        let Some(after) = transition.to.tables.get(name) else {
+    for (name, before) in &from.tables {
+        let Some(after) = to.tables.get(name) else {
             continue;
         };
         risks.extend(null_violations(before, after));
         risks.extend(violations_since(before, after));
         let is_new = |key: &[KeyColumn]| {
-            let mut indexes = transition.before.schema.indexes.values();
+            let mut indexes = from.indexes.values();
             !indexes.any(|index| index.unique && index.table == *name && index.columns == key)
         };
-        let indexes = transition.to.indexes.values();
+        let indexes = to.indexes.values();
         for index in indexes.filter(|index| index.unique && index.table == *name) {
             if is_new(&index.columns) && has_old_columns(before, after, &index.columns) {
                 let index = index.name.quoted();
