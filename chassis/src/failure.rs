@@ -1,6 +1,8 @@
 //! Maps database errors to gRPC statuses.
 
-use serving::status::{Metadata, internal, shutting_down, unavailable, with_error_info};
+use serving::status::{
+    Metadata, database_replaced, internal, shutting_down, unavailable, with_error_info,
+};
 use tonic::{Code, Status};
 
 /// Returns the status of a database error: a transient one, or `INTERNAL`.
@@ -23,6 +25,12 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             domain,
             "STORAGE_FULL",
             "the disk of the database is full; writes fail until space is freed",
+            metadata,
+        ),
+        database::Error::Replaced => database_replaced(
+            domain,
+            "the database was moved, removed or replaced during the call; a change may be lost, or \
+             appear when the database is back",
             metadata,
         ),
         database::Error::ShuttingDown => shutting_down(domain),

@@ -66,6 +66,7 @@ pub async fn run<S: Handlers, D: Lifecycle>(parts: Parts<'_, S, D>) -> Result<()
         listener,
         service,
         ready,
+        database.available(),
         shutdown,
         draining.clone(),
     );

@@ -40,7 +40,9 @@ use crate::{
 ///    nothing behind.
 /// 6. **A failed call has written nothing**, unless the error is
 ///    [`OutcomeUnknown`](chassis::database::Error::OutcomeUnknown), which an engine gives if
-///    it lost the database while it committed. SQLite never does.
+///    it lost the database while it committed, or
+///    [`Replaced`](chassis::database::Error::Replaced), if the file that was written is not at its
+///    path any more.
 /// 7. **One call reads one snapshot**: the rows of a page and their count belong together.
 ///
 /// Every method may also fail with [`Error::Database`], and every method that reads rows with

@@ -6,10 +6,12 @@ use std::{path::PathBuf, process::Command};
 use crate::{compose::compose, settings, tree::read};
 
 /// Names in capitals that are neither settings nor variables of the compose file.
-const OTHER_NAMES: [&str; 5] = [
+const OTHER_NAMES: [&str; 7] = [
     "COMPOSE_PROFILES",
+    "DATABASE_REPLACED",
     "EX_CONFIG",
     "EX_TEMPFAIL",
+    "NOT_SERVING",
     "STORAGE_FULL",
     "X_FILE",
 ];

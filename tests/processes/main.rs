@@ -1,5 +1,5 @@
-//! Runs the real programs as processes on one database: crashes, full disks, frozen processes and
-//! concurrent writers.
+//! Runs the real programs as processes on one database: crashes, full disks, replaced files, frozen
+//! processes and concurrent writers.
 //!
 //! The programs must be next to the one of this crate in the target directory: `cargo test
 //! --workspace` builds them all.
@@ -22,6 +22,7 @@ mod cargo_run;
 mod concurrent_writers;
 mod crash;
 mod disk;
+mod files;
 mod frozen;
 mod load;
 mod memory;

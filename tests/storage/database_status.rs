@@ -12,6 +12,7 @@ fn every_database_error_has_a_code_and_a_reason() {
         (Error::Overloaded, Code::Unavailable, "OVERLOADED"),
         (Error::Busy, Code::Unavailable, "DATABASE_BUSY"),
         (Error::DiskFull, Code::Unavailable, "STORAGE_FULL"),
+        (Error::Replaced, Code::Unavailable, "DATABASE_REPLACED"),
         (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN"),
         (Error::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN"),
         (

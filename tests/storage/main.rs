@@ -9,6 +9,7 @@
 mod authorizer;
 mod batcher;
 mod database_status;
+mod files;
 mod inline_reads;
 mod startup;
 mod write_queue;

@@ -15,6 +15,10 @@ pub enum Error {
     /// space.
     #[error("the disk of the database is full")]
     DiskFull,
+    /// The database was moved, removed or replaced while it is in use. A committed write may be in a
+    /// file that is not at the path any more. An operator must act.
+    #[error("the database was moved, removed or replaced while it is in use")]
+    Replaced,
     /// This process is shutting down. A retry on another instance may succeed.
     #[error("the database is being closed")]
     ShuttingDown,

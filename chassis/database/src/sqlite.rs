@@ -10,10 +10,13 @@ pub mod authorizer;
 pub mod disk_space;
 mod fair_lock;
 mod ffi;
+mod file_guard;
 mod history;
 mod idempotency_table;
 mod inline_reads;
 mod json;
+mod open_files;
+mod read_connections;
 mod read_source;
 mod result_code;
 pub mod sqlite_version;
@@ -24,18 +27,16 @@ mod write_queue;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use futures::future::BoxFuture;
 use process::{ExitError, clock::Clock};
 use sqlx::{
-    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, Sqlite, SqliteConnection,
     pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
-use tokio::time::timeout;
+use tokio::sync::watch;
 
 pub use self::{
     action::{Action, ActionCode},
@@ -43,13 +44,14 @@ pub use self::{
     ffi::{BackupProgress, CommittedBackup, OnlineBackup, OnlineBackupError, error_offset},
     inline_reads::{DataVersion, Parameter, RowCursor, WrongType},
     json::{inserted_ids, json_param, json_param_with_capacity},
+    open_files::{FileChange, FileIdentity},
     read_source::ReadSource,
     result_code::none_on_constraint_violation,
     time::time,
     write_queue::{BatchOps, Batcher, InsertAll, InsertOne, WriteFn},
 };
-use self::{inline_reads::InlineReaders, write_queue::WriteQueue};
-use crate::{AccessPolicy, Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings};
+use self::{read_connections::ReadConnections, write_queue::WriteQueue};
+use crate::{Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings};
 
 /// The `PRAGMA application_id` of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
@@ -75,10 +77,8 @@ const WRITER_CACHE_SIZE: &str = "-4096"; // KiB
 pub struct Database {
     path: PathBuf,
     startup_timeout: Duration,
-    read_pool_timeout: Duration,
     requirements: &'static Requirements,
-    reads: SqlitePool,
-    inline_readers: Arc<InlineReaders>,
+    reads: ReadConnections,
     writes: WriteQueue,
 }
 
@@ -91,18 +91,13 @@ impl Database {
         settings: &DatabaseSettings,
         requirements: &'static Requirements,
     ) -> Self {
+        let (in_place, receiver) = watch::channel(true);
         Self {
             path: path.to_owned(),
             startup_timeout: settings.database_startup_timeout,
-            read_pool_timeout: settings.read_pool_timeout,
             requirements,
-            reads: read_pool(path, settings, requirements.access),
-            inline_readers: Arc::new(InlineReaders::new(
-                path.to_owned(),
-                requirements.access,
-                settings.inline_reads,
-            )),
-            writes: WriteQueue::new(settings),
+            reads: ReadConnections::new(path, settings, requirements.access, receiver),
+            writes: WriteQueue::new(settings, in_place),
         }
     }
 
@@ -111,17 +106,18 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`.
+    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`, and
+    /// [`Error::Replaced`].
     pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
-        Ok(self.acquire().await?)
+        Ok(self.reads.acquire().await?)
     }
 
     /// Executes several reads in one snapshot.
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`, and the
-    /// errors of `read`.
+    /// [`Error::Overloaded`] if no connection becomes free within `READ_POOL_TIMEOUT`,
+    /// [`Error::Replaced`], and the errors of `read`.
     pub async fn snapshot<T>(
         &self,
         read: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
@@ -131,12 +127,6 @@ impl Database {
         let read = read(&mut snapshot).await?;
         snapshot.rollback().await?;
         Ok(read)
-    }
-
-    /// Acquires a connection of the read pool. The future is boxed, since it has some 1000 bytes,
-    /// which would otherwise be part of the future of every call that may read here. Few calls do.
-    fn acquire(&self) -> BoxFuture<'_, Result<PoolConnection<Sqlite>, sqlx::Error>> {
-        Box::pin(self.reads.acquire())
     }
 
     /// Executes `work` in a transaction with other queued writes, and returns after its COMMIT.
@@ -149,7 +139,8 @@ impl Database {
     /// The rejection of the write; [`Error::Overloaded`] immediately if the queue is full;
     /// [`Error::DiskFull`]; [`Error::Busy`] if another process held the lock for `LOCK_TIMEOUT`;
     /// [`Error::ShuttingDown`] after [`Lifecycle::close`]; and [`Error::Engine`] if a statement or
-    /// the COMMIT failed. Nothing is written in any of these cases.
+    /// the COMMIT failed. Nothing is written in any of these cases. [`Error::Replaced`] if the file
+    /// that was written is not at the path of the database any more.
     pub async fn write<T, E, W>(&self, atomicity: Atomicity, work: W) -> Result<T, E>
     where
         T: Send + 'static,
@@ -188,42 +179,16 @@ impl Lifecycle for Database {
         self.writes.failed().await
     }
 
+    fn available(&self) -> watch::Receiver<bool> {
+        self.reads.in_place.clone()
+    }
+
     async fn close(&self) {
-        self.inline_readers.close();
         // The last connection to close checkpoints and removes the WAL, which a read-only
         // connection cannot do. So close the write connection last.
-        if timeout(self.read_pool_timeout, self.reads.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("read pool did not close in time; a connection was leaked");
-        }
+        self.reads.close().await;
         self.writes.close().await;
     }
-}
-
-/// Returns the pool of read-only connections. They are opened on demand, and stay open.
-fn read_pool(
-    path: &Path,
-    settings: &DatabaseSettings,
-    access: &'static AccessPolicy,
-) -> SqlitePool {
-    let count = u32::try_from(settings.max_read_connections.get()).unwrap_or(u32::MAX);
-    let options = options(path.to_owned())
-        .read_only(true)
-        // Readers wait only while another process recovers the WAL after a crash.
-        .busy_timeout(settings.read_pool_timeout);
-    SqlitePoolOptions::new()
-        .max_connections(count)
-        .acquire_timeout(settings.read_pool_timeout)
-        // A connection to a file does not go stale, and the test costs as much as a read.
-        .test_before_acquire(false)
-        // The access log reports slow calls.
-        .acquire_slow_threshold(Duration::MAX)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| Box::pin(access.install(connection)))
-        .connect_lazy_with(options)
 }
 
 /// Returns the common options of all connections. Only the migrator creates the file and sets its

@@ -235,7 +235,7 @@ impl<S: Handlers> Target<S> {
 }
 
 /// Drives the handler until it returns its response. Fails if the handler panics, the deadline
-/// passes, or a drain ends the call.
+/// passes, or the server ends the call.
 async fn drive_handler(
     server: &ServerContext,
     mut handled: Pin<&mut impl Future<Output = thread::Result<Response<Body>>>>,
@@ -259,16 +259,14 @@ async fn drive_handler(
         if guards.poll_deadline(cx).is_ready() {
             return Poll::Ready(Err(deadline::exceeded(server.domain)));
         }
-        guards
-            .poll_stop(cx)
-            .map(|()| Err(status::shutting_down(server.domain)))
+        guards.poll_stop(cx).map(Err)
     })
     .await
 }
 
 /// Admits a call, or rejects it: if too many bytes are buffered, its deadline has passed, its
-/// connection is in the reserve, or the server is not ready. Admin calls are exempt from the last
-/// two.
+/// connection is in the reserve, the server is not ready, or the database is not the one that was
+/// opened. Admin calls are exempt from the last three.
 fn admit(
     server: &ServerContext,
     method: MethodInfo,
@@ -292,13 +290,16 @@ fn admit(
             "the limit of connections is reached; try again later",
         )
     })?;
-    if *server.phase.borrow() == Phase::Starting {
+    if *server.state.phase.borrow() == Phase::Starting {
         return Err(status::unavailable(
             server.domain,
             "NOT_READY",
             "the database does not exist yet or is not migrated yet; try again",
             Metadata::new(),
         ));
+    }
+    if !*server.state.available.borrow() {
+        return Err(status::rejected_until_restored(server.domain));
     }
     Ok(())
 }

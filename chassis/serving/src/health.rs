@@ -51,11 +51,29 @@ pub(super) enum Phase {
     Draining,
 }
 
-impl From<Phase> for ServingStatus {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Serving => Self::Serving,
-            Phase::Starting | Phase::Draining => Self::NotServing,
+/// The state of a server.
+#[derive(Clone, Debug)]
+pub(super) struct ServerState {
+    /// The lifecycle phase.
+    pub(super) phase: watch::Receiver<Phase>,
+    /// `false` while the database is not the one that was opened.
+    pub(super) available: watch::Receiver<bool>,
+}
+
+impl ServerState {
+    fn status(&mut self) -> ServingStatus {
+        let available = *self.available.borrow_and_update();
+        match *self.phase.borrow_and_update() {
+            Phase::Serving if available => ServingStatus::Serving,
+            Phase::Starting | Phase::Serving | Phase::Draining => ServingStatus::NotServing,
+        }
+    }
+
+    /// Waits for a change. Returns `false` when the server has ended.
+    async fn changed(&mut self) -> bool {
+        tokio::select! {
+            changed = self.phase.changed() => changed.is_ok(),
+            Ok(()) = self.available.changed() => true,
         }
     }
 }
@@ -67,8 +85,8 @@ pub(super) struct Health {
     pub(super) name: &'static str,
     /// The domain of every ErrorInfo.
     pub(super) domain: &'static str,
-    /// The phase of the server.
-    pub(super) phase: watch::Receiver<Phase>,
+    /// The state of the server.
+    pub(super) state: ServerState,
 }
 
 impl Health {
@@ -96,14 +114,14 @@ impl v1::health_server::Health for Health {
                 Metadata::new(),
             ));
         }
-        Ok(Response::new(response(*self.phase.borrow())))
+        Ok(Response::new(response(self.state.clone().status())))
     }
 
     async fn list(
         &self,
         _request: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        let response = response(*self.phase.borrow());
+        let response = response(self.state.clone().status());
         let statuses = ["", self.name].map(|name| (name.to_owned(), response));
         Ok(Response::new(HealthListResponse {
             statuses: statuses.into(),
@@ -119,19 +137,19 @@ impl v1::health_server::Health for Health {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let HealthCheckRequest { service } = request.into_inner();
         let served = self.serves(&service);
-        let mut phase = self.phase.clone();
+        let mut state = self.state.clone();
         Ok(Response::new(Box::pin(async_stream::stream! {
             let mut last = None;
             loop {
                 let now = if served {
-                    response(*phase.borrow_and_update())
+                    response(state.status())
                 } else {
                     response(ServingStatus::ServiceUnknown)
                 };
                 if last.replace(now) != Some(now) {
                     yield Ok(now);
                 }
-                if phase.changed().await.is_err() {
+                if !state.changed().await {
                     return;
                 }
             }
@@ -139,9 +157,9 @@ impl v1::health_server::Health for Health {
     }
 }
 
-fn response(status: impl Into<ServingStatus>) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse {
-        status: status.into().into(),
+        status: status.into(),
     }
 }
 

@@ -16,7 +16,7 @@ use self::settings::ServerSettings;
 use self::{
     call::{CallService, methods::MethodTable, server_context::ServerContext},
     grpc_web::GrpcWeb,
-    health::{Health, Phase, v1::health_server::HealthServer},
+    health::{Health, Phase, ServerState, v1::health_server::HealthServer},
     limiter::Limiter,
     listen::{accept::Connections, http, workers::Workers},
 };
@@ -73,6 +73,9 @@ pub struct Service<S> {
 /// Until `ready` resolves, the health is `NOT_SERVING`, and calls fail with `UNAVAILABLE`
 /// (`NOT_READY`).
 ///
+/// While `available` is `false`, the health is `NOT_SERVING`, calls fail with `UNAVAILABLE`
+/// (`DATABASE_REPLACED`), and open streams end with it.
+///
 /// A drain first sets the health to `NOT_SERVING` for `DRAIN_DELAY`, so that load balancers stop
 /// sending calls. Then it accepts no more connections, cancels `draining`, and waits for running
 /// calls for `DRAIN_TIMEOUT`. Streams that do not end when `draining` is cancelled are ended with
@@ -87,6 +90,7 @@ pub async fn run<S: Handlers>(
     listener: TcpListener,
     service: Service<S>,
     ready: impl Future<Output = Result<(), ExitError>> + Send,
+    available: watch::Receiver<bool>,
     shutdown: CancellationToken,
     draining: CancellationToken,
 ) -> Result<(), ExitError> {
@@ -96,7 +100,11 @@ pub async fn run<S: Handlers>(
         .map_err(|error| ExitError::Failed(format!("the server has no address: {error}")))?;
     tracing::debug!(service = name, %address, "listening");
     let (phase, watching) = watch::channel(Phase::Starting);
-    let calls = build_call_service(settings, service, watching, draining.clone())?;
+    let state = ServerState {
+        phase: watching,
+        available,
+    };
+    let calls = build_call_service(settings, service, state, draining.clone())?;
     let connections = Connections::new(settings, Limiter::new(settings));
     let stop = CancellationToken::new();
     let web = GrpcWeb {
@@ -176,7 +184,7 @@ fn drain_if_serving(phase: &mut Phase) -> bool {
 fn build_call_service<S: Handlers>(
     settings: &ServerSettings,
     service: Service<S>,
-    phase: watch::Receiver<Phase>,
+    state: ServerState,
     draining: CancellationToken,
 ) -> Result<CallService<S>, ExitError> {
     let Service {
@@ -194,7 +202,7 @@ fn build_call_service<S: Handlers>(
     let health = Health {
         name,
         domain,
-        phase: phase.clone(),
+        state: state.clone(),
     };
     let health = HealthServer::new(health).max_decoding_message_size(max_admin_message_bytes);
     let admin_routes = reflection::add_reflection(
@@ -215,7 +223,7 @@ fn build_call_service<S: Handlers>(
         domain,
         methods: MethodTable::from_descriptor_sets(&descriptor_sets)
             .map_err(|error| invalid(&error))?,
-        phase,
+        state,
         call_timeout: settings.call_timeout,
         slow_call_threshold: settings.slow_call_threshold,
         max_message_bytes,

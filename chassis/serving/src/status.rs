@@ -101,6 +101,21 @@ pub(crate) fn memory_limit(domain: &str) -> Status {
     )
 }
 
+/// Returns the status of calls that fail since the database is not the one that was opened.
+#[must_use]
+pub fn database_replaced(domain: &str, message: &str, metadata: Metadata) -> Status {
+    unavailable(domain, "DATABASE_REPLACED", message, metadata)
+}
+
+/// Returns the status of calls and streams while the database is not the one that was opened.
+pub(crate) fn rejected_until_restored(domain: &str) -> Status {
+    database_replaced(
+        domain,
+        "the database was moved, removed or replaced; calls fail until an operator restores it",
+        Metadata::new(),
+    )
+}
+
 /// Returns the status of calls that a draining server ends or rejects.
 #[must_use]
 pub fn shutting_down(domain: &str) -> Status {

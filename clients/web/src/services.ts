@@ -71,6 +71,7 @@ export function explain(error: unknown): CallError {
     }
     case "NOT_READY":
     case "DATABASE_BUSY":
+    case "DATABASE_REPLACED":
     case "OVERLOADED":
     case "MEMORY_LIMIT":
     case "STORAGE_FULL":

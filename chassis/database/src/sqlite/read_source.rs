@@ -48,7 +48,7 @@ impl ReadSource<'_> {
         row: impl FnMut(&mut RowCursor<'_>) -> Result<R, WrongType>,
     ) -> Option<Vec<R>> {
         match self {
-            Self::Inline(database) => database.inline_readers.read(statement, parameters, row),
+            Self::Inline(database) => database.reads.inline.read(statement, parameters, row),
             Self::Pool(_) | Self::Pooled(_) | Self::Transaction(_) => None,
         }
     }
@@ -58,7 +58,7 @@ impl ReadSource<'_> {
     #[must_use]
     pub fn data_version(&self) -> Option<DataVersion> {
         match self {
-            Self::Inline(database) => database.inline_readers.version(),
+            Self::Inline(database) => database.reads.inline.version(),
             Self::Pool(_) | Self::Pooled(_) | Self::Transaction(_) => None,
         }
     }
@@ -71,7 +71,7 @@ impl ReadSource<'_> {
     /// [`sqlx::Error::PoolClosed`] after [`Lifecycle::close`](crate::Lifecycle::close).
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if let Self::Inline(database) | Self::Pool(database) = self {
-            *self = Self::Pooled(database.acquire().await?);
+            *self = Self::Pooled(database.reads.acquire().await?);
         }
         match self {
             Self::Pooled(reader) => Ok(reader),

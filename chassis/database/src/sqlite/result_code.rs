@@ -11,6 +11,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolClosed => Self::ShuttingDown,
             error if is_busy(&error) => Self::Busy,
             error if is_full(&error) => Self::DiskFull,
+            error if is_stale_file(&error) => Self::Replaced,
             error => Self::Engine(Arc::new(error)),
         }
     }
@@ -47,6 +48,15 @@ fn is_full(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
         || code(error)
             .is_some_and(|code| code & 0xff == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+}
+
+/// Returns the error of a read while the files of the database are not those that were opened.
+pub(super) fn stale_file() -> sqlx::Error {
+    sqlx::Error::Io(io::ErrorKind::StaleNetworkFileHandle.into())
+}
+
+fn is_stale_file(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle)
 }
 
 /// Returns the primary result code: the lower byte of the extended one.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr, SqliteConnection};
 
 use super::{
-    APPLICATION_ID, Database, disk_space, history, result_code::primary_code, sqlite_version,
-    volume,
+    APPLICATION_ID, Database, FileIdentity, disk_space, history, open_files::OpenFiles,
+    result_code::primary_code, sqlite_version, volume,
 };
 use crate::{
     readiness::{NotReady, wait_until_ready},
@@ -27,19 +27,20 @@ impl Database {
     /// Waits until the database is ready, and starts the writer task.
     pub(super) async fn start(&self) -> Result<(), ExitError> {
         sqlite_version::check_minimum()?;
-        let connection = wait_until_ready(self.startup_timeout, || self.check()).await?;
+        let (connection, files) = wait_until_ready(self.startup_timeout, || self.check()).await?;
+        let (options, access) = (self.write_options(), self.requirements.access);
         self.writes
-            .start(connection, self.write_options(), self.requirements.access)
+            .start(connection, files, options, access, self.reads.clone())
             .await;
         Ok(())
     }
 
-    /// Checks the database, and returns a connection that can write.
-    async fn check(&self) -> Result<SqliteConnection, NotReady> {
+    /// Checks the database, and returns a connection that can write, with its files.
+    async fn check(&self) -> Result<(SqliteConnection, OpenFiles), NotReady> {
         let path = self.path.as_path();
         volume::check(path)
             .map_err(|error| NotReady::Fatal(ExitError::Config(error.to_string())))?;
-        match path.metadata() {
+        let identity = match FileIdentity::of(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(NotReady::Retry(format!(
                     "the file {} does not exist; `migrator upgrade` creates it, and DATABASE_URL \
@@ -48,8 +49,8 @@ impl Database {
                 )));
             }
             Err(error) => return Err(self.cannot_open(&error)),
-            Ok(_) => {}
-        }
+            Ok(identity) => identity,
+        };
         disk_space::check_free_space(path).map_err(|error| NotReady::Retry(error.to_string()))?;
         let opened = self.write_options().connect().await;
         let mut connection = opened.map_err(|error| self.open_error(&error))?;
@@ -61,7 +62,9 @@ impl Database {
             .await
             .map_err(|error| self.cannot_open(&error))?;
         self.prepare_all(&mut connection).await?;
-        Ok(connection)
+        let files = OpenFiles::record(path, identity)
+            .map_err(|change| NotReady::Retry(change.to_string()))?;
+        Ok((connection, files))
     }
 
     /// Checks that the database belongs to this system.

@@ -8,6 +8,7 @@
 mod batch;
 mod batch_budget;
 mod batcher;
+mod connection;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,16 +16,25 @@ use futures::future::BoxFuture;
 use process::{Background, ExitError};
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     task::yield_now,
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Job, WriteJob, commit};
 use self::batch_budget::BatchBudget;
 pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
-use super::{disk_space::DiskSpaceGuard, fair_lock::FairLock};
+use self::connection::WriterConnection;
+use super::{
+    disk_space::DiskSpaceGuard, fair_lock::FairLock, file_guard::FileGuard, open_files::OpenFiles,
+    read_connections::ReadConnections,
+};
 use crate::{AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings};
+
+/// The interval at which the files of the database are compared with the open ones, besides after
+/// each COMMIT. It is the longest time in which reads of a replaced database go unnoticed.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A function that executes the statements of a write on a connection with an open transaction. The
 /// caller of the write gets its result after COMMIT.
@@ -61,11 +71,13 @@ pub(super) struct WriteQueue {
     budget: BatchBudget,
     lock_timeout: Duration,
     min_free_bytes: u64,
+    // `false` while the files of the database are not those that were opened.
+    in_place: watch::Sender<bool>,
 }
 
 impl WriteQueue {
-    /// Returns a queue whose writer task is not started.
-    pub(super) fn new(settings: &DatabaseSettings) -> Self {
+    /// Returns a queue whose writer task is not started. The task sends to `in_place`.
+    pub(super) fn new(settings: &DatabaseSettings, in_place: watch::Sender<bool>) -> Self {
         let permits = settings
             .write_queue_capacity
             .get()
@@ -81,19 +93,24 @@ impl WriteQueue {
             budget: BatchBudget::new(settings.max_write_batch.get()),
             lock_timeout: settings.lock_timeout,
             min_free_bytes: settings.min_free_disk_bytes,
+            in_place,
         }
     }
 
-    /// Starts the writer task on `connection`. A second call has no effect.
+    /// Starts the writer task on `connection`, which has `files` open. A second call has no effect.
+    /// The task closes `reads` if the database is replaced.
     pub(super) async fn start(
         &self,
         connection: SqliteConnection,
+        files: OpenFiles,
         options: SqliteConnectOptions,
         access: &'static AccessPolicy,
+        reads: ReadConnections,
     ) {
         let Some(jobs) = self.unstarted.lock().await.take() else {
             return;
         };
+        let files = FileGuard::new(files, self.in_place.clone());
         let writer = Writer {
             jobs,
             next: None,
@@ -101,11 +118,8 @@ impl WriteQueue {
             lock_timeout: self.lock_timeout,
             disk_space: DiskSpaceGuard::new(options.get_filename(), self.min_free_bytes),
             fair_lock: FairLock::new(options.get_filename()),
-            connection: WriterConnection {
-                connection: Some(connection),
-                options,
-                access,
-            },
+            connection: WriterConnection::new(connection, options, access, files),
+            reads,
         };
         let task = writer.run(self.closing.clone());
         self.task.spawn(self.background.supervised(task));
@@ -163,15 +177,22 @@ struct Writer {
     disk_space: DiskSpaceGuard,
     fair_lock: FairLock,
     connection: WriterConnection,
+    reads: ReadConnections,
 }
 
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::new();
+        let mut file_checks = interval(FILE_CHECK_INTERVAL);
+        file_checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.next.is_none() {
                 self.next = tokio::select! {
                     biased;
+                    _ = file_checks.tick() => {
+                        self.connection.check_files(&self.reads).await;
+                        continue;
+                    }
                     job = self.jobs.recv() => job,
                     () = closing.cancelled(), if !self.jobs.is_closed() => {
                         // The channel rejects new jobs, and still returns the queued ones.
@@ -212,9 +233,10 @@ impl Writer {
         }
     }
 
-    /// Commits the batch, or fails it if the disk is full.
+    /// Commits the batch, or fails it if the database is not in place or the disk is full.
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        match self.disk_space.check() {
+        let in_place = self.connection.files.in_place();
+        match in_place.and_then(|()| self.disk_space.check()) {
             Ok(()) => {
                 let result = commit(
                     &mut self.connection,
@@ -226,39 +248,6 @@ impl Writer {
                 self.disk_space.record_result(&result);
             }
             Err(error) => batch.drain(..).for_each(|job| job.fail(error.clone())),
-        }
-    }
-}
-
-/// The connection of the writer task. It is reopened after a rollback failed.
-struct WriterConnection {
-    connection: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
-    access: &'static AccessPolicy,
-}
-
-impl WriterConnection {
-    async fn open(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        use sqlx::ConnectOptions;
-
-        let connection = if let Some(connection) = self.connection.take() {
-            connection
-        } else {
-            let mut connection = self.options.connect().await?;
-            self.access.install(&mut connection).await?;
-            connection
-        };
-        Ok(self.connection.insert(connection))
-    }
-
-    /// Closes the connection. SQLite rolls back an open transaction.
-    async fn close(&mut self) {
-        use sqlx::Connection;
-
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(%error, "closing the write connection failed");
         }
     }
 }

@@ -92,9 +92,9 @@ impl GrpcResponseBody {
             Ok(Poll::Pending) if self.guards.poll_deadline(cx).is_ready() => {
                 self.fail(&deadline::exceeded(self.server.domain))
             }
-            // Checked last: the stream may send its remaining messages before the drain ends it.
+            // Checked last: the stream may send its remaining messages before the server ends it.
             Ok(Poll::Pending) => match self.guards.poll_stop(cx) {
-                Poll::Ready(()) => self.fail(&status::shutting_down(self.server.domain)),
+                Poll::Ready(status) => self.fail(&status),
                 Poll::Pending => Poll::Pending,
             },
             Err(panic) => {

@@ -1,29 +1,30 @@
-//! The guards of a call: its deadline, its drain signal, and what it holds of the limits.
+//! The guards of a call: its deadline, its end by the server, and what it holds of the limits.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use futures::future::BoxFuture;
 use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::{deadline, methods::MethodInfo, server_context::ServerContext};
 use crate::limiter::OpenCall;
 
 /// The guards of a call: they end it early, and hold its share of the limits while it runs.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct CallGuards {
     pub(crate) deadline: Option<Instant>,
     /// The timer of the deadline. It is created when the call is first pending: most calls complete
     /// in their first poll.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Ends a stream when the server drains.
-    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Ends a stream, with its status.
+    stop: Option<BoxFuture<'static, Status>>,
     /// Holds the bytes of the call.
     pub(crate) call: Option<Arc<OpenCall>>,
 }
@@ -40,11 +41,10 @@ impl CallGuards {
     ) -> Result<Self, Status> {
         let limit = (!method.server_streaming).then_some(server.call_timeout);
         let deadline = deadline::from_headers(headers, limit, now, server.domain)?;
-        let draining = || Box::pin(server.draining.clone().cancelled_owned());
         Ok(Self {
             deadline,
             timer: None,
-            stop: method.server_streaming.then(draining),
+            stop: method.server_streaming.then(|| server.stream_end(method)),
             call: None,
         })
     }
@@ -70,12 +70,20 @@ impl CallGuards {
         timer.as_mut().poll(cx)
     }
 
-    /// Resolves when a drain ends the call, which must be a stream. Until then, registers the task
-    /// to be woken.
-    pub(crate) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Resolves to the status with which the server ends the call, which must be a stream. Until
+    /// then, registers the task to be woken.
+    pub(crate) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         match &mut self.stop {
             Some(stop) => stop.as_mut().poll(cx),
             None => Poll::Pending,
         }
+    }
+}
+
+impl fmt::Debug for CallGuards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallGuards")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

@@ -1,18 +1,18 @@
 //! The state that all calls of a server share: its contract, its limits and its lifecycle phase.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
+use futures::future::BoxFuture;
 use http::Response;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
+use tonic::{Status, body::Body};
 
 use super::{
     library_status::CallInfo,
     methods::{MethodInfo, MethodTable},
     request_kind::{self, RequestKind, RequestMeta},
 };
-use crate::{cors, health::Phase};
+use crate::{cors, health::ServerState, status};
 
 /// The state that all calls of a server share.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct ServerContext {
     pub(crate) name: &'static str,
     pub(crate) domain: &'static str,
     pub(crate) methods: MethodTable,
-    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) state: ServerState,
     pub(crate) call_timeout: Duration,
     pub(crate) slow_call_threshold: Duration,
     pub(crate) max_message_bytes: usize,
@@ -43,6 +43,25 @@ impl ServerContext {
                 request_kind::reject_non_grpc_web(self.domain, &meta.method, self.name),
             ),
         }
+    }
+
+    /// Waits until a stream of a method has to end, and returns its status. The streams of admin
+    /// services end only when the server drains.
+    pub(crate) fn stream_end(&self, method: MethodInfo) -> BoxFuture<'static, Status> {
+        let domain = self.domain;
+        let draining = self.draining.clone().cancelled_owned();
+        let mut available = self.state.available.clone();
+        Box::pin(async move {
+            let unavailable = async {
+                if method.admin || available.wait_for(|available| !available).await.is_err() {
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = draining => status::shutting_down(domain),
+                () = unavailable => status::rejected_until_restored(domain),
+            }
+        })
     }
 
     /// Returns the largest request message of a method, in bytes.

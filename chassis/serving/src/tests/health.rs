@@ -215,3 +215,28 @@ async fn reflection_describes_every_service_and_the_error_details() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_unavailable_database_ends_streams_and_rejects_calls_until_it_is_back() {
+    let server = TestServer::start(settings()).await;
+    let client = server.client().await;
+    let mut stream = client.stream("Follow", None).await;
+    stream.message().await.unwrap();
+    let mut watch = health_client(&server).await;
+    let mut watch = watch.watch(about(NAME)).await.unwrap().into_inner();
+    assert_eq!(next(&mut watch).await.unwrap(), ServingStatus::Serving);
+
+    server.available.send_replace(false);
+    let ended = within_timeout(stream.message()).await.unwrap_err();
+    let rejected = client.call("Echo", "x").await.unwrap_err();
+    let during = next(&mut watch).await.unwrap();
+    server.available.send_replace(true);
+    let after = next(&mut watch).await.unwrap();
+
+    for status in [ended, rejected] {
+        assert_refused(&status, Code::Unavailable, "DATABASE_REPLACED");
+    }
+    assert_eq!(during, ServingStatus::NotServing);
+    assert_eq!(after, ServingStatus::Serving);
+    assert_eq!(client.call("Echo", "x").await.unwrap(), "x");
+}

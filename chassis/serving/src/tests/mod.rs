@@ -20,7 +20,7 @@ use prost_types::{
 };
 use tokio::{
     net::TcpStream,
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -223,6 +223,7 @@ struct TestServer {
     handlers: TestHandlers,
     /// Makes the server ready, or fails its readiness.
     ready: Option<oneshot::Sender<Result<(), ExitError>>>,
+    available: watch::Sender<bool>,
     shutdown: CancellationToken,
     draining: CancellationToken,
     running: JoinHandle<Result<(), ExitError>>,
@@ -251,17 +252,30 @@ impl TestServer {
             handlers: handlers.clone(),
         };
         let (ready, is_ready) = oneshot::channel();
+        let (available, is_available) = watch::channel(true);
         let shutdown = CancellationToken::new();
         let draining = CancellationToken::new();
         let running = tokio::spawn({
             let (shutdown, draining) = (shutdown.clone(), draining.clone());
             let is_ready = async { is_ready.await.unwrap() };
-            async move { super::run(&settings, listener, service, is_ready, shutdown, draining).await }
+            async move {
+                super::run(
+                    &settings,
+                    listener,
+                    service,
+                    is_ready,
+                    is_available,
+                    shutdown,
+                    draining,
+                )
+                .await
+            }
         });
         Self {
             address,
             handlers,
             ready: Some(ready),
+            available,
             shutdown,
             draining,
             running,

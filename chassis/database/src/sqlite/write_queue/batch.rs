@@ -177,10 +177,14 @@ pub(super) async fn commit(
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => {
-            done.into_iter().for_each(Job::succeed);
-            Ok(())
-        }
+        Ok(()) => match writer.files.check() {
+            Ok(()) => {
+                done.into_iter().for_each(Job::succeed);
+                Ok(())
+            }
+            // The commit is in a file that the next process does not find.
+            Err(error) => Err(fail_all(done.into_iter(), error)),
+        },
         Err(error) => {
             // The rollback fails if SQLite has already rolled back. A new connection certainly has
             // no open transaction.
