@@ -229,6 +229,7 @@ mod tests {
         DATABASE_DAMAGED
         DATABASE_FAILED
         DATABASE_NOT_FOUND
+        DATABASE_REPLACED
         DATA_LOSS
         DESTROYS_DATA
         DISK_FULL
@@ -243,6 +244,7 @@ mod tests {
         INVALID_PROJECT
         IRREVERSIBLE
         LOCKED
+        LOG_WITHOUT_DATABASE
         MOVED_TABLE
         NETWORK_FILE_SYSTEM
         NEWER_DATABASE

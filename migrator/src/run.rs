@@ -30,7 +30,7 @@ use crate::{
         lock_backoff::LockBackoff,
         orphans::Orphans,
         schema::Schema,
-        session::{Session, create_file},
+        session::{Session, create_file, reject_leftover_log},
     },
     state::{
         catalog::Catalog,
@@ -77,6 +77,7 @@ impl Migrator {
         } else {
             if !exists {
                 volume::check_new(&self.database)?;
+                reject_leftover_log(&self.database)?;
                 create_file(&self.database).map_err(|source| self.unusable(source))?;
             }
             Session::open(&self.database, wait).await?

@@ -315,3 +315,17 @@ async fn both_services_of_one_process_report_a_removed_database() {
     assert_replaced(USERS, create_user(&mut users_at(users), "susan").await);
     assert_replaced(POSTS, create_post(&mut posts_at(posts), 1, "x").await);
 }
+
+#[tokio::test]
+async fn the_migrator_creates_no_database_beside_the_log_of_a_missing_one() {
+    let dir = TestDir::migrated().await;
+    let (_service, ..) = start(&dir).await;
+    fs::remove_file(dir.database()).unwrap();
+
+    let run = crate::process::run(dir.command(program("migrator"), &["upgrade"])).await;
+
+    assert_eq!(run.code, Some(78), "{run:?}");
+    let line = run.stderr.join("\n");
+    assert!(line.contains("microblog.db-wal is left of it"), "{line}");
+    assert!(!dir.database().exists());
+}

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use database::sqlite::FairLock;
+use database::sqlite::{FairLock, FileIdentity};
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Session {
     connection: SqliteConnection,
     database: PathBuf,
+    // `None` in memory.
+    identity: Option<FileIdentity>,
     backoff: LockBackoff,
 }
 
@@ -51,6 +53,8 @@ impl Session {
             // `LockBackoff` waits instead.
             .busy_timeout(Duration::ZERO)
             .disable_statement_logging();
+        // From before the file is opened: one that is replaced in between counts as replaced.
+        let identity = FileIdentity::of(database).ok();
         let connection = loop {
             match options.connect().await {
                 Ok(connection) => break connection,
@@ -60,6 +64,7 @@ impl Session {
         Ok(Self {
             connection,
             database: database.to_owned(),
+            identity,
             backoff,
         })
     }
@@ -72,6 +77,7 @@ impl Session {
         Ok(Self {
             connection: connect_in_memory().await?,
             database: database.to_owned(),
+            identity: None,
             backoff,
         })
     }
@@ -166,10 +172,13 @@ impl Session {
         &mut self.connection
     }
 
-    /// Commits the transaction of the run.
+    /// Commits the transaction of the run, and checks that the file is still at its path.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         // The write lock is held, and readers do not block a commit to the write-ahead log.
         execute(&mut self.connection, "commit").await?;
+        if let Some(identity) = self.identity {
+            identity.check(&self.database)?;
+        }
         Ok(())
     }
 
@@ -243,6 +252,23 @@ fn tolerate_busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseErro
     }
 }
 
+/// Rejects the creation of a database beside the write-ahead log, or its index, of one that is missing.
+/// They have commits that are lost with them, or a service has them open and would share them.
+pub(crate) fn reject_leftover_log(database: &Path) -> Result<(), DatabaseError> {
+    for suffix in ["-wal", "-shm"] {
+        let mut log = database.as_os_str().to_owned();
+        log.push(suffix);
+        let log = PathBuf::from(log);
+        if log.is_file() {
+            return Err(DatabaseError::LogWithoutDatabase {
+                database: database.into(),
+                log,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Creates an empty file and its directory. An existing file is left alone.
 ///
 /// The file has mode 0600 from the start, which SQLite copies to the log beside it.
@@ -258,5 +284,31 @@ pub(crate) fn create_file(path: &Path) -> io::Result<()> {
     {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_into_a_moved_database_fails() {
+        let directory = TempDir::new().unwrap();
+        let database = directory.path().join("a.db");
+        create_file(&database).unwrap();
+        let backoff = LockBackoff::new(Duration::from_secs(30));
+        let mut session = Session::open(&database, backoff).await.unwrap();
+        session.enable_wal().await.unwrap();
+        session.begin().await.unwrap();
+
+        fs::rename(&database, database.with_extension("away")).unwrap();
+        let committed = session.commit().await;
+
+        assert!(
+            matches!(committed, Err(DatabaseError::Replaced(_))),
+            "{committed:?}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The errors of a database session, of any engine.
 
-use std::{error, time::Duration};
+use std::{error, path::PathBuf, time::Duration};
 
-use database::sqlite::volume::VolumeError;
+use database::sqlite::{FileChange, volume::VolumeError};
 
 use super::database_name::DatabaseName;
 use crate::error::exit::Exit;
@@ -41,6 +41,21 @@ pub enum DatabaseError {
     /// Move the database, or give this process access.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// Put the file in order: what was committed may be lost.
+    #[error(transparent)]
+    Replaced(#[from] FileChange),
+    /// Move the database back, or remove the log.
+    #[error(
+        "the database {database} is missing, and {} is left of it; move the database back, or stop \
+         all services and remove that file",
+        log.display()
+    )]
+    LogWithoutDatabase {
+        /// The database.
+        database: DatabaseName,
+        /// The write-ahead log or its index.
+        log: PathBuf,
+    },
     /// Put the database on a local file system.
     #[error(
         "{database} cannot use a write-ahead log, only the journal mode `{mode}`; \
@@ -92,6 +107,8 @@ impl DatabaseError {
                 | VolumeError::Unreachable { .. },
             ) => (Exit::Config, "NOT_PERMITTED"),
             Self::Volume(VolumeError::Full { .. }) | Self::Full(_) => (Exit::Failed, "DISK_FULL"),
+            Self::Replaced(_) => (Exit::Failed, "DATABASE_REPLACED"),
+            Self::LogWithoutDatabase { .. } => (Exit::Config, "LOG_WITHOUT_DATABASE"),
             Self::NoWriteAheadLog { .. } => (Exit::Config, "NO_WRITE_AHEAD_LOG"),
             Self::Locked(_) => (Exit::TryAgain, "LOCKED"),
             Self::Unsupported { .. } => (Exit::Failed, "UNSUPPORTED_DECLARATION"),

@@ -229,7 +229,10 @@ impl Error {
                 DatabaseError::Unusable { .. } | DatabaseError::NoWriteAheadLog { .. } => {
                     (Exit::Backup, "UNUSABLE")
                 }
-                DatabaseError::NotFound { .. } | DatabaseError::Full(_) => {
+                DatabaseError::NotFound { .. }
+                | DatabaseError::Full(_)
+                | DatabaseError::Replaced(_)
+                | DatabaseError::LogWithoutDatabase { .. } => {
                     (Exit::Backup, error.exit_and_reason().1)
                 }
                 _ => (Exit::Backup, "BACKUP_FAILED"),

@@ -7,7 +7,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use database::sqlite::{
-    APPLICATION_ID, CommittedBackup, FairLock, OnlineBackup, OnlineBackupError,
+    APPLICATION_ID, CommittedBackup, FairLock, FileIdentity, OnlineBackup, OnlineBackupError,
 };
 use sqlx::SqliteConnection;
 
@@ -28,7 +28,7 @@ use crate::{
         lock_backoff::LockBackoff,
         orphans::Orphans,
         result_code::ResultCode,
-        session::{close, create_file},
+        session::{close, create_file, reject_leftover_log},
     },
     state::error::DatabaseError,
 };
@@ -67,6 +67,7 @@ pub(super) async fn restore(
     let mut reader = prepare(database, file, checked.size.page).await?;
 
     let failed = |error: OnlineBackupError| restore_error(database, error);
+    let identity = FileIdentity::of(database).map_err(|error| restore_error(database, error))?;
     let mut pages = OnlineBackup::open(database, file).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
     let before = read_pre_restore_state(&mut reader, database).await?;
@@ -76,6 +77,7 @@ pub(super) async fn restore(
         .await
         .map_err(|error| restore_error(database, error))?;
     let copied = blocking(|| pages.finish()).await?.map_err(failed)?;
+    identity.check(database).map_err(DatabaseError::from)?;
 
     let task = progress.start("verifying the database", 0);
     let (compared, emptied) = tokio::join!(
@@ -219,6 +221,7 @@ fn reject_unknown_version(file: &Path, found: i64, known: &[i64]) -> Result<(), 
 /// Creates the database if it is missing, and checks that it has the backup's page size.
 async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
     if !database.exists() {
+        reject_leftover_log(database)?;
         create_file(database).map_err(|error| write_error(database, error))?;
     }
     let failed = |error: sqlx::Error| restore_error(database, error);
