@@ -64,16 +64,17 @@ where
     E: std::fmt::Display,
 {
     let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
+    let mut failing = false;
     loop {
         ticks.tick().await;
         loop {
-            match step().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "pruning idempotency records failed; will retry");
-                    break;
-                }
+            let result = step().await;
+            if let (Err(error), false) = (&result, failing) {
+                tracing::warn!(%error, "pruning idempotency records failed; will retry");
+            }
+            failing = result.is_err();
+            if !matches!(result, Ok(true)) {
+                break;
             }
         }
     }
