@@ -26,6 +26,7 @@ mod files;
 mod frozen;
 mod load;
 mod memory;
+mod rejected_requests;
 
 mod settings;
 mod spelling;

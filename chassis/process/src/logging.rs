@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
-use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 use self::queue::Queue;
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
 
 mod line;
 mod queue;
+mod rejected_requests;
 
 /// The maximum number of queued lines. A line of a call has about 300 bytes, thus they need about
 /// 1 MB. They absorb a burst in which every running call fails several times.
@@ -51,15 +52,23 @@ pub fn init(settings: &LogSettings) {
                 .with_writer(|| Lines(|line| line.into()))
                 // Escape sequences would clutter a file.
                 .with_ansi(io::stderr().is_terminal())
-                .with_target(false);
-            registry().with(filter).with(lines).try_init()
+                .with_target(false)
+                .with_filter(filter);
+            registry()
+                .with(lines)
+                .with(rejected_requests::layer())
+                .try_init()
         }
         LogFormat::Json => {
             let lines = fmt::layer()
                 .json()
                 .flatten_event(true)
-                .with_writer(|| Lines(line::cut_json));
-            registry().with(filter).with(lines).try_init()
+                .with_writer(|| Lines(line::cut_json))
+                .with_filter(filter);
+            registry()
+                .with(lines)
+                .with(rejected_requests::layer())
+                .try_init()
         }
     };
     // The only error is that a subscriber is installed already.
