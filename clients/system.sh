@@ -4,6 +4,8 @@ binaries=${CARGO_TARGET_DIR:-target}/debug
 # The addresses of the running services.
 users='' posts=''
 user_service='' post_service=''
+# The address of a second user service on the same database.
+replica='' replica_service=''
 
 build_system() {
     cargo build --quiet --workspace --bins --locked
@@ -16,13 +18,34 @@ start_system() { # CLIENT: names its directory
     export DATABASE_URL=sqlite:$folder/microblog.db LOG_FORMAT=text RUST_LOG=info
     "$binaries/migrator" upgrade >"$folder/migrator.log"
 
-    "$binaries/user-service" --listen 127.0.0.1:0 2>"$folder/user-service.log" &
-    user_service=$!
-    users=$(address_in "$folder/user-service.log")
+    user_log=$folder/user-service.log replica_log=$folder/replica.log
+    start_users 127.0.0.1:0
+    users=$(address_in "$user_log")
     export USER_SERVICE_URL=http://$users
     post_log=$folder/post-service.log
     start_posts 127.0.0.1:0
     posts=$(address_in "$post_log")
+}
+
+start_users() { # ADDRESS
+    "$binaries/user-service" --listen "$1" 2>>"$user_log" &
+    user_service=$!
+}
+
+kill_users() {
+    end "$user_service"
+    user_service=''
+}
+
+start_replica() {
+    "$binaries/user-service" --listen 127.0.0.1:0 2>"$replica_log" &
+    replica_service=$!
+    replica=$(address_in "$replica_log")
+}
+
+kill_replica() {
+    end "$replica_service"
+    replica_service=''
 }
 
 start_posts() { # ADDRESS
@@ -37,8 +60,8 @@ kill_posts() {
 
 stop_system() {
     kill_posts
-    end "$user_service"
-    user_service=''
+    kill_replica
+    kill_users
 }
 
 end() { # PID: kills a process of this script

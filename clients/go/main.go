@@ -199,6 +199,9 @@ func run() error {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 	}
+	if len(os.Args) > 1 && os.Args[1] == "replicas" {
+		return replicas(options)
+	}
 	users, err := connect(address("USER_SERVICE", "127.0.0.1:50051"), options...)
 	if err != nil {
 		return err

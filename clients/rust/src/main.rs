@@ -1,5 +1,6 @@
 //! The tutorial client of the microblog in Rust.
 
+mod replicas;
 mod service_config;
 
 use std::{env, error::Error, time::Duration};
@@ -253,6 +254,9 @@ async fn healthy(config: &ServiceConfig, address: &str) -> Result<Channel, Box<d
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().nth(1).as_deref() == Some("replicas") {
+        return replicas::call(&serde_json::from_str(SERVICE_CONFIG)?).await;
+    }
     let users = env::var("USER_SERVICE").unwrap_or_else(|_| "127.0.0.1:50051".into());
     let posts = env::var("POST_SERVICE").unwrap_or_else(|_| "127.0.0.1:50052".into());
     Microblog::connect(&users, &posts).await?.tell().await?;

@@ -1,11 +1,10 @@
 // The tutorial client of the microblog in TypeScript.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { type Channel, type ChannelOptions, credentials, status } from "@grpc/grpc-js";
-import { ClientError, createChannel, createClientFactory } from "nice-grpc";
+import { status } from "@grpc/grpc-js";
+import { ClientError, createClientFactory } from "nice-grpc";
 import { type DeadlineOptions, deadlineMiddleware } from "nice-grpc-client-middleware-deadline";
 import { ErrorInfo, RichClientError, errorDetailsClientMiddleware } from "nice-grpc-error-details";
 
@@ -19,16 +18,7 @@ import {
   type UserServiceClient,
   UserServiceDefinition,
 } from "../gen/microblog/user/v1/user_service.js";
-
-// The configuration of retries and deadlines, which the library executes. @grpc/grpc-js does not
-// check health: a call to a draining server fails with UNAVAILABLE, and is retried.
-const serviceConfig = new URL("../../../service-config.json", import.meta.url);
-
-const options: ChannelOptions = {
-  "grpc.service_config": readFileSync(serviceConfig, "utf8"),
-  // A restarting server is back quickly: reconnect sooner than after the default of 1 s.
-  "grpc.initial_reconnect_backoff_ms": 100,
-};
+import { channelTo } from "./channel.js";
 
 // The deadline of a stream. Without one, a client cannot tell a broken network from a feed without
 // new posts. A real client uses minutes; this one is short so that the tutorial continues.
@@ -120,10 +110,6 @@ async function tell(users: Users, posts: Posts): Promise<void> {
     last = await follow(posts, last, third.id);
   }
   console.log("nothing was missed");
-}
-
-function channelTo(address: string): Channel {
-  return createChannel(address, credentials.createInsecure(), options);
 }
 
 const toUsers = channelTo(process.env["USER_SERVICE"] ?? "127.0.0.1:50051");
