@@ -82,6 +82,8 @@ async fn content_of_a_setting_file_is_never_printed() {
     for (variable, secret) in [
         ("DATABASE_URL", "sqlite:/nowhere/secret.db"),
         ("DATABASE_URL", "sqlite:secret.db"),
+        ("DATABASE_URL", "sqlite:/nowhere/secret/blog.db"),
+        ("DATABASE_URL", "sqlite:/dev/null/secret/blog.db"),
         ("DATABASE_URL", "postgres://user:secret@host/secret"),
         (PROGRAM.listen, "192.0.2.1:7777"),
         (PROGRAM.listen, "secret:7777"),

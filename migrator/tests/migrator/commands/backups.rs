@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Tree;
+use crate::ProgramOutput;
 
 const BIO: &str = "bio text not null default ''";
 
@@ -41,6 +42,49 @@ async fn a_run_makes_a_backup_that_restore_brings_back() {
     assert_eq!(tree.counts().await, "5 5");
     tree.done(&["upgrade"]);
     assert_eq!(tree.done(&["dump"]), after);
+}
+
+#[tokio::test]
+async fn path_in_a_setting_file_is_never_printed() {
+    let tree = Tree::new();
+    let folder = tree.dir.0.path().join("secret");
+    let setting = tree.dir.0.path().join("url");
+    let [database, missing] =
+        ["blog.db", "backups/missing.db"].map(|name| folder.join(name).display().to_string());
+    fs::create_dir(&folder).unwrap();
+
+    for url in [
+        format!("sqlite:{database}"),
+        "sqlite:secret/blog.db".to_owned(),
+    ] {
+        fs::write(&setting, url).unwrap();
+        for arguments in [
+            &["upgrade"][..],
+            &["downgrade", "--to", "1"],
+            &["backup"],
+            &["backups"],
+            &["backup", &database],
+            &["restore", &missing],
+            &["status"],
+        ] {
+            for json in [&[][..], &["--json"]] {
+                let mut program = tree.program(&[arguments, json].concat());
+                program
+                    .current_dir(tree.dir.0.path())
+                    .env_remove("DATABASE_URL")
+                    .env("DATABASE_URL_FILE", &setting)
+                    .env("RUST_LOG", "debug");
+                let run = ProgramOutput::from(program.output().unwrap());
+
+                let printed = format!("{}\n{}", run.stdout, run.stderr);
+                assert!(!printed.contains("secret"), "{arguments:?}: {printed}");
+                if arguments == ["backup"] {
+                    let shown = "[DATABASE_URL_FILE]/../backups/blog-";
+                    assert!(printed.contains(shown), "{printed}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
