@@ -2,13 +2,15 @@
 //! `FreeformClass` of [RFC 8264](https://www.rfc-editor.org/rfc/rfc8264).
 //!
 //! RFC 8264 derives the class of a code point from its Unicode properties. They come from the
-//! tables of ICU4X, so that characters of current Unicode versions are known.
+//! tables of ICU4X, so that characters of current Unicode versions are known. Lower case comes from
+//! the standard library, whose Unicode version depends on the compiler.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
-        CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory as Category,
-        HangulSyllableType, JoinControl, JoiningType, NoncharacterCodePoint, Script,
+        CanonicalCombiningClass, ChangesWhenLowercased, DefaultIgnorableCodePoint,
+        GeneralCategory as Category, HangulSyllableType, JoinControl, JoiningType,
+        NoncharacterCodePoint, Script,
     },
 };
 use unicode_normalization::UnicodeNormalization;
@@ -164,7 +166,7 @@ fn class(c: char) -> Class {
     );
     let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointSetData::new::<NoncharacterCodePoint>().contains(c);
-    if is_old_hangul_jamo || is_ignorable || category == Category::Control {
+    if is_old_hangul_jamo || is_ignorable || category == Category::Control || lacks_lower_case(c) {
         return Class::Disallowed;
     }
     if !std::iter::once(c).nfkc().eq(std::iter::once(c)) {
@@ -226,6 +228,12 @@ fn joins(chars: &[char], position: usize) -> bool {
 
 fn is_virama(c: char) -> bool {
     CodePointMapData::<CanonicalCombiningClass>::new().get(c) == CanonicalCombiningClass::Virama
+}
+
+/// Returns true for a capital letter whose lower case this compiler's standard library does not know
+/// yet. A program of a later compiler would make another key of it.
+fn lacks_lower_case(c: char) -> bool {
+    CodePointSetData::new::<ChangesWhenLowercased>().contains(c) && c.to_lowercase().eq([c])
 }
 
 fn category(c: char) -> Category {
@@ -327,6 +335,31 @@ mod tests {
         ] {
             assert!(both(text).is_ok(), "{text:?}: {:?}", both(text));
         }
+    }
+
+    #[test]
+    fn no_capital_letter_is_a_key() {
+        let changes = CodePointSetData::new::<ChangesWhenLowercased>();
+        let is_capital = |c: char| changes.contains(c) && category(c) == Category::UppercaseLetter;
+
+        for c in ('\0'..=char::MAX).filter(|c| is_capital(*c)) {
+            let key = comparison_form(&c.to_string());
+
+            assert!(key != Ok(c.to_string()), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn documented_unicode_version_is_the_one_of_the_tables() {
+        let (major, minor, _) = unicode_normalization::UNICODE_VERSION;
+        let documented = format!("Unicode {major}.{minor}");
+        // A letter that was added in Unicode 18.0, and a code point that is still unassigned.
+        let known = ['\u{a7dd}', '\u{378}'].map(|c| category(c) != Category::Unassigned);
+
+        let contract = include_str!("../../../proto/microblog/user/v1/user_service.proto");
+
+        assert!(contract.contains(&documented), "{documented}");
+        assert_eq!(known, [true, false]);
     }
 
     #[test]
