@@ -15,7 +15,7 @@ use crate::{
 /// The preface of HTTP/2, and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// The type of an RST_STREAM frame.
+/// The type of an `RST_STREAM` frame.
 const RST_STREAM: u8 = 3;
 
 /// Returns a HEADERS frame of a call on stream `id`, with literal header fields.
