@@ -27,6 +27,7 @@ mod frozen;
 mod load;
 mod memory;
 mod rejected_requests;
+mod memory_after_burst;
 
 mod settings;
 mod spelling;

@@ -11,6 +11,7 @@ mod exit;
 mod exit_error;
 mod file_settings;
 mod logging;
+pub mod memory;
 mod redaction;
 mod run;
 pub mod settings;

@@ -6,6 +6,7 @@
 
 use std::{future::Future, io, num::NonZeroUsize, thread};
 
+use process::memory;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,17 +19,23 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` runtimes, including the current one.
+    /// Starts `count` runtimes, including the current one. Each also returns unused memory.
     pub(crate) fn start(count: NonZeroUsize) -> io::Result<Self> {
         let end = CancellationToken::new();
         let mut runtimes = Vec::with_capacity(count.get() - 1);
+        tokio::spawn(
+            end.clone()
+                .run_until_cancelled_owned(memory::return_unused()),
+        );
         for index in 1..count.get() {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             runtimes.push(runtime.handle().clone());
             let end = end.clone();
             thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || runtime.block_on(end.cancelled()))?;
+                .spawn(move || {
+                    runtime.block_on(end.run_until_cancelled(memory::return_unused()))
+                })?;
         }
         Ok(Self {
             runtimes,
