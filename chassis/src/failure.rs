@@ -1,7 +1,8 @@
 //! Maps database errors to gRPC statuses.
 
 use serving::status::{
-    Metadata, database_replaced, internal, shutting_down, unavailable, with_error_info,
+    Metadata, database_replaced, internal, resource_exhausted, shutting_down, unavailable,
+    with_error_info,
 };
 use tonic::{Code, Status};
 
@@ -32,6 +33,13 @@ pub fn from_database_error(domain: &str, error: &database::Error, metadata: Meta
             "the database was moved, removed or replaced during the call; a change may be lost, or \
              appear when the database is back",
             metadata,
+        ),
+        database::Error::ResponsesFull { retry_after } => resource_exhausted(
+            domain,
+            "REQUEST_ID_STORAGE_FULL",
+            "the responses stored for request ids have reached their limit; send the call without \
+             a request id, or later, when stored responses have expired",
+            *retry_after,
         ),
         database::Error::ShuttingDown => shutting_down(domain),
         database::Error::OutcomeUnknown => with_error_info(

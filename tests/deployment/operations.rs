@@ -6,12 +6,13 @@ use std::{path::PathBuf, process::Command};
 use crate::{compose::compose, settings, tree::read};
 
 /// Names in capitals that are neither settings nor variables of the compose file.
-const OTHER_NAMES: [&str; 7] = [
+const OTHER_NAMES: [&str; 8] = [
     "COMPOSE_PROFILES",
     "DATABASE_REPLACED",
     "EX_CONFIG",
     "EX_TEMPFAIL",
     "NOT_SERVING",
+    "REQUEST_ID_STORAGE_FULL",
     "STORAGE_FULL",
     "X_FILE",
 ];

@@ -27,6 +27,7 @@ mod pagination_property;
 mod post_service_fixture;
 mod purge;
 mod read;
+mod stored_responses;
 mod system_fixture;
 mod timestamps;
 mod tutorial;

@@ -26,12 +26,13 @@ mod files;
 mod frozen;
 mod load;
 mod memory;
-mod rejected_requests;
 mod memory_after_burst;
+mod rejected_requests;
 
 mod settings;
 mod spelling;
 
+mod stored_responses;
 mod upgrades;
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf};

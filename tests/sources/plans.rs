@@ -7,7 +7,7 @@ use crate::{assert_none, database::migrated, statements::services};
 
 /// The intended table scans: the statement (a final `…` matches any rest), the step as SQLite words
 /// it, and the reason.
-const SCANS: [(&str, &str, &str); 16] = [
+const SCANS: [(&str, &str, &str); 18] = [
     (
         r#"select count(*) as "count!: i64" from users"#,
         "SCAN users USING COVERING INDEX",
@@ -51,6 +51,11 @@ const SCANS: [(&str, &str, &str); 16] = [
     ("delete from users", "SCAN users", "it deletes all rows"),
     ("insert into users …", "SCAN users", "it reads the last row"),
     (
+        r#"select create_time as "create_time!: i64" from user_requests where create_time <= ?1 …"#,
+        "SCAN user_requests",
+        "it ends at the oldest record that is not later than the current time",
+    ),
+    (
         "delete from user_requests where id in …",
         "SCAN user_requests",
         "it starts at the oldest record and ends at the limit or at the current time",
@@ -67,6 +72,11 @@ const SCANS: [(&str, &str, &str); 16] = [
     ),
     ("delete from posts", "SCAN posts", "it deletes all rows"),
     ("insert into posts …", "SCAN posts", "it reads the last row"),
+    (
+        r#"select create_time as "create_time!: i64" from post_requests where create_time <= ?1 …"#,
+        "SCAN post_requests",
+        "it ends at the oldest record that is not later than the current time",
+    ),
     (
         "delete from post_requests where id in …",
         "SCAN post_requests",

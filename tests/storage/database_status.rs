@@ -1,6 +1,6 @@
 //! The gRPC statuses of database errors.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{database::Error, failure::from_database_error, serving::status::Metadata};
 use tonic::Code;
@@ -13,6 +13,13 @@ fn every_database_error_has_a_code_and_a_reason() {
         (Error::Busy, Code::Unavailable, "DATABASE_BUSY"),
         (Error::DiskFull, Code::Unavailable, "STORAGE_FULL"),
         (Error::Replaced, Code::Unavailable, "DATABASE_REPLACED"),
+        (
+            Error::ResponsesFull {
+                retry_after: Duration::from_secs(60),
+            },
+            Code::ResourceExhausted,
+            "REQUEST_ID_STORAGE_FULL",
+        ),
         (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN"),
         (Error::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN"),
         (

@@ -22,6 +22,7 @@ mod multiple_violations;
 mod pagination_property;
 mod purge;
 mod read;
+mod stored_responses;
 mod timestamps;
 mod update;
 

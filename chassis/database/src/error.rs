@@ -1,6 +1,6 @@
 //! The errors of the database.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// An error of the database: one variant for each reaction of a caller.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,6 +19,13 @@ pub enum Error {
     /// file that is not at the path any more. An operator must act.
     #[error("the database was moved, removed or replaced while it is in use")]
     Replaced,
+    /// The stored responses have reached `MAX_STORED_RESPONSE_BYTES`. A write without an idempotency
+    /// key may succeed.
+    #[error("the limit of stored responses is reached")]
+    ResponsesFull {
+        /// The time until the oldest response expires.
+        retry_after: Duration,
+    },
     /// This process is shutting down. A retry on another instance may succeed.
     #[error("the database is being closed")]
     ShuttingDown,

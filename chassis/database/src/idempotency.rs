@@ -122,6 +122,15 @@ impl KeyedRequest {
         expired_before(self.time)
     }
 
+    /// Returns the time until a record of `create_time` expires, which is at least a second. That of
+    /// a new record without one.
+    #[must_use]
+    pub fn time_until_expiry(&self, create_time: Option<i64>) -> Duration {
+        let age = create_time.map_or(0, |time| self.time().saturating_sub(time));
+        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+        RETENTION.saturating_sub(age).max(Duration::from_secs(1))
+    }
+
     /// Returns the stored response, if it was stored for the same method and payload.
     ///
     /// # Errors

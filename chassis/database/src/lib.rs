@@ -12,6 +12,7 @@ mod readiness;
 mod requirements;
 pub mod settings;
 pub mod sqlite;
+pub mod stored_responses;
 mod write;
 
 pub use self::{

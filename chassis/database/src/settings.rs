@@ -55,6 +55,12 @@ pub struct DatabaseSettings {
     /// systems.
     #[arg(long, env, value_name = "BYTES", default_value = "16777216")]
     pub min_free_disk_bytes: u64,
+
+    /// Maximum size of the responses that each service stores for 24 hours under the request ids
+    /// of writes, with 128 bytes for each record. At the maximum, new request ids fail with
+    /// `REQUEST_ID_STORAGE_FULL`.
+    #[arg(long, env, value_name = "BYTES", default_value = "2147483648")]
+    pub max_stored_response_bytes: u64,
 }
 
 /// The URL of a database, with one variant for each engine.

@@ -51,7 +51,10 @@ pub use self::{
     write_queue::{BatchOps, Batcher, InsertAll, InsertOne, WriteFn},
 };
 use self::{read_connections::ReadConnections, write_queue::WriteQueue};
-use crate::{Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings};
+use crate::{
+    Atomicity, Error, Lifecycle, Requirements, settings::DatabaseSettings,
+    stored_responses::StoredResponses,
+};
 
 /// The `PRAGMA application_id` of a database of this system: `MBLG` in ASCII.
 pub const APPLICATION_ID: i32 = 0x4D42_4C47;
@@ -80,6 +83,7 @@ pub struct Database {
     requirements: &'static Requirements,
     reads: ReadConnections,
     writes: WriteQueue,
+    stored_responses: StoredResponses,
 }
 
 impl Database {
@@ -92,12 +96,14 @@ impl Database {
         requirements: &'static Requirements,
     ) -> Self {
         let (in_place, receiver) = watch::channel(true);
+        let stored_responses = StoredResponses::new(settings.max_stored_response_bytes);
         Self {
             path: path.to_owned(),
             startup_timeout: settings.database_startup_timeout,
             requirements,
             reads: ReadConnections::new(path, settings, requirements.access, receiver),
-            writes: WriteQueue::new(settings, in_place),
+            writes: WriteQueue::new(settings, in_place, stored_responses.clone()),
+            stored_responses,
         }
     }
 
@@ -154,6 +160,12 @@ impl Database {
     #[must_use]
     pub fn batcher<I, T, E>(&self, ops: BatchOps<I, T, E>, clock: Clock) -> Batcher<I, T, E> {
         Batcher::new(self.writes.clone(), ops, clock)
+    }
+
+    /// Returns the limit on the stored responses of the service.
+    #[must_use]
+    pub fn stored_responses(&self) -> StoredResponses {
+        self.stored_responses.clone()
     }
 
     /// Returns the options of the write connection.

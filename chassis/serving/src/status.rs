@@ -91,13 +91,12 @@ pub(crate) fn overloaded(domain: &str, message: &str) -> Status {
 /// Returns the status of a call that needs more memory than is left for its connection, with a
 /// `google.rpc.RetryInfo`.
 pub(crate) fn memory_limit(domain: &str) -> Status {
-    let mut details = ErrorDetails::with_error_info("MEMORY_LIMIT", domain, Metadata::new());
-    details.set_retry_info(Some(RETRY_DELAY));
-    Status::with_error_details(
-        Code::ResourceExhausted,
+    resource_exhausted(
+        domain,
+        "MEMORY_LIMIT",
         "the server buffers too many bytes for this connection or in all; read responses, send \
          fewer calls at a time, and try again later",
-        details,
+        RETRY_DELAY,
     )
 }
 
@@ -114,6 +113,19 @@ pub(crate) fn rejected_until_restored(domain: &str) -> Status {
         "the database was moved, removed or replaced; calls fail until an operator restores it",
         Metadata::new(),
     )
+}
+
+/// Returns `RESOURCE_EXHAUSTED` with a `google.rpc.RetryInfo`.
+#[must_use]
+pub fn resource_exhausted(
+    domain: &str,
+    reason: &str,
+    message: &str,
+    retry_delay: Duration,
+) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, domain, Metadata::new());
+    details.set_retry_info(Some(retry_delay));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// Returns the status of calls that a draining server ends or rejects.

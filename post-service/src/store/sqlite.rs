@@ -170,6 +170,7 @@ impl PostStore for SqliteStore {
         let creation = Creation {
             drafts: Drafts::Single(write.payload),
             request: write.request,
+            responses: self.database.stored_responses(),
             atomicity: write.options.atomicity(Atomicity::SingleStatement),
         };
         if !write.options.validate_only {
@@ -217,12 +218,14 @@ impl PostStore for SqliteStore {
             request,
         } = write;
         let atomicity = options.atomicity(Atomicity::Savepoint);
+        let responses = self.database.stored_responses();
         if !options.validate_only
             && let Some(drafts) = as_creates(&mutations)
         {
             let creation = Creation {
                 drafts: Drafts::List(drafts),
                 request,
+                responses,
                 atomicity,
             };
             let posts = self.creations.write(creation).await?;
@@ -235,6 +238,7 @@ impl PostStore for SqliteStore {
             .write(atomicity, move |connection| {
                 Box::pin(idempotency::once(
                     connection,
+                    responses,
                     request,
                     // Read the clock at execution: a time from before the wait in the queue
                     // could be older than the newest row, which needs another statement.
@@ -262,13 +266,18 @@ impl PostStore for SqliteStore {
 
     async fn prune_idempotency_records(&self) -> Result<bool, Error> {
         let now = self.clock.now();
-        self.database
+        let more = self
+            .database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(async move {
                     Ok::<_, WriteError<Error>>(idempotency::prune(connection, now).await?)
                 })
             })
-            .await
+            .await?;
+        if !more {
+            idempotency::recount(&self.database).await?;
+        }
+        Ok(more)
     }
 }
 

@@ -149,6 +149,7 @@ impl UserStore for SqliteStore {
         let creation = Creation {
             draft,
             request,
+            responses: self.database.stored_responses(),
             atomicity: options.atomicity(Atomicity::SingleStatement),
         };
         if !options.validate_only {
@@ -197,12 +198,14 @@ impl UserStore for SqliteStore {
             &mutations,
             clock.now(),
         )?;
+        let responses = self.database.stored_responses();
         let created: Vec<_> = mutations.iter().map(Mutation::creates).collect();
         let mut users: Vec<Option<User>> = self
             .database
             .write(options.atomicity(Atomicity::Savepoint), move |connection| {
                 Box::pin(idempotency::once(
                     connection,
+                    responses,
                     request,
                     // Read the clock at execution: a time from before the wait in the queue
                     // could be older than the newest row, which needs another statement.
@@ -230,13 +233,18 @@ impl UserStore for SqliteStore {
 
     async fn prune_idempotency_records(&self) -> Result<bool, Error> {
         let now = self.clock.now();
-        self.database
+        let more = self
+            .database
             .write(Atomicity::SingleStatement, move |connection| {
                 Box::pin(async move {
                     Ok::<_, WriteError<Error>>(idempotency::prune(connection, now).await?)
                 })
             })
-            .await
+            .await?;
+        if !more {
+            idempotency::recount(&self.database).await?;
+        }
+        Ok(more)
     }
 }
 

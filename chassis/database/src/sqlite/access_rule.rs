@@ -9,13 +9,15 @@ use super::{
 use crate::AccessPolicy;
 
 /// The SQL functions that a statement may call. None of them accesses anything but its arguments.
-const FUNCTIONS: [&str; 10] = [
+const FUNCTIONS: [&str; 12] = [
     "coalesce",
     "count",
     "hex",
     "length",
     "max",
     "min",
+    "octet_length",
+    "sum",
     "json_each",
     "jsonb_each",
     "unhex",

@@ -30,7 +30,10 @@ use super::{
     disk_space::DiskSpaceGuard, fair_lock::FairLock, file_guard::FileGuard, open_files::OpenFiles,
     read_connections::ReadConnections,
 };
-use crate::{AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings};
+use crate::{
+    AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings,
+    stored_responses::StoredResponses,
+};
 
 /// The interval at which the files of the database are compared with the open ones, besides after
 /// each COMMIT. It is the longest time in which reads of a replaced database go unnoticed.
@@ -73,11 +76,16 @@ pub(super) struct WriteQueue {
     min_free_bytes: u64,
     // `false` while the files of the database are not those that were opened.
     in_place: watch::Sender<bool>,
+    stored_responses: StoredResponses,
 }
 
 impl WriteQueue {
     /// Returns a queue whose writer task is not started. The task sends to `in_place`.
-    pub(super) fn new(settings: &DatabaseSettings, in_place: watch::Sender<bool>) -> Self {
+    pub(super) fn new(
+        settings: &DatabaseSettings,
+        in_place: watch::Sender<bool>,
+        stored_responses: StoredResponses,
+    ) -> Self {
         let permits = settings
             .write_queue_capacity
             .get()
@@ -94,6 +102,7 @@ impl WriteQueue {
             lock_timeout: settings.lock_timeout,
             min_free_bytes: settings.min_free_disk_bytes,
             in_place,
+            stored_responses,
         }
     }
 
@@ -118,6 +127,7 @@ impl WriteQueue {
             lock_timeout: self.lock_timeout,
             disk_space: DiskSpaceGuard::new(options.get_filename(), self.min_free_bytes),
             fair_lock: FairLock::new(options.get_filename()),
+            stored_responses: self.stored_responses.clone(),
             connection: WriterConnection::new(connection, options, access, files),
             reads,
         };
@@ -176,6 +186,7 @@ struct Writer {
     lock_timeout: Duration,
     disk_space: DiskSpaceGuard,
     fair_lock: FairLock,
+    stored_responses: StoredResponses,
     connection: WriterConnection,
     reads: ReadConnections,
 }
@@ -238,6 +249,7 @@ impl Writer {
         let in_place = self.connection.files.in_place();
         match in_place.and_then(|()| self.disk_space.check()) {
             Ok(()) => {
+                self.stored_responses.begin_transaction();
                 let result = commit(
                     &mut self.connection,
                     &mut self.fair_lock,

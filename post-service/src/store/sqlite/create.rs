@@ -9,6 +9,7 @@ use chassis::database::{
         BatchOps, inserted_ids, json_param, json_param_with_capacity, none_on_constraint_violation,
         time,
     },
+    stored_responses::StoredResponses,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -22,12 +23,17 @@ use crate::{
 /// The estimated size of a post as JSON without its body: the author id and the punctuation.
 const ROW_BYTES: usize = 16;
 
+/// An upper bound of the size of a post in a saved response. A body has at most 140 characters.
+const MAX_RESPONSE_BYTES: usize = 2048;
+
 /// The creation of posts for one caller, which creates all of them or none.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) drafts: Drafts,
     /// The request, if the caller may replay it.
     pub(super) request: Option<KeyedRequest>,
+    /// The limit on the saved responses.
+    pub(super) responses: StoredResponses,
     /// The atomicity of the creation if it is executed alone.
     pub(super) atomicity: Atomicity,
 }
@@ -75,7 +81,15 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<Vec<Post>>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = idempotency::first_seen(connection, &requests).await?;
+    let Some(Creation { responses, .. }) = creations.first() else {
+        return Ok(Vec::new());
+    };
+    let posts: usize = creations
+        .iter()
+        .map(|creation| creation.drafts().len())
+        .sum();
+    let max_bytes = posts * MAX_RESPONSE_BYTES;
+    let new = idempotency::first_seen(connection, responses, &requests, max_bytes).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(creation.drafts()))
@@ -102,16 +116,16 @@ pub(super) async fn create_one(
     creation: &Creation,
     now: DateTime<Utc>,
 ) -> Result<Vec<Post>, WriteError<Error>> {
-    let request = creation.request;
+    let (request, responses) = (creation.request, creation.responses.clone());
     match &creation.drafts {
         Drafts::Single(draft) => {
-            let post = idempotency::once(connection, request, async |connection| {
+            let post = idempotency::once(connection, responses, request, async |connection| {
                 insert_one(connection, draft, now).await
             });
             Ok(vec![post.await?])
         }
         Drafts::List(drafts) => {
-            idempotency::once(connection, request, async |connection| {
+            idempotency::once(connection, responses, request, async |connection| {
                 insert_sequence(connection, drafts, now, 0).await
             })
             .await

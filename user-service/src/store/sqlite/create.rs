@@ -4,6 +4,7 @@ use chassis::database::{
     Atomicity, WriteError,
     idempotency::{KeyedRequest, scatter},
     sqlite::{BatchOps, inserted_ids, json_param, none_on_constraint_violation, time},
+    stored_responses::StoredResponses,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
@@ -14,12 +15,18 @@ use crate::{
     user::{NewUser, User},
 };
 
+/// An upper bound of the size of a saved response. The nickname and the email address have at most
+/// 64 and 120 characters.
+const MAX_RESPONSE_BYTES: usize = 2048;
+
 /// The creation of a user for one caller.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) draft: NewUser,
     /// The request, if the caller may replay it.
     pub(super) request: Option<KeyedRequest>,
+    /// The limit on the saved responses.
+    pub(super) responses: StoredResponses,
     /// The atomicity of the creation if it is executed alone.
     pub(super) atomicity: Atomicity,
 }
@@ -41,7 +48,11 @@ async fn create_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<User>>, sqlx::Error> {
     let requests: Vec<_> = creations.iter().map(|creation| creation.request).collect();
-    let new = idempotency::first_seen(connection, &requests).await?;
+    let Some(Creation { responses, .. }) = creations.first() else {
+        return Ok(Vec::new());
+    };
+    let max_bytes = creations.len() * MAX_RESPONSE_BYTES;
+    let new = idempotency::first_seen(connection, responses, &requests, max_bytes).await?;
     let drafts = creations.iter().zip(&new);
     let drafts: Vec<_> = drafts
         .filter_map(|(creation, new)| new.then_some(&creation.draft))
@@ -67,9 +78,13 @@ pub(super) async fn create_one(
     creation: &Creation,
     now: DateTime<Utc>,
 ) -> Result<User, WriteError<Error>> {
-    idempotency::once(connection, creation.request, async |connection| {
-        insert_one(connection, &creation.draft, now).await
-    })
+    let responses = creation.responses.clone();
+    idempotency::once(
+        connection,
+        responses,
+        creation.request,
+        async |connection| insert_one(connection, &creation.draft, now).await,
+    )
     .await
 }
 
