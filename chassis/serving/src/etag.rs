@@ -21,7 +21,7 @@ impl Etag {
             hasher.write(&part.len().to_le_bytes());
             hasher.write(part);
         }
-        Self(format!("{revision}-{:016x}", hasher.finish()))
+        Self(text(revision, hasher.finish()))
     }
 
     /// Returns the etag in a request, or `None` if it is empty.
@@ -35,6 +35,28 @@ impl Etag {
     pub fn into_string(self) -> String {
         self.0
     }
+}
+
+/// Returns `{revision}-{hash:016x}`. Each row of a response has an etag, and `format!` takes twice as
+/// long.
+fn text(revision: i64, hash: u64) -> String {
+    const LONGEST: usize = "-9223372036854775808-0123456789abcdef".len();
+    /// Writes the digits of `value` in `base`, at least `width`, before `start`.
+    fn digits(text: &mut [u8], mut start: usize, mut value: u64, base: u64, width: usize) -> usize {
+        let end = start;
+        while value > 0 || end - start < width {
+            start -= 1;
+            text[start] = b"0123456789abcdef"[(value % base) as usize];
+            value /= base;
+        }
+        start
+    }
+
+    let mut text = [b'-'; LONGEST];
+    let hash_start = digits(&mut text, LONGEST, hash, 16, 16);
+    let start = digits(&mut text, hash_start - 1, revision.unsigned_abs(), 10, 1);
+    let start = start - usize::from(revision < 0);
+    String::from_utf8_lossy(&text[start..]).into_owned()
 }
 
 impl fmt::Display for Etag {
@@ -74,6 +96,15 @@ mod tests {
             Etag::new(3, &[b"susan"]).into_string(),
             "3-1e9bf237d82c34e1"
         );
+    }
+
+    #[test]
+    fn an_etag_is_the_revision_and_16_hexadecimal_digits() {
+        for revision in [0, 1, 10, 987_654_321, i64::MAX, -1, i64::MIN] {
+            for hash in [0, 0xf, 0x0123_4567_89ab_cdef, u64::MAX] {
+                assert_eq!(text(revision, hash), format!("{revision}-{hash:016x}"));
+            }
+        }
     }
 
     #[test]
