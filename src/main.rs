@@ -68,8 +68,10 @@ Ctrl-C ends it."
     );
     // With JSON logs, standard output is for programs, which find the addresses in the log.
     if line.logs.log_format == LogFormat::Text {
-        // A closed standard output must not stop the services.
-        let _ = writeln!(std::io::stdout(), "{}", process::redact(&banner));
+        // A closed standard output must not stop the services, nor a pipe that nobody reads.
+        std::thread::spawn(move || {
+            let _ = writeln!(std::io::stdout(), "{}", process::redact(&banner));
+        });
     }
     Box::pin(system.run(Clock::system(), shutdown)).await
 }

@@ -4,8 +4,10 @@
 //! rather than a call or a signal.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     borrow::Cow,
     io::{self, IsTerminal, Write},
+    panic::{self, PanicHookInfo},
     sync::OnceLock,
     time::Duration,
 };
@@ -73,6 +75,30 @@ pub fn init(settings: &LogSettings) {
     };
     // The only error is that a subscriber is installed already.
     drop(started);
+    panic::set_hook(Box::new(log_panic));
+}
+
+/// Logs a panic. The default hook writes to standard error, which blocks while nobody reads it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    tracing::error!(
+        panic = panic.payload_as_str().unwrap_or("of an unknown kind"),
+        location = panic.location().map(ToString::to_string),
+        backtrace =
+            (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+        "thread panicked"
+    );
+}
+
+/// Writes the queued lines when the stack of the main thread unwinds, since the process ends then.
+pub(crate) struct FlushOnPanic;
+
+impl Drop for FlushOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            flush();
+        }
+    }
 }
 
 /// Queues each line, redacted and bounded by a function. A layer writes a line as a whole.

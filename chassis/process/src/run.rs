@@ -45,6 +45,7 @@ pub fn start<T: Termination>(
     run: impl Future<Output = Result<T, ExitError>>,
 ) -> ExitCode {
     logging::init(logs);
+    let _flush = logging::FlushOnPanic;
 
     // With one thread, the work stealing of the multi-threaded runtime has a cost and no use.
     let mut builder = if threads == NonZeroUsize::MIN {
