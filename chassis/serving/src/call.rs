@@ -29,20 +29,16 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService, service::Routes};
 
 use self::{
-    access_log::AccessLogEntry,
-    body::GrpcResponseBody,
-    guards::CallGuards,
-    methods::MethodInfo,
-    panics::panic_status,
-    request_body::{RequestBody, RequestLimits},
-    request_kind::RequestMeta,
+    access_log::AccessLogEntry, body::GrpcResponseBody, guards::CallGuards, methods::MethodInfo,
+    panics::panic_status, request_body::RequestBody, request_kind::RequestMeta,
     server_context::ServerContext,
 };
 use crate::{
+    budget::MemoryLimit,
     call_context::CallContext,
     health::Phase,
     length_prefixed,
-    limiter::{MemoryLimit, Overloaded},
+    limiter::Overloaded,
     request_id::RequestId,
     status::{self, Metadata},
 };
@@ -50,12 +46,14 @@ use crate::{
 mod access_log;
 pub(crate) mod body;
 mod deadline;
-mod field_counter;
+mod decoded_size;
 mod guards;
 mod library_status;
+mod message_types;
 pub(crate) mod methods;
 mod panics;
-mod request_body;
+mod refusal_log;
+pub(crate) mod request_body;
 pub(crate) mod request_kind;
 pub(crate) mod server_context;
 
@@ -112,13 +110,11 @@ impl<S: Handlers> CallService<S> {
     {
         let server = Arc::clone(&self.server);
         let method = server.methods.info(request.uri().path());
-        let limits = RequestLimits {
-            domain: server.domain,
-            max_message_bytes: server.max_message_bytes(method),
-            needs_place: method.needs_place(),
-        };
         let request = request.map(|body| match &meta.call {
-            Ok(call) => Body::new(RequestBody::new(body, Arc::clone(call), limits)),
+            Ok(call) => {
+                let (call, server) = (Arc::clone(call), Arc::clone(&server));
+                Body::new(RequestBody::new(body, call, server, method))
+            }
             Err(MemoryLimit) => Body::empty(),
         });
         let now = Instant::now();
@@ -318,7 +314,7 @@ fn into_response(
     entry.response_started();
     if let Some(code) = library_status::normalize(headers, &server.call_info(entry.path(), method))
     {
-        entry.finish(code, headers);
+        entry.finish(code, headers, &server.refusals);
     }
     context.id.insert_into(headers);
     response.map(|inner| GrpcResponseBody::new(inner, server, method, context, entry, guards))

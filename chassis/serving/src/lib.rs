@@ -21,6 +21,7 @@ use self::{
     listen::{accept::Connections, http, workers::Workers},
 };
 
+pub mod budget;
 mod call;
 pub mod call_context;
 mod cors;
@@ -44,7 +45,7 @@ pub mod update_mask;
 pub mod violation;
 
 pub use self::{
-    call::Handlers,
+    call::{Handlers, request_body::request_bytes},
     health::healthcheck,
     listen::accept::{listen, loopback_for_unspecified},
 };
@@ -228,6 +229,7 @@ fn build_call_service<S: Handlers>(
         slow_call_threshold: settings.slow_call_threshold,
         max_message_bytes,
         max_admin_message_bytes,
+        refusals: Arc::default(),
         draining,
     };
     Ok(CallService {

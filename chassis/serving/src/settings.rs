@@ -5,12 +5,15 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero, up_to};
 
+use crate::budget::BufferBudget;
+
 pub use self::{allowed_origins::AllowedOrigins, listen_address::listen_address};
 
 mod allowed_origins;
 mod listen_address;
 
-/// The settings of a server. Each applies to one service of one process.
+/// The settings of a server. Each applies to one service of one process, except the budget of
+/// buffered bytes: servers with clones of the same settings share it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub struct ServerSettings {
@@ -39,9 +42,9 @@ pub struct ServerSettings {
 
     /// Maximum number of bytes to buffer: requests that are being received, responses that are not
     /// sent yet, and open calls. One connection gets at most 1/4. Further calls fail with
-    /// `MEMORY_LIMIT`.
+    /// `MEMORY_LIMIT`. All services of a process share them.
     #[arg(long, env, value_name = "BYTES", default_value = "67108864", value_parser = buffered_bytes)]
-    pub max_buffered_bytes: NonZeroUsize,
+    pub max_buffered_bytes: BufferBudget,
 
     /// Maximum size of the request headers, in bytes. Over HTTP/1.1 it is at least 8192.
     #[arg(long, env, value_name = "BYTES", default_value = "8192", value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
@@ -99,13 +102,14 @@ fn bytes(text: &str) -> Result<NonZeroUsize, String> {
 
 /// Parses a number of bytes to buffer: 1 MiB to 1 TiB. With fewer, a connection could not have
 /// several calls.
-fn buffered_bytes(text: &str) -> Result<NonZeroUsize, String> {
+fn buffered_bytes(text: &str) -> Result<BufferBudget, String> {
     const MIN: usize = 1 << 20;
     const MAX: usize = 1 << 40;
 
     let bytes = up_to(text, MAX).ok();
     bytes
         .filter(|bytes| bytes.get() >= MIN)
+        .map(|bytes| BufferBudget::new(bytes.get()))
         .ok_or_else(|| format!("give a whole number from {MIN} to {MAX}"))
 }
 

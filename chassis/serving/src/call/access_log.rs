@@ -3,17 +3,21 @@
 //! The fields have the names of the OpenTelemetry semantic conventions for RPC, where these define
 //! one. No line holds anything of a message.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, uri::PathAndQuery};
 use tonic::Code;
 use tracing::Level;
 
+use super::refusal_log::{RefusalLog, is_limit};
 use crate::{grpc_status, request_id::RequestId};
 
 /// Returns the level of a finished call: INFO for errors of the caller, WARN for errors of the
 /// server and for slow calls, DEBUG for the rest. The cause of an internal error is logged as
-/// ERROR in another line.
+/// ERROR in another line. Of the calls that a limit refuses, [`RefusalLog`] admits some.
 fn level(code: Code, reason: Option<&str>, slow: bool) -> Level {
     match code {
         Code::Cancelled => Level::DEBUG,
@@ -77,17 +81,17 @@ impl AccessLogEntry {
     }
 
     /// Finishes the call with `code`. Its reason is read from `headers`, which may be trailers.
-    pub(crate) fn finish(&mut self, code: Code, headers: &HeaderMap) {
+    pub(crate) fn finish(&mut self, code: Code, headers: &HeaderMap, refusals: &Arc<RefusalLog>) {
         let reason = match code {
             Code::Ok => None,
             _ => grpc_status::reason(headers),
         };
-        self.emit(code, reason.as_deref());
+        self.emit(code, reason.as_deref(), Some(refusals));
     }
 
     /// Logs the call, if it is not logged yet. Every call passes here exactly once, so a metric of
     /// calls belongs here.
-    fn emit(&mut self, code: Code, reason: Option<&str>) {
+    fn emit(&mut self, code: Code, reason: Option<&str>, refusals: Option<&Arc<RefusalLog>>) {
         if std::mem::replace(&mut self.emitted, true) {
             return;
         }
@@ -109,7 +113,9 @@ impl AccessLogEntry {
                 )
             };
         }
+        let counted = is_limit(reason) && refusals.is_some_and(|refusals| !refusals.admits());
         match level(code, reason, slow) {
+            Level::WARN if counted => line!(Level::DEBUG),
             Level::WARN => line!(Level::WARN),
             Level::INFO => line!(Level::INFO),
             _ => line!(Level::DEBUG),
@@ -119,7 +125,7 @@ impl AccessLogEntry {
 
 impl Drop for AccessLogEntry {
     fn drop(&mut self) {
-        self.emit(Code::Cancelled, None);
+        self.emit(Code::Cancelled, None, None);
     }
 }
 

@@ -18,10 +18,7 @@ use super::{
     panics::panic_status, server_context::ServerContext,
 };
 use crate::{
-    call_context::CallContext,
-    grpc_status,
-    limiter::{MemoryLimit, UNRESERVED_BYTES},
-    status,
+    budget::MemoryLimit, call_context::CallContext, grpc_status, limiter::UNRESERVED_BYTES, status,
 };
 
 /// The bytes that a frame counts for besides its data: its entry in the send queue of the HTTP
@@ -135,7 +132,7 @@ impl GrpcResponseBody {
     /// Finishes the access log entry, and releases the open call and the inner body, since hyper may drop
     /// this body much later. The call stays open until its last byte is sent.
     fn close(&mut self, code: Code, trailers: &HeaderMap) {
-        self.entry.finish(code, trailers);
+        self.entry.finish(code, trailers, &self.server.refusals);
         self.ended = true;
         self.inner = Body::empty();
         self.guards = CallGuards::default();

@@ -1,8 +1,10 @@
-//! The methods of a server. The descriptors tell which ones are server streaming, which the path of a
-//! request does not.
+//! The methods of a server. The descriptors tell which ones are server streaming, and the types of
+//! their requests, which the path of a request does not.
 
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
+
+use super::message_types::{MessageTypes, TypeIndex};
 
 /// The path prefixes of admin services. They respond before the server is ready, and do not count
 /// towards the limit of concurrent calls.
@@ -15,6 +17,8 @@ pub(crate) struct MethodInfo {
     pub(crate) server_streaming: bool,
     /// The service is for operators: health or reflection.
     pub(crate) admin: bool,
+    /// The type of the request. An unknown method has none.
+    pub(crate) request: Option<TypeIndex>,
 }
 
 impl MethodInfo {
@@ -27,8 +31,9 @@ impl MethodInfo {
 /// The methods of a server.
 #[derive(Debug)]
 pub(crate) struct MethodTable {
-    /// The paths of the server streaming methods. A server has few, so a scan is fast.
-    streaming: Vec<String>,
+    /// The methods by their paths. A server has few, so a scan is fast.
+    methods: Vec<(String, MethodInfo)>,
+    types: MessageTypes,
 }
 
 impl MethodTable {
@@ -38,28 +43,50 @@ impl MethodTable {
     ///
     /// If a set is not a valid `google.protobuf.FileDescriptorSet`.
     pub(crate) fn from_descriptor_sets(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
-        let mut streaming = Vec::new();
-        for set in descriptor_sets {
-            for file in FileDescriptorSet::decode(*set)?.file {
-                let package = file.package();
-                for service in &file.service {
-                    let methods = service.method.iter().filter(|m| m.server_streaming());
-                    streaming.extend(
-                        methods.map(|m| format!("/{package}.{}/{}", service.name(), m.name())),
-                    );
-                }
+        let mut set = FileDescriptorSet::default();
+        for encoded in descriptor_sets {
+            set.merge(*encoded)?;
+        }
+        let (types, names) = MessageTypes::from_descriptor_set(&set);
+        let mut methods = Vec::new();
+        for file in &set.file {
+            for service in &file.service {
+                methods.extend(service.method.iter().map(|method| {
+                    let (service, name) = (service.name(), method.name());
+                    let path = format!("/{}.{service}/{name}", file.package());
+                    let info = MethodInfo {
+                        server_streaming: method.server_streaming(),
+                        admin: is_admin(&path),
+                        request: names.get(method.input_type()).copied(),
+                    };
+                    (path, info)
+                }));
             }
         }
-        Ok(Self { streaming })
+        Ok(Self { methods, types })
     }
 
     /// Returns the properties of the method at `path`. An unknown method counts as unary.
     pub(crate) fn info(&self, path: &str) -> MethodInfo {
-        MethodInfo {
-            server_streaming: self.streaming.iter().any(|streaming| streaming == path),
-            admin: ADMIN_SERVICES.iter().any(|prefix| path.starts_with(prefix)),
-        }
+        let known = self.methods.iter().find(|(known, _)| known == path);
+        known.map_or_else(
+            || MethodInfo {
+                server_streaming: false,
+                admin: is_admin(path),
+                request: None,
+            },
+            |(_, info)| *info,
+        )
     }
+
+    /// Returns the types of the messages.
+    pub(crate) fn types(&self) -> &MessageTypes {
+        &self.types
+    }
+}
+
+fn is_admin(path: &str) -> bool {
+    ADMIN_SERVICES.iter().any(|prefix| path.starts_with(prefix))
 }
 
 #[cfg(test)]

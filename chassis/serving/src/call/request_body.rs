@@ -12,20 +12,19 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use prost::DecodeError;
 use tonic::Status;
 
-use super::field_counter::FieldCounter;
+use super::{
+    decoded_size::DecodedSize,
+    methods::{MethodInfo, MethodTable},
+    server_context::ServerContext,
+};
 use crate::{
     length_prefixed::MessageLengths,
     limiter::{OpenCall, UNRESERVED_BYTES},
     status,
 };
-
-/// The bytes that a field of a message counts for: a decoded element, in a vector that grows.
-const FIELD_BYTES: usize = 512;
-
-/// The fields that are part of the bytes of each open call.
-const UNRESERVED_FIELDS: usize = 16;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,33 +36,30 @@ pub(crate) struct RequestBody<B> {
     lengths: MessageLengths,
     /// The length of the largest message until now.
     largest: usize,
-    fields: FieldCounter,
-    limits: RequestLimits,
+    /// The elements of the message that is being received.
+    decoded: DecodedSize,
+    server: Arc<ServerContext>,
+    method: MethodInfo,
     /// The bytes that are reserved for the largest message until now.
     reserved: usize,
     complete: bool,
 }
 
-/// The limits of a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestLimits {
-    /// The domain of every ErrorInfo.
-    pub(crate) domain: &'static str,
-    /// The largest message that is accepted, in bytes.
-    pub(crate) max_message_bytes: usize,
-    /// The call needs the place of a running call.
-    pub(crate) needs_place: bool,
-}
-
 impl<B> RequestBody<B> {
-    pub(crate) fn new(inner: B, call: Arc<OpenCall>, limits: RequestLimits) -> Self {
+    pub(crate) fn new(
+        inner: B,
+        call: Arc<OpenCall>,
+        server: Arc<ServerContext>,
+        method: MethodInfo,
+    ) -> Self {
         Self {
             inner,
             call,
             lengths: MessageLengths::default(),
             largest: 0,
-            fields: FieldCounter::default(),
-            limits,
+            decoded: DecodedSize::new(method.request),
+            server,
+            method,
             reserved: 0,
             complete: false,
         }
@@ -71,25 +67,26 @@ impl<B> RequestBody<B> {
 
     /// Reserves the bytes of the messages that start in `data`.
     fn count(&mut self, data: &[u8]) -> Result<(), Status> {
-        let fields = &mut self.fields;
+        let (decoded, types) = (&mut self.decoded, self.server.methods.types());
+        let request = self.method.request;
         let largest = self.lengths.read(data, |part, starts| {
             if starts {
-                *fields = FieldCounter::default();
+                *decoded = DecodedSize::new(request);
             }
-            fields.read(part);
+            decoded.read(types, part);
         });
         // tonic rejects a larger message before it buffers it.
         self.largest = self.largest.max(largest.unwrap_or(0));
-        if self.largest > self.limits.max_message_bytes {
+        if self.largest > self.server.max_message_bytes(self.method) {
             return Ok(());
         }
-        // The buffer and the decoded message. Of several messages, one is buffered at a time.
-        let needed = 2 * self.largest.saturating_sub(UNRESERVED_BYTES / 2)
-            + FIELD_BYTES * self.fields.count.saturating_sub(UNRESERVED_FIELDS);
+        // Of several messages, one is buffered at a time.
+        let needed =
+            message_bytes(self.largest, self.decoded.bytes).saturating_sub(UNRESERVED_BYTES);
         if needed > self.reserved {
             self.call
                 .reserve(needed - self.reserved)
-                .map_err(|_| status::memory_limit(self.limits.domain))?;
+                .map_err(|_| status::memory_limit(self.server.domain))?;
             self.reserved = needed;
         }
         Ok(())
@@ -100,13 +97,36 @@ impl<B> RequestBody<B> {
         if std::mem::replace(&mut self.complete, true) {
             return Ok(());
         }
-        self.call.start(self.limits.needs_place).map_err(|_| {
+        self.call.start(self.method.needs_place()).map_err(|_| {
             status::overloaded(
-                self.limits.domain,
+                self.server.domain,
                 "the limit of concurrent calls is reached; try again later",
             )
         })
     }
+}
+
+/// Returns the bytes that a request message of the method at `path` counts for, besides those of its
+/// open call.
+///
+/// # Errors
+///
+/// If `descriptor_set` is not a valid `google.protobuf.FileDescriptorSet`.
+pub fn request_bytes(
+    descriptor_set: &[u8],
+    path: &str,
+    message: &[u8],
+) -> Result<usize, DecodeError> {
+    let methods = MethodTable::from_descriptor_sets(&[descriptor_set])?;
+    let mut decoded = DecodedSize::new(methods.info(path).request);
+    decoded.read(methods.types(), message);
+    Ok(message_bytes(message.len(), decoded.bytes))
+}
+
+/// Returns the bytes that a message counts for: its buffer, its decoded texts, which are not longer,
+/// and its decoded elements.
+fn message_bytes(length: usize, elements: usize) -> usize {
+    2 * length + elements
 }
 
 impl<B> http_body::Body for RequestBody<B>

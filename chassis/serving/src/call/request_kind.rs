@@ -9,7 +9,8 @@ use http::{
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    limiter::{MemoryLimit, OpenCall},
+    budget::MemoryLimit,
+    limiter::OpenCall,
     status::{self, Metadata},
 };
 

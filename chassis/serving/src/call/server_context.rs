@@ -1,6 +1,6 @@
 //! The state that all calls of a server share: its contract, its limits and its lifecycle phase.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use http::Response;
@@ -10,6 +10,7 @@ use tonic::{Status, body::Body};
 use super::{
     library_status::CallInfo,
     methods::{MethodInfo, MethodTable},
+    refusal_log::RefusalLog,
     request_kind::{self, RequestKind, RequestMeta},
 };
 use crate::{cors, health::ServerState, status};
@@ -25,6 +26,7 @@ pub(crate) struct ServerContext {
     pub(crate) slow_call_threshold: Duration,
     pub(crate) max_message_bytes: usize,
     pub(crate) max_admin_message_bytes: usize,
+    pub(crate) refusals: Arc<RefusalLog>,
     /// Cancelled when every stream has to end.
     pub(crate) draining: CancellationToken,
 }

@@ -1,5 +1,5 @@
-//! The places of connections. While all are taken, the connection that is idle longest is aborted
-//! for a new one. If none is idle, a reserve of connections serves health and reflection only.
+//! The places of connections. While all are taken, the connection that is idle longest is closed for
+//! a new one. If none is idle, a reserve of connections serves health and reflection only.
 
 use std::{
     ops::Deref,
@@ -14,11 +14,16 @@ use super::{Limiter, Overloaded, Share};
 /// The connections in the reserve. Load balancers, supervisors and operators have few.
 pub(super) const RESERVE: usize = 8;
 
+/// The largest number of connections that are being closed. Each still has an open socket, and its
+/// place is free already. Beyond this number, connections are aborted.
+pub(super) const MAX_CLOSING: usize = 32;
+
 /// The places of the connections of a server.
 #[derive(Debug)]
 pub(super) struct ConnectionPlaces {
     regular: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    closing: Arc<Semaphore>,
 }
 
 impl ConnectionPlaces {
@@ -26,6 +31,7 @@ impl ConnectionPlaces {
         Self {
             regular: Arc::new(Semaphore::new(max_connections)),
             reserve: Arc::new(Semaphore::new(RESERVE)),
+            closing: Arc::new(Semaphore::new(MAX_CLOSING)),
         }
     }
 }
@@ -45,7 +51,7 @@ impl Deref for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Calls may hold the share for longer. It must not count as an open connection.
-        self.0.abort.cancel();
+        self.0.account.abort.cancel();
         self.0.set_permit(None);
     }
 }
@@ -78,13 +84,13 @@ impl Limiter {
                 "connection limit reached; idle connections closed for new ones"
             );
         }
-        if self.abort_idle(false) {
+        if self.close_idle(false) {
             return Some((regular().acquire_owned().await.ok()?, false));
         }
         if let Ok(permit) = reserve().try_acquire_owned() {
             return Some((permit, true));
         }
-        if self.abort_idle(true) {
+        if self.close_idle(true) {
             return Some((reserve().acquire_owned().await.ok()?, true));
         }
         tokio::select! {
@@ -93,16 +99,23 @@ impl Limiter {
         }
     }
 
-    /// Aborts the connection that is idle longest, in the reserve or outside. Returns `false` if
-    /// calls run on all of them.
-    fn abort_idle(&self, in_reserve: bool) -> bool {
+    /// Closes the connection that is idle longest, in the reserve or outside. Returns `false` if calls
+    /// run on all of them.
+    fn close_idle(&self, in_reserve: bool) -> bool {
         let shares = self.shares();
         let idle = shares.iter().filter(|share| {
-            share.in_reserve.load(Relaxed) == in_reserve && share.is_idle() && !share.is_aborted()
+            share.in_reserve.load(Relaxed) == in_reserve && share.is_idle() && !share.is_ending()
         });
         let longest = idle.min_by_key(|share| share.idle_since.load(Relaxed));
         if let Some(share) = longest {
-            share.abort.cancel();
+            match Arc::clone(&self.connections.closing).try_acquire_owned() {
+                Ok(permit) => {
+                    share.close.cancel();
+                    // The new connection does not wait for the client of this one.
+                    share.set_permit(Some(permit));
+                }
+                Err(_) => share.account.abort.cancel(),
+            }
         }
         longest.is_some()
     }
@@ -117,7 +130,7 @@ impl Share {
         }
         let regular = Arc::clone(&self.limiter.connections.regular);
         let Ok(permit) = regular.try_acquire_owned() else {
-            self.limiter.abort_idle(false);
+            self.limiter.close_idle(false);
             return Err(Overloaded);
         };
         self.set_permit(Some(permit));

@@ -6,8 +6,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
-use super::{MemoryLimit, Overloaded, Share};
-use crate::stall::PendingResponse;
+use super::{Overloaded, Share};
+use crate::{budget::MemoryLimit, stall::PendingResponse};
 
 /// The bytes that each open call counts for: 8 KiB of headers, which is the default limit, its tasks,
 /// and [`UNRESERVED_BYTES`] of each of its messages.
@@ -38,7 +38,7 @@ impl OpenCall {
     ///
     /// [`MemoryLimit`] if the connection or the server holds too many bytes.
     pub(crate) fn new(share: &Arc<Share>) -> Result<Arc<Self>, MemoryLimit> {
-        share.reserve(CALL_BYTES)?;
+        share.account.reserve(CALL_BYTES)?;
         Ok(Arc::new(Self {
             share: Arc::clone(share),
             reserved: AtomicUsize::new(CALL_BYTES),
@@ -51,7 +51,7 @@ impl OpenCall {
 
     /// Reserves `bytes` until the call ends.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<(), MemoryLimit> {
-        self.share.reserve(bytes)?;
+        self.share.account.reserve(bytes)?;
         self.reserved.fetch_add(bytes, Relaxed);
         Ok(())
     }
@@ -76,7 +76,7 @@ impl OpenCall {
     /// Releases `bytes` before the call ends.
     pub(super) fn release(&self, bytes: usize) {
         self.reserved.fetch_sub(bytes, Relaxed);
-        self.share.release(bytes);
+        self.share.account.release(bytes);
     }
 
     /// Leaves the reserve of connections, whose calls cannot run.
@@ -117,6 +117,6 @@ impl Drop for OpenCall {
         if *self.started.get_mut() {
             self.share.end_call();
         }
-        self.share.release(*self.reserved.get_mut());
+        self.share.account.release(*self.reserved.get_mut());
     }
 }

@@ -7,6 +7,7 @@
 use std::{
     future::{Future, poll_fn},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{FutureExt, Stream, StreamExt};
@@ -36,6 +37,9 @@ const MAX_SEND_BUFFER: usize = 65_535;
 /// requests that no call reads. hyper's default is 1 MiB for each.
 const STREAM_WINDOW: u32 = 65_535;
 const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
+
+/// The time that a client gets to close its idle connection, after a GOAWAY has announced that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves the connections of `sockets` until `stop`. Then accepts no more, and waits until each open
 /// connection has answered its running calls.
@@ -90,12 +94,21 @@ async fn serve_connection<S: Handlers>(
     stop: CancellationToken,
 ) {
     let share = Arc::clone(io.share());
-    let calls = service_fn(move |request| web.respond(request, &share));
+    let calls = service_fn(|request| web.respond(request, &share));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), calls));
     let mut stopped = std::pin::pin!(stop.cancelled().fuse());
+    let mut closing = std::pin::pin!(share.closing().fuse());
     let ended = poll_fn(|cx| {
         if stopped.as_mut().poll(cx).is_ready() {
             connection.as_mut().graceful_shutdown();
+        }
+        if closing.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+            let share = Arc::clone(&share);
+            tokio::spawn(async move {
+                tokio::time::sleep(CLOSE_TIMEOUT).await;
+                share.abort();
+            });
         }
         let ended = connection.as_mut().poll(cx);
         executor.poll_new_streams(cx);

@@ -22,6 +22,11 @@ use crate::{
     stall::{PendingResponse, StallDetector},
 };
 
+/// The bytes that a connection reads and writes before it yields to the other connections of its
+/// runtime. A client that sends without a pause would delay them by 128 reads, which is the limit of
+/// tokio.
+const TURN_BYTES: usize = 32 * 1024;
+
 /// The limits of a connection that [`HttpIo`] enforces.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpIoLimits {
@@ -45,6 +50,8 @@ pub(crate) struct HttpIo<IO> {
     /// A write that waits for the client to read. It counts as a pending response: streams have no
     /// other, and a PING cannot be written either.
     blocked_write: Option<PendingResponse>,
+    /// The bytes that were read and written in this turn.
+    turn: usize,
 }
 
 impl<IO: AsRef<Socket>> HttpIo<IO> {
@@ -64,6 +71,7 @@ impl<IO: AsRef<Socket>> HttpIo<IO> {
             stall,
             read_limit,
             blocked_write: None,
+            turn: 0,
         }
     }
 
@@ -84,13 +92,28 @@ impl<IO> HttpIo<IO> {
         self.ended.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
+    /// Waits for the next turn of this connection, if this one is used up.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.turn < TURN_BYTES {
+            return Poll::Ready(());
+        }
+        self.turn = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Records whether a write waits for the client.
-    fn on_write<T>(&mut self, written: Poll<T>) -> Poll<T> {
-        if written.is_pending() {
-            self.blocked_write
-                .get_or_insert_with(|| self.stall.track_response());
-        } else {
-            self.blocked_write = None;
+    fn on_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => {
+                self.turn = 0;
+                self.blocked_write
+                    .get_or_insert_with(|| self.stall.track_response());
+            }
+            Poll::Ready(result) => {
+                self.turn += result.as_ref().unwrap_or(&0);
+                self.blocked_write = None;
+            }
         }
         written
     }
@@ -149,8 +172,14 @@ impl<IO: AsyncRead + AsRef<Socket> + Unpin> AsyncRead for HttpIo<IO> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.poll_guard(cx)?;
+        ready!(this.poll_turn(cx));
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
+            this.turn = 0;
+            return Poll::Pending;
+        };
+        read?;
+        this.turn += buf.filled().len() - before;
         if matches!(this.version, HttpVersion::Unknown { .. }) {
             this.on_bytes(&buf.filled()[before..], cx)?;
         }
@@ -166,6 +195,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_write(cx)?;
+        ready!(this.poll_turn(cx));
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.on_write(written)
     }
@@ -177,6 +207,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HttpIo<IO> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_write(cx)?;
+        ready!(this.poll_turn(cx));
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.on_write(written)
     }

@@ -18,6 +18,10 @@ use process::burst;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// The number of new streams that a connection polls before it yields to the other connections of
+/// its runtime.
+const TURN_STREAMS: usize = 32;
+
 /// An executor that holds new streams until [`poll_new_streams`](Self::poll_new_streams). Clones
 /// share them.
 #[derive(Clone, Default)]
@@ -30,10 +34,14 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamExecutor {
 }
 
 impl StreamExecutor {
-    /// Polls each new stream once, and spawns those that are pending. Several streams may share a
+    /// Polls new streams once, and spawns those that are pending. Several streams may share a
     /// read snapshot, which [`burst`] tells the database.
     pub(crate) fn poll_new_streams(&self, cx: &mut Context<'_>) {
-        let pending = mem::take(&mut *self.pending());
+        let mut pending = mem::take(&mut *self.pending());
+        if pending.len() > TURN_STREAMS {
+            *self.pending() = pending.split_off(TURN_STREAMS);
+            cx.waker().wake_by_ref();
+        }
         match pending.len() {
             0 => {}
             1 => poll_first(pending, cx),

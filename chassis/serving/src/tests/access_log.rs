@@ -189,6 +189,41 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
 }
 
 #[tokio::test]
+async fn of_calls_that_a_limit_refuses_one_is_logged_and_the_rest_counted() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let server = TestServer::start(ServerSettings {
+        max_concurrent_calls: NonZeroUsize::MIN,
+        ..settings()
+    })
+    .await;
+    let client = server.client().await;
+    let running = server.spawn_wait(&client).await;
+
+    for _ in 0..5 {
+        let refused = client.call("Echo", "x").await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "OVERLOADED");
+    }
+    within_timeout(async {
+        while log.lines_with("further calls refused").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.abort();
+
+    let counted = &log.lines_with("further calls refused")[0];
+    assert_eq!(
+        (&counted["level"], &counted["refused"]),
+        (&"WARN".into(), &4.into())
+    );
+    let mut refused = log.lines_with("OVERLOADED");
+    refused.retain(|line| line["message"] == "call finished");
+    let levels: Vec<_> = refused.iter().map(|line| &line["level"]).collect();
+    assert_eq!(levels, ["WARN", "DEBUG", "DEBUG", "DEBUG", "DEBUG"]);
+}
+
+#[tokio::test]
 async fn a_call_that_its_client_cancels_leaves_one_entry() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());

@@ -92,6 +92,45 @@ async fn a_connection_of_another_protocol_is_closed() {
     closed(stream).await;
 }
 
+/// The type of the frame that announces the end of an HTTP/2 connection.
+const GOAWAY: u8 = 7;
+
+/// Returns the types of HTTP/2 frames.
+fn frame_types(mut frames: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    while let [a, b, c, kind, rest @ ..] = frames {
+        types.push(*kind);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        // The flags and the stream.
+        frames = rest.get(5 + length..).unwrap_or_default();
+    }
+    types
+}
+
+#[tokio::test]
+async fn connections_beyond_those_being_closed_are_aborted() {
+    let server = TestServer::start(ServerSettings {
+        max_connections: NonZeroUsize::MIN,
+        ..settings()
+    })
+    .await;
+
+    // More than the connections that can be closing. None of the clients reacts.
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(PREFACE).await.unwrap();
+        within_timeout(stream.read_u8()).await.unwrap();
+        idle.push(stream);
+    }
+    let last = server.client().await.call("Echo", "x").await;
+
+    assert_eq!(last.unwrap(), "x");
+    for stream in idle {
+        closed(stream).await;
+    }
+}
+
 #[tokio::test]
 async fn the_connection_idle_longest_is_closed_at_the_limit() {
     let server = TestServer::start(ServerSettings {
@@ -108,9 +147,12 @@ async fn the_connection_idle_longest_is_closed_at_the_limit() {
     within_timeout(idle.read_u8()).await.unwrap();
 
     let third = server.client().await.call("Echo", "x").await;
+    // It acknowledges nothing, but is closed in time. A reset closes it, too.
+    let mut frames = vec![0];
+    let _ = within_timeout(idle.read_to_end(&mut frames)).await;
 
     assert_eq!(third.unwrap(), "x");
-    closed(idle).await;
+    assert!(frame_types(&frames).contains(&GOAWAY), "{frames:?}");
     assert!(poll!(stream.message().boxed()).is_pending());
     assert_eq!(busy.call("Echo", "x").await.unwrap(), "x");
 }

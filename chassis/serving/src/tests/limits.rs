@@ -7,6 +7,7 @@ use h2::{
 use tokio::io::AsyncWriteExt;
 
 use super::{connections::PREFACE, *};
+use crate::budget::BufferBudget;
 
 /// Enough bytes for the few calls of a test, and for one connection 1 MiB.
 const MAX_BUFFERED_BYTES: usize = 4 << 20;
@@ -16,7 +17,7 @@ const LARGE_PREFIX: &[u8] = &[0, 0, 0x40, 0, 0];
 
 fn limited() -> ServerSettings {
     ServerSettings {
-        max_buffered_bytes: NonZeroUsize::new(MAX_BUFFERED_BYTES).unwrap(),
+        max_buffered_bytes: BufferBudget::new(MAX_BUFFERED_BYTES),
         ..settings()
     }
 }
@@ -77,7 +78,7 @@ async fn incomplete_requests_are_limited_by_their_announced_bytes() {
     let max_message_bytes = NonZeroUsize::new(4 << 20).unwrap();
     let server = TestServer::start(ServerSettings {
         max_message_bytes,
-        max_buffered_bytes: NonZeroUsize::new(64 << 20).unwrap(),
+        max_buffered_bytes: BufferBudget::new(64 << 20),
         ..settings()
     })
     .await;
@@ -150,7 +151,7 @@ async fn responses_that_are_not_read_are_limited() {
     // The stream's window delays the data, and the connection's window when that is used up.
     for window in [0, 1 << 30] {
         let server = TestServer::start(ServerSettings {
-            max_buffered_bytes: NonZeroUsize::new(100_000_000).unwrap(),
+            max_buffered_bytes: BufferBudget::new(100_000_000),
             ..settings()
         })
         .await;
@@ -258,13 +259,13 @@ async fn messages_of_many_small_elements_are_limited() {
     let max_message_bytes = NonZeroUsize::new(1 << 20).unwrap();
     let server = TestServer::start(ServerSettings {
         max_message_bytes,
-        max_buffered_bytes: NonZeroUsize::new(64 << 20).unwrap(),
+        max_buffered_bytes: BufferBudget::new(64 << 20),
         ..settings()
     })
     .await;
     // Of 2 bytes each, decoded to 100 times as much.
-    let elements = [0x0a, 0].repeat(50_000);
-    let message = [&[0, 0, 0x01, 0x86, 0xa0], &elements[..]].concat();
+    let elements = [0x0a, 0].repeat(100_000);
+    let message = [&[0, 0, 0x03, 0x0d, 0x40], &elements[..]].concat();
 
     let refused = server.send_raw_call(&path("Echo"), &[], &message).await;
 

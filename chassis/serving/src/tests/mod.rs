@@ -16,7 +16,9 @@ use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, Request, StatusCode, uri::PathAndQuery};
 use prost::Message;
 use prost_types::{
-    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+    MethodDescriptorProto, ServiceDescriptorProto,
+    field_descriptor_proto::{Label, Type},
 };
 use tokio::{
     net::TcpStream,
@@ -73,7 +75,7 @@ fn settings() -> ServerSettings {
         drain_timeout: Duration::from_hours(1),
         header_read_timeout: Duration::from_hours(1),
         max_message_bytes: NonZeroUsize::new(MAX_MESSAGE_BYTES).unwrap(),
-        max_buffered_bytes: NonZeroUsize::new(1 << 30).unwrap(),
+        max_buffered_bytes: crate::budget::BufferBudget::new(1 << 30),
         // The subscriber of a test sees only the log lines of its own thread.
         worker_threads: NonZeroUsize::MIN,
         ..ServerSettings::default()
@@ -203,15 +205,36 @@ fn descriptor_set() -> Vec<u8> {
         server_streaming: Some(true),
         ..Default::default()
     };
+    // A list of lists, as far as the limits of the request are concerned.
+    let list = ".test.v1.List".to_owned();
+    let lists = FieldDescriptorProto {
+        name: Some("lists".into()),
+        number: Some(1),
+        r#type: Some(Type::Message.into()),
+        type_name: Some(list.clone()),
+        label: Some(Label::Repeated.into()),
+        ..Default::default()
+    };
+    let message = DescriptorProto {
+        name: Some("List".into()),
+        field: vec![lists],
+        ..Default::default()
+    };
+    let echo = MethodDescriptorProto {
+        name: Some("Echo".into()),
+        input_type: Some(list),
+        ..Default::default()
+    };
     let service = ServiceDescriptorProto {
         name: Some("Test".into()),
-        method: STREAMING.map(method).into(),
+        method: STREAMING.map(method).into_iter().chain([echo]).collect(),
         ..Default::default()
     };
     let file = FileDescriptorProto {
         name: Some("test.proto".into()),
         package: Some("test.v1".into()),
         service: vec![service],
+        message_type: vec![message],
         ..Default::default()
     };
     FileDescriptorSet { file: vec![file] }.encode_to_vec()
