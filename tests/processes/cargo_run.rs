@@ -65,6 +65,26 @@ async fn ready<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> T {
 }
 
 #[tokio::test]
+async fn an_unread_standard_output_stops_neither_calls_nor_signals() {
+    let dir = TestDir::new();
+    // A full pipe that only its writer could read.
+    let script = r#"mkfifo full && exec 3<>full
+        dd if=/dev/zero of=full bs=4096 oflag=nonblock 2>/dev/null
+        exec "$0" 2>&1 >&3"#;
+    let mut command = dir.command("sh", &["-c", script, env!("CARGO_BIN_EXE_microblog")]);
+    command.env_remove("DATABASE_URL").env_remove("LOG_FORMAT");
+
+    let mut system = Process::start(command);
+    let line = system.wait_for_line("microblog.user.v1.UserService").await;
+    let (_, address) = line.split_once("address=").unwrap();
+    let address = address.split_whitespace().next().unwrap().parse().unwrap();
+    ready(async || create_user(&mut users_at(address), "susan").await).await;
+    system.signal("TERM");
+
+    assert_eq!(system.end().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn system_prints_its_addresses_and_example_calls() {
     let dir = TestDir::new();
 

@@ -28,6 +28,7 @@ mod load;
 mod memory;
 mod memory_after_burst;
 mod rejected_requests;
+mod request_bytes;
 
 mod settings;
 mod spelling;

@@ -114,7 +114,7 @@ impl Pool {
         let (aborted, open): (Vec<_>, Vec<_>) = accounts
             .iter()
             .partition(|account| account.abort.is_cancelled());
-        let releasing: usize = aborted.iter().map(|account| account.from_pool()).sum();
+        let releasing: usize = aborted.iter().map(|account| account.pool_bytes()).sum();
         if self.used.load(Relaxed).saturating_sub(releasing) <= 2 * self.quarter() {
             return;
         }
@@ -150,7 +150,7 @@ impl Account {
     }
 
     /// Returns the bytes that are taken from the pool.
-    fn from_pool(&self) -> usize {
+    fn pool_bytes(&self) -> usize {
         self.used().saturating_sub(self.guaranteed)
     }
 

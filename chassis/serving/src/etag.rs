@@ -46,7 +46,8 @@ fn text(revision: i64, hash: u64) -> String {
         let end = start;
         while value > 0 || end - start < width {
             start -= 1;
-            text[start] = b"0123456789abcdef"[(value % base) as usize];
+            let digit = usize::try_from(value % base).unwrap_or_default();
+            text[start] = b"0123456789abcdef"[digit];
             value /= base;
         }
         start
