@@ -189,7 +189,7 @@ async fn a_call_that_is_not_admitted_leaves_one_entry() {
 }
 
 #[tokio::test]
-async fn of_calls_that_a_limit_refuses_one_is_logged_and_the_rest_counted() {
+async fn calls_refused_by_a_limit_are_logged_once_and_counted() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());
     let server = TestServer::start(ServerSettings {
