@@ -15,7 +15,7 @@ fn every_database_error_has_a_code_and_a_reason() {
         (Error::Replaced, Code::Unavailable, "DATABASE_REPLACED"),
         (
             Error::ResponsesFull {
-                retry_after: Duration::from_secs(60),
+                retry_after: Duration::from_mins(1),
             },
             Code::ResourceExhausted,
             "REQUEST_ID_STORAGE_FULL",

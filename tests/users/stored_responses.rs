@@ -122,9 +122,9 @@ async fn concurrent_creations_are_refused_beyond_the_limit_only() {
     let (with_id, without) = join!(join_all(with_id), join_all(without));
 
     let (created, refused): (Vec<_>, Vec<_>) = with_id.into_iter().partition(Result::is_ok);
-    refused
-        .iter()
-        .for_each(|result| assert_full(result.as_ref().unwrap_err()));
+    for result in &refused {
+        assert_full(result.as_ref().unwrap_err());
+    }
     assert!(without.iter().all(Result::is_ok));
     let users = system.query("select nickname from users").await;
     assert_eq!(users.len(), created.len() + without.len());
