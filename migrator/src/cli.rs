@@ -22,23 +22,17 @@ use process::settings::LogSettings;
 use self::output::Output;
 use migrator::Exit;
 
-/// Creates, upgrades and downgrades the database of the microblog, and writes its
-/// migrations.
+/// Creates, upgrades and downgrades the database of the microblog, or of any other project, and
+/// writes its migrations.
 ///
 /// Each run is one transaction: it is committed as a whole or rolled back. Several migrators
 /// may run concurrently, also while the services are running.
 #[derive(Parser, Debug)]
 #[command(version, after_help = help::with_exit_codes())]
 pub struct Settings {
-    /// The database file, as a URL: `sqlite:` and a path.
-    #[arg(
-        long,
-        env,
-        global = true,
-        value_name = "URL",
-        default_value = "sqlite:data/microblog.db"
-    )]
-    pub database_url: DatabaseUrl,
+    // Without a default: a project names its own database.
+    #[arg(long, env, global = true, value_name = "URL", help = help::DATABASE_URL)]
+    pub database_url: Option<DatabaseUrl>,
 
     /// Prints one JSON object instead of text, errors included.
     #[arg(long, global = true)]
@@ -56,10 +50,13 @@ pub struct Settings {
     )]
     pub lock_timeout: Duration,
 
-    /// The folder that contains both services' folders. Their `schema.sql` and migrations
-    /// replace the compiled-in ones. `migrate` and `release` write to this folder, by default
-    /// to the current one.
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(
+        long,
+        env = "MIGRATOR_PROJECT",
+        global = true,
+        value_name = "DIRECTORY",
+        help = help::PROJECT
+    )]
     pub project: Option<PathBuf>,
 
     #[command(flatten)]
@@ -105,10 +102,10 @@ pub enum Command {
     /// left unchanged, too.
     #[command(after_help = help::CREATE)]
     Create,
-    /// Generates the migration to the schema that the services' schema.sql files declare.
+    /// Generates the migration to the schema that the schema.sql files declare.
     ///
     /// Compares the schema that the migrations produce with the declared one, and writes an up
-    /// and a down migration into the folder of the service that changed. Both are executed on a
+    /// and a down migration into the directory of the owner that changed. Both are executed on a
     /// scratch database first: up must produce the declared schema, down the previous one.
     ///
     /// A renamed column or table needs the comment `-- @renamed from=old` beside its
@@ -156,7 +153,7 @@ pub enum Command {
     /// Checks the migrations, for CI.
     ///
     /// The migrations must produce the declared schema; each must be reversible and applicable
-    /// again; no lint rule may be broken; and every statement of both services must be valid on
+    /// again; no lint rule may be broken; and every recorded statement must be valid on
     /// the resulting schema. If a database exists, its history must be intact, and an upgrade of
     /// a copy, with its backup, must succeed without blocking the services for too long.
     #[command(after_help = help::CHECK)]
@@ -263,14 +260,10 @@ pub struct MigrateArgs {
     /// Writes a pair of files without statements, to be edited by hand.
     #[arg(long, conflicts_with = "check")]
     pub empty: bool,
-    /// The service that owns an empty migration.
-    #[arg(
-        long,
-        value_name = "SERVICE",
-        default_value = "user-service",
-        requires = "empty"
-    )]
-    pub owner: String,
+    /// The owner of an empty migration: a directory that holds a schema.sql, by default the first
+    /// one.
+    #[arg(long, value_name = "OWNER", requires = "empty")]
+    pub owner: Option<String>,
     /// Writes nothing, and exits with 3 if a migration is missing.
     #[arg(long)]
     pub check: bool,
@@ -283,7 +276,8 @@ impl<'a> From<&'a MigrateArgs> for Generate<'a> {
     fn from(args: &'a MigrateArgs) -> Self {
         Self {
             name: args.name.as_deref().unwrap_or("check"),
-            empty_for: args.empty.then_some(&args.owner),
+            empty: args.empty,
+            owner: args.owner.as_deref(),
             check: args.check,
             allow_data_loss: args.allow_data_loss,
         }
@@ -314,8 +308,9 @@ impl RunArgs {
 
 /// The settings that the environment sets as well. An invalid value of one exits with 78, an
 /// invalid command line with 2.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "--database-url",
+    "--project",
     "--lock-timeout",
     "--backup-folder",
     "--keep",

@@ -28,10 +28,10 @@ pub enum Error {
     /// Build with a newer SQLite.
     #[error(transparent)]
     Library(ExitError),
-    /// Correct the names of the migrations, and rebuild.
-    #[error("the migrations of this program are invalid")]
+    /// Correct the names of the migrations.
+    #[error("the migrations are invalid")]
     InvalidMigrations(#[from] InvalidMigrations),
-    /// Name the right folder, or correct its files.
+    /// Name the right directory, or correct its files.
     #[error(transparent)]
     Project(#[from] project::Error),
     /// The database cannot be used.
@@ -139,12 +139,13 @@ impl Error {
         }
     }
 
-    /// Returns the location in a script, if the error has one.
+    /// Returns the location in a file, if the error has one.
     #[must_use]
     pub fn location(&self) -> Option<&SourceLocation> {
         match self.cause() {
             Self::Execute(error) => Some(error.location()),
             Self::Generate(GenerateError::Declaration { location, .. }) => Some(location),
+            Self::Project(error) => error.location(),
             _ => None,
         }
     }
@@ -200,7 +201,7 @@ mod tests {
         include_str!("error.rs"),
         include_str!("error/generate.rs"),
         include_str!("error/run.rs"),
-        include_str!("project.rs"),
+        include_str!("project/error.rs"),
         include_str!("run/plan.rs"),
         include_str!("sqlite/backup/error.rs"),
         include_str!("sqlite/execute/error.rs"),

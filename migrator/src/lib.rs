@@ -1,9 +1,10 @@
 //! Creates, upgrades and downgrades the database. No other program changes the schema.
 //!
-//! The services' migrations are compiled in; this crate does not know their contents. A run is
-//! one transaction that starts with the write lock, thus several migrators may run concurrently:
-//! each one applies what is still pending. The transaction is committed as a whole or rolled
-//! back. The module `run` holds the order of a run.
+//! The migrations of the microblog are compiled in; those of any other [`Project`] are read from a
+//! directory. This crate does not know their contents. A run is one transaction that starts with the
+//! write lock, thus several migrators may run concurrently: each one applies what is still pending.
+//! The transaction is committed as a whole or rolled back. The module `run` holds the order of a
+//! run.
 
 mod commands;
 mod error;
@@ -50,7 +51,10 @@ pub use self::{
         execute::ExecuteError,
         planner::Question,
     },
-    state::{catalog::Difference, database_name::DatabaseName, error::DatabaseError},
+    state::{
+        application::Application, catalog::Difference, database_name::DatabaseName,
+        error::DatabaseError,
+    },
 };
 
 /// The size of the smallest database in bytes: one page.
@@ -60,6 +64,7 @@ const MIN_DATABASE_BYTES: u64 = 512;
 #[derive(Clone, Debug)]
 pub struct Migrator {
     database: PathBuf,
+    application: Application,
     lock_timeout: Duration,
     migrations: Migrations,
     backups: Backups,
@@ -81,6 +86,26 @@ impl Migrator {
         ))
     }
 
+    /// Returns a migrator with the migrations of a project. It refuses a database of another
+    /// application.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMigrations`] if the migrations are not valid.
+    pub fn for_project(
+        database: &DatabaseUrl,
+        lock_timeout: Duration,
+        project: &Project,
+    ) -> Result<Self, Error> {
+        let migrator = Self::with_migrations(database, lock_timeout, project.migrations()?);
+        let application = project.application;
+        Ok(Self {
+            application,
+            backups: migrator.backups.with_application(application),
+            ..migrator
+        })
+    }
+
     /// Returns a migrator with other migrations.
     #[must_use]
     pub fn with_migrations(
@@ -92,6 +117,7 @@ impl Migrator {
         Self {
             backups: Backups::new(database.clone(), None, backup::DEFAULT_KEEP),
             database,
+            application: Application::MICROBLOG,
             lock_timeout,
             migrations,
             progress: Progress::noop(),
@@ -105,7 +131,8 @@ impl Migrator {
         let parent = self.database.parent().unwrap_or(Path::new(""));
         let folder = parent.join(folder);
         Self {
-            backups: Backups::new(self.database.clone(), Some(folder), keep),
+            backups: Backups::new(self.database.clone(), Some(folder), keep)
+                .with_application(self.application),
             ..self
         }
     }
@@ -139,6 +166,7 @@ impl Migrator {
     fn foreign(&self, reason: String) -> Error {
         DatabaseError::Foreign {
             database: self.name(),
+            application: self.application,
             reason,
         }
         .into()

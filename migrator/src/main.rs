@@ -4,7 +4,7 @@ mod cli;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
-use migrator::{Error, Exit, Migrations, Migrator, NewMigrations, Project, Run};
+use migrator::{Error, Exit, Migrator, NewMigrations, Project, Run};
 use process::{
     self, ExitError,
     settings::{LogFormat, LogSettings},
@@ -52,7 +52,7 @@ async fn run(settings: &Settings) -> Result<ExitCode, ExitError> {
 }
 
 async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error> {
-    let migrator = || Ok::<_, Error>(migrator(settings, migrations(settings)?));
+    let migrator = || migrator(settings, &project(settings)?);
     Ok(match &settings.command {
         Command::Create => output.print(&migrator()?.create().await?, Exit::Done),
         Command::Migrate(args) => {
@@ -62,7 +62,7 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
             let answer = |question: &_| may_ask.then(|| prompt::renamed(question));
             let mut made = NewMigrations::generate(folder, args.into(), answer).await?;
             if args.apply {
-                let migrator = self::migrator(settings, Project::read(folder)?.migrations()?);
+                let migrator = self::migrator(settings, &Project::read(folder)?)?;
                 made.upgrade = Some(migrator.run(Run::upgrade()).await?);
             }
             output.print(&made, made.exit_code())
@@ -97,7 +97,8 @@ async fn command(settings: &Settings, output: Output) -> Result<ExitCode, Error>
         }
         Command::Check { longest_wait } => {
             let project = project(settings)?;
-            let report = migrator()?.check(&project, *longest_wait).await?;
+            let migrator = self::migrator(settings, &project)?;
+            let report = migrator.check(&project, *longest_wait).await?;
             output.print(&report, report.exit_code())
         }
         Command::Diff => {
@@ -132,21 +133,17 @@ fn project(settings: &Settings) -> Result<Project, Error> {
     })
 }
 
-/// Returns the folder that `migrate` and `release` write to.
+/// Returns the directory that `migrate` and `release` write to.
 fn source_tree(settings: &Settings) -> &Path {
     settings.project.as_deref().unwrap_or(Path::new("."))
 }
 
-fn migrations(settings: &Settings) -> Result<Migrations, Error> {
-    Ok(match &settings.project {
-        Some(folder) => Project::read(folder)?.migrations()?,
-        None => Project::embedded_migrations()?,
-    })
-}
-
-fn migrator(settings: &Settings, migrations: Migrations) -> Migrator {
+fn migrator(settings: &Settings, project: &Project) -> Result<Migrator, Error> {
+    let database = settings.database_url.as_ref();
+    let database = database.unwrap_or_else(|| project.database());
     let backups = &settings.backups;
-    Migrator::with_migrations(&settings.database_url, settings.lock_timeout, migrations)
+    let migrator = Migrator::for_project(database, settings.lock_timeout, project)?;
+    Ok(migrator
         .with_backups(&backups.backup_folder, backups.keep)
-        .with_progress(progress::progress())
+        .with_progress(progress::progress()))
 }

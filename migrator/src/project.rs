@@ -1,66 +1,57 @@
-//! The files of the services: declared schemas, migrations, recorded statements and the
-//! statements of the last release. Knows file names, but neither a database nor the meaning of a
-//! script.
+//! The files of a project: declared schemas, migrations, recorded statements and the statements
+//! of the last release. Knows file names, but neither a database nor the meaning of a script.
+//!
+//! The services of the microblog are compiled in. Any other project is read from a directory: each
+//! directory in it that holds a `schema.sql` is an owner, and all other files are optional.
 
+mod config;
+mod embedded;
+pub(crate) mod error;
+mod files;
 pub(crate) mod migrations;
+pub(crate) mod paths;
 mod write;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
+use database::settings::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
-use self::migrations::{InvalidMigrations, Migrations};
-pub use self::write::ReleaseReport;
-use crate::error::exit::Exit;
+use self::{
+    config::{CONFIG, Config},
+    migrations::{InvalidMigrations, Migrations},
+    paths::SCHEMA,
+};
+pub use self::{error::Error, write::ReleaseReport};
+use crate::state::application::Application;
 
-/// The compiled-in files of a service.
-struct EmbeddedService {
-    name: &'static str,
-    schema: &'static str,
-    released: &'static str,
-    migrations: Dir<'static>,
-    recorded: Dir<'static>,
-}
+/// The name of the directory with the migrations of an owner.
+const MIGRATIONS: &str = "migrations";
 
-/// The services. Their migrations share one sequence of numbers; the folder determines the
-/// owner.
-static OWNERS: [EmbeddedService; 2] = [
-    EmbeddedService {
-        name: "user-service",
-        schema: include_str!("../../user-service/schema.sql"),
-        released: include_str!("../../user-service/released.json"),
-        migrations: include_dir!("$CARGO_MANIFEST_DIR/../user-service/migrations"),
-        recorded: include_dir!("$CARGO_MANIFEST_DIR/../user-service/.sqlx"),
-    },
-    EmbeddedService {
-        name: "post-service",
-        schema: include_str!("../../post-service/schema.sql"),
-        released: include_str!("../../post-service/released.json"),
-        migrations: include_dir!("$CARGO_MANIFEST_DIR/../post-service/migrations"),
-        recorded: include_dir!("$CARGO_MANIFEST_DIR/../post-service/.sqlx"),
-    },
-];
+/// The name of the directory with the statements that sqlx recorded for an owner.
+const RECORDED: &str = ".sqlx";
 
-/// The file with the declared schema of a service.
-const SCHEMA: &str = "schema.sql";
-
-/// The file with the statements of a service's last release.
+/// The name of the file with the statements of an owner's last release.
 const RELEASED: &str = "released.json";
 
-/// The files of all services.
+/// The default database of a project, relative to it.
+const DEFAULT_DATABASE: &str = "data/app.db";
+
+/// The engine of the recorded statements that concern this program.
+const ENGINE: &str = "SQLite";
+
+/// The files of all owners.
 #[derive(Clone, Debug)]
 pub struct Project {
     pub(crate) owners: Vec<Owner>,
+    pub(crate) application: Application,
+    pub(crate) database: DatabaseUrl,
 }
 
-/// The files of a service.
+/// The files of an owner.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
-    /// The name of the folder.
+    /// The path of the directory, relative to the project; [`paths::ROOT`] for the project itself.
     pub(crate) name: String,
     /// The text of `schema.sql`.
     pub(crate) schema: String,
@@ -83,7 +74,7 @@ pub(crate) struct TextFile {
 /// A statement that `sqlx prepare` recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordedStatement {
-    /// The path in the repository.
+    /// The path in the project.
     pub(crate) file: String,
     /// The line of the statement in the file, from 1.
     pub(crate) line: usize,
@@ -100,118 +91,82 @@ pub(crate) struct ReleaseRecord {
     pub(crate) statements: Vec<String>,
 }
 
-/// A project cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Name the folder of a source tree, or restore the file.
-    #[error(
-        "{} cannot be read; it belongs to a source tree of the services",
-        path.display()
-    )]
-    Unreadable {
-        /// The file or the folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// Correct or regenerate the file.
-    #[error("{file} is malformed; {remedy}")]
-    Malformed {
-        /// The path in the repository.
-        file: String,
-        /// The command that writes the file.
-        remedy: &'static str,
-        /// The position of the error.
-        source: serde_json::Error,
-    },
-    /// Correct the names of the migrations.
-    #[error(transparent)]
-    InvalidMigrations(#[from] InvalidMigrations),
-    /// Make the folder writable.
-    #[error("{} cannot be written", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// Returns the exit code and the machine-readable reason.
-    pub(crate) fn exit_and_reason(&self) -> (Exit, &'static str) {
-        let exit = match self {
-            Self::Unreadable { .. } => Exit::Config,
-            Self::InvalidMigrations(_) => Exit::History,
-            Self::Malformed { .. } | Self::Unwritable { .. } => Exit::Failed,
-        };
-        (exit, "INVALID_PROJECT")
-    }
-}
-
 impl Project {
-    /// Returns the compiled-in files.
+    /// Reads the files of a project. Its owners are those of `migrator.toml`, otherwise the
+    /// directories that hold a `schema.sql`.
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`], which a test prevents in a release.
-    pub fn embedded() -> Result<Self, Error> {
-        let files = |folder: &'static Dir<'static>| {
-            let files = embedded_texts(folder).map(|(name, text)| TextFile {
-                name: name.to_owned(),
-                text: text.to_owned(),
-            });
-            files.collect()
+    /// [`Error`] if no owner is found, or if a file cannot be read or is malformed.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let mut project = Self::read_without_releases(directory)?;
+        for owner in &mut project.owners {
+            let path = file_of(directory, &owner.name, RELEASED);
+            if let Some(text) = files::optional_text(&path)? {
+                owner.released = parse_released(&owner.name, &text)?;
+            }
+        }
+        Ok(project)
+    }
+
+    /// Reads all files except the records of the last release.
+    fn read_without_releases(directory: &Path) -> Result<Self, Error> {
+        let config = Config::read(directory)?;
+        let is_listed = config.owners.is_some();
+        let mut names = match config.owners {
+            Some(names) => names,
+            None => files::find_owners(directory)?,
         };
-        let owners = OWNERS.iter().map(|owner| {
-            Owner::new(
-                owner.name,
-                owner.schema.to_owned(),
-                files(&owner.migrations),
-                files(&owner.recorded),
-                owner.released,
-            )
-        });
-        Ok(Self {
-            owners: owners.collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// Returns the compiled-in migrations, without parsing the other files.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidMigrations`], which a test prevents in a release.
-    pub fn embedded_migrations() -> Result<Migrations, InvalidMigrations> {
-        let files = OWNERS.iter().flat_map(|owner| {
-            let files = embedded_texts(&owner.migrations);
-            files.map(|(name, text)| (owner.name, name, text))
-        });
-        Migrations::from_files(files)
-    }
-
-    /// Reads the files of a source tree.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unreadable`] if a file is missing, and [`Error::Malformed`].
-    pub fn read(folder: &Path) -> Result<Self, Error> {
-        let owners = OWNERS.iter().map(|EmbeddedService { name, .. }| {
-            let folder = folder.join(name);
+        // A source tree of the microblog needs no configuration file, even with further services.
+        let services = embedded::services();
+        let is_microblog = services
+            .iter()
+            .all(|service| names.iter().any(|name| name == service));
+        if is_microblog && !is_listed {
+            // The compiled-in order, then any further owners.
+            let position = |name: &String| services.iter().position(|service| service == name);
+            names.sort_by_key(|name| position(name).unwrap_or(services.len()));
+        }
+        let owners = names.iter().map(|name| {
+            let inside = |file| file_of(directory, name, file);
+            let schema = inside(SCHEMA);
+            if is_listed && schema.symlink_metadata().is_err() {
+                return Err(Error::MissingOwner {
+                    config: resolve(directory, Path::new(CONFIG)).display().to_string(),
+                    owner: name.clone(),
+                    schema,
+                });
+            }
             Owner::new(
                 name,
-                text(&folder.join(SCHEMA))?,
-                texts(&folder.join("migrations"))?,
-                texts(&folder.join(".sqlx"))?,
-                &text(&folder.join(RELEASED))?,
+                files::text(&schema)?,
+                files::texts(&inside(MIGRATIONS), migrations::is_script)?,
+                files::texts(&inside(RECORDED), is_record)?,
+                None,
             )
         });
+        let within = |path: &Path| DatabaseUrl::from_path(resolve(directory, path));
+        let (application, database) = if is_microblog {
+            (Application::MICROBLOG, microblog_database())
+        } else {
+            (Application::PROJECT, within(Path::new(DEFAULT_DATABASE)))
+        };
         Ok(Self {
             owners: owners.collect::<Result<_, _>>()?,
+            application: config.application_id.unwrap_or(application),
+            database: config
+                .database
+                .map_or(database, |DatabaseUrl::Sqlite(path)| within(&path)),
         })
     }
 
-    /// Returns the migrations of all services.
+    /// Returns the database of the project, unless a setting names another one.
+    #[must_use]
+    pub fn database(&self) -> &DatabaseUrl {
+        &self.database
+    }
+
+    /// Returns the migrations of all owners.
     ///
     /// # Errors
     ///
@@ -251,104 +206,86 @@ impl Owner {
         schema: String,
         migrations: Vec<TextFile>,
         recorded: Vec<TextFile>,
-        released: &str,
+        released: Option<&str>,
     ) -> Result<Self, Error> {
         Ok(Self {
             name: name.to_owned(),
             schema,
             migrations,
             recorded: parse_recorded(name, recorded)?,
-            released: serde_json::from_str(released).map_err(|source| Error::Malformed {
-                file: format!("{name}/{RELEASED}"),
-                remedy: "`migrator release` writes it",
-                source,
-            })?,
+            released: match released {
+                Some(text) => parse_released(name, text)?,
+                None => ReleaseRecord::default(),
+            },
         })
     }
 }
 
-/// Parses the statements in the files that sqlx recorded for a service. Ignores other files.
-fn parse_recorded(owner: &str, files: Vec<TextFile>) -> Result<Vec<RecordedStatement>, Error> {
-    /// The needed field of such a file.
-    #[derive(Deserialize)]
-    struct Record {
-        query: String,
+/// Returns the default database of the microblog, relative to the working directory.
+fn microblog_database() -> DatabaseUrl {
+    DatabaseUrl::from_path("data/microblog.db")
+}
+
+/// Returns the path of a file of an owner.
+fn file_of(project: &Path, owner: &str, file: &str) -> PathBuf {
+    resolve(project, Path::new(&paths::of_owner(owner, file)))
+}
+
+/// Returns a path inside a project, without the prefix `./`.
+fn resolve(project: &Path, path: &Path) -> PathBuf {
+    if project == Path::new(".") {
+        path.to_owned()
+    } else {
+        project.join(path)
     }
-
-    let is_record = |file: &TextFile| {
-        let hash = file.name.strip_prefix("query-");
-        hash.and_then(|hash| hash.strip_suffix(".json")).is_some()
-    };
-    let recorded = files.into_iter().filter(is_record).map(|file| {
-        let path = format!("{owner}/.sqlx/{}", file.name);
-        match serde_json::from_str::<Record>(&file.text) {
-            Ok(Record { query }) => {
-                let before = file.text.find("\"query\"").unwrap_or_default();
-                Ok(RecordedStatement {
-                    file: path,
-                    line: file.text[..before].matches('\n').count() + 1,
-                    query,
-                })
-            }
-            Err(source) => Err(Error::Malformed {
-                file: path,
-                remedy: "`bash .ci/prepare` writes it",
-                source,
-            }),
-        }
-    });
-    recorded.collect()
 }
 
-/// Returns the names and texts of a compiled-in folder.
-fn embedded_texts(
-    folder: &'static Dir<'static>,
-) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = folder.files();
-    files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
-}
-
-/// Reads a text file.
-fn text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Unreadable {
-        path: path.to_owned(),
+fn parse_released(owner: &str, text: &str) -> Result<ReleaseRecord, Error> {
+    serde_json::from_str(text).map_err(|source| Error::Malformed {
+        file: paths::of_owner(owner, RELEASED),
+        remedy: "`migrator release` writes it",
         source,
     })
 }
 
-/// Reads all files of a folder, ordered by name. Rejects a subfolder.
-fn texts(folder: &Path) -> Result<Vec<TextFile>, Error> {
-    let unreadable = |source| Error::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        files.push(TextFile {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            text: text(&entry.path())?,
-        });
-    }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+/// Reports whether sqlx recorded a statement in a file of this name.
+fn is_record(name: &str) -> bool {
+    let hash = name.strip_prefix("query-");
+    hash.and_then(|hash| hash.strip_suffix(".json")).is_some()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compiled_in_migrations_are_valid() {
-        let migrations = Project::embedded_migrations().unwrap();
-
-        let numbers: Vec<_> = migrations
-            .iter()
-            .map(migrations::Migration::number)
-            .collect();
-        let sequence: Vec<_> = (1..=migrations.newest()).collect();
-        assert_eq!(numbers, sequence, "the numbers have gaps");
-        assert_eq!(migrations.get(1).unwrap().owner(), "user-service");
-        assert_eq!(migrations.get(2).unwrap().owner(), "post-service");
+/// Parses the statements that sqlx recorded for an owner. Leaves out those of another engine.
+fn parse_recorded(owner: &str, files: Vec<TextFile>) -> Result<Vec<RecordedStatement>, Error> {
+    /// The needed fields of such a file.
+    #[derive(Deserialize)]
+    struct Record {
+        db_name: Option<String>,
+        query: String,
     }
+
+    let mut recorded = Vec::new();
+    for TextFile { name, text } in files.into_iter().filter(|file| is_record(&file.name)) {
+        let file = paths::of_owner(owner, &format!("{RECORDED}/{name}"));
+        match serde_json::from_str::<Record>(&text) {
+            Ok(Record { db_name, query })
+                if db_name.as_deref().is_none_or(|name| name == ENGINE) =>
+            {
+                let before = text.find("\"query\"").unwrap_or_default();
+                recorded.push(RecordedStatement {
+                    file,
+                    line: text[..before].matches('\n').count() + 1,
+                    query,
+                });
+            }
+            Ok(_) => {}
+            Err(source) => {
+                return Err(Error::Malformed {
+                    file,
+                    remedy: "`cargo sqlx prepare` writes it, or `bash .ci/prepare` in the microblog",
+                    source,
+                });
+            }
+        }
+    }
+    Ok(recorded)
 }

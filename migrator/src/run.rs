@@ -73,14 +73,14 @@ impl Migrator {
         }
         let wait = LockBackoff::new(self.lock_timeout);
         let mut session = if !exists && is_dry(run) {
-            Session::open_in_memory(&self.database, wait).await?
+            Session::open_in_memory(&self.database, self.application, wait).await?
         } else {
             if !exists {
                 volume::check_new(&self.database)?;
                 reject_leftover_log(&self.database)?;
                 create_file(&self.database).map_err(|source| self.unusable(source))?;
             }
-            Session::open(&self.database, wait).await?
+            Session::open(&self.database, self.application, wait).await?
         };
         let result = self.execute_in(&mut session, run).await;
         session.close().await;
@@ -136,14 +136,15 @@ impl Migrator {
     /// changed it before this run got the lock.
     async fn change(&self, session: &mut Session, run: Option<Run>) -> Result<RunReport, Error> {
         let connection = session.connection();
-        let DatabaseState { identity, applied } = history::read(connection).await?;
+        let DatabaseState { identity, applied } =
+            history::read(connection, self.application).await?;
         let mut report = self.report(is_dry(run), &applied);
         match identity {
             Identity::Ours => {
                 history::backfill_token_hashes(connection, &self.migrations, &applied).await?;
             }
             Identity::Empty => {
-                history::create(connection).await?;
+                history::create(connection, self.application).await?;
                 report.created = true;
             }
             Identity::NoHistory => return Err(self.without_history()),

@@ -18,7 +18,7 @@ use crate::{
         session,
         usability::{self, UnusableObject},
     },
-    state::owners::Owners,
+    state::{application::Application, owners::Owners},
 };
 
 /// An in-memory database with the owners of its objects.
@@ -57,7 +57,7 @@ impl Scratch {
     pub(crate) async fn new() -> Result<Self, Error> {
         let mut connection = session::connect_in_memory().await?;
         // A script that touches the history must be denied, as in a run.
-        history::create(&mut connection).await?;
+        history::create(&mut connection, Application::PROJECT).await?;
         Ok(Self {
             connection,
             owners: Owners::default(),

@@ -1,5 +1,6 @@
 //! The state of a database, in types that do not depend on the engine.
 
+pub(crate) mod application;
 pub(crate) mod catalog;
 pub(crate) mod database_name;
 pub(crate) mod error;

@@ -89,6 +89,11 @@ async fn readme_examples_print_the_shown_output() {
 }
 
 #[tokio::test]
+async fn project_examples_print_the_shown_output() {
+    shell::check("docs/any-project.md").await;
+}
+
+#[tokio::test]
 async fn api_examples_print_the_shown_output() {
     shell::check("docs/api.md").await;
 }
@@ -113,6 +118,7 @@ fn every_document_with_runnable_examples_has_a_test() {
     // The documents of the tests above.
     let run = [
         "README.md",
+        "docs/any-project.md",
         "docs/api.md",
         "docs/errors.md",
         "docs/migrations.md",

@@ -10,6 +10,8 @@ pub enum Execution {
     Banner,
     /// Insert it into a file of the source tree before this line.
     Put(&'static str, &'static str),
+    /// Write it to this file.
+    Write(&'static str),
     /// This file runs it.
     Elsewhere(&'static str),
     /// Not run, for this reason. The document says so.
@@ -27,6 +29,8 @@ pub enum Setup {
     Migrated,
     /// A source tree in which `cargo run` is running.
     Running,
+    /// A directory without the source tree, in which the migrator uses the project `notes`.
+    Project,
 }
 
 /// The blocks below one heading.
@@ -52,6 +56,28 @@ const README: &[Part] = &[
     part("Quick start", Same, &[Run, Banner, Elsewhere(".ci/run")]),
     part("First call", Same, &[Run, Run, Run]),
     part("Deploy", Empty, &[Elsewhere("tests/containers/run"), Run]),
+];
+
+const ANY_PROJECT: &[Part] = &[
+    part(
+        "Installation",
+        Empty,
+        &[Not("builds programs and images in the release profile")],
+    ),
+    part(
+        "First migration",
+        Project,
+        &[Write("notes/schema.sql"), Run],
+    ),
+    part("Next migration", Same, &[Write("notes/schema.sql"), Run]),
+    part("Down migration, backup and restore", Same, &[Run]),
+    part("Existing database", Same, &[Run]),
+    part(
+        "Settings of a project",
+        Same,
+        &[Not("names directories that the examples do not have")],
+    ),
+    part("In a container", Same, &[Not("needs an image")]),
 ];
 
 const DIAGRAM: Execution = Not("a diagram");
@@ -155,6 +181,7 @@ pub fn of(document: &str) -> Vec<Part> {
     let parts = match document {
         "README.md" => README,
         "CONTRIBUTING.md" => CONTRIBUTING,
+        "docs/any-project.md" => ANY_PROJECT,
         "docs/api.md" => API,
         "docs/architecture.md" => ARCHITECTURE,
         "docs/clients.md" => CLIENTS,

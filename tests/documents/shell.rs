@@ -135,6 +135,8 @@ struct Session {
     python: OsString,
     /// Addresses of the running services.
     addresses: [Option<SocketAddr>; 2],
+    /// The variable `MIGRATOR_PROJECT`, since each command has a shell of its own.
+    project: Option<&'static str>,
     running: Vec<Process>,
 }
 
@@ -151,13 +153,18 @@ impl Session {
             python: env::join_paths(tools).unwrap(),
             dir: TestDir::new(),
             addresses: [None; 2],
+            project: None,
             running: Vec::new(),
         };
+        if setup == Setup::Project {
+            session.project = Some("notes");
+            return session;
+        }
         for name in TREE {
             copy(&root().join(name), &session.dir.path().join(name));
         }
         match setup {
-            Setup::Empty | Setup::Same => {}
+            Setup::Empty | Setup::Same | Setup::Project => {}
             Setup::Migrated => assert!(session.run("migrator upgrade").await.1),
             Setup::Running => {
                 session.system().await;
@@ -176,6 +183,12 @@ impl Session {
                 assert!(text.contains(before), "no `{before}` in {}", file.display());
                 let put = block.lines.join("\n") + "\n" + before;
                 fs::write(file, text.replacen(before, &put, 1)).unwrap();
+                Vec::new()
+            }
+            Execution::Write(file) => {
+                let file = self.dir.path().join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, block.lines.join("\n") + "\n").unwrap();
                 Vec::new()
             }
             Execution::Banner => {
@@ -300,6 +313,8 @@ impl Session {
         command
             .env_remove("DATABASE_URL")
             .env_remove("LOG_FORMAT")
+            .env_remove("MIGRATOR_PROJECT")
+            .envs(self.project.map(|project| ("MIGRATOR_PROJECT", project)))
             .env("PATH", &self.path)
             .env("PYTHONPATH", &self.python)
             .env("HOME", self.dir.path());

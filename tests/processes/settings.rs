@@ -9,9 +9,8 @@ use crate::{
 
 const PROGRAMS: [&str; 4] = ["microblog", "user-service", "post-service", "migrator"];
 
-/// Flags of one run, which have neither a variable nor a default: the form of the output, and a
-/// source tree to use instead of the compiled-in schema.
-const NOT_SETTINGS: [&str; 4] = ["help", "version", "json", "project"];
+/// Flags of one run, which have neither a variable nor a default.
+const NOT_SETTINGS: [&str; 3] = ["help", "version", "json"];
 
 /// Variables whose default depends on the program. The migrator waits longer for the write lock
 /// than a service: no caller waits for it.

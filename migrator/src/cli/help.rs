@@ -9,11 +9,27 @@ pub fn with_exit_codes() -> String {
     format!("{EXAMPLES}\n\nExit codes:{codes}")
 }
 
+/// The help of `--database-url`, whose default depends on the project.
+pub const DATABASE_URL: &str = "\
+The database file, as a URL: `sqlite:` and a path. Another project has its own default: `database` \
+in its migrator.toml, or data/app.db in its directory.
+
+[default: sqlite:data/microblog.db]";
+
+/// The help of `--project`.
+pub const PROJECT: &str = "\
+The directory of another project than the compiled-in microblog. Each directory in it that holds a \
+schema.sql owns the tables declared there, and the migrations beside it. Without this setting, \
+`migrate` and `release` write to the working directory.
+
+[default: the microblog]";
+
 const EXAMPLES: &str = "\
 Examples:
   migrator upgrade                                    upgrades to the newest version
   migrator migrate add_bio                            generates a migration from schema.sql
-  migrator --database-url sqlite:/srv/blog.db status  shows the state of another database";
+  migrator --database-url sqlite:/srv/blog.db status  shows the state of another database
+  migrator --project notes upgrade                    upgrades the database of another project";
 
 pub const CREATE: &str = "\
 Examples:
@@ -85,7 +101,7 @@ Examples:
 pub const DUMP: &str = "\
 Examples:
   migrator dump
-  migrator dump > schema.sql";
+  migrator dump > dump.sql";
 
 pub const RELEASE: &str = "\
 Examples:

@@ -34,8 +34,12 @@ impl Migrator {
             return Err(self.not_created());
         }
         let expected = Scratch::replay(&self.migrations, version).await?.schema();
-        let mut session =
-            Session::open(&self.database, LockBackoff::new(self.lock_timeout)).await?;
+        let mut session = Session::open(
+            &self.database,
+            self.application,
+            LockBackoff::new(self.lock_timeout),
+        )
+        .await?;
         let result = self.baseline_in(&mut session, version, &expected).await;
         session.close().await;
         result
@@ -76,7 +80,8 @@ impl Migrator {
         expected: &Schema,
     ) -> Result<(), Error> {
         let connection = session.connection();
-        let DatabaseState { identity, applied } = history::read(connection).await?;
+        let DatabaseState { identity, applied } =
+            history::read(connection, self.application).await?;
         if let Identity::Foreign(reason) = identity {
             return Err(self.foreign(reason));
         }
@@ -124,7 +129,7 @@ impl Migrator {
     ) -> Result<RunReport, Error> {
         self.check_baseline(session, version, expected).await?;
         let connection = session.connection();
-        history::create(connection).await?;
+        history::create(connection, self.application).await?;
         let mut baselined = Vec::new();
         for migration in &self.migrations {
             if migration.number() <= version {

@@ -56,7 +56,7 @@ pub(crate) enum RoundTripFailure {
     /// A script produces another schema than before the round trip.
     #[serde(rename = "not_undone")]
     NotReverted {
-        /// The path in the repository.
+        /// The path in the project.
         file: String,
         differences: Vec<Difference>,
     },

@@ -1,6 +1,8 @@
 //! `migrate`: generates the migrations from the current schema to the declared one. Writes no
 //! migration that was not applied, reverted and reapplied on a scratch database.
 
+mod order;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -11,7 +13,11 @@ use serde::Serialize;
 use crate::{
     error::{Error, exit::Exit, generate::GenerateError},
     lint::{self, ExecutedScripts, Finding, LintCode, Scripts},
-    project::{Project, migrations::Direction},
+    project::{
+        Project,
+        migrations::Direction,
+        paths::{self, ROOT},
+    },
     report::RunReport,
     scratch::{
         Scratch,
@@ -32,7 +38,7 @@ use crate::{
 pub struct NewMigration {
     /// The position in the sequence.
     pub number: i64,
-    /// The service whose tables the migration changes.
+    /// The owner whose tables the migration changes.
     pub owner: String,
     /// The path of the up script, relative to the project.
     pub up: PathBuf,
@@ -44,14 +50,12 @@ pub struct NewMigration {
     pub up_sql: String,
     /// The down script.
     pub down_sql: String,
-    #[serde(skip)]
-    name: String,
 }
 
 /// The result of `migrate`, ordered by number.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewMigrations {
-    /// A migration for each service whose declarations changed.
+    /// A migration for each owner whose declarations changed.
     pub migrations: Vec<NewMigration>,
     /// True if the files were written.
     pub written: bool,
@@ -64,8 +68,10 @@ pub struct NewMigrations {
 pub struct Generate<'a> {
     /// A short description of the migration.
     pub name: &'a str,
-    /// The owner of an empty migration; `None` generates the missing migrations.
-    pub empty_for: Option<&'a str>,
+    /// Writes scripts without statements instead of the missing migrations.
+    pub empty: bool,
+    /// The owner of an empty migration, by default the first one of the project.
+    pub owner: Option<&'a str>,
     /// Writes nothing.
     pub check: bool,
     /// Accepts a migration that destroys data.
@@ -81,7 +87,7 @@ impl NewMigrations {
         }
     }
 
-    /// Generates the missing migrations of a source tree, or an empty one, and writes them unless
+    /// Generates the missing migrations of a project, or an empty one, and writes them unless
     /// `check` is set. `answer` returns the old name of a possibly renamed object, `Some(None)`
     /// for a new object, or `None` without a terminal.
     ///
@@ -96,11 +102,12 @@ impl NewMigrations {
         let project = Project::read(folder)?;
         let Generate {
             name,
-            empty_for,
+            empty,
+            owner,
             check,
             allow_data_loss,
         } = options;
-        if let Some(owner) = empty_for {
+        if empty {
             return project.empty_migration(owner, name)?.write(folder);
         }
         let missing = project.missing_migrations(name, allow_data_loss || check, answer);
@@ -125,16 +132,16 @@ impl NewMigrations {
         self.migrations.is_empty()
     }
 
-    /// Writes the files into a source tree. Overwrites none.
+    /// Writes the files into a project. Overwrites none.
     fn write(mut self, folder: &Path) -> Result<Self, Error> {
-        for new in &mut self.migrations {
-            let (up, down) = (&new.up_sql, &new.down_sql);
-            Project::write_migration(folder, &new.owner, new.number, &new.name, up, down).map_err(
-                |source| GenerateError::Unwritten {
+        for new in &self.migrations {
+            let (paths, scripts) = ([&*new.up, &*new.down], [&*new.up_sql, &*new.down_sql]);
+            Project::write_migration(folder, paths, scripts).map_err(|source| {
+                GenerateError::Unwritten {
                     file: new.up.clone(),
                     source,
-                },
-            )?;
+                }
+            })?;
         }
         self.written = true;
         Ok(self)
@@ -169,7 +176,7 @@ impl fmt::Display for NewMigrations {
 }
 
 impl Project {
-    /// Generates the migrations to the declared schema, one for each service whose declarations
+    /// Generates the migrations to the declared schema, one for each owner whose declarations
     /// changed.
     async fn missing_migrations(
         &self,
@@ -183,10 +190,10 @@ impl Project {
         let migrations = self.migrations()?;
         let mut scratch = Scratch::replay(&migrations, migrations.newest()).await?;
         let mut missing = Vec::new();
-        for owner in &self.owners {
+        for owner in self.migration_order(&scratch.schema(), scratch.owners(), &declared) {
             let newest = scratch.schema();
             check_owners(scratch.owners(), &newest, &declared)?;
-            let target = with_declarations(&newest, scratch.owners(), &declared, &owner.name);
+            let target = with_declarations(&newest, scratch.owners(), &declared, owner);
             if target == *newest {
                 continue;
             }
@@ -195,14 +202,13 @@ impl Project {
             let destroys: Vec<_> = up.losses().map(ToString::to_string).collect();
             if !allow_data_loss && !destroys.is_empty() {
                 return Err(GenerateError::Destroys {
-                    owner: owner.name.clone(),
+                    owner: owner.to_owned(),
                     what: destroys.join(", "),
                 }
                 .into());
             }
             let down = planner::plan_down(&newest, &target, &renames)?;
-            let new =
-                project.new_migration(&owner.name, name, (up.script(), down.script()), destroys)?;
+            let new = project.new_migration(owner, name, (up.script(), down.script()), destroys)?;
             project = project.with(&new);
             verify_round_trip(&mut scratch, &project, &target).await?;
             missing.push(new);
@@ -218,7 +224,9 @@ impl Project {
     }
 
     /// Returns a migration of `owner` without statements, to be edited by hand.
-    fn empty_migration(&self, owner: &str, name: &str) -> Result<NewMigrations, Error> {
+    fn empty_migration(&self, owner: Option<&str>, name: &str) -> Result<NewMigrations, Error> {
+        let first = self.owners.first().map_or(ROOT, |owner| &owner.name);
+        let owner = owner.unwrap_or(first);
         let up = "-- The change, and the reason.\n".to_owned();
         let down = "-- The reverse change. If there is none: `-- @irreversible` and the reason.\n"
             .to_owned();
@@ -234,12 +242,12 @@ impl Project {
         destroys: Vec<String>,
     ) -> Result<NewMigration, Error> {
         let number = self.next_number();
-        let [up, down] = Self::migration_paths(owner, number, name).map_err(|source| {
-            GenerateError::Unwritten {
-                file: Path::new(owner).join("migrations"),
+        let [up, down] = self
+            .migration_paths(owner, number, name)
+            .map_err(|source| GenerateError::Unwritten {
+                file: paths::of_owner(owner, "migrations").into(),
                 source,
-            }
-        })?;
+            })?;
         Ok(NewMigration {
             number,
             owner: owner.to_owned(),
@@ -248,7 +256,6 @@ impl Project {
             destroys,
             up_sql,
             down_sql,
-            name: name.to_owned(),
         })
     }
 
@@ -309,7 +316,7 @@ async fn reject_findings(
     }
 }
 
-/// Rejects a table that another service than its owner declares: no migration can change the
+/// Rejects a table that another owner than its own declares: no migration can change the
 /// owner.
 fn check_owners(owners: &Owners, schema: &Schema, declared: &DesiredSchema) -> Result<(), Error> {
     for table in schema.tables.keys() {

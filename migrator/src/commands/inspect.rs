@@ -36,10 +36,10 @@ impl Migrator {
         if !self.exists()? {
             return Err(self.not_created());
         }
-        Ok(Session::open(&self.database, LockBackoff::new(patience)).await?)
+        Ok(Session::open(&self.database, self.application, LockBackoff::new(patience)).await?)
     }
 
-    /// Returns the history, and rejects a database that is not one of the microblog.
+    /// Returns the history, and rejects a database of another application.
     fn accept(
         &self,
         DatabaseState { identity, applied }: DatabaseState,

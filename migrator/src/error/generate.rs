@@ -42,9 +42,9 @@ pub enum GenerateError {
     Moved {
         /// The table.
         table: String,
-        /// The service whose migration created it.
+        /// The owner whose migration created it.
         owner: String,
-        /// The service that declares it.
+        /// The owner that declares it.
         declared_by: String,
     },
     /// Add a directive to the declaration.
@@ -98,7 +98,7 @@ impl GenerateError {
             Self::Unplannable(_) => (Exit::Rule, "UNPLANNABLE"),
             Self::Destroys { .. } => (Exit::Refused, "DESTROYS_DATA"),
             Self::VerificationFailed { .. } => (Exit::Failed, "VERIFICATION_FAILED"),
-            // An unknown service, or a name without a word.
+            // An unknown owner, or a name without a word.
             Self::Unwritten { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 (Exit::Usage, "NOT_WRITTEN")
             }

@@ -65,7 +65,7 @@ impl fmt::Display for LintCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) code: LintCode,
-    /// The path in the repository.
+    /// The path in the project.
     pub(crate) file: String,
     /// The line, from 1.
     pub(crate) line: usize,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, LintCode};
 use crate::{
-    project::Project,
+    project::{Project, paths},
     sql::{
         self, TokenKind,
         directives::{self, Directive, Directives},
@@ -33,7 +33,7 @@ pub(super) fn renamed(project: &Project, declared: &Schema, migrated: &Schema) -
                 Some(old) => format!("{old} does not exist and cannot be renamed"),
                 None => "`@renamed` lacks `from=`".into(),
             };
-            let file = format!("{}/schema.sql", owner.name);
+            let file = paths::schema(&owner.name);
             findings.push(Finding::new(
                 LintCode::Renamed,
                 &SourceLocation::new(&file, &owner.schema, offset),

@@ -22,7 +22,7 @@ pub(crate) struct ParsedMigration<'a> {
 /// A parsed script.
 #[derive(Debug)]
 pub(crate) struct ParsedScript<'a> {
-    /// The path in the repository.
+    /// The path in the project.
     pub(crate) file: String,
     pub(crate) text: &'a str,
     pub(crate) statements: Vec<Statement<'a>>,

@@ -6,7 +6,7 @@ use super::{
     script::{ParsedMigration, ParsedScript},
 };
 use crate::{
-    project::Project,
+    project::{Project, paths},
     sql::{self, Token, forbidden::forbidden, location::SourceLocation, significant_tokens},
 };
 
@@ -59,7 +59,7 @@ pub(super) fn statements(project: &Project) -> Vec<Finding> {
         }
         for statement in sql::statements(&owner.schema) {
             if let Some(star) = star(&significant_tokens(statement.text)) {
-                let file = format!("{}/schema.sql", owner.name);
+                let file = paths::schema(&owner.name);
                 let offset = statement.offset + star;
                 let location = SourceLocation::new(&file, &owner.schema, offset);
                 findings.push(all_columns(&location));

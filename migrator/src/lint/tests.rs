@@ -80,6 +80,7 @@ pub(crate) fn project() -> Project {
             owner("users", USERS, &users, &released),
             owner("posts", POSTS, &posts, &["select body from posts"]),
         ],
+        ..Project::embedded().unwrap()
     }
 }
 

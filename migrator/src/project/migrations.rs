@@ -1,4 +1,4 @@
-//! Migrations: numbered pairs of an up and a down script, each owned by a service. Knows the
+//! Migrations: numbered pairs of an up and a down script, each with an owner. Knows the
 //! names of the files, but neither a database nor the meaning of a script.
 
 use std::{collections::BTreeMap, fmt};
@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use sha2::{Digest, Sha256, Sha384};
 
+use super::paths;
 use crate::sql;
 
 /// A change of the schema as an up and a down script.
@@ -31,7 +32,7 @@ impl Migration {
         &self.name
     }
 
-    /// Returns the service whose tables the migration changes.
+    /// Returns the owner whose tables the migration changes.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
@@ -60,7 +61,7 @@ impl Migration {
         Sha256::digest(sql::normalised(self.script(direction)).as_bytes()).to_vec()
     }
 
-    /// Returns the path of a script in the repository.
+    /// Returns the path of a script in the project.
     #[must_use]
     pub fn file(&self, direction: Direction) -> String {
         let Self {
@@ -107,7 +108,8 @@ impl fmt::Display for Direction {
 pub struct Migrations(Vec<Migration>);
 
 impl Migrations {
-    /// Reads the migrations from files, each given by its owner, its name and its text.
+    /// Reads the migrations from files, each given by its owner, its name and its text. Ignores
+    /// other files than scripts, and scripts of another engine.
     ///
     /// # Errors
     ///
@@ -132,7 +134,7 @@ impl Migrations {
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<(Self, Vec<MissingFile>), InvalidMigrations> {
         let mut pairs: BTreeMap<_, [Option<&str>; 2]> = BTreeMap::new();
-        for (owner, file, text) in files {
+        for (owner, file, text) in files.into_iter().filter(|(_, file, _)| is_script(file)) {
             let (number, name, direction) = parse(file).ok_or_else(|| InvalidMigrations::Name {
                 file: path(owner, file),
             })?;
@@ -154,8 +156,8 @@ impl Migrations {
             {
                 return Err(InvalidMigrations::Duplicate {
                     number,
-                    first: format!("{} of {}", first.name, first.owner),
-                    second: format!("{name} of {owner}"),
+                    first: first.file(Direction::Up),
+                    second: migration.file(Direction::Up),
                 });
             }
             let half = |file, other| MissingFile {
@@ -205,7 +207,7 @@ impl<'a> IntoIterator for &'a Migrations {
 #[derive(Debug)]
 pub(crate) struct MissingFile {
     pub(crate) number: i64,
-    /// The path in the repository.
+    /// The path in the project.
     pub(crate) file: String,
     /// The path of the other file.
     pub(crate) other: String,
@@ -231,16 +233,43 @@ pub enum InvalidMigrations {
     Duplicate {
         /// The number.
         number: i64,
-        /// The first migration.
+        /// The up script of the first migration.
         first: String,
-        /// The other migration.
+        /// The up script of the other migration.
         second: String,
     },
 }
 
-/// Returns the path of a file in the repository.
+/// Other engines, by the words that the names of their scripts contain.
+const OTHER_ENGINES: [&str; 11] = [
+    "cockroach",
+    "duckdb",
+    "mariadb",
+    "mssql",
+    "mysql",
+    "oracle",
+    "pg",
+    "pgsql",
+    "postgres",
+    "postgresql",
+    "sqlserver",
+];
+
+/// Reports whether a file is a script of this engine, even if its name is not valid. Others are
+/// notes, hidden files, leftovers of editors, and scripts such as `0001_create.up.postgres.sql`.
+pub(crate) fn is_script(file: &str) -> bool {
+    let parts: Vec<_> = file.split('.').collect();
+    let Some((end, parts)) = parts.split_last() else {
+        return false;
+    };
+    let is_hidden = file.starts_with('.');
+    let is_other = parts.iter().any(|part| OTHER_ENGINES.contains(part));
+    !parts.is_empty() && end.eq_ignore_ascii_case("sql") && !is_hidden && !is_other
+}
+
+/// Returns the path of a file in the project.
 fn path(owner: &str, file: &str) -> String {
-    format!("{owner}/migrations/{file}")
+    paths::of_owner(owner, &format!("migrations/{file}"))
 }
 
 /// Parses a file name into number, name and direction.
@@ -275,13 +304,33 @@ mod tests {
             "0000_create.up.sql",
             "+001_create.up.sql",
             "0001_create.sql",
-            "0001_create.up.sql~",
+            "0001_create.up.SQL",
+            "0001_create.users.up.sql",
             "0001_Create users.up.sql",
         ] {
             let error = Migrations::from_files([("users", file, "")]).unwrap_err();
 
             let file = format!("users/migrations/{file}");
             assert_eq!(error, InvalidMigrations::Name { file });
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_script_is_ignored() {
+        for file in [
+            "README",
+            "README.md",
+            ".gitkeep",
+            ".#0001_create.up.sql",
+            "0001_create.up.sql~",
+            "0001_create.up.sql.orig",
+            "0001_create.up.postgres.sql",
+            "0001_create.postgres.down.sql",
+            "schema.mysql.sql",
+        ] {
+            let migrations = Migrations::from_files([("users", file, "")]).unwrap();
+
+            assert_eq!(migrations.newest(), 0, "{file}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Writes migrations and the record of a release into a source tree.
+//! Writes migrations and the record of a release into a project.
 
 use std::{
     fmt, fs,
@@ -8,14 +8,14 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Error, OWNERS, Project, RELEASED, ReleaseRecord, parse_recorded, texts};
+use super::{Error, MIGRATIONS, Project, RELEASED, ReleaseRecord, file_of, paths};
 
 /// The result of recording a release.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseReport {
     /// The number of the newest migration at the release.
     pub version: i64,
-    /// The written files, one for each service.
+    /// The written files, one for each owner.
     pub files: Vec<PathBuf>,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for ReleaseReport {
             let file = file.display();
             writeln!(
                 f,
-                "RecordedStatement the statements of version {} in {file}",
+                "Recorded the statements of version {} in {file}",
                 self.version
             )?;
         }
@@ -34,43 +34,49 @@ impl fmt::Display for ReleaseReport {
 }
 
 impl Project {
-    /// Writes the two files of a migration into a source tree and returns their paths. Never
-    /// overwrites a file; after a failure, neither file exists.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Project::migration_paths`], and those of the file system.
+    /// Writes the two files of a migration, whose paths are relative to the project. Creates the
+    /// directory of the migrations if it is missing. Never overwrites a file; after a failure,
+    /// neither file exists.
     pub(crate) fn write_migration(
-        folder: &Path,
-        owner: &str,
-        number: i64,
-        name: &str,
-        up: &str,
-        down: &str,
-    ) -> io::Result<[PathBuf; 2]> {
-        let [up_path, down_path] =
-            Self::migration_paths(owner, number, name)?.map(|path| folder.join(path));
-        create(&up_path, up)?;
-        create(&down_path, down).inspect_err(|_| remove(&up_path))?;
-        Ok([up_path, down_path])
+        directory: &Path,
+        [up_path, down_path]: [&Path; 2],
+        [up, down]: [&str; 2],
+    ) -> io::Result<()> {
+        let (up_path, down_path) = (directory.join(up_path), directory.join(down_path));
+        let migrations = up_path.parent().unwrap_or(directory);
+        let is_new = !migrations.exists();
+        fs::create_dir_all(migrations)?;
+        let written = create(&up_path, up)
+            .and_then(|()| create(&down_path, down).inspect_err(|_| remove(&up_path)));
+        if written.is_err() && is_new {
+            // It fails if another process has written a file there.
+            let _ = fs::remove_dir(migrations);
+        }
+        written
     }
 
-    /// Returns the paths of a migration's files, relative to the source tree. The name may
-    /// consist of any words.
+    /// Returns the paths of a migration's files, relative to the project. The name may consist of
+    /// any words.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] for an unknown owner, a number out of range, or a name
     /// without a letter or digit.
     pub(crate) fn migration_paths(
+        &self,
         owner: &str,
         number: i64,
         name: &str,
     ) -> io::Result<[PathBuf; 2]> {
         let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
-        if !OWNERS.iter().any(|known| known.name == owner) {
-            let known = OWNERS.each_ref().map(|owner| owner.name).join(" or ");
-            return Err(invalid(format!("unknown service {owner}; name {known}")));
+        if !self.owners.iter().any(|known| known.name == owner) {
+            let known: Vec<_> = self
+                .owners
+                .iter()
+                .map(|owner| owner.name.as_str())
+                .collect();
+            let known = known.join(" or ");
+            return Err(invalid(format!("unknown owner {owner}; name {known}")));
         }
         if !(1..=9999).contains(&number) {
             return Err(invalid(format!("a number has four digits, not {number}")));
@@ -80,36 +86,26 @@ impl Project {
                 "`{name}` has no letter from a to z and no digit; use some words"
             ))
         })?;
-        let folder = Path::new(owner).join("migrations");
-        Ok(["up", "down"]
-            .map(|direction| folder.join(format!("{number:04}_{name}.{direction}.sql"))))
+        Ok(["up", "down"].map(|direction| {
+            let file = format!("{MIGRATIONS}/{number:04}_{name}.{direction}.sql");
+            paths::of_owner(owner, &file).into()
+        }))
     }
 
-    /// Records the current statements of a source tree's services as those of their release.
+    /// Records the current statements of a project's owners as those of their release.
     ///
     /// # Errors
     ///
-    /// [`Error`] if a file is missing or cannot be written.
-    pub fn release(folder: &Path) -> Result<ReleaseReport, Error> {
+    /// [`Error`] if a file cannot be read or written.
+    pub fn release(directory: &Path) -> Result<ReleaseReport, Error> {
         let mut files = Vec::new();
-        // Ignores the record of the previous release, which may be malformed.
-        let mut project = Self { owners: Vec::new() };
-        for owner in &OWNERS {
-            let service = folder.join(owner.name);
-            let migrations = texts(&service.join("migrations"))?;
-            project.owners.push(super::Owner {
-                name: owner.name.to_owned(),
-                schema: String::new(),
-                migrations,
-                recorded: parse_recorded(owner.name, texts(&service.join(".sqlx"))?)?,
-                released: ReleaseRecord::default(),
-            });
-        }
+        // The record of the previous release may be malformed.
+        let project = Self::read_without_releases(directory)?;
         let version = project.migrations()?.newest();
         for owner in project.owners {
             let mut statements: Vec<_> = owner.recorded.into_iter().map(|r| r.query).collect();
             statements.sort();
-            let path = folder.join(&owner.name).join(RELEASED);
+            let path = file_of(directory, &owner.name, RELEASED);
             let released = ReleaseRecord {
                 version,
                 statements,
@@ -169,21 +165,32 @@ mod tests {
         let folder = TempDir::new().unwrap();
         // Tests run in the folder of their crate.
         let root = Path::new("..");
-        for owner in &OWNERS {
+        for service in super::super::embedded::services() {
             for part in ["migrations", ".sqlx"] {
-                let into = folder.path().join(owner.name).join(part);
+                let into = folder.path().join(service).join(part);
                 fs::create_dir_all(&into).unwrap();
-                for entry in fs::read_dir(root.join(owner.name).join(part)).unwrap() {
+                for entry in fs::read_dir(root.join(service).join(part)).unwrap() {
                     let entry = entry.unwrap();
                     fs::copy(entry.path(), into.join(entry.file_name())).unwrap();
                 }
             }
-            for file in [crate::project::SCHEMA, RELEASED] {
-                let service = folder.path().join(owner.name);
-                fs::copy(root.join(owner.name).join(file), service.join(file)).unwrap();
+            for file in [paths::SCHEMA, RELEASED] {
+                let into = folder.path().join(service).join(file);
+                fs::copy(root.join(service).join(file), into).unwrap();
             }
         }
         folder
+    }
+
+    /// Writes a migration with the scripts `up` and `down`.
+    fn write(folder: &Path, owner: &str, number: i64, name: &str) -> io::Result<()> {
+        let project = Project::read_without_releases(folder).unwrap();
+        let paths = project.migration_paths(owner, number, name)?;
+        Project::write_migration(
+            folder,
+            paths.each_ref().map(PathBuf::as_path),
+            ["up", "down"],
+        )
     }
 
     #[test]
@@ -205,19 +212,21 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
-        for missing in [
+    fn a_file_that_cannot_be_read_is_named() {
+        for unreadable in [
             "user-service/schema.sql",
             "post-service/released.json",
             "post-service/migrations",
             "user-service/.sqlx",
         ] {
             let folder = tree();
-            let path = folder.path().join(missing);
+            let path = folder.path().join(unreadable);
             if path.is_dir() {
                 fs::remove_dir_all(&path).unwrap();
+                fs::write(&path, "a file").unwrap();
             } else {
                 fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
             }
 
             let error = Project::read(folder.path()).unwrap_err();
@@ -246,13 +255,12 @@ mod tests {
     fn a_migration_is_written_as_a_pair_of_files() {
         let folder = tree();
 
-        let written =
-            Project::write_migration(folder.path(), "user-service", 7, " Add  Bio!", "up", "down");
+        let written = write(folder.path(), "user-service", 7, " Add  Bio!");
 
         let migrations = folder.path().join("user-service/migrations");
         let expected =
             ["0007_add_bio.up.sql", "0007_add_bio.down.sql"].map(|name| migrations.join(name));
-        assert_eq!(written.unwrap(), expected);
+        written.unwrap();
         assert_eq!(fs::read_to_string(&expected[0]).unwrap(), "up");
         assert_eq!(fs::read_to_string(&expected[1]).unwrap(), "down");
         assert_eq!(Project::read(folder.path()).unwrap().next_number(), 8);
@@ -266,8 +274,7 @@ mod tests {
         for (there, other) in [(&up, &down), (&down, &up)] {
             fs::write(there, "mine").unwrap();
 
-            let refusal =
-                Project::write_migration(folder.path(), "user-service", 7, "add", "up", "down");
+            let refusal = write(folder.path(), "user-service", 7, "add");
 
             assert_eq!(refusal.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
             assert_eq!(fs::read_to_string(there).unwrap(), "mine");
@@ -285,7 +292,7 @@ mod tests {
             ("user-service", 0, "add"),
             ("user-service", 10_000, "add"),
         ] {
-            let refusal = Project::write_migration(folder.path(), owner, number, name, "", "");
+            let refusal = write(folder.path(), owner, number, name);
 
             let kind = refusal.unwrap_err().kind();
             assert_eq!(kind, io::ErrorKind::InvalidInput, "{owner} {number} {name}");
@@ -299,7 +306,7 @@ mod tests {
         fs::write(service.join(RELEASED), "no JSON").unwrap();
         let record = r#"{"query": "select 0"}"#;
         fs::write(service.join(".sqlx/query-0.json"), record).unwrap();
-        Project::write_migration(folder.path(), "post-service", 7, "add", "", "").unwrap();
+        write(folder.path(), "post-service", 7, "add").unwrap();
 
         let written = Project::release(folder.path()).unwrap();
 

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{project::migrations::Migration, state::history::AppliedMigration};
+use crate::{
+    project::{migrations::Migration, paths::ROOT},
+    state::history::AppliedMigration,
+};
 
 /// A migration by its number, name and owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,7 +16,7 @@ pub struct MigrationRef {
     pub number: i64,
     /// Words joined by `_`.
     pub name: String,
-    /// The service whose tables the migration changes, or `None` if this program lacks the
+    /// The owner whose tables the migration changes, or `None` if this program lacks the
     /// migration.
     pub owner: Option<String>,
 }
@@ -46,6 +49,11 @@ impl From<&AppliedMigration> for MigrationRef {
 
 impl fmt::Display for MigrationRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04} {} ({})", self.number, self.name, self.owner())
+        write!(f, "{:04} {}", self.number, self.name)?;
+        match self.owner() {
+            // A project with an owner in its root usually has no other.
+            ROOT => Ok(()),
+            owner => write!(f, " ({owner})"),
+        }
     }
 }

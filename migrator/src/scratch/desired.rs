@@ -1,4 +1,4 @@
-//! The declared schema: the services' `schema.sql` files executed on a scratch database. Knows no
+//! The declared schema: the owners' `schema.sql` files executed on a scratch database. Knows no
 //! SQL.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Scratch;
 use crate::{
     error::{Error, generate::GenerateError},
-    project::Project,
+    project::{Project, paths},
     sql::{
         self, declaration,
         location::SourceLocation,
@@ -38,7 +38,7 @@ pub(crate) struct UnusableDeclaration {
 }
 
 impl DesiredSchema {
-    /// Executes all declarations, service by service.
+    /// Executes all declarations, owner by owner.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl DesiredSchema {
         for owner in &project.owners {
             let script = Script {
                 owner: &owner.name,
-                file: format!("{}/schema.sql", owner.name),
+                file: paths::schema(&owner.name),
                 text: &owner.schema,
             };
             reject_other_statements(&script)?;
@@ -80,7 +80,7 @@ impl DesiredSchema {
         })
     }
 
-    /// Returns the service that declares the object.
+    /// Returns the owner that declares the object.
     pub(crate) fn owner(&self, kind: ObjectKind, name: &Name) -> Option<&str> {
         let key = (kind, name.clone());
         self.owners.get(&key).map(String::as_str)
@@ -95,7 +95,7 @@ impl UnusableDeclaration {
             let statement = sql::statements(&owner.schema)
                 .into_iter()
                 .find(|statement| created_object(statement.text).as_ref() == Some(&key))?;
-            let file = format!("{}/schema.sql", owner.name);
+            let file = paths::schema(&owner.name);
             Some(Self {
                 location: SourceLocation::new(&file, &owner.schema, statement.offset),
                 object: object.clone(),

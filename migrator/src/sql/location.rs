@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A location in a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceLocation {
-    /// The path in the repository, such as `post-service/migrations/0002_create_posts.up.sql`.
+    /// The path in the project, such as `post-service/migrations/0002_create_posts.up.sql`.
     pub file: String,
     /// The line, from 1.
     pub line: usize,

@@ -13,6 +13,7 @@ mod manifest;
 mod name;
 mod restore;
 mod retention;
+mod source;
 mod summary;
 
 use std::{
@@ -34,7 +35,7 @@ pub use self::{
 };
 use crate::{
     report::progress::{Progress, Task},
-    state::database_name::DatabaseName,
+    state::{application::Application, database_name::DatabaseName},
 };
 
 /// The number of pages that a restore copies at a time: some milliseconds of work.
@@ -47,6 +48,7 @@ pub const DEFAULT_KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 #[derive(Clone, Debug)]
 pub struct Backups {
     database: PathBuf,
+    application: Application,
     folder: PathBuf,
     /// The first part of each backup's name.
     stem: String,
@@ -122,10 +124,19 @@ impl Backups {
         Self {
             stem: stem.to_string_lossy().into_owned(),
             database,
+            application: Application::MICROBLOG,
             folder,
             keep,
             protected: None,
             discard: false,
+        }
+    }
+
+    /// Sets the application whose database this is, by default the microblog.
+    pub(crate) fn with_application(self, application: Application) -> Self {
+        Self {
+            application,
+            ..self
         }
     }
 

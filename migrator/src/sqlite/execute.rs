@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Script<'a> {
     /// The service that owns the script.
     pub(crate) owner: &'a str,
-    /// The path in the repository.
+    /// The path in the project.
     pub(crate) file: String,
     pub(crate) text: &'a str,
 }

@@ -6,21 +6,26 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use database::sqlite::APPLICATION_ID;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
     project::migrations::{Direction, Migration, Migrations},
     sqlite::internal,
-    state::history::{AppliedMigration, DatabaseState, Identity},
+    state::{
+        application::Application,
+        history::{AppliedMigration, DatabaseState, Identity},
+    },
 };
 
 /// The evidence that another program migrates the database.
 const ANOTHER_HISTORY: &str = "its history of migrations is another program's";
 
 /// Reads the state. It takes several statements, so the caller needs a transaction.
-pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseState, sqlx::Error> {
-    let identity = identity(connection).await?;
+pub(crate) async fn read(
+    connection: &mut SqliteConnection,
+    application: Application,
+) -> Result<DatabaseState, sqlx::Error> {
+    let identity = identity(connection, application).await?;
     let applied = match identity {
         Identity::Ours => applied(connection).await?,
         Identity::Empty | Identity::NoHistory | Identity::Foreign(_) => Vec::new(),
@@ -28,7 +33,11 @@ pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<DatabaseSt
     Ok(DatabaseState { identity, applied })
 }
 
-async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
+async fn identity(
+    connection: &mut SqliteConnection,
+    application: Application,
+) -> Result<Identity, sqlx::Error> {
+    let ours = application.id();
     let id = application_id(connection).await?;
     let (objects, history): (i64, bool) = sqlx::query_as(
         "select count(*), count(*) filter (where type = 'table' and name = '_sqlx_migrations') > 0
@@ -40,13 +49,13 @@ async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::E
         return Ok(Identity::Foreign(ANOTHER_HISTORY.into()));
     }
     let unclaimed = match (id, history) {
-        (APPLICATION_ID, true) => return Ok(Identity::Ours),
-        (0 | APPLICATION_ID, false) => true,
+        (id, true) if id == ours => return Ok(Identity::Ours),
         (0, true) => applied(connection).await?.is_empty(),
+        (id, false) => id == 0 || id == ours,
         _ => false,
     };
     Ok(match id {
-        0 | APPLICATION_ID if objects == 0 => Identity::Empty,
+        _ if unclaimed && objects == 0 => Identity::Empty,
         _ if unclaimed => Identity::NoHistory,
         0 => Identity::Foreign(ANOTHER_HISTORY.into()),
         _ => Identity::Foreign(format!("its application id is {id:#010x}")),
@@ -134,11 +143,15 @@ async fn token_hashes(
     Ok(rows.into_iter().collect())
 }
 
-/// Marks an empty database as this system's, with an empty history.
-pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// Marks an empty database as that of an application, with an empty history.
+pub(crate) async fn create(
+    connection: &mut SqliteConnection,
+    application: Application,
+) -> Result<(), sqlx::Error> {
     // A PRAGMA takes no parameters.
     sqlx::query(AssertSqlSafe(format!(
-        "pragma application_id = {APPLICATION_ID}"
+        "pragma application_id = {}",
+        application.id()
     )))
     .execute(&mut *connection)
     .await?;

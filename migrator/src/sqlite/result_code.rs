@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use database::sqlite::OnlineBackupError;
 
-use crate::state::error::DatabaseError;
+use crate::state::{application::Application, error::DatabaseError};
 
 /// The class of a result code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,11 @@ impl From<&io::Error> for ResultCode {
 
 impl DatabaseError {
     /// Classifies a failure to open or to read a database.
-    pub(crate) fn from_sqlite(database: &Path, error: sqlx::Error) -> Self {
+    pub(crate) fn from_sqlite(
+        database: &Path,
+        application: Application,
+        error: sqlx::Error,
+    ) -> Self {
         match ResultCode::from(&error) {
             ResultCode::CannotOpen => Self::Unusable {
                 database: database.into(),
@@ -83,6 +87,7 @@ impl DatabaseError {
             },
             ResultCode::NotADatabase => Self::Foreign {
                 database: database.into(),
+                application,
                 reason: "it is not an SQLite database".into(),
             },
             _ => error.into(),

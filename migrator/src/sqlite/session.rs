@@ -18,6 +18,7 @@ use sqlx::{
 use crate::{
     sqlite::{history, lock_backoff::LockBackoff, result_code::ResultCode, schema::Schema},
     state::{
+        application::Application,
         error::DatabaseError,
         history::{DatabaseState, Identity},
     },
@@ -30,6 +31,7 @@ pub(crate) struct Session {
     database: PathBuf,
     // `None` in memory.
     identity: Option<FileIdentity>,
+    application: Application,
     backoff: LockBackoff,
 }
 
@@ -37,6 +39,7 @@ impl Session {
     /// Opens an existing database file.
     pub(crate) async fn open(
         database: &Path,
+        application: Application,
         mut backoff: LockBackoff,
     ) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::new()
@@ -58,13 +61,14 @@ impl Session {
         let connection = loop {
             match options.connect().await {
                 Ok(connection) => break connection,
-                Err(error) => pause(&mut backoff, database, error).await?,
+                Err(error) => pause(&mut backoff, database, application, error).await?,
             }
         };
         Ok(Self {
             connection,
             database: database.to_owned(),
             identity,
+            application,
             backoff,
         })
     }
@@ -72,12 +76,14 @@ impl Session {
     /// Opens a database in memory instead of a missing file, for a dry run.
     pub(crate) async fn open_in_memory(
         database: &Path,
+        application: Application,
         backoff: LockBackoff,
     ) -> Result<Self, DatabaseError> {
         Ok(Self {
             connection: connect_in_memory().await?,
             database: database.to_owned(),
             identity: None,
+            application,
             backoff,
         })
     }
@@ -113,14 +119,14 @@ impl Session {
         &mut self,
     ) -> Result<(DatabaseState, Schema), DatabaseError> {
         execute(&mut self.connection, "begin").await?;
-        let found = read_state_and_schema(&mut self.connection).await;
+        let found = read_state_and_schema(&mut self.connection, self.application).await;
         self.rollback().await;
         found
     }
 
     async fn try_read_state(&mut self) -> Result<DatabaseState, sqlx::Error> {
         execute(&mut self.connection, "begin").await?;
-        let state = history::read(&mut self.connection).await;
+        let state = history::read(&mut self.connection, self.application).await;
         self.rollback().await;
         state
     }
@@ -162,7 +168,7 @@ impl Session {
             attempts.next().await?;
             match execute(&mut self.connection, "begin immediate").await {
                 Ok(()) => return Ok(()),
-                Err(error) => tolerate_busy(&self.database, error)?,
+                Err(error) => tolerate_busy(&self.database, self.application, error)?,
             }
         }
     }
@@ -195,7 +201,7 @@ impl Session {
 
     /// Pauses if another process is in the way, and returns any other error.
     async fn pause(&mut self, error: sqlx::Error) -> Result<(), DatabaseError> {
-        pause(&mut self.backoff, &self.database, error).await
+        pause(&mut self.backoff, &self.database, self.application, error).await
     }
 }
 
@@ -225,8 +231,9 @@ pub(crate) async fn close(connection: SqliteConnection) {
 
 async fn read_state_and_schema(
     connection: &mut SqliteConnection,
+    application: Application,
 ) -> Result<(DatabaseState, Schema), DatabaseError> {
-    let state = history::read(connection).await?;
+    let state = history::read(connection, application).await?;
     let schema = match state.identity {
         Identity::Ours => Schema::read(connection).await?,
         Identity::Empty | Identity::NoHistory | Identity::Foreign(_) => Schema::default(),
@@ -238,17 +245,22 @@ async fn read_state_and_schema(
 async fn pause(
     backoff: &mut LockBackoff,
     database: &Path,
+    application: Application,
     error: sqlx::Error,
 ) -> Result<(), DatabaseError> {
-    tolerate_busy(database, error)?;
+    tolerate_busy(database, application, error)?;
     backoff.pause().await
 }
 
 /// Accepts the error that another process uses the database, and returns any other error.
-fn tolerate_busy(database: &Path, error: sqlx::Error) -> Result<(), DatabaseError> {
+fn tolerate_busy(
+    database: &Path,
+    application: Application,
+    error: sqlx::Error,
+) -> Result<(), DatabaseError> {
     match ResultCode::from(&error) {
         ResultCode::Busy => Ok(()),
-        _ => Err(DatabaseError::from_sqlite(database, error)),
+        _ => Err(DatabaseError::from_sqlite(database, application, error)),
     }
 }
 
@@ -299,7 +311,9 @@ mod tests {
         let database = directory.path().join("a.db");
         create_file(&database).unwrap();
         let backoff = LockBackoff::new(Duration::from_secs(30));
-        let mut session = Session::open(&database, backoff).await.unwrap();
+        let mut session = Session::open(&database, Application::PROJECT, backoff)
+            .await
+            .unwrap();
         session.enable_wal().await.unwrap();
         session.begin().await.unwrap();
 

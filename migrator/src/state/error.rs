@@ -4,7 +4,7 @@ use std::{error, path::PathBuf, time::Duration};
 
 use database::sqlite::{FileChange, volume::VolumeError};
 
-use super::database_name::DatabaseName;
+use super::{application::Application, database_name::DatabaseName};
 use crate::error::exit::Exit;
 
 /// The source of an error.
@@ -21,12 +21,14 @@ pub enum DatabaseError {
     },
     /// Name another database: this one belongs to another application.
     #[error(
-        "{database} is not a database of the microblog: {reason}; name another file with \
+        "{database} is not a database of {application}: {reason}; name another file with \
          --database-url"
     )]
     Foreign {
         /// The database.
         database: DatabaseName,
+        /// The application of this program or project.
+        application: Application,
         /// The evidence.
         reason: String,
     },

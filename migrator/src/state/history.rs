@@ -9,7 +9,7 @@ use crate::project::migrations::{Direction, Migration};
 pub(crate) enum Identity {
     /// The database is empty.
     Empty,
-    /// The database belongs to the microblog and has a history.
+    /// The database belongs to this application and has a history.
     Ours,
     /// The database has tables, but neither a history nor an application id.
     NoHistory,

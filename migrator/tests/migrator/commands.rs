@@ -208,7 +208,7 @@ impl Tree {
 
 impl ProgramOutput {
     #[track_caller]
-    fn assert_refused(&self, code: i32) {
+    pub(crate) fn assert_refused(&self, code: i32) {
         assert_eq!(self.code, code, "{self:?}");
         assert_eq!(self.stdout, "");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
@@ -217,7 +217,7 @@ impl ProgramOutput {
 
     /// Returns the JSON object on stdout, and asserts that stderr is empty.
     #[track_caller]
-    fn object(&self) -> Value {
+    pub(crate) fn object(&self) -> Value {
         assert_eq!(self.stderr, "", "{self:?}");
         assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
         let object: Value = serde_json::from_str(&self.stdout).unwrap();
@@ -230,7 +230,7 @@ impl ProgramOutput {
 }
 
 /// Returns the sorted names in a folder; none for a missing folder.
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };

@@ -13,6 +13,7 @@ mod exits;
 mod inspect;
 mod ownership;
 mod program;
+mod projects;
 mod runs;
 mod schema;
 mod signals;

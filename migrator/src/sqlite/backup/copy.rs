@@ -7,7 +7,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use database::sqlite::{APPLICATION_ID, OnlineBackup, OnlineBackupError};
+use database::sqlite::{OnlineBackup, OnlineBackupError};
 use sqlx::SqliteConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -79,8 +79,8 @@ pub(super) async fn copy_locked(
     progress: &Progress,
 ) -> Result<UnverifiedBackup, Error> {
     let time = Utc::now();
-    let mut source = open(&backups.database).await?;
-    let unreadable = |error| read_error(&backups.database, error);
+    let mut source = open(backups).await?;
+    let unreadable = |error| read_error(backups, error);
     let version = history::version(&mut source).await.map_err(unreadable)?;
     let size = summary::size(&mut source).await.map_err(unreadable)?;
     let partial = match reserved {
@@ -91,7 +91,7 @@ pub(super) async fn copy_locked(
 
     vacuum(&mut source, &partial, size.compacted_bytes(), progress)
         .await
-        .map_err(|error| copy_error(&backups.database, partial.target(), error))?;
+        .map_err(|error| copy_error(backups, partial.target(), error))?;
     // This snapshot equals the copy: only the holder of the lock can have written, and has
     // not committed.
     summary::begin_reading(&mut source)
@@ -119,14 +119,18 @@ pub(super) async fn lock_and_copy(
     // The leftover of a killed process is removed before the services wait for the lock.
     let reserved = file.map(PartialBackup::at).transpose()?;
     let of_session = |error| match error {
-        DatabaseError::Failed(error) => read_error(database, error),
+        DatabaseError::Failed(error) => read_error(backups, error),
         error => error.into(),
     };
-    let mut holder = Session::open(database, LockBackoff::new(lock_timeout))
-        .await
-        .map_err(of_session)?;
+    let mut holder = Session::open(
+        database,
+        backups.application,
+        LockBackoff::new(lock_timeout),
+    )
+    .await
+    .map_err(of_session)?;
     let taken = match holder.begin().await {
-        Ok(()) => match reject_foreign(holder.connection(), database).await {
+        Ok(()) => match reject_foreign(holder.connection(), backups).await {
             Ok(()) => copy_locked(backups, reserved, reason, progress).await,
             Err(error) => Err(error),
         },
@@ -172,9 +176,9 @@ impl UnverifiedBackup {
     }
 
     async fn compare(&mut self) -> Result<Manifest, Error> {
-        let database = &self.backups.database;
+        let backups = &self.backups;
         let source = &mut self.source;
-        let unreadable = |error| read_error(database, error);
+        let unreadable = |error| read_error(backups, error);
         let expected = summary::read(source).await.map_err(unreadable)?;
         let sqlite = summary::sqlite_version(source).await.map_err(unreadable)?;
         // The snapshot must not hold up the checkpoint longer than needed.
@@ -194,7 +198,8 @@ impl UnverifiedBackup {
         if let Some(what) = expected.difference(&found) {
             return Err(differs(what));
         }
-        let manifest = preliminary_manifest(database, self.reason.clone(), self.time, sqlite);
+        let manifest =
+            preliminary_manifest(&backups.database, self.reason.clone(), self.time, sqlite);
         Ok(manifest.with_summary(found))
     }
 }
@@ -207,7 +212,7 @@ pub(super) async fn copy_damaged(
     progress: &Progress,
 ) -> Result<Backup, Error> {
     let time = Utc::now();
-    let mut source = open(&backups.database).await?;
+    let mut source = open(backups).await?;
     let version = history::version(&mut source).await.unwrap_or_default();
     let sqlite = summary::sqlite_version(&mut source).await?;
     session::close(source).await;
@@ -238,10 +243,10 @@ pub(super) async fn copy_damaged(
 /// write-ahead log of an upgrade that writes each page, and for a backup of the copy.
 pub(super) async fn check_trial_space(backups: &Backups) -> Result<(), Error> {
     let database = &backups.database;
-    let mut source = open(database).await?;
+    let mut source = open(backups).await?;
     let size = summary::size(&mut source).await;
     session::close(source).await;
-    let size = size.map_err(|error| read_error(database, error))?;
+    let size = size.map_err(|error| read_error(backups, error))?;
     let copy = size.compacted_bytes();
     let backup = if files::is_same_disk(&backups.folder, files::parent_dir(database)) {
         copy
@@ -359,19 +364,19 @@ fn reject_missing(database: &Path) -> Result<(), Error> {
 }
 
 /// Opens a connection to the database.
-async fn open(database: &Path) -> Result<SqliteConnection, Error> {
-    reject_missing(database)?;
-    summary::open(database)
+async fn open(backups: &Backups) -> Result<SqliteConnection, Error> {
+    reject_missing(&backups.database)?;
+    summary::open(&backups.database)
         .await
-        .map_err(|error| read_error(database, error))
+        .map_err(|error| read_error(backups, error))
 }
 
-async fn reject_foreign(connection: &mut SqliteConnection, database: &Path) -> Result<(), Error> {
+async fn reject_foreign(connection: &mut SqliteConnection, backups: &Backups) -> Result<(), Error> {
     let id = history::application_id(connection)
         .await
-        .map_err(|error| read_error(database, error))?;
-    if id == APPLICATION_ID {
+        .map_err(|error| read_error(backups, error))?;
+    if id == backups.application.id() {
         return Ok(());
     }
-    Err(Error::foreign_id(database, id))
+    Err(Error::foreign_id(backups, id))
 }

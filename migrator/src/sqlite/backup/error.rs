@@ -5,10 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Backups;
 use crate::{
     error::exit::Exit,
     sqlite::result_code::ResultCode,
     state::{
+        application::Application,
         database_name::DatabaseName,
         error::{Cause, DatabaseError},
     },
@@ -131,10 +133,12 @@ pub enum Error {
         file: PathBuf,
     },
     /// Name a backup.
-    #[error("{} is not a backup of the microblog: {why}; name another file", file.display())]
+    #[error("{} is not a backup of {application}: {why}; name another file", file.display())]
     NotABackup {
         /// The file.
         file: PathBuf,
+        /// The application of this program or project.
+        application: Application,
         /// The reason for that.
         why: String,
     },
@@ -257,20 +261,22 @@ impl Error {
         }
     }
 
-    pub(super) fn foreign(database: &Path, why: &str) -> Self {
+    pub(super) fn foreign(backups: &Backups, why: &str) -> Self {
         Self::Database(DatabaseError::Foreign {
-            database: database.into(),
+            database: backups.database.as_path().into(),
+            application: backups.application,
             reason: why.to_owned(),
         })
     }
 
-    pub(super) fn foreign_id(database: &Path, id: i32) -> Self {
-        Self::foreign(database, &format!("its application id is {id:#010x}"))
+    pub(super) fn foreign_id(backups: &Backups, id: i32) -> Self {
+        Self::foreign(backups, &format!("its application id is {id:#010x}"))
     }
 
-    pub(super) fn not_a_backup(file: &Path, why: &str) -> Self {
+    pub(super) fn not_a_backup(file: &Path, application: Application, why: &str) -> Self {
         Self::NotABackup {
             file: file.to_owned(),
+            application,
             why: why.to_owned(),
         }
     }
@@ -313,28 +319,35 @@ where
 }
 
 /// Classifies a failure to read the database.
-pub(super) fn read_error(database: &Path, error: sqlx::Error) -> Error {
+pub(super) fn read_error(backups: &Backups, error: sqlx::Error) -> Error {
+    let database = backups.database.as_path();
     match ResultCode::from(&error) {
         ResultCode::Corrupt => Error::Damaged {
             database: database.into(),
             what: error.to_string(),
         },
-        _ => DatabaseError::from_sqlite(database, error).into(),
+        _ => DatabaseError::from_sqlite(database, backups.application, error).into(),
     }
 }
 
 /// Classifies a failure to copy the database into a file.
-pub(super) fn copy_error(database: &Path, file: &Path, error: sqlx::Error) -> Error {
+pub(super) fn copy_error(backups: &Backups, file: &Path, error: sqlx::Error) -> Error {
     match ResultCode::from(&error) {
-        ResultCode::Corrupt | ResultCode::NotADatabase => read_error(database, error),
+        ResultCode::Corrupt | ResultCode::NotADatabase => read_error(backups, error),
         _ => write_error(file, error),
     }
 }
 
 /// Classifies a failure to read a backup.
-pub(super) fn backup_file_error(file: &Path, error: sqlx::Error) -> Error {
+pub(super) fn backup_file_error(
+    file: &Path,
+    application: Application,
+    error: sqlx::Error,
+) -> Error {
     match ResultCode::from(&error) {
-        ResultCode::NotADatabase => Error::not_a_backup(file, "it is not an SQLite database"),
+        ResultCode::NotADatabase => {
+            Error::not_a_backup(file, application, "it is not an SQLite database")
+        }
         ResultCode::Corrupt => Error::Corrupt {
             file: file.to_owned(),
             what: error.to_string(),

@@ -4,11 +4,9 @@
 //! is backed up under the same lock, so no write is lost in between, and a killed process leaves
 //! the old data. The database file is never moved or replaced.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use database::sqlite::{
-    APPLICATION_ID, CommittedBackup, FairLock, FileIdentity, OnlineBackup, OnlineBackupError,
-};
+use database::sqlite::{CommittedBackup, FairLock, FileIdentity, OnlineBackup, OnlineBackupError};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -18,7 +16,7 @@ use super::{
     error::{Error, backup_file_error, restore_error, write_error},
     files,
     manifest::{Manifest, length_and_sha256},
-    name::SQLITE_SUFFIXES,
+    source,
     summary::{self, DatabaseSize, Summary},
 };
 use crate::{
@@ -30,7 +28,7 @@ use crate::{
         result_code::ResultCode,
         session::{close, create_file, reject_leftover_log},
     },
-    state::error::DatabaseError,
+    state::{application::Application, error::DatabaseError},
 };
 
 /// The reason in the manifest of the backup of the previous content.
@@ -62,15 +60,16 @@ pub(super) async fn restore(
     progress: &Progress,
 ) -> Result<RestoreReport, Error> {
     let database = &backups.database;
-    let checked = verify_backup(database, file, known, progress).await?;
+    let source = &source::find(backups, file)?;
+    let checked = verify_backup(backups.application, source, known, progress).await?;
     let version = checked.summary.version;
-    let mut reader = prepare(database, file, checked.size.page).await?;
+    let mut reader = prepare(backups, source, checked.size.page).await?;
 
     let failed = |error: OnlineBackupError| restore_error(database, error);
     let identity = FileIdentity::of(database).map_err(|error| restore_error(database, error))?;
-    let mut pages = OnlineBackup::open(database, file).map_err(failed)?;
+    let mut pages = OnlineBackup::open(database, source).map_err(failed)?;
     lock(&mut pages, database, lock_timeout).await?;
-    let before = read_pre_restore_state(&mut reader, database).await?;
+    let before = read_pre_restore_state(&mut reader, backups).await?;
     let (pages, pre_restore) =
         back_up_and_copy(backups, pages, before, checked.size, progress).await?;
     let mut verifier = summary::open(database)
@@ -106,47 +105,18 @@ pub(super) async fn restore(
 
 /// Rejects a file that is damaged, not a backup, or of an unknown version.
 async fn verify_backup(
-    database: &Path,
+    application: Application,
     file: &Path,
     known: &[i64],
     progress: &Progress,
 ) -> Result<VerifiedBackup, Error> {
-    match fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::Missing {
-                file: file.to_owned(),
-            });
-        }
-        Err(source) => {
-            return Err(Error::Inaccessible {
-                file: file.to_owned(),
-                source: source.into(),
-            });
-        }
-        Ok(found) if !found.is_file() => return Err(Error::not_a_backup(file, "it is not a file")),
-        Ok(_) if files::is_same(file, database) => {
-            return Err(Error::IsDatabase {
-                file: file.to_owned(),
-            });
-        }
-        Ok(_) => {}
-    }
-    // SQLite would read them as the journal or the log of the backup.
-    let mut beside = SQLITE_SUFFIXES
-        .map(|end| files::with_suffix(file, end))
-        .into_iter();
-    let is_other = |found: fs::Metadata| !found.is_file();
-    if let Some(other) = beside.find(|path| path.symlink_metadata().is_ok_and(is_other)) {
-        let why = format!("{} is not a regular file", other.display());
-        return Err(Error::not_a_backup(file, &why));
-    }
     let task = progress.start("checking the backup", 0);
     if let Some(manifest) = Manifest::read(file)? {
         compare_with_manifest(file, &manifest).await?;
     }
-    let checked = read_backup(file)
+    let checked = read_backup(application, file)
         .await
-        .map_err(|error| backup_file_error(file, error))??;
+        .map_err(|error| backup_file_error(file, application, error))??;
     reject_unknown_version(file, checked.summary.version, known)?;
     task.finish();
     Ok(checked)
@@ -176,7 +146,10 @@ async fn compare_with_manifest(file: &Path, manifest: &Manifest) -> Result<(), E
     })
 }
 
-async fn read_backup(file: &Path) -> Result<Result<VerifiedBackup, Error>, sqlx::Error> {
+async fn read_backup(
+    application: Application,
+    file: &Path,
+) -> Result<Result<VerifiedBackup, Error>, sqlx::Error> {
     let mut backup = summary::open_backup(file).await?;
     let corrupt = |what| {
         Err(Error::Corrupt {
@@ -185,9 +158,9 @@ async fn read_backup(file: &Path) -> Result<Result<VerifiedBackup, Error>, sqlx:
         })
     };
     let id = history::application_id(&mut backup).await?;
-    if id != APPLICATION_ID {
+    if id != application.id() {
         let why = format!("its application id is {id:#010x}");
-        return Ok(Err(Error::not_a_backup(file, &why)));
+        return Ok(Err(Error::not_a_backup(file, application, &why)));
     }
     if let Some(what) = summary::find_damage(&mut backup).await? {
         return Ok(corrupt(what));
@@ -219,7 +192,8 @@ fn reject_unknown_version(file: &Path, found: i64, known: &[i64]) -> Result<(), 
 }
 
 /// Creates the database if it is missing, and checks that it has the backup's page size.
-async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
+async fn prepare(backups: &Backups, file: &Path, page: i64) -> Result<SqliteConnection, Error> {
+    let database = backups.database.as_path();
     if !database.exists() {
         reject_leftover_log(database)?;
         create_file(database).map_err(|error| write_error(database, error))?;
@@ -227,7 +201,7 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
     let failed = |error: sqlx::Error| restore_error(database, error);
     let mut reader = summary::open(database).await.map_err(failed)?;
     // A foreign database keeps even its journal mode.
-    read_pre_restore_state(&mut reader, database).await?;
+    read_pre_restore_state(&mut reader, backups).await?;
     let mode = summary::set_page_size_and_wal(&mut reader, page)
         .await
         .map_err(failed)?;
@@ -252,19 +226,20 @@ async fn prepare(database: &Path, file: &Path, page: i64) -> Result<SqliteConnec
 /// Returns the state of the database, and rejects a foreign one.
 async fn read_pre_restore_state(
     reader: &mut SqliteConnection,
-    database: &Path,
+    backups: &Backups,
 ) -> Result<PreRestoreState, Error> {
+    let (database, ours) = (&backups.database, backups.application.id());
     let failed = |error: sqlx::Error| restore_error(database, error);
     let id = history::application_id(reader).await.map_err(failed)?;
     match (id, summary::count_objects(reader).await) {
-        (APPLICATION_ID, Ok(_)) => Ok(PreRestoreState::Ours),
+        (id, Ok(_)) if id == ours => Ok(PreRestoreState::Ours),
         (0, Ok(0)) => Ok(PreRestoreState::Empty),
         (0, Ok(_)) => Err(Error::foreign(
-            database,
+            backups,
             "it has tables that no migrator made",
         )),
-        (id, Ok(_)) => Err(Error::foreign_id(database, id)),
-        (APPLICATION_ID, Err(error)) if ResultCode::from(&error) == ResultCode::Corrupt => {
+        (id, Ok(_)) => Err(Error::foreign_id(backups, id)),
+        (id, Err(error)) if id == ours && ResultCode::from(&error) == ResultCode::Corrupt => {
             Ok(PreRestoreState::Damaged)
         }
         (_, Err(error)) => Err(failed(error)),

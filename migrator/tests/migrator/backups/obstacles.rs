@@ -200,6 +200,101 @@ async fn a_manifest_that_is_not_a_regular_file_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_restore_refuses_what_is_no_regular_file() {
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let target = dir.target();
+    let before = fs::read(dir.path()).unwrap();
+    fs::create_dir_all(dir.backup_dir()).unwrap();
+    let mut named = vec![PathBuf::from("/dev/null"), PathBuf::from("/dev/tty")];
+    for folder in [dir.0.path().to_owned(), dir.backup_dir()] {
+        for (number, obstacle) in OBSTACLES.into_iter().enumerate() {
+            let path = folder.join(format!("microblog-20260101T000000.00{number}Z-v0001.db"));
+            obstacle.make(&path, &target);
+            let link = folder.join(format!("link{number}"));
+            symlink(&path, &link).unwrap();
+            named.extend([path, link]);
+        }
+    }
+
+    for file in named {
+        let run = run_limited(dir.program(&["restore", file.to_str().unwrap()]));
+
+        assert_eq!(run.code, 9, "{}: {run:?}", file.display());
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+        // A link elsewhere leads to a file, which is no backup.
+        let shown = [&file, &target].map(|path| run.stderr.contains(path.to_str().unwrap()));
+        assert!(shown.contains(&true), "{run:?}");
+        let in_backups = file.starts_with(dir.backup_dir()) && file.is_symlink();
+        assert_eq!(
+            run.stderr.contains("a symbolic link in"),
+            in_backups,
+            "{run:?}"
+        );
+    }
+    assert_eq!(fs::read(dir.path()).unwrap(), before);
+    dir.assert_target_untouched();
+}
+
+#[tokio::test]
+async fn a_restore_follows_no_link_in_the_backup_directory() {
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let backup = other.path().join("mine.db");
+    dir.migrator().back_up(Some(&backup)).await.unwrap();
+    fs::create_dir_all(dir.backup_dir().join("sub")).unwrap();
+    let link = |from: &str, to: &Path| {
+        let from = dir.0.path().join(from);
+        symlink(to, &from).unwrap();
+        from
+    };
+    let inside = link("backups/link.db", &backup);
+
+    for named in [
+        inside.clone(),
+        link("backups/sub/link.db", &backup),
+        link("backups/to_folder", other.path()).join("mine.db"),
+        dir.0.path().join("other/../backups/link.db"),
+        // A link elsewhere that leads through the backup directory.
+        link("elsewhere.db", &inside),
+        link("relative.db", Path::new("backups/link.db")),
+        link("to_backups", &dir.backup_dir()).join("link.db"),
+    ] {
+        fs::create_dir_all(dir.0.path().join("other")).unwrap();
+        let run = run_limited(dir.program(&["restore", named.to_str().unwrap()]));
+
+        assert_eq!(run.code, 9, "{}: {run:?}", named.display());
+        assert!(
+            run.stderr.contains("a symbolic link in the backup"),
+            "{run:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_restore_follows_a_link_to_a_backup_elsewhere() {
+    let dir = TestDir::new();
+    dir.migrator().run(Run::upgrade()).await.unwrap();
+    let backup = dir.back_up().await.unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let named = other.path().join("latest.db");
+    symlink(&backup.path, &named).unwrap();
+
+    let restored = run_limited(dir.program(&["restore", named.to_str().unwrap()]));
+    // The manifest of the target is compared, not one beside the link.
+    let manifest = super::manifest_path(&backup.path);
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace(&backup.manifest.sha256, "00")).unwrap();
+    let damaged = run_limited(dir.program(&["restore", named.to_str().unwrap()]));
+
+    assert_eq!(restored.code, 0, "{restored:?}");
+    assert!(restored.stdout.contains("latest.db"), "{restored:?}");
+    assert_eq!(damaged.code, 9, "{damaged:?}");
+    assert!(damaged.stderr.contains("SHA-256 differs"), "{damaged:?}");
+}
+
+#[tokio::test]
 async fn a_leftover_that_cannot_be_removed_is_an_error() {
     let dir = TestDir::new();
     dir.migrator().run(Run::upgrade()).await.unwrap();

@@ -145,7 +145,7 @@ async fn every_kind_of_error_is_one_object() {
     };
     let text: Make = |tree| fs::write(tree.dir.path(), "no database at all\n".repeat(99)).unwrap();
     let folder: Make = |tree| fs::create_dir(tree.dir.path()).unwrap();
-    let no_tree: Make = |tree| fs::remove_dir_all(tree.folder().join(USERS)).unwrap();
+    let no_tree: Make = |tree| fs::remove_dir_all(tree.folder()).unwrap();
     let twice: Make = |tree| tree.add(USERS, "0002_again", "select 1;", "select 1;");
     let late: Make = |tree| {
         fs::remove_file(
