@@ -200,10 +200,7 @@ impl Attack {
             tokio::spawn(connection);
             start.await?;
         }
-        Some(Attacking {
-            streams,
-            unread,
-        })
+        Some(Attacking { streams, unread })
     }
 }
 
@@ -376,7 +373,7 @@ async fn a_service_with_256_mib_survives_every_mix_of_clients() {
     let peak = group.peak();
     // Other processes of the machine cause the difference between equal measurements.
     let (lowest, quiet) = (quiet.min(quiet_after), quiet.max(quiet_after));
-    let bound = 2 * quiet + noise.max(noise_after) - lowest;
+    let bound = (2 * quiet + noise.max(noise_after)).saturating_sub(lowest);
     println!(
         "p99 {quiet:?} and attacked {attacked:?}, peak {} MiB",
         peak >> 20

@@ -98,7 +98,7 @@ fn paths_count_for_what_they_take_in_nested_messages() {
 
 #[test]
 fn packed_ids_count_for_what_they_take() {
-    let message = field(1, &[1; 100_000]);
+    let message = field(1, &vec![1; 100_000]);
 
     let decoded = BatchGetUsersRequest::decode(&*message).unwrap();
 
