@@ -6,11 +6,12 @@ use std::{path::PathBuf, process::Command};
 use crate::{compose::compose, settings, tree::read};
 
 /// Names in capitals that are neither settings nor variables of the compose file.
-const OTHER_NAMES: [&str; 8] = [
+const OTHER_NAMES: [&str; 9] = [
     "COMPOSE_PROFILES",
     "DATABASE_REPLACED",
     "EX_CONFIG",
     "EX_TEMPFAIL",
+    "MEMORY_LIMIT",
     "NOT_SERVING",
     "REQUEST_ID_STORAGE_FULL",
     "STORAGE_FULL",
