@@ -17,8 +17,11 @@ pub(super) fn rejection(
     after: &Schema,
 ) -> Option<Finding> {
     let message = failure.message();
-    let constraints = ["UNIQUE constraint failed", "NOT NULL constraint failed"];
-    let is_certain = constraints.iter().any(|text| message.starts_with(text))
+    let constraints = ["UNIQUE constraint failed: ", "NOT NULL constraint failed: "];
+    let mut columns = constraints
+        .iter()
+        .filter_map(|text| message.strip_prefix(text));
+    let is_certain = columns.any(|columns| !is_computed(columns, before, after))
         || message
             .strip_prefix("CHECK constraint failed: ")
             .is_some_and(|check| is_of_new_columns(check, before, after));
@@ -30,6 +33,28 @@ pub(super) fn rejection(
             "give each row a value that satisfies the constraint".into(),
         )
     })
+}
+
+/// Reports whether SQLite rejected a value that is computed from old ones, so that other rows may
+/// pass. It prints `table.column` for each column, and only the name of an index on expressions.
+fn is_computed(printed: &str, before: &Schema, after: &Schema) -> bool {
+    let is_old = |table: &Table, expression: &str| {
+        let old = before.tables.get(&table.name);
+        old.is_some_and(|old| old.columns.iter().any(|c| c.name.is_in(expression)))
+    };
+    let columns = after
+        .tables
+        .values()
+        .flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+    let mut computed = columns.filter(|(table, column)| {
+        let generated = column.generated.as_ref();
+        generated.is_some_and(|generated| is_old(table, &generated.expression))
+    });
+    printed.starts_with("index '")
+        || computed.any(|(_, column)| {
+            let mut names = printed.split(", ");
+            names.any(|name| name.ends_with(&format!(".{}", column.name.spelled())))
+        })
 }
 
 /// Reports whether each table with this check had none of its columns before. SQLite prints the name

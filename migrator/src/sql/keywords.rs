@@ -1,9 +1,16 @@
 //! The keywords of SQLite.
 
+use std::{collections::HashSet, sync::LazyLock};
+
+/// The keywords as a set: each quoted name looks its words up.
+static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| KEYWORDS.split(' ').collect());
+
+/// The length of the longest keyword.
+const MAX_LENGTH: usize = "current_timestamp".len();
+
 /// Reports whether a word is a keyword, in any letter case.
 pub(crate) fn is_keyword(word: &str) -> bool {
-    let mut keywords = KEYWORDS.split(' ');
-    keywords.any(|keyword| keyword.eq_ignore_ascii_case(word))
+    word.len() <= MAX_LENGTH && SET.contains(word.to_ascii_lowercase().as_str())
 }
 
 /// The keywords of <https://sqlite.org/lang_keywords.html>.

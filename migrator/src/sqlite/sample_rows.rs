@@ -6,14 +6,20 @@ use super::schema::{Column, Schema, Table};
 
 /// Inserts two rows into each table. All their values differ, and none is NULL, so that only a fault
 /// of the script violates a unique key or NOT NULL. A table whose checks reject the rows stays empty.
+///
+/// Without triggers, which could add rows with equal values: they are dropped, and created again.
 pub(crate) async fn insert(connection: &mut SqliteConnection, schema: &Schema) {
-    for table in schema.tables.values() {
-        for number in [1, 2] {
-            let statement = row(table, number);
-            let _ = sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut *connection)
-                .await;
-        }
+    let triggers = schema.triggers.values();
+    let drops = triggers
+        .clone()
+        .map(|trigger| format!("drop trigger {}", trigger.name));
+    let tables = schema.tables.values();
+    let rows = tables.flat_map(|table| [1, 2].map(|number| row(table, number)));
+    let creates = triggers.map(|trigger| trigger.sql.clone());
+    for statement in drops.chain(rows).chain(creates) {
+        let _ = sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await;
     }
 }
 

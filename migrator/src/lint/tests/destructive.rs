@@ -181,3 +181,13 @@ async fn m009_a_view_keeps_working() {
         findings[0]
     );
 }
+
+#[tokio::test]
+async fn m001_a_computed_key_that_other_rows_satisfy_is_no_finding() {
+    for up in [
+        "create unique index a on users (length(name))",
+        "alter table users add column a as (name is null); create unique index b on users (a)",
+    ] {
+        assert_eq!(codes(up).await, [], "{up}");
+    }
+}

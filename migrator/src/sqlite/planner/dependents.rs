@@ -104,7 +104,10 @@ impl DependentObjects {
             let Some(trigger) = from.triggers.get(name) else {
                 continue;
             };
-            let vanishes = gone.contains(&trigger.table) || self.views.contains(&trigger.table);
+            // A view that is recreated would lose the trigger without a statement that says so.
+            let is_gone = !to.triggers.contains_key(name) && to.views.contains_key(&trigger.table);
+            let vanishes =
+                gone.contains(&trigger.table) || (self.views.contains(&trigger.table) && !is_gone);
             if !vanishes {
                 drop("trigger", &trigger.name, !to.triggers.contains_key(name));
             }

@@ -1,9 +1,12 @@
 //! The rows on which a down migration fails: they violate a constraint that the up migration
 //! removed. The head of the script names them.
 
+mod comparison;
+
+use self::comparison::Comparison;
 use crate::{
-    sql::{self, TokenKind, name::Name},
-    sqlite::schema::{Column, KeyColumn, Schema, Table},
+    sql::{self, TokenKind},
+    sqlite::schema::{Column, Schema, Table},
 };
 
 /// The functions whose result is NULL if an argument is.
@@ -21,21 +24,13 @@ pub(super) fn rows(from: &Schema, to: &Schema) -> Vec<String> {
             continue;
         };
         risks.extend(null_violations(before, after));
-        risks.extend(violations_since(before, after));
-        let is_new = |key: &[KeyColumn]| {
-            let mut indexes = from.indexes.values();
-            !indexes.any(|index| index.unique && index.table == *name && index.columns == key)
+        let comparison = Comparison {
+            from,
+            to,
+            before,
+            after,
         };
-        let indexes = to.indexes.values();
-        for index in indexes.filter(|index| index.unique && index.table == *name) {
-            if is_new(&index.columns) && has_old_columns(before, after, &index.columns) {
-                let index = index.name.quoted();
-                risks.push(format!(
-                    "if rows of {} that were added since share a key of index {index}",
-                    after.name.quoted()
-                ));
-            }
-        }
+        risks.extend(comparison.violations());
     }
     risks
 }
@@ -76,62 +71,4 @@ pub(super) fn may_reject_null(expression: &str) -> bool {
             && !STRICT_FUNCTIONS.iter().any(|name| token.is(name));
         calls || words.iter().any(|word| token.is(word))
     })
-}
-
-/// Returns the constraints that rows may violate which were added after the up migration.
-fn violations_since(before: &Table, after: &Table) -> Vec<String> {
-    let table = after.name.quoted();
-    let mut risks = Vec::new();
-    for check in &after.checks {
-        let is_kept = before
-            .checks
-            .iter()
-            .any(|old| old.expression == check.expression);
-        let columns = after
-            .columns
-            .iter()
-            .filter(|c| c.name.is_in(&check.expression));
-        let mut columns = columns.map(|column| &column.name);
-        if !is_kept && columns.any(|column| before.column(column).is_some()) {
-            risks.push(format!(
-                "if rows of {table} that were added since violate check ({})",
-                check.expression
-            ));
-        }
-    }
-    for key in after.primary_key.iter().chain(&after.uniques) {
-        let mut kept = before.primary_key.iter().chain(&before.uniques);
-        let is_kept = kept.any(|old| old.columns == key.columns);
-        if !is_kept && has_old_columns(before, after, &key.columns) {
-            let columns: Vec<_> = key.columns.iter().map(ToString::to_string).collect();
-            risks.push(format!(
-                "if rows of {table} that were added since share a key ({})",
-                columns.join(", ")
-            ));
-        }
-    }
-    for key in &after.foreign_keys {
-        let is_same = |old: &&crate::sqlite::schema::ForeignKey| {
-            old.columns == key.columns && old.table == key.table
-        };
-        let is_kept = before.foreign_keys.iter().any(|old| is_same(&old));
-        let mut columns = key.columns.iter();
-        if !is_kept && columns.all(|column| before.column(column).is_some()) {
-            risks.push(format!(
-                "if rows of {table} that were added since refer to no row of {}",
-                key.table.quoted()
-            ));
-        }
-    }
-    risks
-}
-
-/// Reports whether the table had all columns of a key before the down migration.
-fn has_old_columns(before: &Table, after: &Table, key: &[KeyColumn]) -> bool {
-    let names = |name: &Name| {
-        key.iter()
-            .any(|part| part.column() == *name || name.is_in(&part.expression))
-    };
-    let mut columns = after.columns.iter().filter(|column| names(&column.name));
-    columns.all(|column| before.column(&column.name).is_some())
 }

@@ -225,7 +225,7 @@ fn hidden_rowid(table: &Table) -> Option<&'static str> {
 }
 
 /// Returns an expression that is unique to each row.
-pub(super) fn number(table: &Table) -> String {
+pub(crate) fn number(table: &Table) -> String {
     let by_key = || {
         let keys = table.primary_key.iter().flat_map(|key| &key.columns);
         let keys: Vec<_> = keys.map(|column| column.column().quoted()).collect();
@@ -234,14 +234,15 @@ pub(super) fn number(table: &Table) -> String {
     hidden_rowid(table).map_or_else(by_key, str::to_owned)
 }
 
-fn is_rowid(table: &Table, column: &Column) -> bool {
+/// Reports whether a column is an alias of the rowid.
+pub(super) fn is_rowid(table: &Table, column: &Column) -> bool {
     table
         .rowid_alias()
         .is_some_and(|alias| alias.name == column.name)
 }
 
 /// Reports whether a column rejects NULL.
-pub(super) fn is_needed(table: &Table, column: &Column) -> bool {
+pub(crate) fn is_needed(table: &Table, column: &Column) -> bool {
     let by_key = (table.without_rowid || table.strict) && is_in_primary_key(table, &column.name);
     !is_rowid(table, column) && (column.not_null.is_some() || by_key)
 }

@@ -51,9 +51,18 @@ pub(super) fn plan_all(
             matches!(changes.get(name), Some(TableChange::InPlace { .. }))
         });
         let unsure = renamed.unsure_tables.contains(name);
-        // Equal text in the same schema has the same meaning.
+        // Equal text in the same schema has the same meaning, except for the quotes of a type.
+        let same_types = || {
+            let types = after.columns.iter().map(|column| &column.type_name);
+            before
+                .columns
+                .iter()
+                .map(|column| &column.type_name)
+                .eq(types)
+        };
         let same_text = !renamed.rewritten.contains(name)
-            && sql::normalised(&before.sql) == sql::normalised(&after.sql);
+            && sql::normalised(&before.sql) == sql::normalised(&after.sql)
+            && same_types();
         let change = if !unsure && (before == after || same_text) {
             TableChange::None
         } else if unsure {

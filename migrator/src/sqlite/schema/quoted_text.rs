@@ -121,6 +121,7 @@ fn names_in_scope(
         } else if let Some(view) = schema.views.get(&name)
             && views.insert(name.clone())
         {
+            names.insert(name.clone());
             let body = significant_tokens(&view.sql);
             let is_name =
                 |t: &&Token<'_>| t.is_name() && t.kind != TokenKind::Text && !is_double_quoted(t);

@@ -206,3 +206,17 @@ async fn an_unsupported_declaration_is_an_error() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn a_view_in_double_quotes_is_a_name_in_another_view() {
+    let views = |quoted: &str| {
+        format!(
+            "create table a (b); create view \"the view\" as select b from a;
+             create view v as select * from {quoted};"
+        )
+    };
+
+    let double = schema(&views("\"the view\"")).await;
+
+    assert_eq!(double, schema(&views("[the view]")).await);
+}

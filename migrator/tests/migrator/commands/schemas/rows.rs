@@ -133,3 +133,13 @@ async fn a_down_migration_names_the_rows_on_which_it_fails() {
     let (_, down) = second(&tree);
     assert!(!down.contains("fails"), "{down}");
 }
+
+#[tokio::test]
+async fn rows_that_a_trigger_copies_do_not_forbid_a_unique_key() {
+    let before = "create table a (id integer primary key, n int);
+                  create table b (n int);
+                  create trigger g after insert on a begin insert into b (n) values (new.n); end;";
+    let tree = upgraded(before, "insert into a (n) values (1), (2)").await;
+
+    migrated(&tree, &format!("{before} create unique index u on b (n);"));
+}
