@@ -9,8 +9,12 @@ mod create;
 mod diff;
 mod dump;
 pub(crate) mod generate;
+#[cfg(test)]
+mod growth;
 mod inspect;
 pub(crate) mod lock_time;
+#[cfg(test)]
+mod property;
 mod restore;
 mod status;
 pub(crate) mod wait;

@@ -9,7 +9,7 @@ mod keywords;
 pub(crate) mod location;
 pub(crate) mod name;
 pub(crate) mod operation;
-mod token;
+pub(crate) mod token;
 
 pub(crate) use self::{
     keywords::is_keyword,

@@ -377,7 +377,7 @@ fn environment_is_read_only_by_the_settings() {
         "chassis/process/src/exit.rs",
         "chassis/process/src/file_settings.rs",
         // Number of cases of a property test.
-        "migrator/src/sqlite/planner/tests/property.rs",
+        "migrator/src/commands/property.rs",
         // `env!` reads the environment of the compiler.
         "proto/src/lib.rs",
         "chassis/serving/src/health.rs",

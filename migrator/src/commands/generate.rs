@@ -178,7 +178,7 @@ impl fmt::Display for NewMigrations {
 impl Project {
     /// Generates the migrations to the declared schema, one for each owner whose declarations
     /// changed.
-    async fn missing_migrations(
+    pub(crate) async fn missing_migrations(
         &self,
         name: &str,
         allow_data_loss: bool,
@@ -260,7 +260,7 @@ impl Project {
     }
 
     /// Returns the project with one more migration.
-    fn with(&self, new: &NewMigration) -> Self {
+    pub(crate) fn with(&self, new: &NewMigration) -> Self {
         let mut project = self.clone();
         for owner in &mut project.owners {
             if owner.name == new.owner {

@@ -111,7 +111,28 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token<'_>> {
         tokens.push(Token { kind, text, offset });
         offset += length;
     }
+    #[cfg(test)]
+    work::count(tokens.len());
     tokens
+}
+
+/// Counts the tokens that a test's thread has read: a measure of work that no load disturbs.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TOKENS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count(tokens: usize) {
+        TOKENS.set(TOKENS.get() + tokens);
+    }
+
+    /// Returns the number of tokens so far.
+    pub(crate) fn tokens() -> usize {
+        TOKENS.get()
+    }
 }
 
 /// Returns the tokens of `sql` in order, without comments.

@@ -354,12 +354,33 @@ pub(crate) async fn try_prepare(
     connection: &mut SqliteConnection,
     sql: &str,
 ) -> Result<(), String> {
+    #[cfg(test)]
+    work::count();
     // The first row shows that SQLite has compiled the statement. A program with triggers has many.
     sqlx::raw_sql(AssertSqlSafe(format!("explain {sql}")))
         .fetch_optional(connection)
         .await
         .map(drop)
         .map_err(|error| sqlite_message(&error))
+}
+
+/// Counts the statements that a test's thread has prepared.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        static PREPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        PREPARED.set(PREPARED.get() + 1);
+    }
+
+    /// Returns the number of statements so far.
+    pub(crate) fn prepared() -> usize {
+        PREPARED.get()
+    }
 }
 
 /// Returns SQLite's message without sqlx's prefix.

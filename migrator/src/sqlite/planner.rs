@@ -22,7 +22,7 @@ mod script;
 mod shared_default;
 mod table_change;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transition;
 
 pub use self::question::Question;
@@ -34,6 +34,11 @@ use self::{
     transition::{Transition, by_reference},
 };
 pub(crate) use self::{error::Error, plan::Plan, renames::Renames};
+#[cfg(test)]
+pub(crate) use self::{
+    question::QuestionKind,
+    row_copy::{is_needed, number},
+};
 use crate::{
     project::migrations::Direction,
     sql::{destructive_change::DestructiveChange, name::Name},

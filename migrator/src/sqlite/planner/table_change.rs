@@ -127,7 +127,8 @@ impl AlterAttempt<'_> {
             return None;
         }
         match (&column.generated, &column.default) {
-            (Some(generated), _) if generated.stored => return None,
+            // SQLite computes a NOT NULL column for the existing rows, which a rebuild does too.
+            (Some(generated), _) if generated.stored || column.not_null.is_some() => return None,
             (None, None) if column.not_null.is_some() => return None,
             (None, Some(default)) if !is_constant(default, affinity(self.after, column)) => {
                 return None;

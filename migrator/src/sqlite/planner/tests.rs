@@ -1,6 +1,5 @@
 //! Runs scripts, reads back their schemas, and compares them.
 
-mod property;
 mod questions;
 mod rebuilds;
 mod scripts;
@@ -14,7 +13,7 @@ use super::{Plan, Renames, plan, plan_down};
 use crate::sqlite::schema::Schema;
 
 /// Opens an empty database without foreign keys, as a migration finds it.
-async fn memory() -> SqliteConnection {
+pub(crate) async fn memory() -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .in_memory(true)
         .foreign_keys(false)
@@ -22,7 +21,7 @@ async fn memory() -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), String> {
+pub(crate) async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), String> {
     let result = sqlx::raw_sql(AssertSqlSafe(script))
         .execute(connection)
         .await;
@@ -30,7 +29,7 @@ async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), Stri
 }
 
 /// Runs a script that must succeed.
-async fn done(connection: &mut SqliteConnection, script: &str) {
+pub(crate) async fn done(connection: &mut SqliteConnection, script: &str) {
     let result = run(connection, script).await;
     result.unwrap_or_else(|error| panic!("{error}, in:\n{script}"));
 }
@@ -43,7 +42,7 @@ async fn database(script: &str) -> SqliteConnection {
 }
 
 /// Returns the schema that a script declares.
-async fn declared(script: &str) -> Schema {
+pub(crate) async fn declared(script: &str) -> Schema {
     let mut connection = database(script).await;
     let mut schema = Schema::read(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -52,7 +51,7 @@ async fn declared(script: &str) -> Schema {
 }
 
 /// Returns all rows of a query as text.
-async fn rows(connection: &mut SqliteConnection, query: &str) -> Vec<String> {
+pub(crate) async fn rows(connection: &mut SqliteConnection, query: &str) -> Vec<String> {
     let query = sqlx::query_scalar(AssertSqlSafe(query));
     query.fetch_all(connection).await.unwrap()
 }

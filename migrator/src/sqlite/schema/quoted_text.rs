@@ -115,10 +115,11 @@ fn names_in_scope(
         }
         let name = Name::new(&token.unquoted());
         let before = at.checked_sub(1).map(|at| &tokens[at]);
-        if let Some(table) = schema.tables.get(&name) {
+        let is_source = before.is_none_or(names_source);
+        if let Some(table) = schema.tables.get(&name).filter(|_| is_source) {
             names.extend(table.columns.iter().map(|column| column.name.clone()));
             names.insert(name.clone());
-        } else if let Some(view) = schema.views.get(&name)
+        } else if let Some(view) = schema.views.get(&name).filter(|_| is_source)
             && views.insert(name.clone())
         {
             names.insert(name.clone());
@@ -142,6 +143,16 @@ fn names_in_scope(
             names.insert(name);
         }
     }
+}
+
+/// Reports whether a name right after this token may be a table or a view. A column may have the
+/// name of a table too.
+fn names_source(token: &Token<'_>) -> bool {
+    const WORDS: [&str; 11] = [
+        "from", "join", "into", "update", "on", "in", "abort", "fail", "ignore", "replace",
+        "rollback",
+    ];
+    matches!(token.text, "," | "(" | ".") || WORDS.iter().any(|word| token.is(word))
 }
 
 /// Reports whether a name right after this token is an alias.

@@ -220,3 +220,17 @@ async fn a_view_in_double_quotes_is_a_name_in_another_view() {
 
     assert_eq!(double, schema(&views("[the view]")).await);
 }
+
+#[tokio::test]
+async fn a_column_with_the_name_of_a_table_does_not_make_a_text_a_name() {
+    let view = |text: &str| {
+        format!(
+            "create table a (kind); create table b (a);
+             create view v as select a as x, {text} as y from b;"
+        )
+    };
+
+    let double = schema(&view("\"kind\"")).await;
+
+    assert_eq!(double, schema(&view("'kind'")).await);
+}

@@ -487,3 +487,17 @@ async fn a_down_script_names_no_constraint_that_both_schemas_have() {
 
     assert!(!down.head.join("\n").contains("fails"), "{:?}", down.head);
 }
+
+#[tokio::test]
+async fn a_generated_column_that_rejects_null_is_not_added_in_place() {
+    let from = "create table a (b text, c as (b || 'x') not null)";
+
+    let (_, down) = scripts(
+        from,
+        "create table a (b text)",
+        "insert into a values ('x')",
+    )
+    .await;
+
+    assert!(down.contains("create table new_a"), "{down}");
+}

@@ -1,7 +1,7 @@
 //! Random rows.
 
 use super::{
-    model::{Model, Reference, Table, quote},
+    model::{Column, Model, Reference, Table, quote},
     random_source::RandomSource,
 };
 
@@ -26,7 +26,7 @@ pub(super) fn rows(model: &Model, random: &mut RandomSource) -> Vec<String> {
     statements
 }
 
-fn row(model: &Model, table: &Table, random: &mut RandomSource) -> String {
+pub(super) fn row(model: &Model, table: &Table, random: &mut RandomSource) -> String {
     let mut names = Vec::new();
     let mut values = Vec::new();
     for column in table.columns.iter().filter(|c| c.generated.is_none()) {
@@ -43,33 +43,13 @@ fn row(model: &Model, table: &Table, random: &mut RandomSource) -> String {
             let parent = model.table(reference.table).unwrap();
             let key = parent.column(parent.key[at]).unwrap();
             values.push(format!(
-                "(select {} from {} limit 1)",
+                "(select {} from {} order by 1 limit 1)",
                 quote(&key.name),
                 quote(&parent.name)
             ));
             continue;
         }
-        values.push(match column.type_name {
-            _ if column.not_null.is_empty() && random.one_in(5) => "null".to_owned(),
-            "integer" | "int" => random.below(50).to_string(),
-            "text" => random
-                .pick(&["'a'", "'B '", "'b'", "'it''s'", "'007'", "''"])
-                .to_owned(),
-            "real" => format!("{}.5", random.below(50)),
-            "blob" => random.pick(&["x'00'", "x'7a01'"]).to_owned(),
-            _ => random
-                .pick(&[
-                    "1",
-                    "2",
-                    "'a'",
-                    "'x'",
-                    "1.5",
-                    "x'00'",
-                    "9007199254740993",
-                    "'7'",
-                ])
-                .to_owned(),
-        });
+        values.push(value(column, random));
     }
     if names.is_empty() {
         return format!("insert into {} default values", quote(&table.name));
@@ -80,4 +60,29 @@ fn row(model: &Model, table: &Table, random: &mut RandomSource) -> String {
         names.join(", "),
         values.join(", ")
     )
+}
+
+/// Returns a value for a column, as a literal.
+pub(super) fn value(column: &Column, random: &mut RandomSource) -> String {
+    match column.type_name {
+        _ if column.not_null.is_empty() && random.one_in(5) => "null".to_owned(),
+        "integer" | "int" => random.below(50).to_string(),
+        "text" => random
+            .pick(&["'a'", "'B '", "'b'", "'it''s'", "'007'", "''"])
+            .to_owned(),
+        "real" => format!("{}.5", random.below(50)),
+        "blob" => random.pick(&["x'00'", "x'7a01'"]).to_owned(),
+        _ => random
+            .pick(&[
+                "1",
+                "2",
+                "'a'",
+                "'x'",
+                "1.5",
+                "x'00'",
+                "9007199254740993",
+                "'7'",
+            ])
+            .to_owned(),
+    }
 }

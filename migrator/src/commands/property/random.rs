@@ -1,9 +1,12 @@
 //! Random schemas, and random changes of them.
 
 use super::model::{Column, Constraint, Id, Model, Object, Reference, STRICT, Table};
-use super::random_source::{
-    ACTIONS, CHECKS, COLUMNS, CONFLICTS, GENERATED, INDEX, INDEXES, RandomSource, TABLES, TRIGGER,
-    TRIGGERS, TYPES, VIEW, VIEWS,
+use super::{
+    pools::{
+        ACTIONS, CHECKS, COLUMNS, CONFLICTS, GENERATED, INDEX, INDEXES, TABLES, TRIGGER, TRIGGERS,
+        TYPES, VIEW, VIEWS,
+    },
+    random_source::RandomSource,
 };
 
 fn fresh(random: &mut RandomSource, pool: &[&str], taken: &[String]) -> Option<String> {
@@ -32,7 +35,7 @@ pub(super) fn schema(random: &mut RandomSource) -> Model {
     for _ in 0..=random.below(3) {
         add_table(&mut model, random);
     }
-    for _ in 0..random.below(7) {
+    for _ in 0..random.below(9) {
         change_around(&mut model, random);
     }
     model.clean();
@@ -86,7 +89,9 @@ fn add_table(model: &mut Model, random: &mut RandomSource) {
 fn default_of(type_name: &str, random: &mut RandomSource) -> &'static str {
     match type_name {
         "integer" | "int" => random.pick(&["", "1", "-1", "(1 + 2)", "null", "true"]),
-        "text" | "varchar(10)" => random.pick(&["", "'a'", "''", "'it''s'", "current_timestamp"]),
+        "text" | "varchar(10)" => {
+            random.pick(&["", "'a'", "''", "'it''s'", "current_timestamp", "«Text»"])
+        }
         "real" => random.pick(&["", "1.5", "+.5", "(2)"]),
         "blob" => random.pick(&["", "x'00'"]),
         _ => random.pick(&["", "7", "'a'", "(abs(-3))", "x'01'"]),
@@ -197,7 +202,7 @@ fn change_around(model: &mut Model, random: &mut RandomSource) {
         object.view = random.pick(&model.views).name;
     }
     let removes = random.one_in(4);
-    let kind = random.below(3);
+    let kind = random.below(4);
     let (pool, texts) = match kind {
         0 => (&INDEXES[..], &INDEX[..]),
         1 => (&VIEWS[..], &VIEW[..]),
@@ -209,7 +214,7 @@ fn change_around(model: &mut Model, random: &mut RandomSource) {
         object.text = "create unique index {n} on {t} ({a})";
     }
     let triggers: Vec<_> = model.triggers.iter().map(|t| t.name.clone()).collect();
-    let Some(name) = fresh(random, pool, if kind == 2 { &triggers } else { &names }) else {
+    let Some(name) = fresh(random, pool, if kind > 1 { &triggers } else { &names }) else {
         return;
     };
     object.name = name;
@@ -221,7 +226,7 @@ fn change_around(model: &mut Model, random: &mut RandomSource) {
     match kind {
         0 if removes => drop(model.tables[owner].indexes.pop()),
         1 if removes => drop(model.views.pop()),
-        2 if removes => drop(model.triggers.pop()),
+        2 | 3 if removes => drop(model.triggers.pop()),
         0 => model.tables[owner].indexes.push(object),
         1 => model.views.push(object),
         _ => model.triggers.push(object),

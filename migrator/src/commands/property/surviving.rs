@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::data::values_of;
 use crate::sql::{destructive_change::DestructiveChange, name::Name};
 use crate::sqlite::{
-    planner::{Plan, Renames, row_copy},
+    planner::{Plan, Renames, is_needed},
     schema::{Column, Schema, Table},
 };
 
@@ -69,13 +69,17 @@ impl<'a> SurvivingColumns<'a> {
             may_fail: !changed.is_empty() || comments.any(warns),
         };
         for pair in pairs {
+            // A referenced table that was dropped comes back without rows.
+            let has_parent = |name: &Name| pairs.iter().any(|pair| pair.before.name == *name);
+            let mut keys = pair.before.foreign_keys.iter();
+            surviving.may_fail |= keys.any(|key| !has_parent(&key.table));
             let mut names = Vec::new();
             for (new, old) in &pair.columns {
                 let (was, is) = (
                     pair.before.column(old).unwrap(),
                     pair.after.column(new).unwrap(),
                 );
-                let needed = |table: &Table, column: &Column| row_copy::is_needed(table, column);
+                let needed = |table: &Table, column: &Column| is_needed(table, column);
                 let nullability_changed = needed(pair.before, was) != needed(pair.after, is);
                 let moved = changed.contains(&(&pair.after.name, new))
                     || changed.contains(&(&pair.before.name, old));

@@ -1,6 +1,6 @@
 //! The rows of a database, and their expected form in another schema.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use sqlx::SqliteConnection;
 
@@ -8,8 +8,8 @@ use super::{model::quote, surviving::Pair};
 use crate::sql::name::Name;
 use crate::sqlite::{
     planner::{
-        row_copy,
-        tests::{rows, run},
+        is_needed, number,
+        tests::{done, rows, run},
     },
     schema::{Schema, Table},
 };
@@ -52,6 +52,16 @@ pub(super) async fn values_of(
     found
 }
 
+/// Returns the number of rows of the smallest table.
+pub(super) async fn min_rows(database: &mut SqliteConnection, pairs: &[Pair<'_>]) -> usize {
+    let mut counts = Vec::new();
+    for pair in pairs {
+        let query = format!("select '' from {}", pair.before.name.quoted());
+        counts.push(rows(database, &query).await.len());
+    }
+    counts.into_iter().min().unwrap_or_default()
+}
+
 /// Returns the rows with broken references, or an error if SQLite cannot check them.
 pub(super) async fn violations(database: &mut SqliteConnection) -> Result<Vec<String>, ()> {
     let query = "select \"table\" || ' to ' || parent from pragma_foreign_key_check order by 1";
@@ -77,9 +87,10 @@ pub(super) async fn sequences<'a>(
     let mut marks = Vec::new();
     for pair in pairs {
         if pair.before.autoincrement() && pair.after.autoincrement() {
-            let name = table(pair).name.spelled().replace('\'', "''");
-            let query =
-                format!("select cast(seq as text) from sqlite_sequence where name = '{name}'");
+            let name = table(pair).name.folded().replace('\'', "''");
+            let query = format!(
+                "select cast(seq as text) from sqlite_sequence where lower(name) = '{name}'"
+            );
             marks.push(rows(database, &query).await);
         }
     }
@@ -106,7 +117,7 @@ pub(super) async fn move_rows(
             let (column, old) = (after.column(new).unwrap(), quote(columns[*new].spelled()));
             let named = format!("'{}, '", quote(new.spelled()).replace('\'', "''"));
             let value = format!("quote({old}) || ', '");
-            let defaults = row_copy::is_needed(after, column) && column.default.is_some();
+            let defaults = is_needed(after, column) && column.default.is_some();
             let unless = |text: String| format!("iif({defaults} and {old} is null, '', {text})");
             (unless(named), unless(value))
         });
@@ -118,7 +129,7 @@ pub(super) async fn move_rows(
             let name = quote(c.name.spelled()).replace('\'', "''");
             (
                 format!("'{name}, '"),
-                format!("quote({}) || ', '", row_copy::number(before)),
+                format!("quote({}) || ', '", number(before)),
             )
         });
         let (names, values): (Vec<_>, Vec<_>) = names.chain(numbered).unzip();
@@ -134,7 +145,7 @@ pub(super) async fn move_rows(
         let key = after.rowid_alias().and_then(|c| columns.get(&c.name));
         let order = key.map_or_else(String::new, |old| {
             let old = quote(old.spelled());
-            format!(" order by {old} is null, {}", row_copy::number(before))
+            format!(" order by {old} is null, {}", number(before))
         });
         let query = format!(
             "select 'insert into {table} (' || rtrim({}, ', ') || ') values (' || rtrim({}, ', ') || ')' from {}{order}",
@@ -158,4 +169,33 @@ pub(super) async fn move_rows(
         all &= rows(to, &count).await == [inserts.len().to_string()];
     }
     all
+}
+
+/// Copies all rows, with their rowids, and all sequences into an empty database with an equal
+/// schema.
+pub(super) async fn copy(from: &Path, to: &mut SqliteConnection, schema: &Schema) {
+    done(
+        to,
+        &format!("attach 'file:{}?mode=rw' as migrated", from.display()),
+    )
+    .await;
+    for table in schema.tables.values() {
+        let plain = table.columns.iter().filter(|c| c.generated.is_none());
+        let mut columns: Vec<_> = plain.map(|column| column.name.quoted()).collect();
+        let is_free = |name: &&str| table.column(&Name::new(name)).is_none();
+        let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(is_free);
+        let rowid = rowid.filter(|_| !table.without_rowid && table.rowid_alias().is_none());
+        columns.extend(rowid.map(str::to_owned));
+        let (name, columns) = (table.name.quoted(), columns.join(", "));
+        let copy =
+            format!("insert into main.{name} ({columns}) select {columns} from migrated.{name}");
+        done(to, &copy).await;
+    }
+    if schema.tables.values().any(Table::autoincrement) {
+        let copy = "delete from main.sqlite_sequence;
+            insert into main.sqlite_sequence (name, seq)
+            select name, seq from migrated.sqlite_sequence";
+        done(to, copy).await;
+    }
+    done(to, "detach migrated").await;
 }

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use super::spelling::spelled;
+
 /// The id of a table or a column.
 pub(super) type Id = u32;
 
@@ -63,7 +65,8 @@ pub(super) struct Reference {
 }
 
 /// An index, a view or a trigger. Its placeholders are `{t}`, `{a}` and `{b}` for a table and its
-/// columns, `{u}` and `{c}` for another one, and `{v}` for a view.
+/// columns, `{u}` and `{c}` for another one, and `{v}` for a view. `{w}` stands for a value of each
+/// column of `{u}`, and `«…»` for a text in double quotes.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) name: String,
@@ -160,45 +163,59 @@ impl Model {
     /// Returns the text of a view, a trigger or an index, or `None` if its references are missing.
     pub(super) fn text_of(&self, object: &Object) -> Option<String> {
         let mut text = object.text.replace("{n}", &quote(&object.name));
+        if text.contains("{u}") {
+            let table = self.table(object.other.0)?;
+            let column = table.column(object.other.1)?;
+            let writes = text.contains("({c})") || text.contains("set {c}");
+            if writes && column.generated.is_some() {
+                return None;
+            }
+            text = text.replace("{u}", &quote(&table.name));
+            text = text.replace("{c}", &quote(&column.name));
+            let plain = table.columns.iter().filter(|c| c.generated.is_none());
+            let values = vec!["old.{a}"; plain.count()].join(", ");
+            text = text.replace("{w}", &values);
+        }
         if text.contains("{t}") {
             let table = self.table(object.table)?;
             let names = table.names(&object.columns)?;
             text = text.replace("{t}", &quote(&table.name));
             text = text.replace("{a}", &names[0]).replace("{b}", names.last()?);
         }
-        if text.contains("{u}") {
-            let table = self.table(object.other.0)?;
-            text = text.replace("{u}", &quote(&table.name));
-            text = text.replace("{c}", &table.names(&[object.other.1])?[0]);
-        }
         if text.contains("{v}") {
-            self.views.iter().find(|view| view.name == object.view)?;
+            let view = self.views.iter().find(|view| view.name == object.view)?;
+            let names_one = ["{v}.one", "new.one", "old.one", "of one"];
+            let names_one = names_one.iter().any(|one| text.contains(one));
+            if names_one && !view.text.contains("(one") {
+                return None;
+            }
             text = text.replace("{v}", &quote(&object.view));
         }
         Some(text)
     }
 
-    pub(super) fn tables_script(&self) -> String {
-        self.tables
-            .iter()
-            .map(|table| self.table_text(table))
-            .collect()
+    /// Returns the script of all objects.
+    pub(super) fn script(&self) -> String {
+        self.tables_script() + &self.bodies_script()
     }
 
-    pub(super) fn indexes_script(&self) -> String {
+    /// Returns the script of the tables and their indexes.
+    pub(super) fn tables_script(&self) -> String {
+        let tables: String = self.tables.iter().map(|t| self.table_text(t)).collect();
         let indexes = self.tables.iter().flat_map(|table| &table.indexes);
         let texts: Vec<_> = indexes
             .map(|index| self.text_of(index).unwrap() + ";\n")
             .collect();
-        texts.concat()
+        spelled(&(tables + &texts.concat()), self.style)
     }
 
-    pub(super) fn script(&self) -> String {
-        let mut script = self.tables_script() + &self.indexes_script();
+    /// Returns the script of the views and triggers.
+    pub(super) fn bodies_script(&self) -> String {
+        let mut script = String::new();
         for object in self.views.iter().chain(&self.triggers) {
             let _ = writeln!(script, "{};", self.text_of(object).unwrap());
         }
-        script
+        spelled(&script, self.style)
     }
 
     fn table_text(&self, table: &Table) -> String {
