@@ -16,6 +16,7 @@ use crate::{
     run::options::Run,
     sql::token::work::tokens,
     sqlite::execute::work::prepared,
+    state::application::Application,
 };
 
 /// The most that the work may grow if the schema doubles.
@@ -35,6 +36,8 @@ async fn twice_the_schema_is_at_most_twice_the_work() {
 
 /// Returns the work of each command on a generated schema.
 async fn work(scale: usize) -> Vec<(&'static str, u32)> {
+    let folder = TempDir::new().unwrap();
+    let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
     let mut project = Project {
         owners: vec![Owner {
             name: "user-service".to_owned(),
@@ -43,9 +46,9 @@ async fn work(scale: usize) -> Vec<(&'static str, u32)> {
             recorded: Vec::new(),
             released: ReleaseRecord::default(),
         }],
+        application: Application::MICROBLOG,
+        database: url.clone(),
     };
-    let folder = TempDir::new().unwrap();
-    let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
     let mut counts = Vec::new();
     let mut before = (tokens(), prepared());
     let mut count = |tokens_of, prepared_by| {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use database::settings::DatabaseUrl;
 use sqlx::SqliteConnection;
 
 use super::{
@@ -33,6 +34,7 @@ use crate::{
         },
         schema::Schema,
     },
+    state::application::Application,
 };
 
 /// A pair of random schemas, rows of the first one, and writes to the second one.
@@ -429,6 +431,8 @@ fn project(schema: &str) -> Project {
             recorded: Vec::new(),
             released: ReleaseRecord::default(),
         }],
+        application: Application::MICROBLOG,
+        database: DatabaseUrl::from_path("microblog.db"),
     }
 }
 
