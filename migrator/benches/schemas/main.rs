@@ -84,7 +84,8 @@ async fn round(scale: usize) -> Vec<Duration> {
 async fn generate(folder: &Path, version: usize) {
     let options = Generate {
         name: ["first", "second"][version],
-        empty_for: None,
+        empty: false,
+        owner: None,
         check: false,
         allow_data_loss: false,
     };

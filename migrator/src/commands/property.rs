@@ -12,14 +12,18 @@ mod case;
 mod coverage;
 mod data;
 mod database;
+mod expectation;
 mod model;
 mod oracle;
+mod planning;
 mod pools;
 mod random;
 mod random_source;
+mod round_trip;
 mod rows;
 mod spelling;
 mod surviving;
+mod write_results;
 mod writes;
 
 use proptest::{

@@ -14,11 +14,11 @@ use crate::sqlite::{
     schema::{Schema, Table},
 };
 
+/// The rows of each table.
+pub(super) type Contents = BTreeMap<Name, Vec<String>>;
+
 /// Returns all rows of each table, sorted, with all times made equal.
-pub(super) async fn dump(
-    database: &mut SqliteConnection,
-    schema: &Schema,
-) -> BTreeMap<Name, Vec<String>> {
+pub(super) async fn dump(database: &mut SqliteConnection, schema: &Schema) -> Contents {
     let mut all = BTreeMap::new();
     for (name, table) in &schema.tables {
         let columns: Vec<_> = table.columns.iter().map(|c| c.name.clone()).collect();
