@@ -364,6 +364,13 @@ pub(crate) async fn try_prepare(
         .map_err(|error| sqlite_message(&error))
 }
 
+/// Returns SQLite's message without sqlx's prefix.
+pub(crate) fn sqlite_message(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
 /// Counts the statements that a test's thread has prepared.
 #[cfg(test)]
 pub(crate) mod work {
@@ -381,11 +388,4 @@ pub(crate) mod work {
     pub(crate) fn prepared() -> usize {
         PREPARED.get()
     }
-}
-
-/// Returns SQLite's message without sqlx's prefix.
-pub(crate) fn sqlite_message(error: &sqlx::Error) -> String {
-    error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
