@@ -105,6 +105,7 @@ const PERFORMANCE: &[Part] = &[
     part("Performance", Same, &[MEASURED]),
     part("Machine", Same, &[MEASURED]),
     part("Regression checks", Same, &[MEASURED]),
+    part("Migrator on a large schema", Same, &[MEASURED]),
 ];
 
 const TOOLS: &[Part] = &[

@@ -15,6 +15,7 @@ mod database;
 mod expectation;
 mod model;
 mod oracle;
+mod pairs;
 mod planning;
 mod pools;
 mod random;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use sqlx::SqliteConnection;
 
-use super::{model::quote, surviving::Pair};
+use super::{model::quote, pairs::Pair};
 use crate::sql::name::Name;
 use crate::sqlite::{
     planner::{

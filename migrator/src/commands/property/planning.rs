@@ -8,8 +8,9 @@ use super::{
     data::{self, move_rows},
     expectation::ensure,
     oracle,
+    pairs::{Pair, pairs},
     round_trip::{Plans, RoundTrip},
-    surviving::{Pair, SurvivingColumns, pairs},
+    surviving::SurvivingColumns,
 };
 use crate::{
     Project,

@@ -10,7 +10,8 @@ use super::{
     data::{self, Contents, dump, move_rows, sequences},
     database::TestDatabase,
     expectation::{ensure, same},
-    surviving::{Pair, SurvivingColumns},
+    pairs::Pair,
+    surviving::SurvivingColumns,
 };
 use crate::{
     Error, Migrator, Project,

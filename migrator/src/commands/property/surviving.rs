@@ -1,43 +1,15 @@
-//! The columns that both schemas have, and those whose values survive the round trip.
+//! The columns whose values survive the round trip.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sqlx::SqliteConnection;
 
-use super::data::values_of;
+use super::{data::values_of, pairs::Pair};
 use crate::sql::{destructive_change::DestructiveChange, name::Name};
 use crate::sqlite::{
-    planner::{Plan, Renames, is_needed},
-    schema::{Column, Schema, Table},
+    planner::{Plan, is_needed},
+    schema::{Column, Table},
 };
-
-/// A table that both schemas have, with its common columns: old names by new ones.
-pub(super) struct Pair<'a> {
-    pub(super) before: &'a Table,
-    pub(super) after: &'a Table,
-    pub(super) columns: BTreeMap<Name, Name>,
-}
-
-pub(super) fn pairs<'a>(from: &'a Schema, to: &'a Schema, renames: &Renames) -> Vec<Pair<'a>> {
-    let back = renames.inverse();
-    let pair = |after: &'a Table| {
-        let before = from
-            .tables
-            .get(back.table(&after.name).unwrap_or(&after.name))?;
-        let old_names = back.columns_of(&after.name);
-        let names = after.columns.iter().filter_map(|column| {
-            let old = old_names.get(&column.name).unwrap_or(&column.name);
-            before.column(old)?;
-            Some((column.name.clone(), old.clone()))
-        });
-        Some(Pair {
-            before,
-            after,
-            columns: names.collect(),
-        })
-    };
-    to.tables.values().filter_map(pair).collect()
-}
 
 /// The columns whose values are equal before, after the up, and after the down migration.
 pub(super) struct SurvivingColumns<'a> {
