@@ -4,7 +4,7 @@
 pub(crate) mod data_loss;
 pub(crate) mod options;
 pub(crate) mod plan;
-mod steps;
+pub(crate) mod steps;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use self::{
     steps::Steps,
 };
 use crate::{
-    Migrator,
+    SqliteMigrator,
     error::{Error, run::RunError},
     project::migrations::Direction,
     report::{RunReport, StepReport},
@@ -46,7 +46,7 @@ struct ExecutedSteps {
     orphans: usize,
 }
 
-impl Migrator {
+impl SqliteMigrator {
     /// Applies the pending migrations and creates a missing database first, or reverts the newest
     /// migrations.
     ///

@@ -14,9 +14,9 @@ mod watch;
 use chassis::{
     Parts,
     database::{
-        Lifecycle,
+        Lifecycle, postgres,
         settings::{DatabaseSettings, DatabaseUrl},
-        sqlite::Database,
+        sqlite,
     },
     idempotency,
     process::{ExitError, clock::Clock},
@@ -31,10 +31,7 @@ pub use crate::settings::{AuthorSettings, PageSettings, Settings, WatchSettings}
 use crate::{
     authors::Authors,
     rpc::Rpc,
-    store::{
-        PostStore,
-        sqlite::{self, SqliteStore},
-    },
+    store::{PostStore, REQUIREMENTS, postgres::PostgresStore, sqlite::SqliteStore},
     watch::Feed,
 };
 
@@ -62,13 +59,20 @@ pub async fn run(
 ) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
+            let database = sqlite::Database::new(path, database, &REQUIREMENTS);
             let (pages, poll) = (
                 settings.pages.list_cache_capacity,
                 settings.watch.watch_poll_interval,
             );
             let store = SqliteStore::new(database.clone(), clock, pages, poll);
             serve(settings, listener, database, store, shutdown).await
+        }
+        DatabaseUrl::Postgres(url) => {
+            let database = postgres::Database::new(url, database, &REQUIREMENTS);
+            let poll = settings.watch.watch_poll_interval;
+            let store = PostgresStore::new(database.clone(), clock, poll);
+            // Boxed: the future that connects is large.
+            Box::pin(serve(settings, listener, database, store, shutdown)).await
         }
     }
 }

@@ -37,7 +37,7 @@ use tonic::{
 };
 
 pub use self::{
-    database::TestDatabase,
+    database::{TestDatabase, run_tests_again},
     refusal::{assert_refused, assert_violations, metadata},
 };
 

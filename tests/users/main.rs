@@ -33,6 +33,11 @@ use proto::user::v1::{
 use support::{System, metadata};
 use tonic::{Code, Status};
 
+#[test]
+fn all_tests_pass_on_postgres() {
+    support::run_tests_again();
+}
+
 /// The domain of every ErrorInfo of this service.
 const DOMAIN: &str = "microblog.user.v1";
 
@@ -167,10 +172,10 @@ impl System {
     /// Returns all rows that the service has stored, to assert that nothing changed.
     async fn stored(&self) -> Vec<String> {
         self.query(
-            "select json_array(id, nickname, nickname_key, email, email_key, role, create_time,
+            "select concat_ws('|', id, nickname, nickname_key, email, email_key, role, create_time,
                 update_time, revision) from users
             union all
-            select json_array(id, hex(request_id), hex(fingerprint), result, create_time)
+            select concat_ws('|', id, hex(request_id), hex(fingerprint), result, create_time)
                 from user_requests",
         )
         .await

@@ -12,9 +12,9 @@ mod user;
 use chassis::{
     Parts,
     database::{
-        Lifecycle,
+        Lifecycle, postgres,
         settings::{DatabaseSettings, DatabaseUrl},
-        sqlite::Database,
+        sqlite,
     },
     idempotency,
     process::{ExitError, clock::Clock},
@@ -28,10 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::settings::Settings;
 use crate::{
     rpc::Rpc,
-    store::{
-        UserStore,
-        sqlite::{self, SqliteStore},
-    },
+    store::{REQUIREMENTS, UserStore, postgres::PostgresStore, sqlite::SqliteStore},
 };
 
 /// The full name of the gRPC service.
@@ -57,9 +54,15 @@ pub async fn run(
 ) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
+            let database = sqlite::Database::new(path, database, &REQUIREMENTS);
             let store = SqliteStore::new(database.clone(), clock);
             serve(settings, listener, database, store, shutdown).await
+        }
+        DatabaseUrl::Postgres(url) => {
+            let database = postgres::Database::new(url, database, &REQUIREMENTS);
+            let store = PostgresStore::new(database.clone(), clock);
+            // Boxed: the future that connects is large.
+            Box::pin(serve(settings, listener, database, store, shutdown)).await
         }
     }
 }

@@ -5,14 +5,18 @@
 //! arguments.
 
 mod access_policy;
+mod batch_budget;
 mod error;
 pub mod idempotency;
 mod lifecycle;
+pub mod postgres;
 mod readiness;
+mod recorded;
 mod requirements;
 pub mod settings;
 pub mod sqlite;
 pub mod stored_responses;
+mod time;
 mod write;
 
 pub use self::{
@@ -20,5 +24,6 @@ pub use self::{
     error::Error,
     lifecycle::Lifecycle,
     requirements::Requirements,
+    time::time,
     write::{Atomicity, WriteError},
 };

@@ -1,8 +1,8 @@
 //! `backups`: the list of backups.
 
-use crate::{Migrator, error::Error, sqlite::backup::Listing};
+use crate::{SqliteMigrator, error::Error, sqlite::backup::Listing};
 
-impl Migrator {
+impl SqliteMigrator {
     /// Lists the backups in the backup folder.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! `create`: an empty database.
 
-use crate::{Migrator, error::Error, report::RunReport};
+use crate::{SqliteMigrator, error::Error, report::RunReport};
 
-impl Migrator {
+impl SqliteMigrator {
     /// Creates the file, readable and writable by its owner only, with an empty history. Leaves
     /// an existing database unchanged.
     ///

@@ -1,10 +1,10 @@
 //! `diff`: the drift of the live schema.
 
 use crate::{
-    Migrator, error::Error, report::DriftReport, run::plan, scratch::Scratch, sqlite::planner,
+    SqliteMigrator, error::Error, report::DriftReport, run::plan, scratch::Scratch, sqlite::planner,
 };
 
-impl Migrator {
+impl SqliteMigrator {
     /// Compares the schema of the database with the schema of its version.
     ///
     /// # Errors

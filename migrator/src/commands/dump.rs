@@ -1,8 +1,8 @@
 //! `dump`: the schema as a script of DDL.
 
-use crate::{Migrator, error::Error, report::Dump};
+use crate::{SqliteMigrator, error::Error, report::Dump};
 
-impl Migrator {
+impl SqliteMigrator {
     /// Returns the schema of the database as a script.
     ///
     /// # Errors

@@ -5,13 +5,13 @@ use std::time::Duration;
 use database::sqlite::sqlite_version;
 
 use crate::{
-    Migrator,
+    SqliteMigrator,
     error::Error,
     sqlite::{lock_backoff::LockBackoff, schema::Schema, session::Session},
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
-impl Migrator {
+impl SqliteMigrator {
     /// Reads the history.
     pub(super) async fn history(&self, patience: Duration) -> Result<Vec<AppliedMigration>, Error> {
         let mut session = self.open(patience).await?;

@@ -1,8 +1,8 @@
 //! `status`: the state of each migration.
 
-use crate::{Migrator, error::Error, report::Status};
+use crate::{SqliteMigrator, error::Error, report::Status};
 
-impl Migrator {
+impl SqliteMigrator {
     /// Returns the state of each migration.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use sqlx::{error::DatabaseError, sqlite::SqliteError};
+
 use crate::Error;
 
 impl From<sqlx::Error> for Error {
@@ -65,5 +67,10 @@ pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 fn code(error: &sqlx::Error) -> Option<i32> {
-    error.as_database_error()?.code()?.parse().ok()
+    let error = error.as_database_error()?;
+    error
+        .try_downcast_ref::<SqliteError>()?
+        .code()?
+        .parse()
+        .ok()
 }

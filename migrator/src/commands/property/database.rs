@@ -5,11 +5,10 @@ use std::{
     time::Duration,
 };
 
-use database::settings::DatabaseUrl;
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::{Migrator, Project};
+use crate::{Project, SqliteMigrator};
 
 /// A folder for one database, in memory where the system has such a file system.
 pub(super) struct TestDatabase {
@@ -34,10 +33,10 @@ impl TestDatabase {
     }
 
     /// Returns a migrator with the migrations of a project.
-    pub(super) fn migrator(&self, project: &Project) -> Migrator {
-        let url = DatabaseUrl::from_path(self.path());
+    pub(super) fn migrator(&self, project: &Project) -> SqliteMigrator {
         let migrations = project.migrations().unwrap();
-        Migrator::with_migrations(&url, Duration::from_secs(30), migrations)
+        let patience = Duration::from_secs(30);
+        SqliteMigrator::new(&self.path(), project.application, patience, migrations)
     }
 
     /// Opens a connection without foreign keys.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use chassis::database::sqlite::{RowCursor, WrongType, time};
+use chassis::database::{
+    sqlite::{RowCursor, WrongType},
+    time,
+};
 
 use crate::{
     error::Error,

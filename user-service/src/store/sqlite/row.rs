@@ -1,6 +1,9 @@
 //! The rows of `users`, and their conversion to users.
 
-use chassis::database::sqlite::{RowCursor, WrongType, time};
+use chassis::database::{
+    sqlite::{RowCursor, WrongType},
+    time,
+};
 
 use crate::{
     error::Error,

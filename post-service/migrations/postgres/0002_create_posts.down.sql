@@ -1,0 +1,5 @@
+-- @destroys table post_requests
+drop table post_requests;
+drop table post_head;
+-- @destroys table posts
+drop table posts;

@@ -1,0 +1,5 @@
+-- @destroys table user_requests
+drop table user_requests;
+drop table user_head;
+-- @destroys table users
+drop table users;
