@@ -64,12 +64,10 @@ impl System {
     ///
     /// [`ExitError`] if the database cannot be migrated.
     pub async fn prepare(
-        mut settings: Settings,
+        settings: Settings,
         users_listener: TcpListener,
         posts_listener: TcpListener,
     ) -> Result<Self, ExitError> {
-        // On PostgreSQL, one login is a member of the roles of both services.
-        settings.database.set_role = true;
         Migrator::new(&settings.database.database_url, LOCK_TIMEOUT)?
             .run(Run::upgrade())
             .await?;

@@ -7,10 +7,8 @@
 //! run.
 
 mod commands;
-mod engine;
 mod error;
 mod lint;
-mod postgres;
 mod project;
 mod report;
 mod run;
@@ -26,16 +24,17 @@ use std::{
     time::Duration,
 };
 
-use database::sqlite::{disk_space, volume};
+use database::{
+    settings::DatabaseUrl,
+    sqlite::{disk_space, volume},
+};
 
 pub use self::{
     commands::{
         check::CheckReport,
         generate::{Generate, NewMigration, NewMigrations},
     },
-    engine::Migrator,
     error::{Error, exit::Exit, generate::GenerateError, run::RunError},
-    postgres::{PostgresError, PostgresMigrator},
     project::{
         Error as ProjectError, Project, ReleaseReport,
         migrations::{Direction, InvalidMigrations, Migration, Migrations},
@@ -61,9 +60,9 @@ pub use self::{
 /// The size of the smallest database in bytes: one page.
 const MIN_DATABASE_BYTES: u64 = 512;
 
-/// An SQLite database and its migrations. Each command is a method.
+/// A database and its migrations. Each command is a method.
 #[derive(Clone, Debug)]
-pub struct SqliteMigrator {
+pub struct Migrator {
     database: PathBuf,
     application: Application,
     lock_timeout: Duration,
@@ -72,28 +71,63 @@ pub struct SqliteMigrator {
     progress: Progress,
 }
 
-impl SqliteMigrator {
-    /// Returns a migrator of the database in a file, which belongs to `application`.
-    fn new(
-        database: &Path,
-        application: Application,
+impl Migrator {
+    /// Returns a migrator with the services' migrations. A run waits for locks of other processes
+    /// for up to `lock_timeout` in total.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMigrations`] if the compiled-in migrations are not valid.
+    pub fn new(database: &DatabaseUrl, lock_timeout: Duration) -> Result<Self, Error> {
+        Ok(Self::with_migrations(
+            database,
+            lock_timeout,
+            Project::embedded_migrations()?,
+        ))
+    }
+
+    /// Returns a migrator with the migrations of a project. It refuses a database of another
+    /// application.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMigrations`] if the migrations are not valid.
+    pub fn for_project(
+        database: &DatabaseUrl,
+        lock_timeout: Duration,
+        project: &Project,
+    ) -> Result<Self, Error> {
+        let migrator = Self::with_migrations(database, lock_timeout, project.migrations()?);
+        let application = project.application;
+        Ok(Self {
+            application,
+            backups: migrator.backups.with_application(application),
+            ..migrator
+        })
+    }
+
+    /// Returns a migrator with other migrations.
+    #[must_use]
+    pub fn with_migrations(
+        database: &DatabaseUrl,
         lock_timeout: Duration,
         migrations: Migrations,
     ) -> Self {
-        let backups = Backups::new(database.to_owned(), None, backup::DEFAULT_KEEP);
+        let DatabaseUrl::Sqlite(database) = database.clone();
         Self {
-            database: database.to_owned(),
-            application,
+            backups: Backups::new(database.clone(), None, backup::DEFAULT_KEEP),
+            database,
+            application: Application::MICROBLOG,
             lock_timeout,
             migrations,
-            backups: backups.with_application(application),
             progress: Progress::noop(),
         }
     }
 
     /// Sets the folder of the backups, by default `backups` beside the database, and the number
     /// of backups to keep. A relative path is relative to the database's folder.
-    fn with_backups(self, folder: &Path, keep: NonZeroUsize) -> Self {
+    #[must_use]
+    pub fn with_backups(self, folder: &Path, keep: NonZeroUsize) -> Self {
         let parent = self.database.parent().unwrap_or(Path::new(""));
         let folder = parent.join(folder);
         Self {

@@ -28,9 +28,6 @@ use crate::state::application::Application;
 /// The name of the directory with the migrations of an owner.
 const MIGRATIONS: &str = "migrations";
 
-/// The name of the directory with the migrations of an owner for PostgreSQL.
-const POSTGRES_MIGRATIONS: &str = "migrations/postgres";
-
 /// The name of the directory with the statements that sqlx recorded for an owner.
 const RECORDED: &str = ".sqlx";
 
@@ -60,8 +57,6 @@ pub(crate) struct Owner {
     pub(crate) schema: String,
     /// The files of the migrations, ordered by name.
     pub(crate) migrations: Vec<TextFile>,
-    /// The files of the migrations for PostgreSQL, ordered by name.
-    pub(crate) postgres_migrations: Vec<TextFile>,
     /// The statements that sqlx recorded, ordered by file.
     pub(crate) recorded: Vec<RecordedStatement>,
     /// The statements of the last release.
@@ -145,10 +140,7 @@ impl Project {
             Owner::new(
                 name,
                 files::text(&schema)?,
-                [
-                    files::texts(&inside(MIGRATIONS), migrations::is_script)?,
-                    files::texts(&inside(POSTGRES_MIGRATIONS), migrations::is_script)?,
-                ],
+                files::texts(&inside(MIGRATIONS), migrations::is_script)?,
                 files::texts(&inside(RECORDED), is_record)?,
                 None,
             )
@@ -162,11 +154,9 @@ impl Project {
         Ok(Self {
             owners: owners.collect::<Result<_, _>>()?,
             application: config.application_id.unwrap_or(application),
-            database: match config.database {
-                Some(DatabaseUrl::Sqlite(path)) => within(&path),
-                Some(url) => url,
-                None => database,
-            },
+            database: config
+                .database
+                .map_or(database, |DatabaseUrl::Sqlite(path)| within(&path)),
         })
     }
 
@@ -183,19 +173,6 @@ impl Project {
     /// Those of [`Migrations::from_files`].
     pub fn migrations(&self) -> Result<Migrations, InvalidMigrations> {
         Migrations::from_files(self.migration_files())
-    }
-
-    /// Returns the migrations of all owners for PostgreSQL.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Migrations::from_files`].
-    pub fn postgres_migrations(&self) -> Result<Migrations, InvalidMigrations> {
-        let files = self.owners.iter().flat_map(|owner| {
-            let files = owner.postgres_migrations.iter();
-            files.map(|file| (owner.name.as_str(), file.name.as_str(), file.text.as_str()))
-        });
-        Migrations::from_postgres_files(files)
     }
 
     /// Returns the files of all migrations, each with its owner, its name and its text.
@@ -227,7 +204,7 @@ impl Owner {
     fn new(
         name: &str,
         schema: String,
-        [migrations, postgres_migrations]: [Vec<TextFile>; 2],
+        migrations: Vec<TextFile>,
         recorded: Vec<TextFile>,
         released: Option<&str>,
     ) -> Result<Self, Error> {
@@ -235,7 +212,6 @@ impl Owner {
             name: name.to_owned(),
             schema,
             migrations,
-            postgres_migrations,
             recorded: parse_recorded(name, recorded)?,
             released: match released {
                 Some(text) => parse_released(name, text)?,

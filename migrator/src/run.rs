@@ -4,7 +4,7 @@
 pub(crate) mod data_loss;
 pub(crate) mod options;
 pub(crate) mod plan;
-pub(crate) mod steps;
+mod steps;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use self::{
     steps::Steps,
 };
 use crate::{
-    SqliteMigrator,
+    Migrator,
     error::{Error, run::RunError},
     project::migrations::Direction,
     report::{RunReport, StepReport},
@@ -46,7 +46,7 @@ struct ExecutedSteps {
     orphans: usize,
 }
 
-impl SqliteMigrator {
+impl Migrator {
     /// Applies the pending migrations and creates a missing database first, or reverts the newest
     /// migrations.
     ///

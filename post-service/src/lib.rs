@@ -14,9 +14,9 @@ mod watch;
 use chassis::{
     Parts,
     database::{
-        Lifecycle, postgres,
+        Lifecycle,
         settings::{DatabaseSettings, DatabaseUrl},
-        sqlite,
+        sqlite::Database,
     },
     idempotency,
     process::{ExitError, clock::Clock},
@@ -31,7 +31,10 @@ pub use crate::settings::{AuthorSettings, PageSettings, Settings, WatchSettings}
 use crate::{
     authors::Authors,
     rpc::Rpc,
-    store::{PostStore, REQUIREMENTS, postgres::PostgresStore, sqlite::SqliteStore},
+    store::{
+        PostStore,
+        sqlite::{self, SqliteStore},
+    },
     watch::Feed,
 };
 
@@ -59,20 +62,13 @@ pub async fn run(
 ) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = sqlite::Database::new(path, database, &REQUIREMENTS);
+            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
             let (pages, poll) = (
                 settings.pages.list_cache_capacity,
                 settings.watch.watch_poll_interval,
             );
             let store = SqliteStore::new(database.clone(), clock, pages, poll);
             serve(settings, listener, database, store, shutdown).await
-        }
-        DatabaseUrl::Postgres(url) => {
-            let database = postgres::Database::new(url, database, &REQUIREMENTS);
-            let poll = settings.watch.watch_poll_interval;
-            let store = PostgresStore::new(database.clone(), clock, poll);
-            // Boxed: the future that connects is large.
-            Box::pin(serve(settings, listener, database, store, shutdown)).await
         }
     }
 }

@@ -3,19 +3,15 @@
 //! It knows no SQL and no gRPC. Each engine implements [`PostStore`] in a separate module.
 
 mod cached_response;
-pub mod postgres;
 pub mod sqlite;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use chassis::{
-    database::{AccessPolicy, Requirements, idempotency::KeyedRequest},
-    idempotency::WriteOptions,
-    process::clock::Clock,
+    database::idempotency::KeyedRequest, idempotency::WriteOptions, process::clock::Clock,
     serving::pagination::PageSize,
 };
 use chrono::{DateTime, Utc};
-use include_dir::{Dir, include_dir};
 use serde::Serialize;
 
 pub use self::cached_response::CachedResponse;
@@ -25,35 +21,6 @@ use crate::{
         AuthorId, Mutation, NewPost, Order, Post, PostDeletion, PostId, PostUpdate, PurgeFilter,
     },
 };
-
-/// The statements of all engines, as sqlx recorded them.
-static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
-
-/// The requirements of the service on the database.
-pub static REQUIREMENTS: Requirements = Requirements {
-    access: &AccessPolicy {
-        owned_tables: &["posts", "post_head", "post_requests"],
-        // The foreign key reads it when a post is created.
-        readable_columns: &[("users", "id")],
-    },
-    role: "post_service",
-    min_schema_version: 2,
-    statements: || {
-        QUERIES
-            .files()
-            .filter_map(include_dir::File::contents_utf8)
-            .collect()
-    },
-};
-
-/// An upper bound of the size of a post in a saved response. A body has at most 140 characters.
-const MAX_RESPONSE_BYTES: usize = 2048;
-
-/// The maximum number of ids in the preview of a purge.
-const PURGE_SAMPLE_SIZE: i64 = 100;
-
-/// The maximum number of posts that one read for the feed returns.
-const FEED_READ_LIMIT: usize = 200;
 
 /// A store of posts, in any engine. Clones share its connections.
 ///
@@ -330,19 +297,4 @@ impl Page {
             response: CachedResponse::default(),
         }
     }
-}
-
-/// Returns the post of a creation of one post.
-fn single(posts: Vec<Post>) -> Result<Post, Error> {
-    let corrupt = || Error::Corrupt("a creation of one post has none".into());
-    posts.into_iter().next().ok_or_else(corrupt)
-}
-
-/// Returns the drafts of the mutations if all of them create posts.
-fn as_creates(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
-    let creation = |mutation: &Mutation| match mutation {
-        Mutation::Create(draft) => Some(draft.clone()),
-        Mutation::Update(_) | Mutation::Delete(_) => None,
-    };
-    mutations.iter().map(creation).collect()
 }

@@ -407,10 +407,11 @@ async fn expired_records_are_pruned_despite_records_from_the_future() {
     let requests = "select hex(request_id) from post_requests order by id";
     let fixture = SystemFixture::at(Clock::manual(noon())).await;
     // The number of records that one step of pruning reads.
-    let database = fixture.system.database();
-    let first = database
-        .insert_records("post_requests", 500, "{}", 10_000_000_000_000_000)
-        .await;
+    let ahead = "insert into post_requests (request_id, fingerprint, result, create_time)
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < 500)
+        select randomblob(16), randomblob(32), '{}', 10000000000000000 from n
+        returning hex(request_id)";
+    let first = fixture.system.query(ahead).await;
     let kept = create(&request_id(), draft(fixture.susan, "2"));
     fixture.posts.create_by(kept).await.unwrap();
 

@@ -42,11 +42,6 @@ use proto::post::v1::{
 use support::metadata;
 use tonic::{Code, Status};
 
-#[test]
-fn all_tests_pass_on_postgres() {
-    support::run_tests_again();
-}
-
 /// The domain of every ErrorInfo of this service.
 const DOMAIN: &str = "microblog.post.v1";
 

@@ -50,7 +50,6 @@ impl Instance {
         let token = shutdown.clone();
         let database = DatabaseSettings {
             database_url: url.clone(),
-            set_role: true,
             ..DatabaseSettings::default()
         };
         let running = tokio::spawn(async move {

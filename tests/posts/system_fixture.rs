@@ -83,10 +83,10 @@ impl SystemFixture {
     pub async fn stored(&self) -> Vec<String> {
         self.system
             .query(
-                "select concat_ws('|', id, body, create_time, update_time, revision, user_id)
+                "select json_array(id, body, create_time, update_time, revision, user_id)
                     from posts
                 union all
-                select concat_ws('|', id, hex(request_id), hex(fingerprint), result, create_time)
+                select json_array(id, hex(request_id), hex(fingerprint), result, create_time)
                     from post_requests",
             )
             .await

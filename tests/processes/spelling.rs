@@ -40,7 +40,7 @@ async fn every_program_rejects_the_same_database_urls_and_creates_nothing() {
     for (url, says) in [
         ("", "sqlite:data/microblog.db"),
         ("x.db", "sqlite:data/microblog.db"),
-        ("postgres://x", "postgres://user_service@db.example"),
+        ("postgres://x", "sqlite:data/microblog.db"),
         ("sqlite3:x.db", "sqlite:data/microblog.db"),
         ("sqlite:", "sqlite:data/microblog.db"),
         ("sqlite::memory:", "sqlite:data/microblog.db"),

@@ -25,11 +25,11 @@ pub fn services() -> [Service; 2] {
     [
         Service {
             folder: "user-service",
-            access: user_service::store::REQUIREMENTS.access,
+            access: user_service::store::sqlite::REQUIREMENTS.access,
         },
         Service {
             folder: "post-service",
-            access: post_service::store::REQUIREMENTS.access,
+            access: post_service::store::sqlite::REQUIREMENTS.access,
         },
     ]
 }
@@ -51,7 +51,7 @@ impl Recorded {
 }
 
 impl Service {
-    /// Returns the records for SQLite in its `.sqlx` directory.
+    /// Returns the records in its `.sqlx` directory.
     pub fn recorded(&self) -> Vec<Recorded> {
         let files = files(&[&format!("{}/.sqlx", self.folder)], "");
         let recorded = files.into_iter().map(|File { path, text }| {
@@ -62,7 +62,6 @@ impl Service {
                 json,
             }
         });
-        let recorded = recorded.filter(|recorded| recorded.json["db_name"] == "SQLite");
         recorded.collect()
     }
 }

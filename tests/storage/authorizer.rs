@@ -21,14 +21,14 @@ pub(super) struct Service {
 pub(super) fn services() -> [Service; 2] {
     [
         Service {
-            requirements: &user_service::store::REQUIREMENTS,
+            requirements: &user_service::store::sqlite::REQUIREMENTS,
             own: ("users", "nickname"),
             other: ("posts", "body"),
             requests: "post_requests",
             key: "user_id",
         },
         Service {
-            requirements: &post_service::store::REQUIREMENTS,
+            requirements: &post_service::store::sqlite::REQUIREMENTS,
             own: ("posts", "body"),
             other: ("users", "nickname"),
             requests: "user_requests",
@@ -234,8 +234,8 @@ async fn a_service_reads_its_tables_and_the_schema_version() {
 #[tokio::test]
 async fn only_the_authors_of_posts_are_readable_by_the_other_service() {
     let dir = TestDir::migrated().await;
-    let users = dir.ready(&user_service::store::REQUIREMENTS).await;
-    let posts = dir.ready(&post_service::store::REQUIREMENTS).await;
+    let users = dir.ready(&user_service::store::sqlite::REQUIREMENTS).await;
+    let posts = dir.ready(&post_service::store::sqlite::REQUIREMENTS).await;
 
     let authors = read(&users, "select user_id from posts").await;
     assert!(authors.is_ok(), "{authors:?}");
@@ -276,7 +276,7 @@ const TWO_USERS: &str = "
 async fn the_user_service_deletes_only_users_without_posts() {
     let dir = TestDir::migrated().await;
     dir.execute(TWO_USERS).await;
-    let database = dir.ready(&user_service::store::REQUIREMENTS).await;
+    let database = dir.ready(&user_service::store::sqlite::REQUIREMENTS).await;
 
     let author = write(&database, "delete from users where id = 1").await;
     let everybody = write(&database, "delete from users").await;
@@ -293,7 +293,7 @@ async fn the_user_service_deletes_only_users_without_posts() {
 async fn the_post_service_inserts_posts_only_of_existing_users() {
     let dir = TestDir::migrated().await;
     dir.execute(TWO_USERS).await;
-    let database = dir.ready(&post_service::store::REQUIREMENTS).await;
+    let database = dir.ready(&post_service::store::sqlite::REQUIREMENTS).await;
     let insert = |author: i64| {
         format!(
             "insert into posts (body, create_time, update_time, revision, user_id)

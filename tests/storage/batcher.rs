@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use futures::{future::BoxFuture, future::join_all, join, poll};
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::yield_now;
-use user_service::store::REQUIREMENTS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{TestDir, assert_stays_pending, within_timeout};
 

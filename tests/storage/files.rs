@@ -4,7 +4,7 @@ use std::fs;
 
 use chassis::database::{Atomicity, Error, Lifecycle, WriteError, sqlite::Database};
 use tokio::sync::watch;
-use user_service::store::REQUIREMENTS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{TestDir, within_timeout};
 

@@ -5,7 +5,7 @@ use chassis::database::{
     sqlite::{Database, RowCursor, WrongType},
 };
 use sqlx::Connection;
-use user_service::store::REQUIREMENTS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{
     TestDir,

@@ -84,7 +84,8 @@ impl TestDir {
 
     /// Returns the handle of a service, before it waits for the database.
     fn database(&self, requirements: &'static Requirements) -> Database {
-        Database::new(&self.path(), &self.settings, requirements)
+        let DatabaseUrl::Sqlite(path) = &self.settings.database_url;
+        Database::new(path, &self.settings, requirements)
     }
 
     /// Returns the handle of a service whose database is ready.

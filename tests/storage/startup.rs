@@ -9,7 +9,7 @@ use chassis::{
 };
 use migrator::Run;
 use tokio::join;
-use user_service::store::REQUIREMENTS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{TestDir, within_timeout};
 
@@ -71,7 +71,7 @@ async fn a_service_waits_for_an_outdated_database() {
     let dir = dir_with_timeout(SHORT);
     dir.migrator().run(Run::upgrade_to(1)).await.unwrap();
 
-    for requirements in [&REQUIREMENTS, &post_service::store::REQUIREMENTS] {
+    for requirements in [&REQUIREMENTS, &post_service::store::sqlite::REQUIREMENTS] {
         let error = startup_error(&dir, requirements).await;
 
         assert_temp_fail(&error);
@@ -94,7 +94,7 @@ async fn a_service_starts_when_the_database_is_migrated() {
     let dir = dir_with_timeout(LONG);
     let (users, posts) = (
         dir.database(&REQUIREMENTS),
-        dir.database(&post_service::store::REQUIREMENTS),
+        dir.database(&post_service::store::sqlite::REQUIREMENTS),
     );
 
     let (users, posts, ()) = join!(
@@ -166,7 +166,7 @@ async fn a_newer_schema_is_accepted_if_every_statement_prepares() {
     dir.execute(&format!("{LATER} alter table users add column age integer"))
         .await;
 
-    for requirements in [&REQUIREMENTS, &post_service::store::REQUIREMENTS] {
+    for requirements in [&REQUIREMENTS, &post_service::store::sqlite::REQUIREMENTS] {
         let ready = within_timeout(dir.database(requirements).ready()).await;
 
         assert!(ready.is_ok(), "{ready:?}");
@@ -183,11 +183,11 @@ async fn a_newer_schema_without_a_needed_column_is_rejected() {
         (&REQUIREMENTS, "alter table users drop column email"),
         (&REQUIREMENTS, "drop table user_requests"),
         (
-            &post_service::store::REQUIREMENTS,
+            &post_service::store::sqlite::REQUIREMENTS,
             "alter table posts rename column body to text",
         ),
         (
-            &post_service::store::REQUIREMENTS,
+            &post_service::store::sqlite::REQUIREMENTS,
             "drop table post_requests",
         ),
     ] {

@@ -12,7 +12,7 @@ use futures::{future::join_all, join};
 use migrator::Run;
 use sqlx::{Connection, SqliteConnection, error::DatabaseError};
 use tokio::task::yield_now;
-use user_service::store::REQUIREMENTS;
+use user_service::store::sqlite::REQUIREMENTS;
 
 use super::{TestDir, assert_stays_pending, within_timeout};
 

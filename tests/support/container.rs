@@ -84,7 +84,7 @@ async fn content_of_a_setting_file_is_never_printed() {
         ("DATABASE_URL", "sqlite:secret.db"),
         ("DATABASE_URL", "sqlite:/nowhere/secret/blog.db"),
         ("DATABASE_URL", "sqlite:/dev/null/secret/blog.db"),
-        ("DATABASE_URL", "postgres://user:secret@127.0.0.1:1/secret"),
+        ("DATABASE_URL", "postgres://user:secret@host/secret"),
         (PROGRAM.listen, "192.0.2.1:7777"),
         (PROGRAM.listen, "secret:7777"),
         ("DRAIN_TIMEOUT", "5secrets"),
@@ -116,15 +116,9 @@ async fn content_of_a_setting_file_is_never_printed() {
 async fn password_in_a_database_url_is_never_shown() {
     let dir = TestDir::new();
 
-    for url in [
-        "postgres://user:secret@127.0.0.1:1/db",
-        "sqlite:x.db?key=secret",
-    ] {
-        // No server listens on port 1, and SQLite has no options.
-        let code = if url.starts_with("sqlite") { 78 } else { 75 };
-        for (arguments, code) in [(&["--database-url", url][..], code), (&["--help"], 0)] {
+    for url in ["postgres://user:secret@host/db", "sqlite:x.db?key=secret"] {
+        for (arguments, code) in [(&["--database-url", url][..], 78), (&["--help"], 0)] {
             let mut command = command(&dir, arguments);
-            command.env("DATABASE_STARTUP_TIMEOUT", "100ms");
             command.env("DATABASE_URL", url);
             let run = run(command).await;
 

@@ -37,7 +37,7 @@ use tonic::{
 };
 
 pub use self::{
-    database::{TestDatabase, run_tests_again},
+    database::TestDatabase,
     refusal::{assert_refused, assert_violations, metadata},
 };
 

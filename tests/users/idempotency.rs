@@ -381,10 +381,11 @@ async fn expired_idempotency_records_are_pruned() {
 async fn records_from_the_future_do_not_block_pruning() {
     let system = System::at(Clock::manual(noon())).await;
     // The number of records that one step of pruning reads.
-    let first = system
-        .database()
-        .insert_records("user_requests", 500, "{}", 10_000_000_000_000_000)
-        .await;
+    let ahead = "insert into user_requests (request_id, fingerprint, result, create_time)
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < 500)
+        select randomblob(16), randomblob(32), '{}', 10000000000000000 from n
+        returning hex(request_id)";
+    let first = system.query(ahead).await;
     let kept = create(&request_id(), named("john"));
     system.create_by(kept).await.unwrap();
 

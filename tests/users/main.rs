@@ -33,11 +33,6 @@ use proto::user::v1::{
 use support::{System, metadata};
 use tonic::{Code, Status};
 
-#[test]
-fn all_tests_pass_on_postgres() {
-    support::run_tests_again();
-}
-
 /// The domain of every ErrorInfo of this service.
 const DOMAIN: &str = "microblog.user.v1";
 
@@ -172,10 +167,10 @@ impl System {
     /// Returns all rows that the service has stored, to assert that nothing changed.
     async fn stored(&self) -> Vec<String> {
         self.query(
-            "select concat_ws('|', id, nickname, nickname_key, email, email_key, role, create_time,
+            "select json_array(id, nickname, nickname_key, email, email_key, role, create_time,
                 update_time, revision) from users
             union all
-            select concat_ws('|', id, hex(request_id), hex(fingerprint), result, create_time)
+            select json_array(id, hex(request_id), hex(fingerprint), result, create_time)
                 from user_requests",
         )
         .await

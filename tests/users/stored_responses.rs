@@ -152,11 +152,10 @@ async fn validated_requests_take_no_room() {
 async fn records_of_other_processes_count_towards_the_limit() {
     let system = limited(2_000).await;
     system.create_by(create(named("susan"))).await.unwrap();
-    let response = "x".repeat(1500);
-    let database = system.database();
-    database
-        .insert_records("user_requests", 1, &response, 1_800_000_000_000_000)
-        .await;
+    let elsewhere = "insert into user_requests (request_id, fingerprint, result, create_time)
+        values (randomblob(16), randomblob(32), printf('%.*c', 1500, 'x'), 1800000000000000)
+        returning hex(request_id)";
+    system.query(elsewhere).await;
 
     let status = system.create_by(create(named("john"))).await.unwrap_err();
 

@@ -12,9 +12,9 @@ mod user;
 use chassis::{
     Parts,
     database::{
-        Lifecycle, postgres,
+        Lifecycle,
         settings::{DatabaseSettings, DatabaseUrl},
-        sqlite,
+        sqlite::Database,
     },
     idempotency,
     process::{ExitError, clock::Clock},
@@ -28,7 +28,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::settings::Settings;
 use crate::{
     rpc::Rpc,
-    store::{REQUIREMENTS, UserStore, postgres::PostgresStore, sqlite::SqliteStore},
+    store::{
+        UserStore,
+        sqlite::{self, SqliteStore},
+    },
 };
 
 /// The full name of the gRPC service.
@@ -54,15 +57,9 @@ pub async fn run(
 ) -> Result<(), ExitError> {
     match &database.database_url {
         DatabaseUrl::Sqlite(path) => {
-            let database = sqlite::Database::new(path, database, &REQUIREMENTS);
+            let database = Database::new(path, database, &sqlite::REQUIREMENTS);
             let store = SqliteStore::new(database.clone(), clock);
             serve(settings, listener, database, store, shutdown).await
-        }
-        DatabaseUrl::Postgres(url) => {
-            let database = postgres::Database::new(url, database, &REQUIREMENTS);
-            let store = PostgresStore::new(database.clone(), clock);
-            // Boxed: the future that connects is large.
-            Box::pin(serve(settings, listener, database, store, shutdown)).await
         }
     }
 }

@@ -2,17 +2,11 @@
 //!
 //! It knows no SQL and no gRPC. Each engine implements [`UserStore`] in a separate module.
 
-pub mod postgres;
 pub mod sqlite;
 
 use std::future::Future;
 
-use chassis::{
-    database::{AccessPolicy, Requirements},
-    idempotency::WriteOptions,
-    serving::pagination::PageSize,
-};
-use include_dir::{Dir, include_dir};
+use chassis::{idempotency::WriteOptions, serving::pagination::PageSize};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,37 +16,6 @@ use crate::{
         UserUpdate,
     },
 };
-
-/// The statements of all engines, as sqlx recorded them.
-static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
-
-/// The requirements of the service on the database.
-pub static REQUIREMENTS: Requirements = Requirements {
-    access: &AccessPolicy {
-        owned_tables: &["users", "user_head", "user_requests"],
-        // The foreign key reads it when a user is deleted.
-        readable_columns: &[("posts", "user_id")],
-    },
-    role: "user_service",
-    // From this version on, the foreign key of `posts` protects users who have posts.
-    min_schema_version: 2,
-    statements: || {
-        QUERIES
-            .files()
-            .filter_map(include_dir::File::contents_utf8)
-            .collect()
-    },
-};
-
-/// A text greater than every nickname and email address, which cannot have this code point.
-const MAX_SORT_KEY: &str = "\u{10FFFF}";
-
-/// An upper bound of the size of a saved response. The nickname and the email address have at most
-/// 64 and 120 characters.
-const MAX_RESPONSE_BYTES: usize = 2048;
-
-/// The maximum number of ids in the preview of a purge.
-const PURGE_SAMPLE_SIZE: i64 = 100;
 
 /// A store of users, in any engine. Clones share its connections.
 ///

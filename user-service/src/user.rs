@@ -120,23 +120,6 @@ impl UserUpdate {
             && email.is_none_or(|email| email == user.email)
             && self.role.is_none_or(|role| role == user.role)
     }
-
-    /// Returns the user after the update, which takes place at `now`.
-    #[must_use]
-    pub fn apply(&self, user: User, now: DateTime<Utc>) -> User {
-        let nickname = self.nickname.as_ref().map(Nickname::as_str);
-        let email = self.email.as_ref().map(Email::as_str);
-        User {
-            id: user.id,
-            nickname: nickname.map_or(user.nickname, str::to_owned),
-            email: email.map_or(user.email, str::to_owned),
-            role: self.role.unwrap_or(user.role),
-            create_time: user.create_time,
-            // The update time never falls, even if the clock was set back.
-            update_time: now.max(user.update_time),
-            revision: user.revision + 1,
-        }
-    }
 }
 
 /// A user to delete.

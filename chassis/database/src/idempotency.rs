@@ -91,12 +91,6 @@ impl KeyedRequest {
         self.key.0.as_bytes()
     }
 
-    /// Returns the key as a UUID.
-    #[must_use]
-    pub fn uuid(&self) -> Uuid {
-        self.key.0
-    }
-
     /// Returns the SHA-256 of the method and the payload.
     #[must_use]
     pub fn fingerprint(&self) -> &[u8] {

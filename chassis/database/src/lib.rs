@@ -5,18 +5,14 @@
 //! arguments.
 
 mod access_policy;
-mod batch_budget;
 mod error;
 pub mod idempotency;
 mod lifecycle;
-pub mod postgres;
 mod readiness;
-mod recorded;
 mod requirements;
 pub mod settings;
 pub mod sqlite;
 pub mod stored_responses;
-mod time;
 mod write;
 
 pub use self::{
@@ -24,6 +20,5 @@ pub use self::{
     error::Error,
     lifecycle::Lifecycle,
     requirements::Requirements,
-    time::time,
     write::{Atomicity, WriteError},
 };

@@ -7,11 +7,8 @@ use crate::AccessPolicy;
 pub struct Requirements {
     /// The access policy of its connections.
     pub access: &'static AccessPolicy,
-    /// The role that the service has on PostgreSQL.
-    pub role: &'static str,
     /// The oldest version of the schema that the service works with: the number of a migration.
     pub min_schema_version: i64,
-    /// Returns every statement of the service, as sqlx recorded it: JSON with the fields
-    /// `db_name` and `query`.
+    /// Returns every statement of the service, as sqlx recorded it: JSON with a field `query`.
     pub statements: fn() -> Vec<&'static str>,
 }

@@ -5,8 +5,6 @@ use std::{ffi::OsStr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Dura
 use clap::Args;
 use process::settings::{count, defaults, duration, duration_or_zero};
 
-use crate::postgres::PostgresUrl;
-
 /// The settings of the database.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Database")]
@@ -52,19 +50,6 @@ pub struct DatabaseSettings {
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub lock_timeout: Duration,
 
-    /// Maximum number of connections for writes, on PostgreSQL. Creations have one more.
-    #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = count)]
-    pub max_write_connections: NonZeroUsize,
-
-    /// Maximum time of a statement on PostgreSQL, and of a COMMIT. Its connection is then closed.
-    #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    pub statement_timeout: Duration,
-
-    /// Whether each transaction on PostgreSQL sets the role of its service, since the login is a
-    /// member of the roles of all services.
-    #[arg(skip)]
-    pub set_role: bool,
-
     /// Minimum free space on the disk of the database. With less, writes fail with `STORAGE_FULL`.
     /// With 0, writes fail only when the disk is full, which kills the process on some file
     /// systems.
@@ -83,8 +68,6 @@ pub struct DatabaseSettings {
 pub enum DatabaseUrl {
     /// The file of an SQLite database, from `sqlite:path` or `sqlite://path`.
     Sqlite(PathBuf),
-    /// A PostgreSQL database, from `postgres://user@host:port/database`.
-    Postgres(PostgresUrl),
 }
 
 impl DatabaseUrl {
@@ -100,12 +83,6 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         let url = url.trim();
-        if ["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.to_ascii_lowercase().starts_with(scheme))
-        {
-            return url.parse().map(Self::Postgres);
-        }
         let invalid = |why: &str| Err(format!("{why}; write for example {EXAMPLE}"));
         let Some((scheme, path)) = url.split_once(':') else {
             return invalid("it does not start with `sqlite:`");
@@ -151,7 +128,6 @@ impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -208,6 +184,7 @@ mod tests {
             "data/x.db",
             "~/x.db",
             "/dev/null",
+            "postgres://x",
             "sqlite3:x.db",
             "sqlite+aiosqlite:///x.db",
             "file:x.db",

@@ -21,6 +21,7 @@ mod read_source;
 mod result_code;
 pub mod sqlite_version;
 mod startup;
+mod time;
 pub mod volume;
 mod write_queue;
 
@@ -46,6 +47,7 @@ pub use self::{
     open_files::{FileChange, FileIdentity},
     read_source::ReadSource,
     result_code::none_on_constraint_violation,
+    time::time,
     write_queue::{BatchOps, Batcher, InsertAll, InsertOne, WriteFn},
 };
 use self::{read_connections::ReadConnections, write_queue::WriteQueue};

@@ -98,8 +98,8 @@ impl StoredResponses {
         }))
     }
 
-    /// Notes that a transaction begins.
-    pub fn begin_transaction(&self) {
+    /// Notes that the writer task begins a transaction.
+    pub(crate) fn begin_transaction(&self) {
         self.0.transaction.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -68,9 +68,6 @@ impl Redaction {
         if rest.is_empty() && value.len() >= MIN_WORD_LENGTH {
             self.hide(value, &shown, Place::InPath);
         }
-        if value.contains("://") && rest.contains('/') {
-            self.add_url(rest, &shown);
-        }
         let path = Path::new(if rest.is_empty() { value } else { rest });
         // A printed path has neither repeated slashes nor `.` in the middle.
         let path: PathBuf = path.components().collect();
@@ -82,36 +79,6 @@ impl Redaction {
             self.hide(&parent.to_string_lossy(), &shown, Place::InPath);
         }
         self.0.sort_by_key(|it| std::cmp::Reverse(it.text.len()));
-    }
-
-    /// Adds the parts of a URL `user:password@host:port/name?query`, given without its scheme, as
-    /// messages show them: without the password, with the default port, or the names in quotes.
-    fn add_url(&mut self, rest: &str, shown: &str) {
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let name = path.split('?').next().unwrap_or_default();
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, password) = user.split_once(':').unwrap_or((user, ""));
-        if user.is_empty() || name.is_empty() {
-            return;
-        }
-        let with_port = if host.contains(':') {
-            host.to_owned()
-        } else {
-            format!("{host}:5432")
-        };
-        for text in [
-            format!("{user}@{with_port}/{name}"),
-            format!("{user}@{host}/{name}"),
-            format!("\"{user}\""),
-            format!("\"{name}\""),
-        ] {
-            self.hide(&text, shown, Place::Anywhere);
-        }
-        for text in [password, host, name] {
-            if text.len() >= MIN_WORD_LENGTH {
-                self.hide(text, shown, Place::Anywhere);
-            }
-        }
     }
 
     fn hide(&mut self, text: &str, shown: &str, place: Place) {

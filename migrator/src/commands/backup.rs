@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::{SqliteMigrator, error::Error, sqlite::backup::Backup};
+use crate::{Migrator, error::Error, sqlite::backup::Backup};
 
-impl SqliteMigrator {
+impl Migrator {
     /// Makes a verified backup in the backup folder, or in `file`. The services may keep running.
     ///
     /// # Errors

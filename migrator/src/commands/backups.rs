@@ -1,8 +1,8 @@
 //! `backups`: the list of backups.
 
-use crate::{SqliteMigrator, error::Error, sqlite::backup::Listing};
+use crate::{Migrator, error::Error, sqlite::backup::Listing};
 
-impl SqliteMigrator {
+impl Migrator {
     /// Lists the backups in the backup folder.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use database::sqlite::sqlite_version;
 use sqlx::SqliteConnection;
 
 use crate::{
-    SqliteMigrator,
+    Migrator,
     error::{Error, run::RunError},
     report::{MigrationRef, RunReport},
     run::plan::{self, PlanError},
@@ -17,7 +17,7 @@ use crate::{
     state::history::{DatabaseState, Identity},
 };
 
-impl SqliteMigrator {
+impl Migrator {
     /// Writes the history of `version` into a database that has none, if its schema is that of
     /// the version. Changes no rows of the services.
     ///

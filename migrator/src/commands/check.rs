@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    MigrationState, MigrationStatus, SqliteMigrator,
+    MigrationState, MigrationStatus, Migrator,
     error::{Error, exit::Exit},
     lint::{self, ExecutedScripts, Finding, Scripts},
     project::Project,
@@ -96,7 +96,7 @@ pub(crate) async fn check(project: &Project) -> Result<CheckReport, Error> {
     })
 }
 
-impl SqliteMigrator {
+impl Migrator {
     /// Checks a project. If the database exists, also checks its history, and that the upgrade of a
     /// copy succeeds and holds the write lock for at most `longest_wait`.
     ///

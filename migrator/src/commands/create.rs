@@ -1,8 +1,8 @@
 //! `create`: an empty database.
 
-use crate::{SqliteMigrator, error::Error, report::RunReport};
+use crate::{Migrator, error::Error, report::RunReport};
 
-impl SqliteMigrator {
+impl Migrator {
     /// Creates the file, readable and writable by its owner only, with an empty history. Leaves
     /// an existing database unchanged.
     ///

@@ -1,10 +1,10 @@
 //! `diff`: the drift of the live schema.
 
 use crate::{
-    SqliteMigrator, error::Error, report::DriftReport, run::plan, scratch::Scratch, sqlite::planner,
+    Migrator, error::Error, report::DriftReport, run::plan, scratch::Scratch, sqlite::planner,
 };
 
-impl SqliteMigrator {
+impl Migrator {
     /// Compares the schema of the database with the schema of its version.
     ///
     /// # Errors

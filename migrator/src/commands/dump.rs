@@ -1,8 +1,8 @@
 //! `dump`: the schema as a script of DDL.
 
-use crate::{SqliteMigrator, error::Error, report::Dump};
+use crate::{Migrator, error::Error, report::Dump};
 
-impl SqliteMigrator {
+impl Migrator {
     /// Returns the schema of the database as a script.
     ///
     /// # Errors

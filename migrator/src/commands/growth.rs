@@ -42,7 +42,6 @@ async fn work(scale: usize) -> Vec<(&'static str, u32)> {
         owners: vec![Owner {
             name: "user-service".to_owned(),
             schema: String::new(),
-            postgres_migrations: Vec::new(),
             migrations: Vec::new(),
             recorded: Vec::new(),
             released: ReleaseRecord::default(),

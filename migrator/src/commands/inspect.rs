@@ -5,13 +5,13 @@ use std::time::Duration;
 use database::sqlite::sqlite_version;
 
 use crate::{
-    SqliteMigrator,
+    Migrator,
     error::Error,
     sqlite::{lock_backoff::LockBackoff, schema::Schema, session::Session},
     state::history::{AppliedMigration, DatabaseState, Identity},
 };
 
-impl SqliteMigrator {
+impl Migrator {
     /// Reads the history.
     pub(super) async fn history(&self, patience: Duration) -> Result<Vec<AppliedMigration>, Error> {
         let mut session = self.open(patience).await?;

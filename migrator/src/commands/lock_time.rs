@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    Run, SqliteMigrator,
+    Migrator, Run,
     error::{Error, run::RunError},
     lint::{Finding, LintCode},
     project::migrations::{Direction, Migration, Migrations},
@@ -18,7 +18,7 @@ use crate::{
     state::error::DatabaseError,
 };
 
-impl SqliteMigrator {
+impl Migrator {
     /// Upgrades a copy of the database, including the backup. Returns a finding if the upgrade is
     /// refused, or if it held the write lock for longer than `limit`. Only reads the database
     /// itself; writers wait during the copy.
@@ -149,10 +149,10 @@ fn start_of_up_script(migration: Option<&Migration>) -> SourceLocation {
 mod tests {
     use std::fs;
 
+    use database::settings::DatabaseUrl;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::state::application::Application;
 
     #[tokio::test]
     async fn m006_a_long_lock_is_found_on_a_copy() {
@@ -233,12 +233,11 @@ mod tests {
     ];
 
     /// Creates a database at version 1 of these migrations.
-    async fn database(files: [(&str, &str, &str); 4]) -> (TempDir, SqliteMigrator) {
+    async fn database(files: [(&str, &str, &str); 4]) -> (TempDir, Migrator) {
         let folder = TempDir::new().unwrap();
-        let path = folder.path().join("microblog.db");
+        let url = DatabaseUrl::from_path(folder.path().join("microblog.db"));
         let migrations = Migrations::from_files(files).unwrap();
-        let (application, patience) = (Application::MICROBLOG, Duration::from_secs(30));
-        let migrator = SqliteMigrator::new(&path, application, patience, migrations);
+        let migrator = Migrator::with_migrations(&url, Duration::from_secs(30), migrations);
         migrator.run(Run::upgrade_to(1)).await.unwrap();
         (folder, migrator)
     }

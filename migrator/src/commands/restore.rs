@@ -5,10 +5,10 @@ use std::path::Path;
 use database::sqlite::{sqlite_version, volume};
 
 use crate::{
-    SqliteMigrator, error::Error, project::migrations::Migration, sqlite::backup::RestoreReport,
+    Migrator, error::Error, project::migrations::Migration, sqlite::backup::RestoreReport,
 };
 
-impl SqliteMigrator {
+impl Migrator {
     /// Backs up the database and then replaces its contents with those of a backup. The services
     /// may keep running.
     ///

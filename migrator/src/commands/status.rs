@@ -1,8 +1,8 @@
 //! `status`: the state of each migration.
 
-use crate::{SqliteMigrator, error::Error, report::Status};
+use crate::{Migrator, error::Error, report::Status};
 
-impl SqliteMigrator {
+impl Migrator {
     /// Returns the state of each migration.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    SqliteMigrator,
+    Migrator,
     error::Error,
     report::WaitReport,
     run::plan::{self, PlanError},
@@ -13,7 +13,7 @@ use crate::{
 /// The time between two reads of the history.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-impl SqliteMigrator {
+impl Migrator {
     /// Waits up to `timeout` until the database exists at `version`, by default the newest, or
     /// at a later one. Returns the version that it is at.
     ///

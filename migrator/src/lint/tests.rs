@@ -46,7 +46,6 @@ fn owner(name: &str, schema: &str, files: &[(&str, &str)], released: &[&str]) ->
     Owner {
         name: name.to_owned(),
         schema: schema.to_owned(),
-        postgres_migrations: Vec::new(),
         migrations: files.iter().map(file).collect(),
         recorded: Vec::new(),
         released: ReleaseRecord {

@@ -56,14 +56,7 @@ impl Project {
             Owner::new(
                 service.name,
                 service.schema.to_owned(),
-                [
-                    files(&service.migrations),
-                    service
-                        .migrations
-                        .get_dir("postgres")
-                        .map(files)
-                        .unwrap_or_default(),
-                ],
+                files(&service.migrations),
                 files(&service.recorded),
                 Some(service.released),
             )
@@ -87,26 +80,12 @@ impl Project {
         });
         Migrations::from_files(files)
     }
-
-    /// Returns the compiled-in migrations for PostgreSQL, without parsing the other files.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidMigrations`], which a test prevents in a release.
-    pub fn embedded_postgres_migrations() -> Result<Migrations, InvalidMigrations> {
-        let files = SERVICES.iter().flat_map(|service| {
-            let folder = service.migrations.get_dir("postgres");
-            let files = folder.into_iter().flat_map(texts);
-            files.map(|(name, text)| (service.name, name, text))
-        });
-        Migrations::from_postgres_files(files)
-    }
 }
 
 /// Returns the names and texts of a compiled-in folder.
 fn texts(folder: &'static Dir<'static>) -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = folder.files();
-    files.filter_map(|file| Some((file.path().file_name()?.to_str()?, file.contents_utf8()?)))
+    files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use sha2::{Digest, Sha256, Sha384};
 
-use super::{MIGRATIONS, POSTGRES_MIGRATIONS, paths};
+use super::paths;
 use crate::sql;
 
 /// A change of the schema as an up and a down script.
@@ -15,8 +15,6 @@ pub struct Migration {
     number: i64,
     name: String,
     owner: String,
-    /// The directory of the scripts, relative to that of the owner.
-    directory: &'static str,
     up: String,
     down: String,
 }
@@ -70,11 +68,9 @@ impl Migration {
             number,
             name,
             owner,
-            directory,
             ..
         } = self;
-        let suffix = direction.suffix();
-        paths::of_owner(owner, &format!("{directory}/{number:04}_{name}{suffix}"))
+        path(owner, &format!("{number:04}_{name}{}", direction.suffix()))
     }
 }
 
@@ -122,23 +118,7 @@ impl Migrations {
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<Self, InvalidMigrations> {
-        Self::complete(Self::read(MIGRATIONS, files)?)
-    }
-
-    /// Reads the migrations for PostgreSQL, as [`Migrations::from_files`] does.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Migrations::from_files`].
-    pub fn from_postgres_files<'a>(
-        files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
-    ) -> Result<Self, InvalidMigrations> {
-        Self::complete(Self::read(POSTGRES_MIGRATIONS, files)?)
-    }
-
-    fn complete(
-        (migrations, missing): (Self, Vec<MissingFile>),
-    ) -> Result<Self, InvalidMigrations> {
+        let (migrations, missing) = Self::with_missing(files)?;
         match missing.into_iter().next() {
             None => Ok(migrations),
             Some(MissingFile { file, .. }) => Err(InvalidMigrations::Missing { file }),
@@ -153,18 +133,10 @@ impl Migrations {
     pub(crate) fn with_missing<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<(Self, Vec<MissingFile>), InvalidMigrations> {
-        Self::read(MIGRATIONS, files)
-    }
-
-    /// Reads the migrations of an owner's `directory`.
-    fn read<'a>(
-        directory: &'static str,
-        files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
-    ) -> Result<(Self, Vec<MissingFile>), InvalidMigrations> {
         let mut pairs: BTreeMap<_, [Option<&str>; 2]> = BTreeMap::new();
         for (owner, file, text) in files.into_iter().filter(|(_, file, _)| is_script(file)) {
             let (number, name, direction) = parse(file).ok_or_else(|| InvalidMigrations::Name {
-                file: paths::of_owner(owner, &format!("{directory}/{file}")),
+                file: path(owner, file),
             })?;
             pairs.entry((number, owner, name)).or_default()[direction as usize] = Some(text);
         }
@@ -176,7 +148,6 @@ impl Migrations {
                 number,
                 name: name.to_owned(),
                 owner: owner.to_owned(),
-                directory,
                 up: up.unwrap_or_default().to_owned(),
                 down: down.unwrap_or_default().to_owned(),
             };
@@ -294,6 +265,11 @@ pub(crate) fn is_script(file: &str) -> bool {
     let is_hidden = file.starts_with('.');
     let is_other = parts.iter().any(|part| OTHER_ENGINES.contains(part));
     !parts.is_empty() && end.eq_ignore_ascii_case("sql") && !is_hidden && !is_other
+}
+
+/// Returns the path of a file in the project.
+fn path(owner: &str, file: &str) -> String {
+    paths::of_owner(owner, &format!("migrations/{file}"))
 }
 
 /// Parses a file name into number, name and direction.

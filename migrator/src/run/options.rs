@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// Refuses losses, unless the caller allows them.
-    pub(crate) fn refuse_loss(self, losses: &[DataLoss]) -> Result<(), RunError> {
+    pub(super) fn refuse_loss(self, losses: &[DataLoss]) -> Result<(), RunError> {
         if self.allow_data_loss || losses.is_empty() {
             return Ok(());
         }

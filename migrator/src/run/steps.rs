@@ -10,14 +10,14 @@ use crate::{
 
 /// The migrations of a run, all in one direction.
 #[derive(Debug)]
-pub(crate) struct Steps<'a> {
-    pub(crate) direction: Direction,
+pub(super) struct Steps<'a> {
+    pub(super) direction: Direction,
     /// In the order of execution.
-    pub(crate) migrations: Vec<&'a Migration>,
+    pub(super) migrations: Vec<&'a Migration>,
     /// The version before the run.
-    pub(crate) from: i64,
+    pub(super) from: i64,
     /// The version after the run.
-    pub(crate) to: i64,
+    pub(super) to: i64,
 }
 
 impl<'a> Steps<'a> {
@@ -26,7 +26,7 @@ impl<'a> Steps<'a> {
     /// # Errors
     ///
     /// Those of [`plan::upgrade`] and [`plan::downgrade`].
-    pub(crate) fn plan(
+    pub(super) fn plan(
         known: &'a Migrations,
         applied: &[AppliedMigration],
         run: Run,
@@ -53,7 +53,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Returns the reason of the backup.
-    pub(crate) fn reason(&self) -> String {
+    pub(super) fn reason(&self) -> String {
         let Self { from, to, .. } = self;
         let kind = match self.direction {
             Direction::Up => "upgrade",
@@ -63,7 +63,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Refuses to revert an irreversible migration.
-    pub(crate) fn refuse_irreversible(&self) -> Result<(), RunError> {
+    pub(super) fn refuse_irreversible(&self) -> Result<(), RunError> {
         match self.irreversible().next() {
             None => Ok(()),
             Some((migration, reason)) => Err(RunError::Irreversible {
@@ -75,7 +75,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Reports whether the run reverts an irreversible migration.
-    pub(crate) fn are_irreversible(&self) -> bool {
+    pub(super) fn are_irreversible(&self) -> bool {
         self.irreversible().next().is_some()
     }
 

@@ -5,48 +5,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::postgres::PostgresUrl;
 use serde::Serialize;
 
-/// The name of a database in messages and reports: the path of its file, or its URL without the
-/// password.
+/// The name of a database in messages and reports: the path of its file. A name that comes from a
+/// URL must omit the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum DatabaseName {
-    /// The path of an SQLite database.
-    File(PathBuf),
-    /// The URL of a PostgreSQL database.
-    Url(String),
-}
+#[serde(transparent)]
+pub struct DatabaseName(PathBuf);
 
 impl DatabaseName {
     /// Returns the path, if the database is a file.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Url(_) => None,
-        }
-    }
-
-    /// Returns the name of the database at a URL.
-    pub(crate) fn from_url(url: &PostgresUrl) -> Self {
-        Self::Url(url.to_string())
+        Some(&self.0)
     }
 }
 
 impl From<&Path> for DatabaseName {
     fn from(file: &Path) -> Self {
-        Self::File(file.to_owned())
+        Self(file.to_owned())
     }
 }
 
 impl fmt::Display for DatabaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Url(url) => url.fmt(f),
-        }
+        self.0.display().fmt(f)
     }
 }
 

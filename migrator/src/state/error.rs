@@ -5,7 +5,7 @@ use std::{error, path::PathBuf, time::Duration};
 use database::sqlite::{FileChange, volume::VolumeError};
 
 use super::{application::Application, database_name::DatabaseName};
-use crate::{error::exit::Exit, postgres::PostgresError};
+use crate::error::exit::Exit;
 
 /// The source of an error.
 pub(crate) type Cause = Box<dyn error::Error + Send + Sync>;
@@ -87,17 +87,6 @@ pub enum DatabaseError {
     /// Free disk space.
     #[error("the disk of the database is full; free some space")]
     Full(#[source] sqlx::Error),
-    /// Start the server, or correct the URL.
-    #[error("the database {database} cannot be reached")]
-    Unreachable {
-        /// The database.
-        database: DatabaseName,
-        /// The error of the connection.
-        source: sqlx::Error,
-    },
-    /// See the variant.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
     /// See the source: the error of the engine.
     #[error("the database failed")]
     Failed(#[source] sqlx::Error),
@@ -125,8 +114,6 @@ impl DatabaseError {
             Self::NoWriteAheadLog { .. } => (Exit::Config, "NO_WRITE_AHEAD_LOG"),
             Self::Locked(_) => (Exit::TryAgain, "LOCKED"),
             Self::Unsupported { .. } => (Exit::Failed, "UNSUPPORTED_DECLARATION"),
-            Self::Unreachable { .. } => (Exit::TryAgain, "DATABASE_UNREACHABLE"),
-            Self::Postgres(error) => error.exit_and_reason(),
             Self::Failed(_) => (Exit::Failed, "DATABASE_FAILED"),
         }
     }

@@ -14,27 +14,45 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{
     database::{
-        Atomicity, WriteError,
+        AccessPolicy, Atomicity, Requirements, WriteError,
         sqlite::{Batcher, Database, ReadSource},
     },
     idempotency::WriteOptions,
     process::clock::Clock,
     serving::pagination::PageSize,
 };
+use include_dir::{Dir, include_dir};
 
 use self::{
     create::{Creation, Drafts, create_one},
     first_page_cache::FirstPageCache,
-    read::{count, find, max_id, page, page_of, sample},
-    write::{delete, mutate, purge},
+    read::{FEED_READ_LIMIT, count, find, max_id, page, page_of, sample},
+    write::{as_creates, delete, mutate, purge, single},
 };
-use super::{
-    FEED_READ_LIMIT, IdempotentWrite, ListQuery, Page, PostStore, PostsSince, as_creates, single,
-};
+use super::{IdempotentWrite, ListQuery, Page, PostStore, PostsSince};
 use crate::{
     error::Error,
     post::{
         AuthorId, Mutation, NewPost, Order, Post, PostDeletion, PostId, PostUpdate, PurgeFilter,
+    },
+};
+
+/// All statements of this module tree, as recorded by `cargo sqlx prepare`.
+static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
+
+/// The requirements of the service on the database.
+pub static REQUIREMENTS: Requirements = Requirements {
+    access: &AccessPolicy {
+        owned_tables: &["posts", "post_requests"],
+        // The foreign key reads it when a post is created.
+        readable_columns: &[("users", "id")],
+    },
+    min_schema_version: 2,
+    statements: || {
+        QUERIES
+            .files()
+            .filter_map(include_dir::File::contents_utf8)
+            .collect()
     },
 };
 

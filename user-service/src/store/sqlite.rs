@@ -13,13 +13,14 @@ use std::collections::HashMap;
 
 use chassis::{
     database::{
-        Atomicity, WriteError,
+        AccessPolicy, Atomicity, Requirements, WriteError,
         idempotency::KeyedRequest,
         sqlite::{Batcher, Database, ReadSource, json_param},
     },
     idempotency::WriteOptions,
     process::clock::Clock,
 };
+use include_dir::{Dir, include_dir};
 
 use self::{
     create::{Creation, create_one},
@@ -31,6 +32,26 @@ use super::{ListQuery, Page, UserStore};
 use crate::{
     error::Error,
     user::{LookupKey, Mutation, NewUser, PurgeFilter, User, UserDeletion, UserId, UserUpdate},
+};
+
+/// All statements of this module tree, as recorded by `cargo sqlx prepare`.
+static QUERIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/.sqlx");
+
+/// The requirements of the service on the database.
+pub static REQUIREMENTS: Requirements = Requirements {
+    access: &AccessPolicy {
+        owned_tables: &["users", "user_requests"],
+        // The foreign key reads it when a user is deleted.
+        readable_columns: &[("posts", "user_id")],
+    },
+    // From this version on, the foreign key of `posts` protects users who have posts.
+    min_schema_version: 2,
+    statements: || {
+        QUERIES
+            .files()
+            .filter_map(include_dir::File::contents_utf8)
+            .collect()
+    },
 };
 
 /// A store of users in one SQLite file.

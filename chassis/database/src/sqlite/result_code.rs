@@ -2,8 +2,6 @@
 
 use std::{io, sync::Arc};
 
-use sqlx::{error::DatabaseError, sqlite::SqliteError};
-
 use crate::Error;
 
 impl From<sqlx::Error> for Error {
@@ -67,10 +65,5 @@ pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 fn code(error: &sqlx::Error) -> Option<i32> {
-    let error = error.as_database_error()?;
-    error
-        .try_downcast_ref::<SqliteError>()?
-        .code()?
-        .parse()
-        .ok()
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -6,6 +6,7 @@
 //! since SQLite's busy handler starves one of two busy writers.
 
 mod batch;
+mod batch_budget;
 mod batcher;
 mod connection;
 
@@ -22,6 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::batch::{Job, WriteJob, commit};
+use self::batch_budget::BatchBudget;
 pub use self::batcher::{BatchOps, Batcher, InsertAll, InsertOne};
 use self::connection::WriterConnection;
 use super::{
@@ -29,8 +31,8 @@ use super::{
     read_connections::ReadConnections,
 };
 use crate::{
-    AccessPolicy, Atomicity, Error, WriteError, batch_budget::BatchBudget,
-    settings::DatabaseSettings, stored_responses::StoredResponses,
+    AccessPolicy, Atomicity, Error, WriteError, settings::DatabaseSettings,
+    stored_responses::StoredResponses,
 };
 
 /// The interval at which the files of the database are compared with the open ones, besides after

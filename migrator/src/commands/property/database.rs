@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
+use database::settings::DatabaseUrl;
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::{Project, SqliteMigrator};
+use crate::{Migrator, Project};
 
 /// A folder for one database, in memory where the system has such a file system.
 pub(super) struct TestDatabase {
@@ -33,10 +34,10 @@ impl TestDatabase {
     }
 
     /// Returns a migrator with the migrations of a project.
-    pub(super) fn migrator(&self, project: &Project) -> SqliteMigrator {
+    pub(super) fn migrator(&self, project: &Project) -> Migrator {
+        let url = DatabaseUrl::from_path(self.path());
         let migrations = project.migrations().unwrap();
-        let patience = Duration::from_secs(30);
-        SqliteMigrator::new(&self.path(), project.application, patience, migrations)
+        Migrator::with_migrations(&url, Duration::from_secs(30), migrations)
     }
 
     /// Opens a connection without foreign keys.

@@ -119,7 +119,6 @@ fn project(schema: &str) -> Project {
         owners: vec![Owner {
             name: "user-service".to_owned(),
             schema: schema.to_owned(),
-            postgres_migrations: Vec::new(),
             migrations: Vec::new(),
             recorded: Vec::new(),
             released: ReleaseRecord::default(),

@@ -14,7 +14,7 @@ use super::{
     surviving::SurvivingColumns,
 };
 use crate::{
-    Error, Project, SqliteMigrator,
+    Error, Migrator, Project,
     commands::check,
     lint::LintCode,
     project::migrations::Direction,
@@ -55,8 +55,8 @@ pub(super) struct RoundTrip<'a> {
     pub(super) connection: SqliteConnection,
     project: &'a Project,
     /// The migrator without the second migration.
-    first: SqliteMigrator,
-    migrator: SqliteMigrator,
+    first: Migrator,
+    migrator: Migrator,
 }
 
 /// The contents of a database before the upgrade, and those expected after it.
@@ -256,7 +256,7 @@ fn line(error: Error) -> String {
 
 /// Checks that a database has a schema, and that SQLite reads its dump as this schema.
 async fn reaches(
-    migrator: &SqliteMigrator,
+    migrator: &Migrator,
     connection: &mut SqliteConnection,
     wanted: &Schema,
     step: &str,

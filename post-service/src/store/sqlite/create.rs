@@ -7,9 +7,9 @@ use chassis::database::{
     idempotency::{KeyedRequest, scatter},
     sqlite::{
         BatchOps, inserted_ids, json_param, json_param_with_capacity, none_on_constraint_violation,
+        time,
     },
     stored_responses::StoredResponses,
-    time,
 };
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
@@ -18,11 +18,13 @@ use super::idempotency;
 use crate::{
     error::Error,
     post::{NewPost, Post},
-    store::MAX_RESPONSE_BYTES,
 };
 
 /// The estimated size of a post as JSON without its body: the author id and the punctuation.
 const ROW_BYTES: usize = 16;
+
+/// An upper bound of the size of a post in a saved response. A body has at most 140 characters.
+const MAX_RESPONSE_BYTES: usize = 2048;
 
 /// The creation of posts for one caller, which creates all of them or none.
 #[derive(Debug)]

@@ -10,8 +10,14 @@ use super::row::{Row, select_posts};
 use crate::{
     error::Error,
     post::{AuthorId, Order, Post, PostId, PurgeFilter},
-    store::{ListQuery, PURGE_SAMPLE_SIZE, Page},
+    store::{ListQuery, Page},
 };
+
+/// The maximum number of ids in the preview of a purge.
+const PURGE_SAMPLE_SIZE: i64 = 100;
+
+/// The maximum number of posts that one read for the feed returns.
+pub(super) const FEED_READ_LIMIT: usize = 200;
 
 /// Converts the rows that [`page`] has read to a page.
 pub(super) fn page_of(

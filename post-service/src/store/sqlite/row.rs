@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::database::{
-    sqlite::{RowCursor, WrongType},
-    time,
-};
+use chassis::database::sqlite::{RowCursor, WrongType, time};
 
 use crate::{
     error::Error,

@@ -10,8 +10,23 @@ use sqlx::SqliteConnection;
 use super::{create::insert_sequence, read};
 use crate::{
     error::Error,
-    post::{Mutation, Post, PostDeletion, PostUpdate, PurgeFilter},
+    post::{Mutation, NewPost, Post, PostDeletion, PostUpdate, PurgeFilter},
 };
+
+/// Returns the post of a creation of one post.
+pub(super) fn single(posts: Vec<Post>) -> Result<Post, Error> {
+    let corrupt = || Error::Corrupt("a creation of one post has none".into());
+    posts.into_iter().next().ok_or_else(corrupt)
+}
+
+/// Returns the drafts of the mutations if all of them create posts.
+pub(super) fn as_creates(mutations: &[Mutation]) -> Option<Vec<NewPost>> {
+    let creation = |mutation: &Mutation| match mutation {
+        Mutation::Create(draft) => Some(draft.clone()),
+        Mutation::Update(_) | Mutation::Delete(_) => None,
+    };
+    mutations.iter().map(creation).collect()
+}
 
 /// Executes mutations in their order, up to the first that is rejected. Adjacent creations are
 /// inserted by one statement.

@@ -3,9 +3,8 @@
 use chassis::database::{
     Atomicity, WriteError,
     idempotency::{KeyedRequest, scatter},
-    sqlite::{BatchOps, inserted_ids, json_param, none_on_constraint_violation},
+    sqlite::{BatchOps, inserted_ids, json_param, none_on_constraint_violation, time},
     stored_responses::StoredResponses,
-    time,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
@@ -13,9 +12,12 @@ use sqlx::SqliteConnection;
 use super::{constraints::map_unique_violation, idempotency, row::role};
 use crate::{
     error::Error,
-    store::MAX_RESPONSE_BYTES,
     user::{NewUser, User},
 };
+
+/// An upper bound of the size of a saved response. The nickname and the email address have at most
+/// 64 and 120 characters.
+const MAX_RESPONSE_BYTES: usize = 2048;
 
 /// The creation of a user for one caller.
 #[derive(Debug)]

@@ -9,9 +9,15 @@ use sqlx::SqliteConnection;
 use super::row::{Row, role, select_users};
 use crate::{
     error::Error,
-    store::{Cursor, ListQuery, MAX_SORT_KEY, PURGE_SAMPLE_SIZE, Page},
+    store::{Cursor, ListQuery, Page},
     user::{Field, PurgeFilter, Role, User, UserId},
 };
+
+/// A text greater than every nickname and email address, which cannot have this code point.
+const MAX_SORT_KEY: &str = "\u{10FFFF}";
+
+/// The maximum number of ids in the preview of a purge.
+const PURGE_SAMPLE_SIZE: i64 = 100;
 
 /// Converts the rows that [`page`] has read to a page.
 pub(super) fn page_of(

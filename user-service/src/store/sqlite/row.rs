@@ -1,9 +1,6 @@
 //! The rows of `users`, and their conversion to users.
 
-use chassis::database::{
-    sqlite::{RowCursor, WrongType},
-    time,
-};
+use chassis::database::sqlite::{RowCursor, WrongType, time};
 
 use crate::{
     error::Error,

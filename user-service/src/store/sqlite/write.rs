@@ -72,7 +72,22 @@ pub(super) async fn update(
 
     let nickname_key = update.nickname.as_ref().map(Nickname::key);
     let email_key = update.email.as_ref().map(Email::key);
-    let changed = update.apply(user, now);
+    let changed = User {
+        id: user.id,
+        nickname: update
+            .nickname
+            .as_ref()
+            .map_or(user.nickname, |n| n.as_str().to_owned()),
+        email: update
+            .email
+            .as_ref()
+            .map_or(user.email, |e| e.as_str().to_owned()),
+        role: update.role.unwrap_or(user.role),
+        create_time: user.create_time,
+        // The update time never falls, even if the clock was set back.
+        update_time: now.max(user.update_time),
+        revision: user.revision + 1,
+    };
     let (role, update_time) = (role(changed.role), changed.update_time.timestamp_micros());
     sqlx::query!(
         "update users

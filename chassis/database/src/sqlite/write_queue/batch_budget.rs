@@ -7,7 +7,7 @@ const MAX_BATCH_ROWS: usize = 6_400;
 /// The writes and rows that a batch can still take. An empty batch takes any first write, whatever
 /// its size.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BatchBudget {
+pub(super) struct BatchBudget {
     writes: usize,
     rows: usize,
     empty: bool,
@@ -15,14 +15,14 @@ pub(crate) struct BatchBudget {
 
 impl BatchBudget {
     /// The budget of a closed batch.
-    pub(crate) const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         writes: 0,
         rows: 0,
         empty: false,
     };
 
     /// Returns the budget of an empty batch.
-    pub(crate) fn new(max_writes: usize) -> Self {
+    pub(super) fn new(max_writes: usize) -> Self {
         Self {
             writes: max_writes,
             rows: MAX_BATCH_ROWS,
@@ -31,7 +31,7 @@ impl BatchBudget {
     }
 
     /// Deducts writes and rows. Returns `false`, and deducts nothing, if the rest is too small.
-    pub(crate) fn take(&mut self, writes: usize, rows: usize) -> bool {
+    pub(super) fn take(&mut self, writes: usize, rows: usize) -> bool {
         if !self.empty && (writes > self.writes || rows > self.rows) {
             return false;
         }
