@@ -8,7 +8,6 @@ mod ffi;
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::interval;
 
 /// The time between two checks for memory to return. A check takes about 10 µs.
@@ -38,6 +37,6 @@ pub async fn return_unused() {
 
 /// Returns the processor time that all threads of the process have used.
 fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+    // It is negative if the system cannot tell.
+    Duration::from_micros(u64::try_from(ffi::cpu_micros()).unwrap_or_default())
 }
